@@ -1,0 +1,2 @@
+//! The `anylith` command: parses, calls, prints.
+fn main() {}

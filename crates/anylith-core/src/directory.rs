@@ -1,0 +1,97 @@
+//! Where each component answers right now.
+
+use std::{collections::BTreeMap, fmt, net::SocketAddr, path::PathBuf, str::FromStr};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+
+use crate::Name;
+
+/// An address at which a replica answers calls. Written `unix:/path` or `tcp:host:port`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Endpoint {
+    /// A Unix socket on this host.
+    Unix(PathBuf),
+    /// A TCP port.
+    Tcp(SocketAddr),
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+            Self::Tcp(address) => write!(f, "tcp:{address}"),
+        }
+    }
+}
+
+/// The text is not an [`Endpoint`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not an endpoint: write `unix:/path` or `tcp:address:port`")]
+pub struct InvalidEndpoint(String);
+
+impl FromStr for Endpoint {
+    type Err = InvalidEndpoint;
+
+    fn from_str(text: &str) -> Result<Self, InvalidEndpoint> {
+        let invalid = || InvalidEndpoint(text.to_owned());
+        match text.split_once(':').ok_or_else(invalid)? {
+            ("unix", path) if path.starts_with('/') => Ok(Self::Unix(PathBuf::from(path))),
+            ("tcp", address) => address.parse().map(Self::Tcp).map_err(|_| invalid()),
+            _ => Err(invalid()),
+        }
+    }
+}
+
+impl Serialize for Endpoint {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Endpoint {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
+}
+
+/// Component → addresses of its ready replicas, as the control plane last published it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Directory {
+    /// The version. It only grows, also over restarts of the control plane; a replica that is offered an
+    /// older directory than its own keeps its own.
+    pub epoch: u64,
+    /// The ready replicas of each component, in the order of their names. A component without a ready
+    /// replica may be absent.
+    pub components: BTreeMap<Name, Vec<Address>>,
+}
+
+impl Directory {
+    /// The ready replicas of `component`; empty if there are none.
+    pub fn replicas(&self, component: &str) -> &[Address] {
+        self.components.get(component).map_or(&[], Vec::as_slice)
+    }
+}
+
+/// A replica, and where it answers.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Address {
+    /// The replica's name, such as `Catalog-2`.
+    pub replica: Name,
+    /// Where it answers. A replica that was started again answers at another endpoint.
+    pub endpoint: Endpoint,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_endpoint_is_read_as_it_is_written() {
+        for text in ["unix:/run/a.sock", "tcp:127.0.0.1:80", "tcp:[::1]:80"] {
+            assert_eq!(text.parse::<Endpoint>().unwrap().to_string(), text);
+        }
+        for bad in ["", "unix:", "unix:a", "tcp:x", "tcp:localhost:1", "http://a"] {
+            assert!(bad.parse::<Endpoint>().is_err(), "{bad:?} was taken");
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! The ways in which a call can fail to bring back an answer of the implementation.
+
+use std::{fmt, sync::Arc};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::Name;
+
+/// One arrow of the dependency graph, and the method that was called along it.
+///
+/// Shown as `Checkout -> Payment.charge`. Cloning copies a pointer.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Edge(Arc<EdgeParts>);
+
+#[derive(Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+struct EdgeParts {
+    caller: Name,
+    callee: Name,
+    method: Name,
+}
+
+impl Edge {
+    /// The edge from `caller` to `callee`, at `method`.
+    pub fn new(caller: Name, callee: Name, method: Name) -> Self {
+        Self(Arc::new(EdgeParts { caller, callee, method }))
+    }
+
+    /// The component that made the call.
+    pub fn caller(&self) -> &Name {
+        &self.0.caller
+    }
+
+    /// The component that was called.
+    pub fn callee(&self) -> &Name {
+        &self.0.callee
+    }
+
+    /// The method that was called.
+    pub fn method(&self) -> &Name {
+        &self.0.method
+    }
+}
+
+impl fmt::Display for Edge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} -> {}.{}", self.0.caller, self.0.callee, self.0.method)
+    }
+}
+
+impl Serialize for Edge {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Edge {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        EdgeParts::deserialize(deserializer).map(|parts| Self(Arc::new(parts)))
+    }
+}
+
+/// Why a call brought back no answer from the implementation.
+///
+/// The variants differ in what the callee may have done, since that decides whether to try again;
+/// [`CallError::execution`] says it in one word. A call that was surely not executed has already been
+/// sent again, within its deadline and the retry budget, before this error is seen.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[non_exhaustive]
+pub enum CallError {
+    /// Never sent, or refused before it began: the callee did nothing.
+    #[error("{edge} was not executed")]
+    NotExecuted {
+        /// The call.
+        edge: Edge,
+        /// Why it was not begun.
+        #[source]
+        reason: Refusal,
+    },
+    /// The request left and no answer came: the callee did all of its work, a part, or none.
+    #[error("lost the answer to {edge}")]
+    Unknown {
+        /// The call.
+        edge: Edge,
+        /// How the answer was lost.
+        #[source]
+        reason: LostAnswer,
+    },
+    /// The implementation panicked while it ran. Its process lives on.
+    #[error("{edge} panicked: {message}")]
+    Panicked {
+        /// The call.
+        edge: Edge,
+        /// What the panic said.
+        message: String,
+    },
+    /// The implementation ran to its end, but its answer could not be brought back.
+    #[error("{edge} was executed, but its answer could not be used")]
+    Executed {
+        /// The call.
+        edge: Edge,
+        /// What was wrong with the answer.
+        #[source]
+        reason: BadAnswer,
+    },
+    /// The time for the call was over before an answer came.
+    #[error("{edge} did not answer within its deadline")]
+    DeadlineExceeded {
+        /// The call.
+        edge: Edge,
+        /// [`Execution::NotExecuted`] if the request had not left, else [`Execution::Unknown`].
+        execution: Execution,
+    },
+    /// The callee was told to stop working on the call before it answered.
+    #[error("{edge} was cancelled")]
+    Cancelled {
+        /// The call.
+        edge: Edge,
+    },
+    /// The dependency graph does not have this edge, so the callee refused it.
+    #[error("{edge} is denied: {caller} does not declare a dependency on {callee}", caller = edge.caller(), callee = edge.callee())]
+    Denied {
+        /// The call.
+        edge: Edge,
+    },
+    /// Caller and callee were built from different versions of the interface.
+    #[error("{edge} is incompatible: {detail}")]
+    Incompatible {
+        /// The call.
+        edge: Edge,
+        /// Which versions met.
+        detail: String,
+    },
+}
+
+/// What a callee may have done of a failed call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Execution {
+    /// Nothing: it is safe to send the call again.
+    NotExecuted,
+    /// All of it, a part, or nothing.
+    Unknown,
+    /// It ran.
+    Executed,
+}
+
+impl CallError {
+    /// What the callee may have done.
+    pub fn execution(&self) -> Execution {
+        match self {
+            Self::NotExecuted { .. } | Self::Denied { .. } | Self::Incompatible { .. } => {
+                Execution::NotExecuted
+            }
+            Self::Unknown { .. } | Self::Cancelled { .. } => Execution::Unknown,
+            Self::Panicked { .. } | Self::Executed { .. } => Execution::Executed,
+            Self::DeadlineExceeded { execution, .. } => *execution,
+        }
+    }
+
+    /// The call that failed. It may lie deeper than the call that was made, where an implementation
+    /// passed on the failure of a call of its own.
+    pub fn edge(&self) -> &Edge {
+        match self {
+            Self::NotExecuted { edge, .. }
+            | Self::Unknown { edge, .. }
+            | Self::Panicked { edge, .. }
+            | Self::Executed { edge, .. }
+            | Self::DeadlineExceeded { edge, .. }
+            | Self::Cancelled { edge }
+            | Self::Denied { edge }
+            | Self::Incompatible { edge, .. } => edge,
+        }
+    }
+}
+
+/// Why a call was not begun.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// No replica of the callee is known, or none could be reached.
+    #[error("no replica can be reached: {0}")]
+    Unreachable(String),
+    /// The callee, or the connection to it, had no room for another call.
+    #[error("overloaded")]
+    Overloaded,
+    /// The replica is draining, or no longer holds the component.
+    #[error("the component has moved")]
+    Moved,
+    /// The connection closed before the request left.
+    #[error("the connection closed before the request was sent")]
+    NotSent,
+    /// The arguments are larger than a message may be.
+    #[error("the arguments take {size} bytes, and a message may have {limit}")]
+    TooLarge {
+        /// The size of the encoded arguments, in bytes; at least this much where encoding was cut short.
+        size: u64,
+        /// The limit, in bytes.
+        limit: u64,
+    },
+    /// The arguments could not be encoded.
+    #[error("the arguments cannot be encoded: {0}")]
+    Unencodable(String),
+    /// The callee could not decode the arguments.
+    #[error("the arguments cannot be decoded: {0}")]
+    Undecodable(String),
+    /// The callee has no such component or method.
+    #[error("the callee has no such method")]
+    UnknownMethod,
+}
+
+/// How an answer was lost.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[non_exhaustive]
+pub enum LostAnswer {
+    /// The connection broke after the request had left.
+    #[error("the connection broke: {0}")]
+    Disconnected(String),
+    /// The peer sent something that the protocol does not allow, so the connection was closed.
+    #[error("the peer broke the protocol: {0}")]
+    Protocol(String),
+    /// The replica was stopped with the call in flight.
+    #[error("the replica was stopped")]
+    Stopped,
+}
+
+/// What was wrong with an answer that did arrive, or would have.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[non_exhaustive]
+pub enum BadAnswer {
+    /// The result is larger than a message may be.
+    #[error("the result takes {size} bytes, and a message may have {limit}")]
+    TooLarge {
+        /// The size of the encoded result, in bytes; at least this much where encoding was cut short.
+        size: u64,
+        /// The limit, in bytes.
+        limit: u64,
+    },
+    /// The result could not be encoded.
+    #[error("the result cannot be encoded: {0}")]
+    Unencodable(String),
+    /// The result could not be decoded.
+    #[error("the result cannot be decoded: {0}")]
+    Undecodable(String),
+}

@@ -1,0 +1,19 @@
+//! What every other crate of Anylith agrees on: names, deadlines, the context of a call, the ways a
+//! call can fail, and the manifest in which an application describes itself.
+//!
+//! This crate only computes. It knows no socket, clock, disk or process: where an instant is needed,
+//! the caller passes it in.
+
+mod context;
+mod deadline;
+mod directory;
+mod error;
+mod manifest;
+mod name;
+
+pub use context::{Baggage, BaggageFull, BaggageItem, CallContext, InvalidTraceParent, TraceContext};
+pub use deadline::{DEFAULT_DEADLINE, Deadline};
+pub use directory::{Address, Directory, Endpoint, InvalidEndpoint};
+pub use error::{BadAnswer, CallError, Edge, Execution, LostAnswer, Refusal};
+pub use manifest::{ComponentManifest, Fingerprint, Manifest, MethodManifest, MethodShape};
+pub use name::{InvalidName, Name};

@@ -1,0 +1,1 @@
+//! The attributes of Anylith: parse, model, check, expand.

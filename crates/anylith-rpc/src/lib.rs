@@ -1,0 +1,1 @@
+//! Drives the wire protocol over real transports: connections, balancing, retries.

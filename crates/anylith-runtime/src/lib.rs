@@ -1,0 +1,1 @@
+//! The inside of a replica: builds its components, makes each edge local or remote, drains.

@@ -1,0 +1,264 @@
+//! What a replica and the control plane say to each other.
+//!
+//! A message is its length (32 bits, big-endian) and then JSON: there are few of them, they are worth
+//! reading when something is wrong, and a replica and a control plane of different builds must understand
+//! each other. Unknown fields are ignored; a new field has a default.
+//!
+//! The replica connects to the control plane's socket, and connects again when the connection breaks, so a
+//! control plane that was started again is found by the replicas that kept running without it.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use anylith_core::{Directory, Endpoint, Name};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+/// The version of these messages.
+pub const CONTROL_PROTOCOL: u32 = 1;
+
+/// The longest message, in bytes without its length.
+pub const MAX_MESSAGE: usize = 16 * 1024 * 1024;
+
+/// Environment variable: the path of the control plane's socket. Where it is set the process is a replica.
+pub const ENV_CONTROL: &str = "ANYLITH_CONTROL";
+/// Environment variable: the replica's name.
+pub const ENV_REPLICA: &str = "ANYLITH_REPLICA";
+/// Environment variable: how often this replica was started, from 1.
+pub const ENV_INCARNATION: &str = "ANYLITH_INCARNATION";
+/// Environment variable: `describe` or `check`, asked of the application's binary by the command.
+pub const ENV_ROLE: &str = "ANYLITH_ROLE";
+/// Environment variable of a process without a control plane: the path of its `anylith.toml`.
+pub const ENV_CONFIG: &str = "ANYLITH_CONFIG";
+
+/// What a replica says to the control plane.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum FromReplica {
+    /// First on every connection.
+    Hello(Hello),
+    /// A component of the replica changed its state.
+    Component {
+        /// The component.
+        name: Name,
+        /// Its new state.
+        state: ComponentState,
+    },
+    /// The replica cannot go on and is about to exit.
+    Failed {
+        /// The component at fault, if it was one.
+        component: Option<Name>,
+        /// What went wrong, with its causes, for people to read.
+        message: String,
+    },
+}
+
+/// A replica introduces itself, for the first time or again.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Hello {
+    /// [`CONTROL_PROTOCOL`] of the replica.
+    pub protocol: u32,
+    /// The replica's name.
+    pub replica: Name,
+    /// How often it was started, from 1.
+    pub incarnation: u64,
+    /// Its process.
+    pub pid: u32,
+    /// Where it answers; `None` until it was welcomed once.
+    pub endpoint: Option<Endpoint>,
+    /// The epoch of the directory that it uses; 0 for none.
+    pub epoch: u64,
+    /// The state of each of its components; empty until it was welcomed once.
+    pub components: BTreeMap<Name, ComponentState>,
+}
+
+/// The life of a component within its replica: Waiting → Starting → Ready → Draining → Stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ComponentState {
+    /// For a component it is dependent on to be ready somewhere.
+    Waiting,
+    /// Its `start` runs.
+    Starting,
+    /// It answers calls.
+    Ready,
+    /// It takes no new calls and finishes those it has.
+    Draining,
+    /// Its `stop` came back.
+    Stopped,
+}
+
+/// What the control plane says to a replica.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum ToReplica {
+    /// The answer to a first [`Hello`]; to a later one the answer is [`ToReplica::Directory`].
+    Welcome(Box<Bootstrap>),
+    /// The directory has changed.
+    Directory(Directory),
+    /// Take `component` out of service: no new calls, finish those in flight, then its `stop`.
+    Drain {
+        /// The component.
+        component: Name,
+        /// After this long, in milliseconds, calls still in flight are dropped.
+        grace_ms: u64,
+    },
+    /// Drain what still runs, in reverse dependency order, and exit with code 0.
+    Stop {
+        /// After this long, in milliseconds, calls still in flight are dropped.
+        grace_ms: u64,
+    },
+    /// Send the socket of this listener to the control plane, on a connection of its own.
+    HandOver {
+        /// The listener.
+        listener: Name,
+    },
+}
+
+/// Everything that a replica must know to begin.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Bootstrap {
+    /// The application's name.
+    pub app: Name,
+    /// The group that the replica belongs to.
+    pub group: Name,
+    /// The components that it runs.
+    pub components: Vec<Name>,
+    /// Where it has to answer calls. It binds this itself.
+    pub endpoint: Endpoint,
+    /// The listeners that it serves → the inherited file descriptor of each.
+    #[serde(default)]
+    pub listeners: BTreeMap<Name, i32>,
+    /// The config of each component that has one.
+    #[serde(default)]
+    pub config: BTreeMap<Name, serde_json::Value>,
+    /// What was set for edges out of this replica's components.
+    #[serde(default)]
+    pub edges: Vec<EdgeSettings>,
+    /// Limits of the data plane.
+    #[serde(default)]
+    pub limits: Limits,
+    /// The directory as it is.
+    #[serde(default)]
+    pub directory: Directory,
+}
+
+/// What `[edges."A -> B"]` sets.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EdgeSettings {
+    /// The calling component.
+    pub caller: Name,
+    /// The component it calls.
+    pub callee: Name,
+    /// How long a call may take, in milliseconds.
+    #[serde(default)]
+    pub deadline_ms: Option<u64>,
+}
+
+impl EdgeSettings {
+    /// How long a call may take.
+    pub fn deadline(&self) -> Option<Duration> {
+        self.deadline_ms.map(Duration::from_millis)
+    }
+}
+
+/// Limits of the data plane, the same in every replica of an application.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Limits {
+    /// The largest message, in bytes: arguments, a result, or one item of a stream.
+    pub message_bytes: u32,
+    /// The most calls that may be in flight on one connection.
+    pub calls_per_connection: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { message_bytes: 64 * 1024 * 1024, calls_per_connection: 16 * 1024 }
+    }
+}
+
+/// Encodes a message with its length.
+///
+/// # Errors
+///
+/// [`ControlError::TooLong`] if it would pass [`MAX_MESSAGE`].
+pub fn encode<T: Serialize>(message: &T) -> Result<Vec<u8>, ControlError> {
+    let mut bytes = vec![0; 4];
+    serde_json::to_writer(&mut bytes, message)?;
+    let length = bytes.len() - 4;
+    if length > MAX_MESSAGE {
+        return Err(ControlError::TooLong { length });
+    }
+    bytes[..4].copy_from_slice(&(length as u32).to_be_bytes());
+    Ok(bytes)
+}
+
+/// Takes the bytes of a connection as they come and gives back whole messages.
+#[derive(Debug, Default)]
+pub struct Decoder {
+    bytes: Vec<u8>,
+}
+
+impl Decoder {
+    /// Adds bytes that arrived.
+    pub fn feed(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// The next message, or `None` if it is not complete yet.
+    ///
+    /// # Errors
+    ///
+    /// A length over [`MAX_MESSAGE`], or JSON that is not a `T`; the connection is then of no more use.
+    pub fn next<T: DeserializeOwned>(&mut self) -> Result<Option<T>, ControlError> {
+        let Some((length, rest)) = self.bytes.split_first_chunk::<4>() else { return Ok(None) };
+        let length = u32::from_be_bytes(*length) as usize;
+        if length > MAX_MESSAGE {
+            return Err(ControlError::TooLong { length });
+        }
+        let Some(json) = rest.get(..length) else { return Ok(None) };
+        let message = serde_json::from_slice(json)?;
+        self.bytes.drain(..4 + length);
+        Ok(Some(message))
+    }
+}
+
+/// Why control messages could not be written or read.
+#[derive(Debug, thiserror::Error)]
+pub enum ControlError {
+    /// The message is longer than [`MAX_MESSAGE`].
+    #[error("a control message of {length} bytes is longer than the {MAX_MESSAGE} that are allowed")]
+    TooLong {
+        /// Its length, in bytes.
+        length: usize,
+    },
+    /// The message is not what was expected.
+    #[error("a control message cannot be understood")]
+    Malformed(#[from] serde_json::Error),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_arrive_whole_however_they_were_cut() {
+        let sent = [ToReplica::Stop { grace_ms: 7 }, ToReplica::Directory(Directory::default())];
+        let bytes: Vec<u8> = sent.iter().flat_map(|message| encode(message).unwrap()).collect();
+        let mut decoder = Decoder::default();
+        let mut received = Vec::new();
+        for byte in bytes {
+            decoder.feed(&[byte]);
+            received.extend(decoder.next::<ToReplica>().unwrap());
+        }
+        assert_eq!(received, sent);
+    }
+
+    #[test]
+    fn a_huge_length_is_refused_before_its_bytes_come() {
+        let mut decoder = Decoder::default();
+        decoder.feed(&u32::MAX.to_be_bytes());
+        assert!(matches!(decoder.next::<ToReplica>(), Err(ControlError::TooLong { .. })));
+    }
+}

@@ -1,0 +1,1 @@
+//! Write an application once, run it as a monolith or as microservices.
