@@ -6,6 +6,8 @@
 //!
 //! The replica connects to the control plane's socket, and connects again when the connection breaks, so a
 //! control plane that was started again is found by the replicas that kept running without it.
+//!
+//! The first message of a connection says what the connection is for: see [`Opening`].
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -29,12 +31,48 @@ pub const ENV_ROLE: &str = "ANYLITH_ROLE";
 /// Environment variable of a process without a control plane: the path of its `anylith.toml`.
 pub const ENV_CONFIG: &str = "ANYLITH_CONFIG";
 
+/// The first message on any connection to the control plane's socket: who is there, and what for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Opening {
+    /// A replica, which stays: then [`FromReplica`] one way and [`ToReplica`] the other. Reads the same as
+    /// [`FromReplica::Hello`].
+    Hello(Hello),
+    /// A replica brings the socket that [`ToReplica::HandOver`] asked for.
+    ///
+    /// The listener's file descriptor is attached (`SCM_RIGHTS`) to the bytes of this message, which go out
+    /// with one `sendmsg`. The control plane answers nothing and closes the connection when it has taken
+    /// the socket; the replica keeps its own and goes on serving.
+    Listener {
+        /// The replica that brings it.
+        replica: Name,
+        /// The listener.
+        listener: Name,
+    },
+    /// The command asks for something, and is answered on this connection.
+    Ask(Request),
+}
+
+/// What the command asks of a control plane that runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Request {
+    /// For the status of the application as it is now.
+    Status,
+    /// To drain and stop the application. The answer comes when nothing of it runs any more.
+    Stop,
+    /// To stop the application without draining.
+    Kill,
+}
+
 /// What a replica says to the control plane.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum FromReplica {
-    /// First on every connection.
+    /// First on every connection: its [`Opening`].
     Hello(Hello),
     /// A component of the replica changed its state.
     Component {
@@ -108,7 +146,8 @@ pub enum ToReplica {
         /// After this long, in milliseconds, calls still in flight are dropped.
         grace_ms: u64,
     },
-    /// Send the socket of this listener to the control plane, on a connection of its own.
+    /// Send the socket of this listener to the control plane, on a connection of its own that begins with
+    /// [`Opening::Listener`].
     HandOver {
         /// The listener.
         listener: Name,
@@ -174,7 +213,10 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { message_bytes: 64 * 1024 * 1024, calls_per_connection: 16 * 1024 }
+        Self {
+            message_bytes: 64 * 1024 * 1024,
+            calls_per_connection: 16 * 1024,
+        }
     }
 }
 
@@ -212,12 +254,16 @@ impl Decoder {
     ///
     /// A length over [`MAX_MESSAGE`], or JSON that is not a `T`; the connection is then of no more use.
     pub fn next<T: DeserializeOwned>(&mut self) -> Result<Option<T>, ControlError> {
-        let Some((length, rest)) = self.bytes.split_first_chunk::<4>() else { return Ok(None) };
+        let Some((length, rest)) = self.bytes.split_first_chunk::<4>() else {
+            return Ok(None);
+        };
         let length = u32::from_be_bytes(*length) as usize;
         if length > MAX_MESSAGE {
             return Err(ControlError::TooLong { length });
         }
-        let Some(json) = rest.get(..length) else { return Ok(None) };
+        let Some(json) = rest.get(..length) else {
+            return Ok(None);
+        };
         let message = serde_json::from_slice(json)?;
         self.bytes.drain(..4 + length);
         Ok(Some(message))
@@ -228,7 +274,9 @@ impl Decoder {
 #[derive(Debug, thiserror::Error)]
 pub enum ControlError {
     /// The message is longer than [`MAX_MESSAGE`].
-    #[error("a control message of {length} bytes is longer than the {MAX_MESSAGE} that are allowed")]
+    #[error(
+        "a control message of {length} bytes is longer than the {MAX_MESSAGE} that are allowed"
+    )]
     TooLong {
         /// Its length, in bytes.
         length: usize,
@@ -244,8 +292,14 @@ mod tests {
 
     #[test]
     fn messages_arrive_whole_however_they_were_cut() {
-        let sent = [ToReplica::Stop { grace_ms: 7 }, ToReplica::Directory(Directory::default())];
-        let bytes: Vec<u8> = sent.iter().flat_map(|message| encode(message).unwrap()).collect();
+        let sent = [
+            ToReplica::Stop { grace_ms: 7 },
+            ToReplica::Directory(Directory::default()),
+        ];
+        let bytes: Vec<u8> = sent
+            .iter()
+            .flat_map(|message| encode(message).unwrap())
+            .collect();
         let mut decoder = Decoder::default();
         let mut received = Vec::new();
         for byte in bytes {
@@ -256,9 +310,31 @@ mod tests {
     }
 
     #[test]
+    fn a_hello_opens_a_connection() {
+        let hello = FromReplica::Hello(Hello {
+            protocol: CONTROL_PROTOCOL,
+            replica: Name::new("Cart-1").unwrap(),
+            incarnation: 1,
+            pid: 7,
+            endpoint: None,
+            epoch: 0,
+            components: BTreeMap::new(),
+        });
+        let mut decoder = Decoder::default();
+        decoder.feed(&encode(&hello).unwrap());
+        let opening = decoder.next::<Opening>().unwrap().unwrap();
+        assert!(
+            matches!((hello, opening), (FromReplica::Hello(sent), Opening::Hello(came)) if sent == came)
+        );
+    }
+
+    #[test]
     fn a_huge_length_is_refused_before_its_bytes_come() {
         let mut decoder = Decoder::default();
         decoder.feed(&u32::MAX.to_be_bytes());
-        assert!(matches!(decoder.next::<ToReplica>(), Err(ControlError::TooLong { .. })));
+        assert!(matches!(
+            decoder.next::<ToReplica>(),
+            Err(ControlError::TooLong { .. })
+        ));
     }
 }
