@@ -39,7 +39,11 @@ pub struct TraceContext {
 impl fmt::Display for TraceContext {
     /// Writes the `traceparent` header.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "00-{:032x}-{:016x}-{:02x}", self.trace_id, self.span_id, self.flags)
+        write!(
+            f,
+            "00-{:032x}-{:016x}-{:02x}",
+            self.trace_id, self.span_id, self.flags
+        )
     }
 }
 
@@ -68,7 +72,12 @@ impl FromStr for TraceContext {
         if version == 0xff || (version == 0 && more) || trace_id == 0 || span_id == 0 {
             return Err(InvalidTraceParent);
         }
-        Ok(Self { trace_id, span_id: span_id as u64, flags: flags as u8, state: Arc::from("") })
+        Ok(Self {
+            trace_id,
+            span_id: span_id as u64,
+            flags: flags as u8,
+            state: Arc::from(""),
+        })
     }
 }
 
@@ -116,7 +125,10 @@ impl Baggage {
         let bytes = postcard::to_stdvec(item).map_err(|_| BaggageFull { key: T::KEY })?;
         let mut items = self.0.as_deref().cloned().unwrap_or_default();
         items.insert(T::KEY.to_owned(), bytes);
-        let size: usize = items.iter().map(|(key, value)| key.len() + value.len()).sum();
+        let size: usize = items
+            .iter()
+            .map(|(key, value)| key.len() + value.len())
+            .sum();
         if size > Self::MAX_BYTES {
             return Err(BaggageFull { key: T::KEY });
         }

@@ -20,23 +20,35 @@ pub struct Deadline {
 
 impl Deadline {
     /// No limit.
-    pub const NONE: Self = Self { at: None, within: None };
+    pub const NONE: Self = Self {
+        at: None,
+        within: None,
+    };
 
     /// Over at `instant`.
     pub const fn at(instant: Instant) -> Self {
-        Self { at: Some(instant), within: None }
+        Self {
+            at: Some(instant),
+            within: None,
+        }
     }
 
     /// Over after `length`, counted from the first [`Deadline::settle`].
     pub const fn within(length: Duration) -> Self {
-        Self { at: None, within: Some(length) }
+        Self {
+            at: None,
+            within: Some(length),
+        }
     }
 
     /// The deadline of a call made under this one whose own limit is `length`: the earlier of the two.
     #[must_use]
     pub fn tightened(self, length: Duration) -> Self {
         let within = self.within.map_or(length, |own| own.min(length));
-        Self { at: self.at, within: Some(within) }
+        Self {
+            at: self.at,
+            within: Some(within),
+        }
     }
 
     /// Fixes the instant, counting from `now` what was not yet counted, and returns it.

@@ -50,7 +50,9 @@ impl Serialize for Endpoint {
 
 impl<'de> Deserialize<'de> for Endpoint {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(D::Error::custom)
     }
 }
 
@@ -90,7 +92,14 @@ mod tests {
         for text in ["unix:/run/a.sock", "tcp:127.0.0.1:80", "tcp:[::1]:80"] {
             assert_eq!(text.parse::<Endpoint>().unwrap().to_string(), text);
         }
-        for bad in ["", "unix:", "unix:a", "tcp:x", "tcp:localhost:1", "http://a"] {
+        for bad in [
+            "",
+            "unix:",
+            "unix:a",
+            "tcp:x",
+            "tcp:localhost:1",
+            "http://a",
+        ] {
             assert!(bad.parse::<Endpoint>().is_err(), "{bad:?} was taken");
         }
     }

@@ -22,7 +22,11 @@ struct EdgeParts {
 impl Edge {
     /// The edge from `caller` to `callee`, at `method`.
     pub fn new(caller: Name, callee: Name, method: Name) -> Self {
-        Self(Arc::new(EdgeParts { caller, callee, method }))
+        Self(Arc::new(EdgeParts {
+            caller,
+            callee,
+            method,
+        }))
     }
 
     /// The component that made the call.
@@ -43,7 +47,11 @@ impl Edge {
 
 impl fmt::Display for Edge {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} -> {}.{}", self.0.caller, self.0.callee, self.0.method)
+        write!(
+            f,
+            "{} -> {}.{}",
+            self.0.caller, self.0.callee, self.0.method
+        )
     }
 }
 

@@ -10,10 +10,14 @@ mod directory;
 mod error;
 mod manifest;
 mod name;
+mod settings;
 
-pub use context::{Baggage, BaggageFull, BaggageItem, CallContext, InvalidTraceParent, TraceContext};
+pub use context::{
+    Baggage, BaggageFull, BaggageItem, CallContext, InvalidTraceParent, TraceContext,
+};
 pub use deadline::{DEFAULT_DEADLINE, Deadline};
 pub use directory::{Address, Directory, Endpoint, InvalidEndpoint};
 pub use error::{BadAnswer, CallError, Edge, Execution, LostAnswer, Refusal};
 pub use manifest::{ComponentManifest, Fingerprint, Manifest, MethodManifest, MethodShape};
 pub use name::{InvalidName, Name};
+pub use settings::{EdgeSettings, Limits};

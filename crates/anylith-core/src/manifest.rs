@@ -24,7 +24,9 @@ pub struct Manifest {
 impl Manifest {
     /// The component called `name`.
     pub fn component(&self, name: &str) -> Option<&ComponentManifest> {
-        self.components.iter().find(|component| component.name == name)
+        self.components
+            .iter()
+            .find(|component| component.name == name)
     }
 }
 
@@ -94,7 +96,11 @@ impl Fingerprint {
         let mut hash = self.0;
         let mut index = 0;
         while index <= bytes.len() {
-            let byte = if index < bytes.len() { bytes[index] } else { 0xff };
+            let byte = if index < bytes.len() {
+                bytes[index]
+            } else {
+                0xff
+            };
             hash = (hash ^ byte as u64).wrapping_mul(0x0000_0100_0000_01b3);
             index += 1;
         }
@@ -130,7 +136,9 @@ impl Serialize for Fingerprint {
 
 impl<'de> Deserialize<'de> for Fingerprint {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(D::Error::custom)
     }
 }
 

@@ -28,13 +28,19 @@ impl Name {
             Some("it is longer than 48 bytes")
         } else if !text.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_') {
             Some("it does not begin with a letter")
-        } else if !text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte)) {
+        } else if !text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte))
+        {
             Some("it has a character other than letters, digits, `_` and `-`")
         } else {
             None
         };
         match problem {
-            Some(problem) => Err(InvalidName { text: text.chars().take(80).collect(), problem }),
+            Some(problem) => Err(InvalidName {
+                text: text.chars().take(80).collect(),
+                problem,
+            }),
             None => Ok(Self(Arc::from(text))),
         }
     }

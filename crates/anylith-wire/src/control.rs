@@ -9,9 +9,10 @@
 //!
 //! The first message of a connection says what the connection is for: see [`Opening`].
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 use anylith_core::{Directory, Endpoint, Name};
+pub use anylith_core::{EdgeSettings, Limits};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 /// The version of these messages.
@@ -180,44 +181,6 @@ pub struct Bootstrap {
     /// The directory as it is.
     #[serde(default)]
     pub directory: Directory,
-}
-
-/// What `[edges."A -> B"]` sets.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct EdgeSettings {
-    /// The calling component.
-    pub caller: Name,
-    /// The component it calls.
-    pub callee: Name,
-    /// How long a call may take, in milliseconds.
-    #[serde(default)]
-    pub deadline_ms: Option<u64>,
-}
-
-impl EdgeSettings {
-    /// How long a call may take.
-    pub fn deadline(&self) -> Option<Duration> {
-        self.deadline_ms.map(Duration::from_millis)
-    }
-}
-
-/// Limits of the data plane, the same in every replica of an application.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Limits {
-    /// The largest message, in bytes: arguments, a result, or one item of a stream.
-    pub message_bytes: u32,
-    /// The most calls that may be in flight on one connection.
-    pub calls_per_connection: u32,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            message_bytes: 64 * 1024 * 1024,
-            calls_per_connection: 16 * 1024,
-        }
-    }
 }
 
 /// Encodes a message with its length.
