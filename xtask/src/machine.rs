@@ -1,0 +1,136 @@
+//! What the tests need besides Rust, and getting it.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use crate::step::{Stop, succeed};
+
+/// A program that a step runs, and the Debian package that has it.
+pub(crate) struct Need {
+    program: &'static str,
+    package: &'static str,
+    /// Why it is needed, to complete "needed …".
+    why: &'static str,
+}
+
+/// For the tests in a browser.
+pub(crate) const BROWSER: &[Need] = &[
+    Need {
+        program: "chromium",
+        package: "chromium",
+        why: "to buy something in a real browser",
+    },
+    Need {
+        program: "chromedriver",
+        package: "chromium-driver",
+        why: "to steer the browser",
+    },
+];
+
+/// For everything else.
+pub(crate) const ALWAYS: &[Need] = &[
+    Need {
+        program: "git",
+        package: "git",
+        why: "to know which files belong to the repository",
+    },
+    Need {
+        program: "c++",
+        package: "g++",
+        why: "to build SQLite and the fuzzer",
+    },
+    Need {
+        program: "postgres",
+        package: "postgresql",
+        why: "to keep carts in a real PostgreSQL",
+    },
+];
+
+/// Makes sure that all of `needs` are there, installing what is not where that is possible.
+pub(crate) fn provide(needs: &[&Need]) -> Result<(), Stop> {
+    let missing: Vec<&&Need> = needs
+        .iter()
+        .filter(|need| find(need.program).is_none())
+        .collect();
+    if missing.is_empty() {
+        println!("everything is there");
+        return Ok(());
+    }
+    for need in &missing {
+        println!("`{}` is missing; needed {}", need.program, need.why);
+    }
+    let packages: Vec<&str> = missing.iter().map(|need| need.package).collect();
+    let packages = packages.join(" ");
+    if find("apt-get").is_none() {
+        return Err(Stop::Unable(format!(
+            "this is no Debian, so install by hand what Debian calls: {packages}\n\
+             (the browser is not needed with --skip-browser)"
+        )));
+    }
+    if !am_root() {
+        return Err(Stop::Unable(format!(
+            "run `sudo apt-get install --no-install-recommends {packages}`, then this again\n\
+             (the browser is not needed with --skip-browser)"
+        )));
+    }
+    println!("installing from Debian: {packages}");
+    let apt = |arguments: &[&str]| {
+        let mut command = Command::new("apt-get");
+        command
+            .args(["-qq", "-o", "Dpkg::Use-Pty=0"])
+            .args(arguments);
+        command
+            .env("DEBIAN_FRONTEND", "noninteractive")
+            .stdin(std::process::Stdio::null());
+        // What apt says of each package is of interest only if it fails; its errors go through.
+        command.stdout(std::process::Stdio::null());
+        command
+    };
+    succeed(apt(&["update"]).status()?)?;
+    let install = ["install", "--yes", "--no-install-recommends"];
+    succeed(apt(&install).args(packages.split(' ')).status()?)
+}
+
+/// Where `program` is: on the search path, or where Debian keeps the server of PostgreSQL.
+fn find(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
+    let versions = Path::new("/usr/lib/postgresql")
+        .read_dir()
+        .into_iter()
+        .flatten()
+        .flatten();
+    folders.extend(versions.map(|version| version.path().join("bin")));
+    folders
+        .into_iter()
+        .map(|folder| folder.join(program))
+        .find(|file| file.is_file())
+}
+
+fn am_root() -> bool {
+    let output = Command::new("id").arg("-u").output();
+    output.is_ok_and(|output| output.stdout.trim_ascii() == b"0")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_on_the_search_path_is_found() {
+        assert!(find("sh").is_some());
+        assert!(find("no-such-program-anywhere").is_none());
+    }
+
+    #[test]
+    fn nothing_is_installed_where_nothing_is_missing() {
+        let shell = Need {
+            program: "sh",
+            package: "dash",
+            why: "to run",
+        };
+        assert!(provide(&[&shell]).is_ok());
+    }
+}

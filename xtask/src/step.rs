@@ -1,0 +1,154 @@
+//! Running other programs, and saying how that went.
+
+use std::{
+    fmt,
+    process::{Command, ExitStatus, Stdio},
+    time::{Duration, Instant},
+};
+
+/// Why a chore ended early.
+#[derive(Debug)]
+pub(crate) enum Stop {
+    /// Something that should pass did not, and has already said so itself.
+    Failed {
+        /// What to exit with.
+        exit_code: u8,
+    },
+    /// The same, with the reason.
+    Because(anyhow::Error),
+    /// This machine or the command line cannot do it; the text says what to change.
+    Unable(String),
+}
+
+impl Stop {
+    /// What is still to be told.
+    pub(crate) fn message(&self) -> Option<String> {
+        match self {
+            Self::Failed { .. } => None,
+            Self::Because(error) => Some(format!("{error:#}")),
+            Self::Unable(text) => Some(text.clone()),
+        }
+    }
+
+    /// 2 where the machine or the command line is at fault, else what failed exited with.
+    pub(crate) fn exit_code(&self) -> u8 {
+        match self {
+            Self::Failed { exit_code } => *exit_code,
+            Self::Because(_) => 1,
+            Self::Unable(_) => 2,
+        }
+    }
+}
+
+impl<E: std::error::Error + Send + Sync + 'static> From<E> for Stop {
+    fn from(error: E) -> Self {
+        Self::Because(error.into())
+    }
+}
+
+/// A call of cargo: the one that runs this program, at the root of the repository.
+#[derive(Clone)]
+pub(crate) struct Cargo {
+    arguments: Vec<String>,
+    variables: Vec<(&'static str, String)>,
+}
+
+impl Cargo {
+    pub(crate) fn new<const N: usize>(arguments: [&str; N]) -> Self {
+        Self {
+            arguments: arguments.map(str::to_owned).to_vec(),
+            variables: Vec::new(),
+        }
+    }
+
+    /// Adds an argument.
+    pub(crate) fn then(mut self, argument: &str) -> Self {
+        self.arguments.push(argument.to_owned());
+        self
+    }
+
+    /// Adds arguments.
+    pub(crate) fn then_all<I: IntoIterator<Item: AsRef<str>>>(mut self, arguments: I) -> Self {
+        self.arguments.extend(
+            arguments
+                .into_iter()
+                .map(|argument| argument.as_ref().to_owned()),
+        );
+        self
+    }
+
+    /// Sets a variable of its environment.
+    pub(crate) fn with(mut self, name: &'static str, value: impl fmt::Display) -> Self {
+        self.variables.push((name, value.to_string()));
+        self
+    }
+
+    /// The command, not yet started.
+    pub(crate) fn command(&self) -> Command {
+        let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        command.args(&self.arguments);
+        for (name, value) in &self.variables {
+            command.env(name, value);
+        }
+        // These describe xtask itself; what is built and run now must not see them.
+        for name in [
+            "CARGO_MANIFEST_DIR",
+            "CARGO_MANIFEST_PATH",
+            "CARGO_PKG_NAME",
+        ] {
+            command.env_remove(name);
+        }
+        command
+    }
+
+    /// Runs it to its end, with its output on ours.
+    pub(crate) fn run(&self) -> Result<(), Stop> {
+        succeed(self.command().stdin(Stdio::null()).status()?)
+    }
+}
+
+impl fmt::Display for Cargo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cargo {}", self.arguments.join(" "))
+    }
+}
+
+/// Turns an exit status into success, or into a [`Stop`] with the same exit code.
+pub(crate) fn succeed(status: ExitStatus) -> Result<(), Stop> {
+    if status.success() {
+        return Ok(());
+    }
+    let exit_code = status
+        .code()
+        .and_then(|code| u8::try_from(code).ok())
+        .unwrap_or(1);
+    Err(Stop::Failed { exit_code })
+}
+
+/// Says what begins, does it, and says how long it took.
+pub(crate) fn timed(
+    heading: &str,
+    work: impl FnOnce() -> Result<(), Stop>,
+) -> (Result<(), Stop>, Duration) {
+    println!("\n── {heading} ──");
+    let begin = Instant::now();
+    let done = work();
+    let took = begin.elapsed();
+    let word = if done.is_ok() { "passed" } else { "FAILED" };
+    println!("── {heading}: {word} in {} ──", Seconds(took));
+    (done, took)
+}
+
+/// A length of time, shown in minutes and seconds.
+pub(crate) struct Seconds(pub(crate) Duration);
+
+impl fmt::Display for Seconds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.0.as_secs_f64();
+        if seconds < 60.0 {
+            write!(f, "{seconds:.1} s")
+        } else {
+            write!(f, "{} min {:02.0} s", seconds as u64 / 60, seconds % 60.0)
+        }
+    }
+}

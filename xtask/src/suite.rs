@@ -1,0 +1,250 @@
+//! Everything that must pass, in the order in which a mistake is cheapest to find.
+
+use std::time::{Duration, Instant};
+
+use cargo_metadata::{MetadataCommand, TargetKind};
+
+use crate::{
+    machine,
+    step::{Cargo, Seconds, Stop, timed},
+    tidy,
+};
+
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// Run only tests whose name contains this, and nothing else.
+    name: Option<String>,
+    /// Leave out the tests in a real browser, and do not install one.
+    #[arg(long)]
+    skip_browser: bool,
+    /// Leave out the fuzz targets.
+    #[arg(long)]
+    skip_fuzz: bool,
+    /// Print the steps, and run none.
+    #[arg(long)]
+    list: bool,
+}
+
+/// One of the things that must pass.
+struct Step {
+    name: &'static str,
+    /// What it shows when it passes.
+    about: &'static str,
+    /// Whether a name filter makes sense for it.
+    has_tests: bool,
+    work: fn(&Options) -> Result<(), Stop>,
+}
+
+const STEPS: &[Step] = &[
+    Step {
+        name: "machine",
+        about: "what the tests need is there",
+        has_tests: true,
+        work: machine,
+    },
+    Step {
+        name: "format",
+        about: "rustfmt would change nothing",
+        has_tests: false,
+        work: format,
+    },
+    Step {
+        name: "tidy",
+        about: "this repository's own rules hold",
+        has_tests: false,
+        work: tidy,
+    },
+    Step {
+        name: "lints",
+        about: "clippy has nothing to say",
+        has_tests: false,
+        work: lints,
+    },
+    Step {
+        name: "tests",
+        about: "of each crate, alone",
+        has_tests: true,
+        work: tests,
+    },
+    Step {
+        name: "docs",
+        about: "the examples in the documentation run",
+        has_tests: true,
+        work: docs,
+    },
+    Step {
+        name: "end to end",
+        about: "the command and the shop, as real processes and in a real browser",
+        has_tests: true,
+        work: end_to_end,
+    },
+    Step {
+        name: "fuzz",
+        about: "no decoder falls over in some seconds",
+        has_tests: false,
+        work: fuzz,
+    },
+];
+
+/// Runs every step, even after one has failed, and says at the end how each of them went.
+pub(crate) fn run(options: &Options) -> Result<(), Stop> {
+    if options.list {
+        for step in STEPS {
+            println!("{:<12}{}", step.name, step.about);
+        }
+        return Ok(());
+    }
+    let begin = Instant::now();
+    let mut went = Vec::new();
+    let mut exit_code = None;
+    for step in STEPS
+        .iter()
+        .filter(|step| step.has_tests || options.name.is_none())
+    {
+        let (done, took) = timed(step.name, || (step.work)(options));
+        went.push((step.name, done.is_ok(), took));
+        match done {
+            Ok(()) => {}
+            Err(stop @ Stop::Unable(_)) => return Err(stop),
+            Err(stop) => {
+                if let Some(message) = stop.message() {
+                    eprintln!("error: {message}");
+                }
+                exit_code.get_or_insert(stop.exit_code());
+            }
+        }
+    }
+    summarise(&went, begin.elapsed());
+    exit_code.map_or(Ok(()), |exit_code| Err(Stop::Failed { exit_code }))
+}
+
+fn summarise(went: &[(&str, bool, Duration)], all: Duration) {
+    println!();
+    for (name, passed, took) in went {
+        let word = if *passed { "passed" } else { "FAILED" };
+        println!("{name:<12}{word:<8}{:>12}", Seconds(*took).to_string());
+    }
+    let failed = went.iter().filter(|(_, passed, _)| !passed).count();
+    println!("{} steps, {failed} failed, in {}", went.len(), Seconds(all));
+}
+
+fn machine(options: &Options) -> Result<(), Stop> {
+    let browser = machine::BROWSER.iter().filter(|_| !options.skip_browser);
+    machine::provide(&machine::ALWAYS.iter().chain(browser).collect::<Vec<_>>())
+}
+
+fn format(_: &Options) -> Result<(), Stop> {
+    Cargo::new(["fmt", "--all", "--check"]).run()
+}
+
+fn tidy(_: &Options) -> Result<(), Stop> {
+    tidy::run()
+}
+
+fn lints(_: &Options) -> Result<(), Stop> {
+    Cargo::new([
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--",
+        "--deny",
+        "warnings",
+    ])
+    .run()
+}
+
+/// All test programs but the end-to-end ones.
+fn tests(options: &Options) -> Result<(), Stop> {
+    let programs = TestPrograms::read()?;
+    let cargo = Cargo::new([
+        "test",
+        "--workspace",
+        "--no-fail-fast",
+        "--lib",
+        "--bins",
+        "--examples",
+    ]);
+    named(programs.select(cargo, &programs.others), options).run()
+}
+
+fn docs(options: &Options) -> Result<(), Stop> {
+    named(
+        Cargo::new(["test", "--workspace", "--no-fail-fast", "--doc"]),
+        options,
+    )
+    .run()
+}
+
+fn end_to_end(options: &Options) -> Result<(), Stop> {
+    // With all packages together, as the tests were, so that nothing is built twice in two ways.
+    Cargo::new(["build", "--workspace", "--bins"]).run()?;
+    let mut programs = TestPrograms::read()?;
+    if options.skip_browser {
+        programs.end_to_end.retain(|name| name != "browser");
+    }
+    let cargo = Cargo::new(["test", "--workspace", "--no-fail-fast"]).with("E2E_BUILT", 1);
+    named(programs.select(cargo, &programs.end_to_end), options).run()
+}
+
+/// Adds the filter for names, if there is one.
+fn named(cargo: Cargo, options: &Options) -> Cargo {
+    match &options.name {
+        Some(name) => cargo.then("--").then(name),
+        None => cargo,
+    }
+}
+
+/// The names of the workspace's test programs.
+///
+/// Steps name theirs instead of a package. Cargo unites the features of the packages that it is asked for, so
+/// asking for fewer would build the dependencies once more.
+struct TestPrograms {
+    end_to_end: Vec<String>,
+    others: Vec<String>,
+}
+
+impl TestPrograms {
+    fn read() -> Result<Self, Stop> {
+        let metadata = MetadataCommand::new().no_deps().exec()?;
+        let mut programs = Self {
+            end_to_end: Vec::new(),
+            others: Vec::new(),
+        };
+        for package in metadata.workspace_packages() {
+            let list = match package.name.as_str() {
+                "e2e" => &mut programs.end_to_end,
+                _ => &mut programs.others,
+            };
+            let tests = package
+                .targets
+                .iter()
+                .filter(|target| target.kind.contains(&TargetKind::Test));
+            list.extend(tests.map(|target| target.name.clone()));
+        }
+        let both = programs
+            .end_to_end
+            .iter()
+            .find(|name| programs.others.contains(name));
+        match both {
+            None => Ok(programs),
+            Some(name) => Err(Stop::Because(anyhow::anyhow!(
+                "two test programs are called `{name}`: rename the one in tests/tests/"
+            ))),
+        }
+    }
+
+    fn select(&self, cargo: Cargo, programs: &[String]) -> Cargo {
+        programs
+            .iter()
+            .fold(cargo, |cargo, name| cargo.then("--test").then(name))
+    }
+}
+
+/// Runs each fuzz target for some seconds on its corpus.
+fn fuzz(options: &Options) -> Result<(), Stop> {
+    if options.skip_fuzz {
+        println!("left out");
+        return Ok(());
+    }
+    Ok(())
+}
