@@ -1,0 +1,223 @@
+//! tonic with its best plain settings: one connection, windows and frames large enough to never stall.
+
+use std::sync::Arc;
+
+use anyhow::Result;
+use anylith_core::Endpoint;
+use bytes::Bytes;
+use hyper_util::rt::TokioIo;
+use tokio::net::{TcpListener, UnixListener, UnixStream};
+use tokio_stream::wrappers::UnixListenerStream;
+use tonic::{
+    Request, Response, Status,
+    transport::{Channel, Endpoint as Target, Server as Grpc, server::TcpIncoming},
+};
+
+use super::Calls;
+use crate::payload;
+
+/// What `build.rs` made of `proto/store.proto`.
+#[allow(missing_docs, unreachable_pub, clippy::all)]
+mod proto {
+    tonic::include_proto!("store");
+}
+
+const STREAM_WINDOW: u32 = 8 * 1024 * 1024;
+const CONNECTION_WINDOW: u32 = 16 * 1024 * 1024;
+const FRAME: u32 = 1024 * 1024;
+
+/// A server of tonic, set for speed.
+pub(crate) fn server() -> Grpc {
+    Grpc::builder()
+        .tcp_nodelay(true)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_frame_size(FRAME)
+}
+
+/// Connects a channel of tonic, set for speed.
+pub(crate) async fn channel(endpoint: &Endpoint) -> Result<Channel> {
+    let set = |target: Target| {
+        target
+            .tcp_nodelay(true)
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_frame_size(FRAME)
+    };
+    Ok(match endpoint {
+        Endpoint::Unix(path) => {
+            let path = path.clone();
+            let connector = tower::service_fn(move |_| {
+                let path = path.clone();
+                async move { UnixStream::connect(path).await.map(TokioIo::new) }
+            });
+            // The name is not looked up: the connector knows where to go.
+            set(Target::from_static("http://unix"))
+                .connect_with_connector(connector)
+                .await?
+        }
+        Endpoint::Tcp(address) => {
+            set(Target::new(format!("http://{address}"))?)
+                .connect()
+                .await?
+        }
+    })
+}
+
+struct Server {
+    products: Vec<proto::Product>,
+}
+
+#[tonic::async_trait]
+impl proto::store_server::Store for Server {
+    async fn get(
+        &self,
+        request: Request<proto::Lookup>,
+    ) -> Result<Response<proto::Product>, Status> {
+        let wanted = request.into_inner().product_id;
+        let found = self.products.iter().find(|product| product.id == wanted);
+        found
+            .cloned()
+            .map(Response::new)
+            .ok_or_else(|| Status::not_found("no such product"))
+    }
+
+    async fn list(
+        &self,
+        _: Request<proto::ListRequest>,
+    ) -> Result<Response<proto::ListResponse>, Status> {
+        Ok(Response::new(proto::ListResponse {
+            products: self.products.clone(),
+        }))
+    }
+
+    async fn echo(&self, request: Request<proto::Blob>) -> Result<Response<proto::Blob>, Status> {
+        Ok(Response::new(request.into_inner()))
+    }
+}
+
+/// Serves for ever; `ready` is called once the socket is bound.
+pub(crate) async fn serve(endpoint: &Endpoint, ready: impl FnOnce()) -> Result<()> {
+    let products = payload::products().into_iter().map(Into::into).collect();
+    let service = proto::store_server::StoreServer::from_arc(Arc::new(Server { products }));
+    let router = server().add_service(service);
+    match endpoint {
+        Endpoint::Unix(path) => {
+            let incoming = UnixListenerStream::new(UnixListener::bind(path)?);
+            ready();
+            router.serve_with_incoming(incoming).await?;
+        }
+        Endpoint::Tcp(address) => {
+            let incoming = TcpIncoming::from(TcpListener::bind(address).await?);
+            ready();
+            router
+                .serve_with_incoming(incoming.with_nodelay(Some(true)))
+                .await?;
+        }
+    }
+    Ok(())
+}
+
+/// A client, and what it sends.
+#[derive(Clone)]
+pub(crate) struct Client {
+    store: proto::store_client::StoreClient<Channel>,
+    lookup: proto::Lookup,
+    blob: Bytes,
+}
+
+/// Connects to a server at `endpoint`.
+pub(crate) async fn connect(endpoint: &Endpoint) -> Result<Client> {
+    let store = proto::store_client::StoreClient::new(channel(endpoint).await?);
+    Ok(Client {
+        store,
+        lookup: payload::lookup().into(),
+        blob: payload::blob(),
+    })
+}
+
+impl Calls for Client {
+    fn share(&self) -> Result<Self> {
+        Ok(self.clone())
+    }
+
+    async fn get(&mut self) -> Result<usize> {
+        let product = self.store.get(self.lookup.clone()).await?.into_inner();
+        Ok(product
+            .variants
+            .iter()
+            .map(|variant| variant.sizes.len())
+            .sum())
+    }
+
+    async fn list(&mut self) -> Result<usize> {
+        let answer = self.store.list(proto::ListRequest { page: 1 }).await?;
+        Ok(answer.into_inner().products.len())
+    }
+
+    async fn blob(&mut self) -> Result<usize> {
+        let answer = self
+            .store
+            .echo(proto::Blob {
+                body: self.blob.clone(),
+            })
+            .await?;
+        Ok(answer.into_inner().body.len())
+    }
+}
+
+impl From<payload::Lookup> for proto::Lookup {
+    fn from(lookup: payload::Lookup) -> Self {
+        let payload::Lookup {
+            product_id,
+            session_id,
+            currency_code,
+            language,
+            page,
+        } = lookup;
+        Self {
+            product_id,
+            session_id,
+            currency_code,
+            language,
+            page,
+        }
+    }
+}
+
+impl From<payload::Product> for proto::Product {
+    fn from(product: payload::Product) -> Self {
+        let payload::Money {
+            currency_code,
+            units,
+            nanos,
+        } = product.price_usd;
+        let variants = product.variants.into_iter().map(|variant| {
+            let payload::Variant {
+                sku,
+                colour,
+                stock,
+                sizes,
+            } = variant;
+            proto::Variant {
+                sku,
+                colour,
+                stock,
+                sizes,
+            }
+        });
+        Self {
+            id: product.id,
+            name: product.name,
+            description: product.description,
+            picture: product.picture,
+            price_usd: Some(proto::Money {
+                currency_code,
+                units,
+                nanos,
+            }),
+            categories: product.categories,
+            variants: variants.collect(),
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! The benchmarks of Anylith, and the peers they are measured against.
+//!
+//! `cargo xtask bench [NAME] [--json]` runs all of them, or the one called NAME. Everything is
+//! relative: contestants take turns in short rounds, each round gives a ratio, and the median of the ratios
+//! is printed, so that a busy or slow machine shifts all contestants alike. `README.md` beside this crate
+//! has the results and says how to repeat them.
+
+mod calls;
+mod child;
+mod contestant;
+mod pair;
+mod payload;
+mod ratio;
+mod report;
+mod round;
+
+use std::process::ExitCode;
+
+use alloc_counter::AllocCounter;
+use anyhow::{Context, Result, ensure};
+use clap::Parser;
+use mimalloc::MiMalloc;
+
+use crate::{child::Role, report::Report};
+
+/// The same for all contestants. Counting costs each of them about a nanosecond per allocation.
+#[global_allocator]
+static ALLOCATOR: AllocCounter<MiMalloc> = AllocCounter(MiMalloc);
+
+/// One of the benchmarks.
+struct Benchmark {
+    name: &'static str,
+    about: &'static str,
+    run: fn(&mut Report) -> Result<()>,
+}
+
+const BENCHMARKS: &[Benchmark] = &[
+    Benchmark {
+        name: "get",
+        about: "57 bytes there, a product of 275 back; 64 calls in flight, then one; one core",
+        run: calls::get,
+    },
+    Benchmark {
+        name: "list",
+        about: "thirty products back, 64 calls in flight, one core",
+        run: calls::list,
+    },
+    Benchmark {
+        name: "blob",
+        about: "64 KiB there and back, one core",
+        run: calls::blob,
+    },
+    Benchmark {
+        name: "get-mt",
+        about: "`get` with multi-thread runtimes, two cores for both sides",
+        run: calls::get_mt,
+    },
+    Benchmark {
+        name: "get-tcp",
+        about: "`get` over TCP",
+        run: calls::get_tcp,
+    },
+];
+
+/// Measures Anylith against its peers.
+#[derive(Debug, Parser)]
+#[command(name = "bench")]
+struct Arguments {
+    /// The benchmark to run; all of them if none is named.
+    name: Option<String>,
+    /// Prints lines of JSON.
+    #[arg(long)]
+    json: bool,
+    /// Lists the benchmarks and runs none.
+    #[arg(long)]
+    list: bool,
+    /// Exits with 1 if a ratio is over its bound.
+    #[arg(long)]
+    gate: bool,
+    /// Plays a part in a benchmark that another process runs.
+    #[arg(long, hide = true, value_name = "ROLE")]
+    child: Option<String>,
+}
+
+fn main() -> Result<ExitCode> {
+    let arguments = Arguments::parse();
+    if let Some(role) = &arguments.child {
+        serde_json::from_str::<Role>(role)
+            .context("not a role")?
+            .play()?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    if arguments.list {
+        for Benchmark { name, about, .. } in BENCHMARKS {
+            println!("{name:<8} {about}");
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    let wanted = |benchmark: &&Benchmark| {
+        arguments
+            .name
+            .as_deref()
+            .is_none_or(|name| benchmark.name == name)
+    };
+    let chosen: Vec<&Benchmark> = BENCHMARKS.iter().filter(wanted).collect();
+    ensure!(!chosen.is_empty(), "no such benchmark; `--list` names them");
+    let mut report = Report::new(arguments.json);
+    for benchmark in chosen {
+        (benchmark.run)(&mut report).with_context(|| format!("in `{}`", benchmark.name))?;
+    }
+    let failed = arguments.gate && report.missed() > 0;
+    Ok(ExitCode::from(u8::from(failed)))
+}
