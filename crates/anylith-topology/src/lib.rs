@@ -1,1 +1,30 @@
-//! Dependency graph and anylith.toml in, a plan or every reason why not out.
+//! Dependency graph and `anylith.toml` in; a plan, or every reason why not, out.
+//!
+//! This crate only computes. It knows no clock, disk, socket, process or environment: text comes in with
+//! the name it has in messages, and secrets are asked of the caller. So a dry run, the supervisor, a
+//! replica without a control plane and a test all get the same plan.
+//!
+//! Start at [`Settings::parse`] and [`Settings::plan`]. [`Graph`] is the order of things, [`draw`] its
+//! pictures.
+
+mod check;
+mod config;
+pub mod draw;
+mod graph;
+mod nearest;
+mod overrides;
+mod plan;
+mod problem;
+mod quantity;
+mod replicas;
+mod settings;
+mod source;
+mod tree;
+
+pub use config::{Secrets, Unread};
+pub use graph::Graph;
+pub use overrides::Overrides;
+pub use plan::{BUILT_IN, GroupPlan, MICRO, MONOLITH, Plan};
+pub use problem::{Excerpt, Place, Problem, Problems};
+pub use replicas::{MAX_REPLICAS, ReplicaChange};
+pub use settings::{AppSettings, Reading, Settings, Transport};

@@ -1,0 +1,289 @@
+//! Whether the settings fit the application.
+
+use std::collections::HashMap;
+
+use anylith_core::{Manifest, Name};
+
+use crate::{
+    Graph, Problem, Settings,
+    nearest::suggest,
+    settings::{GroupSettings, TopologySettings},
+    source::At,
+};
+
+impl Settings {
+    /// Everything that does not fit between these settings and the application that `manifest` describes,
+    /// and everything that is wrong with the application's graph. Empty if all is well.
+    pub fn check(&self, manifest: &Manifest) -> Vec<Problem> {
+        let mut check = Check {
+            settings: self,
+            manifest,
+            problems: Vec::new(),
+        };
+        check.application();
+        check.app_name();
+        check.listeners();
+        check.components();
+        check.edges();
+        for (name, topology) in &self.topologies {
+            check.topology(name, topology);
+        }
+        check.problems
+    }
+}
+
+struct Check<'a> {
+    settings: &'a Settings,
+    manifest: &'a Manifest,
+    problems: Vec<Problem>,
+}
+
+impl Check<'_> {
+    fn report(&mut self, at: &At, what: impl Into<String>, mend: impl Into<String>) {
+        self.problems
+            .push(self.settings.source.problem(at, what, mend));
+    }
+
+    fn report_code(&mut self, what: String, mend: &str) {
+        self.problems
+            .push(Problem::application(self.manifest.app.as_str(), what, mend));
+    }
+
+    /// The graph by itself: doubled names, dependencies that nothing provides, cycles.
+    fn application(&mut self) {
+        let components = &self.manifest.components;
+        if components.is_empty() {
+            self.report_code("it has no components".to_owned(), "list them in `app!`");
+        }
+        let mut seen: HashMap<&Name, ()> = HashMap::with_capacity(components.len());
+        for component in components {
+            if seen.insert(&component.name, ()).is_some() {
+                let what = format!("two components are called {}", component.name);
+                self.report_code(what, "rename one of the interfaces");
+            }
+            for dependency in &component.dependencies {
+                if self.manifest.component(dependency.as_str()).is_none() {
+                    let what = format!(
+                        "{} is dependent on {dependency}, which no component provides",
+                        component.name
+                    );
+                    self.report_code(what, "add an implementation of it to `app!`");
+                }
+            }
+        }
+        for cycle in Graph::of(self.manifest).cycles() {
+            let path: Vec<&str> = cycle.iter().map(|name| name.as_str()).collect();
+            let what = format!("its components wait for each other: {}", path.join(" → "));
+            self.report_code(
+                what,
+                "take one of these dependencies out, or move what both need into a third",
+            );
+        }
+    }
+
+    fn app_name(&mut self) {
+        let Some((name, at)) = self
+            .settings
+            .app
+            .name
+            .as_ref()
+            .zip(self.settings.app_name_at.as_ref())
+        else {
+            return;
+        };
+        if *name != self.manifest.app {
+            let what = format!(
+                "the application calls itself `{}`, not `{name}`",
+                self.manifest.app
+            );
+            let mend = format!(
+                "write name = \"{}\", or set `package` to the other",
+                self.manifest.app
+            );
+            self.report(at, what, mend);
+        }
+    }
+
+    fn listeners(&mut self) {
+        let listeners = self
+            .manifest
+            .components
+            .iter()
+            .flat_map(|component| &component.listeners);
+        let mut known: Vec<&str> = listeners.map(Name::as_str).collect();
+        known.sort_unstable();
+        known.dedup();
+        for (name, listener) in &self.settings.listeners {
+            if !known.contains(&name.as_str()) {
+                let what = format!("no component has a listener `{name}`");
+                let none = "take it out: no component has a listener at all";
+                let mend = suggest(name.as_str(), &known, "listeners", none);
+                self.report(&listener.at, what, mend);
+            }
+        }
+    }
+
+    fn components(&mut self) {
+        for (name, config) in &self.settings.components {
+            if self.manifest.component(name.as_str()).is_none() {
+                let what = format!("there is no component `{name}`");
+                self.report(&config.at, what, self.nearest_component(name.as_str()));
+            }
+        }
+    }
+
+    fn edges(&mut self) {
+        let edges = self.manifest.components.iter().flat_map(|caller| {
+            caller
+                .dependencies
+                .iter()
+                .map(|callee| format!("{} -> {callee}", caller.name))
+        });
+        let edges: Vec<String> = edges.collect();
+        let known: Vec<&str> = edges.iter().map(String::as_str).collect();
+        for edge in &self.settings.edges {
+            let (caller, callee) = (&edge.settings.caller, &edge.settings.callee);
+            let written = format!("{caller} -> {callee}");
+            if known.contains(&written.as_str()) {
+                continue;
+            }
+            let ends = [caller, callee];
+            let unknown = ends
+                .iter()
+                .find(|end| self.manifest.component(end.as_str()).is_none());
+            let backwards = format!("{callee} -> {caller}");
+            let of_caller = self.manifest.component(caller.as_str());
+            let of_caller = of_caller.map(|component| component.dependencies.as_slice());
+            let (what, mend) = match (unknown, of_caller) {
+                (Some(name), _) => {
+                    let mend = suggest(&written, &known, "edges", "take it out");
+                    (format!("there is no component `{name}`"), mend)
+                }
+                (None, _) if known.contains(&backwards.as_str()) => (
+                    format!("{caller} is not dependent on {callee}"),
+                    format!("did you mean `{backwards}`?"),
+                ),
+                (None, Some(callees)) if !callees.is_empty() => {
+                    let callees: Vec<&str> = callees.iter().map(Name::as_str).collect();
+                    let kind = format!("dependencies of {caller}");
+                    let mend = suggest(callee.as_str(), &callees, &kind, "");
+                    (format!("{caller} is not dependent on {callee}"), mend)
+                }
+                (None, _) => {
+                    let mend = "take it out: it calls no other component".to_owned();
+                    (format!("{caller} is not dependent on {callee}"), mend)
+                }
+            };
+            self.report(&edge.at, what, mend);
+        }
+    }
+
+    fn topology(&mut self, name: &Name, topology: &TopologySettings) {
+        let mut owner: HashMap<&str, &GroupSettings> = HashMap::new();
+        let mut star: Option<&GroupSettings> = None;
+        for group in &topology.groups {
+            for (component, at) in &group.components {
+                if component == "*" {
+                    if let Some(other) = star.replace(group) {
+                        let what = format!("`*` is in the group `{}` already", other.name);
+                        self.report(at, what, "name the components of all groups but one");
+                    }
+                } else if self.manifest.component(component).is_none() {
+                    let what = format!("there is no component `{component}`");
+                    self.report(at, what, self.nearest_component(component));
+                } else if let Some(other) = owner.insert(component, group) {
+                    let what = format!("{component} is in the group `{}` already", other.name);
+                    self.report(
+                        at,
+                        what,
+                        "take it out of one of the two: a component has one group",
+                    );
+                }
+            }
+            self.group_name(group);
+        }
+        if topology.complete {
+            self.whole(name, topology, star);
+            self.shared_listeners(topology);
+        }
+    }
+
+    /// A name that means a group and a component of another group would be ambiguous in `--replicas`.
+    fn group_name(&mut self, group: &GroupSettings) {
+        let is_component = self.manifest.component(group.name.as_str()).is_some();
+        let has = |name: &str| group.components.iter().any(|(member, _)| member == name);
+        if is_component && !has(group.name.as_str()) && !has("*") {
+            let what = format!(
+                "the group `{}` has the name of a component that is not in it",
+                group.name
+            );
+            self.report(&group.at, what, "give the group another name");
+        }
+    }
+
+    /// Every component has a group, and `*` stands for something.
+    fn whole(&mut self, name: &Name, topology: &TopologySettings, star: Option<&GroupSettings>) {
+        let members = topology.members(self.manifest);
+        let placed = |component: &Name| members.iter().flatten().any(|member| member == component);
+        let components = self
+            .manifest
+            .components
+            .iter()
+            .map(|component| &component.name);
+        let homeless: Vec<&str> = components
+            .filter(|component| !placed(component))
+            .map(Name::as_str)
+            .collect();
+        if !homeless.is_empty() {
+            let what = format!(
+                "no group of [topologies.{name}] has {}",
+                homeless.join(", ")
+            );
+            let mend = "add to one group, or add groups.rest = { components = [\"*\"] }";
+            self.report(&topology.at, what, mend);
+        }
+        let Some(star) = star else { return };
+        let alone = star.components.iter().all(|(member, _)| member == "*");
+        let index = topology
+            .groups
+            .iter()
+            .position(|group| group.name == star.name);
+        if alone && index.is_some_and(|index| members[index].is_empty()) {
+            let what = format!(
+                "the group `{}` is empty: every component is in another",
+                star.name
+            );
+            self.report(&star.at, what, "take the group out");
+        }
+    }
+
+    fn shared_listeners(&mut self, topology: &TopologySettings) {
+        let members = topology.members(self.manifest);
+        let mut owner: HashMap<&Name, (usize, &Name)> = HashMap::new();
+        for (index, components) in members.iter().enumerate() {
+            for name in components {
+                let Some(component) = self.manifest.component(name.as_str()) else {
+                    continue;
+                };
+                for listener in &component.listeners {
+                    let (first, other) = *owner.entry(listener).or_insert((index, name));
+                    if first != index {
+                        let what = format!(
+                            "{name} and {other} of another group both serve the listener `{listener}`"
+                        );
+                        let mend = "put them into one group, or give each a listener of its own";
+                        self.report(&topology.groups[index].at, what, mend);
+                    }
+                }
+            }
+        }
+    }
+
+    fn nearest_component(&self, wrong: &str) -> String {
+        let components = self.manifest.components.iter();
+        let known: Vec<&str> = components
+            .map(|component| component.name.as_str())
+            .collect();
+        suggest(wrong, &known, "components", "take it out")
+    }
+}

@@ -1,0 +1,62 @@
+//! The valid name that was probably meant.
+
+/// The name out of `valid` that is nearest to `wrong`, if one is near enough to be meant.
+///
+/// Distance is Damerau and Levenshtein's, without regard to case; a third of the letters may differ.
+fn nearest<'a>(wrong: &str, valid: &[&'a str]) -> Option<&'a str> {
+    let wrong: String = wrong
+        .chars()
+        .take(100)
+        .flat_map(char::to_lowercase)
+        .collect();
+    let distance = |name: &str| strsim::damerau_levenshtein(&wrong, &name.to_lowercase());
+    let (distance, name) = valid.iter().map(|name| (distance(name), *name)).min()?;
+    let allowed = (name.chars().count().max(wrong.chars().count()) / 3).max(1);
+    (distance <= allowed).then_some(name)
+}
+
+/// The mend for `wrong`: the nearest of the valid names, or what they are.
+///
+/// `kind` is what the names are, in the plural; `otherwise` is the mend where there are none.
+pub(crate) fn suggest(wrong: &str, valid: &[&str], kind: &str, otherwise: &str) -> String {
+    const LISTED: usize = 12;
+    if valid.is_empty() {
+        return otherwise.to_owned();
+    }
+    if let Some(name) = nearest(wrong, valid) {
+        return format!("did you mean `{name}`?");
+    }
+    let listed: Vec<String> = valid
+        .iter()
+        .take(LISTED)
+        .map(|name| format!("`{name}`"))
+        .collect();
+    let listed = listed.join(", ");
+    match valid.len().saturating_sub(LISTED) {
+        0 => format!("the {kind} are {listed}"),
+        more => format!("the {kind} are {listed} and {more} more"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_name_is_offered_or_all_of_them() {
+        let valid = ["Catalog", "Cart", "Checkout"];
+        assert_eq!(
+            suggest("Catlog", &valid, "components", ""),
+            "did you mean `Catalog`?"
+        );
+        assert_eq!(
+            suggest("cart", &valid, "components", ""),
+            "did you mean `Cart`?"
+        );
+        assert_eq!(
+            suggest("Zebra", &valid, "components", ""),
+            "the components are `Catalog`, `Cart`, `Checkout`"
+        );
+        assert_eq!(suggest("x", &[], "components", "add one"), "add one");
+    }
+}

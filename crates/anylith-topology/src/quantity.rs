@@ -1,0 +1,69 @@
+//! Lengths of time and sizes as they are written: `100ms`, `64MiB`.
+
+use std::time::Duration;
+
+/// Reads a length of time: a whole number and one of `ms`, `s`, `m`, `h`.
+pub(crate) fn duration(text: &str) -> Option<Duration> {
+    let (number, unit) = split(text)?;
+    let millis = match unit {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        _ => return None,
+    };
+    number.checked_mul(millis).map(Duration::from_millis)
+}
+
+/// Reads a size in bytes: a whole number and one of `B`, `kB`, `KiB`, `MB`, `MiB`, `GB`, `GiB`.
+pub(crate) fn size(text: &str) -> Option<u64> {
+    let (number, unit) = split(text)?;
+    let bytes = match unit {
+        "B" => 1,
+        "kB" | "KB" => 1_000,
+        "KiB" => 1 << 10,
+        "MB" => 1_000_000,
+        "MiB" => 1 << 20,
+        "GB" => 1_000_000_000,
+        "GiB" => 1 << 30,
+        _ => return None,
+    };
+    number.checked_mul(bytes)
+}
+
+fn split(text: &str) -> Option<(u64, &str)> {
+    let digits = text.find(|c: char| !c.is_ascii_digit())?;
+    Some((text[..digits].parse().ok()?, text[digits..].trim_start()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_length_of_time_has_a_unit() {
+        assert_eq!(duration("100ms"), Some(Duration::from_millis(100)));
+        assert_eq!(duration("2 s"), Some(Duration::from_secs(2)));
+        assert_eq!(duration("1m"), Some(Duration::from_secs(60)));
+        for bad in [
+            "",
+            "100",
+            "ms",
+            "-1s",
+            "1.5s",
+            "1 fortnight",
+            "99999999999999999999s",
+        ] {
+            assert_eq!(duration(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_size_has_a_unit() {
+        assert_eq!(size("64MiB"), Some(64 << 20));
+        assert_eq!(size("1 kB"), Some(1000));
+        for bad in ["64", "MiB", "64 parsecs", "99999999999999GiB"] {
+            assert_eq!(size(bad), None, "{bad}");
+        }
+    }
+}

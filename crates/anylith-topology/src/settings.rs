@@ -1,0 +1,206 @@
+//! `anylith.toml`, read: what it sets, and where each of it was written.
+
+mod reader;
+mod sections;
+
+use std::{collections::BTreeMap, fmt, net::SocketAddr, str::FromStr};
+
+use anylith_core::{EdgeSettings, Limits, Name};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Overrides, Problem, Problems, Secrets,
+    config::Config,
+    source::{At, Source},
+    tree,
+};
+use reader::Reader;
+
+/// The settings of an application: `anylith.toml` and what overrides it.
+///
+/// Where there is no such file, [`Settings::default`] is what it would have said. Parsed, every setting
+/// is sound by itself; whether they fit the application is asked of [`Settings::check`].
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    pub(crate) source: Source,
+    pub(crate) app: AppSettings,
+    pub(crate) app_name_at: Option<At>,
+    pub(crate) listeners: BTreeMap<Name, ListenerSettings>,
+    pub(crate) components: BTreeMap<Name, Config>,
+    pub(crate) topologies: BTreeMap<Name, TopologySettings>,
+    pub(crate) edges: Vec<PlacedEdge>,
+    pub(crate) limits: Limits,
+}
+
+/// `[app]`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct AppSettings {
+    /// The application's name; `None` if the file leaves it to the application.
+    pub name: Option<Name>,
+    /// The cargo package that builds the application's binary.
+    pub package: Option<String>,
+    /// The application's binary, relative to the folder of `anylith.toml`. Never set together with `package`.
+    pub binary: Option<String>,
+    /// What replicas call each other over.
+    pub transport: Transport,
+    /// Environment variables that every replica gets.
+    pub env: BTreeMap<String, String>,
+}
+
+/// What the replicas of an application call each other over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Transport {
+    /// Unix sockets: the fastest on one host.
+    #[default]
+    Unix,
+    /// TCP.
+    Tcp,
+}
+
+impl FromStr for Transport {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        match text {
+            "unix" => Ok(Self::Unix),
+            "tcp" => Ok(Self::Tcp),
+            _ => Err(()),
+        }
+    }
+}
+
+impl fmt::Display for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Unix => "unix",
+            Self::Tcp => "tcp",
+        })
+    }
+}
+
+/// `[listeners.X]`.
+#[derive(Debug, Clone)]
+pub(crate) struct ListenerSettings {
+    pub(crate) at: At,
+    pub(crate) address: SocketAddr,
+}
+
+/// `[topologies.X]`.
+#[derive(Debug, Clone)]
+pub(crate) struct TopologySettings {
+    pub(crate) at: At,
+    pub(crate) groups: Vec<GroupSettings>,
+    /// Whether all of it could be read; where not, nothing is said about what it lacks.
+    pub(crate) complete: bool,
+}
+
+/// One group of a topology.
+#[derive(Debug, Clone)]
+pub(crate) struct GroupSettings {
+    pub(crate) name: Name,
+    pub(crate) at: At,
+    /// Names of components, or `*`.
+    pub(crate) components: Vec<(String, At)>,
+    pub(crate) replicas: u32,
+}
+
+/// `[edges."A -> B"]`.
+#[derive(Debug, Clone)]
+pub(crate) struct PlacedEdge {
+    pub(crate) at: At,
+    pub(crate) settings: EdgeSettings,
+}
+
+/// As much of the settings as could be read, and all that is wrong with the rest.
+#[derive(Debug, Clone)]
+pub struct Reading {
+    /// The settings, without those that are wrong.
+    pub settings: Settings,
+    /// What is wrong.
+    pub problems: Vec<Problem>,
+}
+
+impl Settings {
+    /// Reads `text`, which messages call `file`, with `overrides` put in place.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong, at once.
+    pub fn parse(
+        file: &str,
+        text: &str,
+        overrides: &Overrides,
+        secrets: &dyn Secrets,
+    ) -> Result<Self, Problems> {
+        let Reading { settings, problems } = Self::read(file, text, overrides, secrets);
+        Problems::new(problems).none_or(settings)
+    }
+
+    /// Like [`Settings::parse`], for those who go on to [`Settings::check`] and report all problems together.
+    pub fn read(file: &str, text: &str, overrides: &Overrides, secrets: &dyn Secrets) -> Reading {
+        let source = Source {
+            file: file.to_owned(),
+            text: text.to_owned(),
+        };
+        let tree::Parsed {
+            mut root,
+            problems,
+            syntax,
+        } = tree::parse(&source);
+        let mut reader = Reader::new(&source, problems, !syntax.problems.is_empty());
+        overrides.apply(&mut root, &source, &mut reader.problems);
+        let mut settings = sections::read(&root, &mut reader, secrets);
+        let mut problems = reader.problems;
+        problems.retain(|problem| syntax.lets_stand(problem));
+        problems.extend(syntax.problems);
+        settings.source = source;
+        Reading { settings, problems }
+    }
+
+    /// `[app]`.
+    pub fn app(&self) -> &AppSettings {
+        &self.app
+    }
+
+    /// `[limits]`.
+    pub fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    /// The application's own topologies, in alphabetical order; `monolith` and `micro` are not among them.
+    pub fn topologies(&self) -> impl Iterator<Item = &Name> {
+        self.topologies.keys()
+    }
+
+    /// The config of `component`, secrets in place; `None` if it has none.
+    pub fn config(&self, component: &str) -> Option<&serde_json::Value> {
+        self.components.get(component).map(|config| &config.json)
+    }
+
+    /// What the application says against the config of one of its components, as a problem at the line of
+    /// `key`: a path with dots within that config, which may be empty. Secrets are taken out of `message`.
+    pub fn complaint(&self, component: &str, key: &str, message: &str) -> Problem {
+        let named = |key: &str| match key {
+            "" => format!("the config of {component} is wrong"),
+            key => format!("`{key}` in the config of {component} is wrong"),
+        };
+        match self.components.get(component) {
+            Some(config) => {
+                let message = config.redact(message);
+                let mend = "write what the component's config type asks for";
+                self.source.problem(
+                    config.place(key),
+                    format!("{}: {message}", named(key)),
+                    mend,
+                )
+            }
+            None => {
+                let what = format!("{component} has no config: {message}");
+                let mend = format!("add a section [components.{component}]");
+                self.source.problem(&self.source.end(), what, mend)
+            }
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! Takes values out of the tree, and keeps a problem for each that is not what it should be.
+
+use crate::{
+    Problem,
+    nearest::suggest,
+    source::{At, Source},
+    tree::{Item, Table, Value},
+};
+
+pub(super) struct Reader<'a> {
+    pub(super) source: &'a Source,
+    pub(super) problems: Vec<Problem>,
+    /// Whether there were syntax errors, so that what seems to be missing may only be unreadable.
+    incomplete: bool,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(source: &'a Source, problems: Vec<Problem>, incomplete: bool) -> Self {
+        Self {
+            source,
+            problems,
+            incomplete,
+        }
+    }
+
+    pub(super) fn report(&mut self, at: &At, what: impl Into<String>, mend: impl Into<String>) {
+        self.problems.push(self.source.problem(at, what, mend));
+    }
+
+    /// Reports that something is not there.
+    pub(super) fn missing(&mut self, at: &At, what: impl Into<String>, mend: impl Into<String>) {
+        if !self.incomplete {
+            self.report(at, what, mend);
+        }
+    }
+
+    /// Reports every key of `table` that is not one of `known`.
+    pub(super) fn only(&mut self, table: &Table, known: &[&str], place: &str) {
+        for entry in &table.entries {
+            if !known.contains(&entry.key.as_str()) {
+                let what = format!("unknown key `{}` in {place}", entry.key);
+                let mend = suggest(&entry.key, known, "keys", "take it out");
+                self.report(&entry.at, what, mend);
+            }
+        }
+    }
+
+    pub(super) fn table<'i>(
+        &mut self,
+        item: &'i Item,
+        name: &str,
+        mend: &str,
+    ) -> Option<&'i Table> {
+        match &item.value {
+            Value::Table(table) => Some(table),
+            other => {
+                self.report(
+                    &item.at,
+                    format!("{name} is {}, not a table", other.kind()),
+                    mend,
+                );
+                None
+            }
+        }
+    }
+
+    pub(super) fn text<'i>(&mut self, item: &'i Item, name: &str, mend: &str) -> Option<&'i str> {
+        match &item.value {
+            Value::Text(text) => Some(text),
+            other => {
+                self.report(
+                    &item.at,
+                    format!("{name} is {}, not text", other.kind()),
+                    mend,
+                );
+                None
+            }
+        }
+    }
+
+    pub(super) fn list<'i>(
+        &mut self,
+        item: &'i Item,
+        name: &str,
+        mend: &str,
+    ) -> Option<&'i [Item]> {
+        match &item.value {
+            Value::List(items) => Some(items),
+            other => {
+                self.report(
+                    &item.at,
+                    format!("{name} is {}, not a list", other.kind()),
+                    mend,
+                );
+                None
+            }
+        }
+    }
+
+    /// A whole number out of `range`.
+    pub(super) fn count(
+        &mut self,
+        item: &Item,
+        name: &str,
+        range: std::ops::RangeInclusive<u32>,
+    ) -> Option<u32> {
+        let mend = format!(
+            "write a whole number from {} to {}",
+            range.start(),
+            range.end()
+        );
+        let what = match &item.value {
+            Value::Number(number) => {
+                let count = number
+                    .as_u64()
+                    .and_then(|number| u32::try_from(number).ok());
+                match count.filter(|count| range.contains(count)) {
+                    Some(count) => return Some(count),
+                    None => format!("{name} is {number}"),
+                }
+            }
+            other => format!("{name} is {}, not a number", other.kind()),
+        };
+        self.report(&item.at, what, mend);
+        None
+    }
+}

@@ -1,0 +1,428 @@
+//! The sections of `anylith.toml`, one function each.
+
+use std::{
+    collections::BTreeMap,
+    net::{Ipv4Addr, SocketAddr},
+    time::Duration,
+};
+
+use anylith_core::{EdgeSettings, Limits, Name};
+
+use super::{
+    AppSettings, GroupSettings, ListenerSettings, PlacedEdge, Settings, TopologySettings,
+    reader::Reader,
+};
+use crate::{
+    BUILT_IN, MAX_REPLICAS, Secrets,
+    config::Config,
+    nearest::suggest,
+    quantity,
+    source::At,
+    tree::{Entry, Item, Table},
+};
+
+/// The longest deadline that can be set. Nobody waits longer for one call.
+const MAX_DEADLINE: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The largest message that can be allowed.
+const MAX_MESSAGE: u64 = 2 << 30;
+
+/// A replica is called `<group>-<ordinal>`, and that is a name too.
+const MAX_GROUP_NAME: usize = 40;
+
+pub(super) fn read(root: &Table, reader: &mut Reader<'_>, secrets: &dyn Secrets) -> Settings {
+    let sections = [
+        "app",
+        "listeners",
+        "components",
+        "topologies",
+        "edges",
+        "limits",
+    ];
+    for entry in &root.entries {
+        if !sections.contains(&entry.key.as_str()) {
+            let what = format!("unknown section [{}]", entry.key);
+            let mend = suggest(&entry.key, &sections, "sections", "take it out");
+            reader.report(&entry.at, what, mend);
+        }
+    }
+    let mut settings = Settings::default();
+    for Entry { key, item, .. } in &root.entries {
+        let mend = format!("write it as a section: [{key}]");
+        if !sections.contains(&key.as_str()) {
+            continue;
+        }
+        let Some(table) = reader.table(item, &format!("`{key}`"), &mend) else {
+            continue;
+        };
+        match key.as_str() {
+            "app" => app(table, reader, &mut settings),
+            "listeners" => settings.listeners = listeners(table, reader),
+            "components" => settings.components = components(table, reader, secrets),
+            "topologies" => settings.topologies = topologies(table, reader),
+            "edges" => settings.edges = edges(table, reader),
+            _ => settings.limits = limits(table, reader),
+        }
+    }
+    settings
+}
+
+fn app(table: &Table, reader: &mut Reader<'_>, settings: &mut Settings) {
+    let AppSettings {
+        name,
+        package,
+        binary,
+        transport,
+        env,
+    } = &mut settings.app;
+    reader.only(
+        table,
+        &["name", "package", "binary", "transport", "env"],
+        "[app]",
+    );
+    for Entry { key, at, item } in &table.entries {
+        let path = format!("`{key}` of [app]");
+        match key.as_str() {
+            "name" => {
+                *name = self::name(item, &path, reader);
+                settings.app_name_at = Some(item.at.clone());
+            }
+            "package" => *package = path_like(item, &path, "package = \"boutique\"", reader),
+            "binary" => {
+                *binary = path_like(item, &path, "binary = \"target/release/boutique\"", reader);
+                if table.get("package").is_some() {
+                    let mend = "keep the one that says where the application is";
+                    reader.report(at, "[app] has both `package` and `binary`", mend);
+                }
+            }
+            "transport" => {
+                let mend = "write transport = \"unix\" or transport = \"tcp\"";
+                if let Some(text) = reader.text(item, &path, mend) {
+                    match text.parse() {
+                        Ok(known) => *transport = known,
+                        Err(()) => {
+                            reader.report(&item.at, format!("unknown transport `{text}`"), mend);
+                        }
+                    }
+                }
+            }
+            "env" => *env = environment(item, reader),
+            _ => {}
+        }
+    }
+}
+
+/// Text that is not empty.
+fn path_like(item: &Item, path: &str, example: &str, reader: &mut Reader<'_>) -> Option<String> {
+    let mend = format!("write {example}");
+    let text = reader.text(item, path, &mend)?;
+    if text.trim().is_empty() {
+        reader.report(&item.at, format!("{path} is empty"), mend);
+        return None;
+    }
+    Some(text.to_owned())
+}
+
+fn environment(item: &Item, reader: &mut Reader<'_>) -> BTreeMap<String, String> {
+    let mend = "write [app.env], then NAME = \"value\"";
+    let mut variables = BTreeMap::new();
+    let Some(table) = reader.table(item, "`env` of [app]", mend) else {
+        return variables;
+    };
+    for Entry { key, at, item } in &table.entries {
+        let Some(value) = reader.text(item, &format!("the variable `{key}`"), mend) else {
+            continue;
+        };
+        let ours = key.starts_with("ANYLITH_") || key.starts_with("LISTEN_");
+        if ours {
+            let mend = "take it out: replicas are told such things by the control plane";
+            reader.report(at, format!("the variable `{key}` cannot be set"), mend);
+        } else if key.is_empty() || key.contains(['=', '\0']) || value.contains('\0') {
+            reader.report(
+                at,
+                format!("`{key}` cannot be an environment variable"),
+                mend,
+            );
+        } else {
+            variables.insert(key.clone(), value.to_owned());
+        }
+    }
+    variables
+}
+
+fn name(item: &Item, path: &str, reader: &mut Reader<'_>) -> Option<Name> {
+    let text = reader.text(item, path, "write it in quotes")?;
+    checked_name(text, &item.at, path, reader)
+}
+
+fn checked_name(text: &str, at: &At, path: &str, reader: &mut Reader<'_>) -> Option<Name> {
+    match Name::new(text) {
+        Ok(name) => Some(name),
+        Err(error) => {
+            let mend = "begin with a letter, then letters, digits, `_` and `-`, at most 48";
+            reader.report(at, format!("{path}: {error}"), mend);
+            None
+        }
+    }
+}
+
+fn listeners(table: &Table, reader: &mut Reader<'_>) -> BTreeMap<Name, ListenerSettings> {
+    const MEND: &str = "write address = \"127.0.0.1:8080\"";
+    let mut listeners = BTreeMap::new();
+    let mut taken: Vec<(SocketAddr, &str)> = Vec::new();
+    for Entry { key, at, item } in &table.entries {
+        let section = format!("[listeners.{key}]");
+        let name = checked_name(key, at, &section, reader);
+        let Some(table) = reader.table(item, &section, MEND) else {
+            continue;
+        };
+        reader.only(table, &["address"], &section);
+        let Some(Entry { item, .. }) = table.get("address") else {
+            reader.missing(at, format!("{section} has no `address`"), MEND);
+            continue;
+        };
+        let Some(text) = reader.text(item, &format!("`address` of {section}"), MEND) else {
+            continue;
+        };
+        let Some(address) = address(text) else {
+            reader.report(
+                &item.at,
+                format!("`{text}` is not an address and a port"),
+                MEND,
+            );
+            continue;
+        };
+        let other = taken
+            .iter()
+            .find(|(other, _)| *other == address && address.port() != 0);
+        if let Some((_, other)) = other {
+            let what = format!("[listeners.{other}] has the address {address} already");
+            reader.report(&item.at, what, "give each listener a port of its own");
+        }
+        taken.push((address, key));
+        if let Some(name) = name {
+            listeners.insert(
+                name,
+                ListenerSettings {
+                    at: at.clone(),
+                    address,
+                },
+            );
+        }
+    }
+    listeners
+}
+
+/// An IP address, or `localhost`, and a port.
+fn address(text: &str) -> Option<SocketAddr> {
+    match text.strip_prefix("localhost:") {
+        Some(port) => Some((Ipv4Addr::LOCALHOST, port.parse().ok()?).into()),
+        None => text.parse().ok(),
+    }
+}
+
+fn components(
+    table: &Table,
+    reader: &mut Reader<'_>,
+    secrets: &dyn Secrets,
+) -> BTreeMap<Name, Config> {
+    let mut components = BTreeMap::new();
+    for Entry { key, at, item } in &table.entries {
+        let section = format!("[components.{key}]");
+        let name = checked_name(key, at, &section, reader);
+        let mend = format!("write the keys of the component's config below {section}");
+        let Some(table) = reader.table(item, &section, &mend) else {
+            continue;
+        };
+        let config = Config::read(
+            at.clone(),
+            table,
+            secrets,
+            reader.source,
+            &mut reader.problems,
+        );
+        components.extend(name.map(|name| (name, config)));
+    }
+    components
+}
+
+fn topologies(table: &Table, reader: &mut Reader<'_>) -> BTreeMap<Name, TopologySettings> {
+    const MEND: &str = "write groups.NAME = { components = [\"*\"] } below it";
+    let mut topologies = BTreeMap::new();
+    for Entry { key, at, item } in &table.entries {
+        let section = format!("[topologies.{key}]");
+        let before = reader.problems.len();
+        let name = checked_name(key, at, &section, reader);
+        if BUILT_IN.contains(&key.as_str()) {
+            let mend = "give it another name: this one always exists";
+            reader.report(at, format!("the topology `{key}` cannot be changed"), mend);
+        }
+        let Some(table) = reader.table(item, &section, MEND) else {
+            continue;
+        };
+        reader.only(table, &["groups"], &section);
+        let groups = match table.get("groups") {
+            Some(entry) => {
+                let path = format!("`groups` of {section}");
+                match reader.table(&entry.item, &path, MEND) {
+                    Some(table) => groups(table, &section, reader),
+                    None => Vec::new(),
+                }
+            }
+            None => {
+                reader.missing(at, format!("{section} has no groups"), MEND);
+                Vec::new()
+            }
+        };
+        let complete = reader.problems.len() == before;
+        let topology = TopologySettings {
+            at: at.clone(),
+            groups,
+            complete,
+        };
+        topologies.extend(name.map(|name| (name, topology)));
+    }
+    topologies
+}
+
+fn groups(table: &Table, section: &str, reader: &mut Reader<'_>) -> Vec<GroupSettings> {
+    const MEND: &str = "write { components = [\"A\", \"B\"], replicas = 2 }";
+    let mut groups = Vec::new();
+    for Entry { key, at, item } in &table.entries {
+        let path = format!("group `{key}` of {section}");
+        let name = checked_name(key, at, &path, reader);
+        if key.len() > MAX_GROUP_NAME {
+            let mend = format!("use at most {MAX_GROUP_NAME} letters: replicas are named after it");
+            reader.report(at, format!("the name of {path} is too long"), mend);
+        }
+        let Some(table) = reader.table(item, &path, MEND) else {
+            continue;
+        };
+        reader.only(table, &["components", "replicas"], &path);
+        let replicas = match table.get("replicas") {
+            Some(entry) => {
+                let name = format!("`replicas` of {path}");
+                reader
+                    .count(&entry.item, &name, 1..=MAX_REPLICAS)
+                    .unwrap_or(1)
+            }
+            None => 1,
+        };
+        let Some(entry) = table.get("components") else {
+            reader.missing(at, format!("{path} has no components"), MEND);
+            continue;
+        };
+        let components = members(&entry.item, &path, reader);
+        let at = at.clone();
+        groups.extend(name.map(|name| GroupSettings {
+            name,
+            at,
+            components,
+            replicas,
+        }));
+    }
+    groups
+}
+
+fn members(item: &Item, path: &str, reader: &mut Reader<'_>) -> Vec<(String, At)> {
+    const MEND: &str = "write components = [\"A\", \"B\"], or [\"*\"] for every other one";
+    let Some(items) = reader.list(item, &format!("`components` of {path}"), MEND) else {
+        return Vec::new();
+    };
+    if items.is_empty() {
+        reader.report(&item.at, format!("{path} has no components"), MEND);
+    }
+    let mut members = Vec::with_capacity(items.len());
+    for item in items {
+        if let Some(text) = reader.text(item, &format!("a component of {path}"), MEND) {
+            members.push((text.to_owned(), item.at.clone()));
+        }
+    }
+    members
+}
+
+fn edges(table: &Table, reader: &mut Reader<'_>) -> Vec<PlacedEdge> {
+    const MEND: &str = "write [edges.\"Caller -> Callee\"], then deadline = \"100ms\"";
+    let mut edges: Vec<PlacedEdge> = Vec::new();
+    for Entry { key, at, item } in &table.entries {
+        let section = format!("[edges.\"{key}\"]");
+        let arrow = key.split_once("->").or_else(|| key.split_once('→'));
+        let ends = arrow.map(|(caller, callee)| (caller.trim(), callee.trim()));
+        let ends = match ends {
+            Some((caller, callee)) => {
+                let caller = checked_name(caller, at, &section, reader);
+                caller.zip(checked_name(callee, at, &section, reader))
+            }
+            None => {
+                reader.report(at, format!("`{key}` does not name an edge"), MEND);
+                None
+            }
+        };
+        let Some(table) = reader.table(item, &section, MEND) else {
+            continue;
+        };
+        reader.only(table, &["deadline"], &section);
+        let deadline = table
+            .get("deadline")
+            .and_then(|entry| deadline(&entry.item, &section, reader));
+        let Some((caller, callee)) = ends else {
+            continue;
+        };
+        let same =
+            |edge: &PlacedEdge| edge.settings.caller == caller && edge.settings.callee == callee;
+        if edges.iter().any(same) {
+            let what = format!("the edge {caller} -> {callee} is there already");
+            reader.report(at, what, "join the two sections");
+        }
+        let deadline_ms = deadline.map(|deadline| deadline.as_millis() as u64);
+        let settings = EdgeSettings {
+            caller,
+            callee,
+            deadline_ms,
+        };
+        edges.push(PlacedEdge {
+            at: at.clone(),
+            settings,
+        });
+    }
+    edges
+}
+
+fn deadline(item: &Item, section: &str, reader: &mut Reader<'_>) -> Option<Duration> {
+    let mend = "write a number and its unit: \"100ms\", \"2s\", \"1m\"";
+    let name = format!("`deadline` of {section}");
+    let text = reader.text(item, &name, mend)?;
+    let what = match quantity::duration(text) {
+        Some(Duration::ZERO) => format!("{name} leaves no time for any call"),
+        Some(long) if long > MAX_DEADLINE => format!("{name} is longer than a day"),
+        Some(deadline) => return Some(deadline),
+        None => format!("`{text}` is not a length of time"),
+    };
+    reader.report(&item.at, what, mend);
+    None
+}
+
+fn limits(table: &Table, reader: &mut Reader<'_>) -> Limits {
+    let mut limits = Limits::default();
+    reader.only(table, &["message", "calls_per_connection"], "[limits]");
+    if let Some(entry) = table.get("message") {
+        let mend = "write a number and its unit, at most 2 GiB: \"64MiB\"";
+        if let Some(text) = reader.text(&entry.item, "`message` of [limits]", mend) {
+            match quantity::size(text) {
+                Some(bytes @ 1024..=MAX_MESSAGE) => limits.message_bytes = bytes as u32,
+                Some(bytes) => {
+                    let what = format!("messages of at most {bytes} bytes cannot be had");
+                    reader.report(&entry.item.at, what, "set it from \"1KiB\" to \"2GiB\"");
+                }
+                None => reader.report(&entry.item.at, format!("`{text}` is not a size"), mend),
+            }
+        }
+    }
+    if let Some(entry) = table.get("calls_per_connection") {
+        let name = "`calls_per_connection` of [limits]";
+        if let Some(calls) = reader.count(&entry.item, name, 1..=1_000_000) {
+            limits.calls_per_connection = calls;
+        }
+    }
+    limits
+}

@@ -1,0 +1,338 @@
+//! Sound settings, and the plans that come of them.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod shop;
+
+use anylith_core::{EdgeSettings, Manifest};
+use anylith_topology::{Graph, Overrides, Plan, ReplicaChange, Secrets, Settings, Unread};
+use serde_json::json;
+use shop::{application, name, shop};
+
+const TOML: &str = r#"
+[app]
+name = "boutique"
+package = "boutique"
+env.RUST_LOG = "info"
+
+[listeners.web]
+address = "127.0.0.1:8080"
+
+[components.Currency]
+rates = "data/rates.json"
+fallback = { USD = 1.13, list = [1, true] }
+
+[topologies.split]
+groups.rest = { components = ["*"] }
+groups.checkout = { components = ["Checkout", "Payment", "Shipping"], replicas = 2 }
+
+[edges."Frontend -> Ad"]
+deadline = "100ms"
+
+[limits]
+message = "1MiB"
+"#;
+
+fn settings(text: &str, overrides: &Overrides) -> Settings {
+    Settings::parse("anylith.toml", text, overrides, &Unread).unwrap()
+}
+
+fn plan(topology: &str, replicas: &str) -> Plan {
+    let replicas = if replicas.is_empty() {
+        ReplicaChange::NONE
+    } else {
+        ReplicaChange::parse(replicas).unwrap()
+    };
+    settings(TOML, &Overrides::default())
+        .plan(&shop(), topology, &replicas)
+        .unwrap()
+}
+
+fn replicas(plan: &Plan) -> Vec<String> {
+    plan.groups
+        .iter()
+        .map(|group| format!("{} {}", group.name, group.replicas))
+        .collect()
+}
+
+#[test]
+fn a_plan_carries_everything_that_the_file_says() {
+    let plan = plan("split", "");
+    assert_eq!(plan.app, "boutique");
+    assert_eq!(plan.listeners[&name("web")].to_string(), "127.0.0.1:8080");
+    let config = json!({"rates": "data/rates.json", "fallback": {"USD": 1.13, "list": [1, true]}});
+    assert_eq!(plan.config[&name("Currency")], config);
+    let (caller, callee) = (name("Frontend"), name("Ad"));
+    assert_eq!(
+        plan.edges,
+        [EdgeSettings {
+            caller,
+            callee,
+            deadline_ms: Some(100)
+        }]
+    );
+    assert_eq!(plan.limits.message_bytes, 1 << 20);
+    assert_eq!(plan.env["RUST_LOG"], "info");
+    assert_eq!(replicas(&plan), ["rest 1", "checkout 2"]);
+    assert_eq!(plan.group_of("Payment").unwrap().name, "checkout");
+    assert_eq!(plan.group_of("Frontend").unwrap().listeners, ["web"]);
+}
+
+#[test]
+fn monolith_and_micro_always_exist() {
+    let none = Settings::default();
+    let whole = none
+        .plan(&shop(), "monolith", &ReplicaChange::NONE)
+        .unwrap();
+    assert_eq!(replicas(&whole), ["monolith 1"]);
+    assert_eq!(whole.groups[0].components.len(), 10);
+    assert_eq!(whole.listeners[&name("web")].to_string(), "127.0.0.1:0");
+    let micro = none.plan(&shop(), "micro", &ReplicaChange::NONE).unwrap();
+    assert_eq!(micro.groups.len(), 10);
+    assert!(
+        micro
+            .groups
+            .iter()
+            .all(|group| *group.components == [group.name.clone()])
+    );
+}
+
+#[test]
+fn components_and_groups_come_after_what_they_are_dependent_on() {
+    let app = application(
+        "app",
+        &[
+            ("Web", &["Logic"], &["web"]),
+            ("Logic", &["Store"], &[]),
+            ("Store", &[], &[]),
+        ],
+    );
+    let micro = Settings::default()
+        .plan(&app, "micro", &ReplicaChange::NONE)
+        .unwrap();
+    assert_eq!(replicas(&micro), ["Store 1", "Logic 1", "Web 1"]);
+    let whole = Settings::default()
+        .plan(&app, "monolith", &ReplicaChange::NONE)
+        .unwrap();
+    assert_eq!(whole.groups[0].components, ["Store", "Logic", "Web"]);
+}
+
+#[test]
+fn groups_may_be_dependent_on_each_other_where_components_are_not() {
+    let app = application(
+        "app",
+        &[("A", &["B"], &[]), ("B", &["C"], &[]), ("C", &[], &[])],
+    );
+    let toml = "[topologies.t]\ngroups.x = { components = [\"A\", \"C\"] }\ngroups.y = { components = [\"B\"] }";
+    let plan = settings(toml, &Overrides::default())
+        .plan(&app, "t", &ReplicaChange::NONE)
+        .unwrap();
+    assert_eq!(replicas(&plan), ["x 1", "y 1"]);
+}
+
+#[test]
+fn replicas_are_changed_for_all_groups_or_for_some() {
+    assert_eq!(replicas(&plan("monolith", "4")), ["monolith 4"]);
+    assert_eq!(
+        replicas(&plan("split", "Payment=3")),
+        ["rest 1", "checkout 3"]
+    );
+    assert_eq!(
+        replicas(&plan("split", "5, rest=2")),
+        ["rest 2", "checkout 5"]
+    );
+    let micro = plan("micro", "Catalog=3");
+    assert_eq!(micro.group_of("Catalog").unwrap().replicas, 3);
+    assert_eq!(micro.group_of("Cart").unwrap().replicas, 1);
+}
+
+#[test]
+fn variables_override_the_file_and_flags_override_variables() {
+    let variables = [
+        ("ANYLITH__COMPONENTS__CURRENCY__RATES", "other.json"),
+        ("ANYLITH__components__cart__database", "postgres://db"),
+        ("ANYLITH__limits__message", "2MiB"),
+        ("ANYLITH__edges__Frontend__Ad__deadline", "7s"),
+        ("ANYLITH_CONFIG", "not an override"),
+        ("PATH", "/bin"),
+    ];
+    let names = shop()
+        .components
+        .into_iter()
+        .map(|component| component.name);
+    let overrides = Overrides::default()
+        .env(variables)
+        .names(names)
+        .set("limits.message=3MiB")
+        .set("components.Currency.fallback.USD=2")
+        .listen("web=localhost:9000");
+    let plan = settings(TOML, &overrides)
+        .plan(&shop(), "micro", &ReplicaChange::NONE)
+        .unwrap();
+    let config = json!({"rates": "other.json", "fallback": {"USD": 2, "list": [1, true]}});
+    assert_eq!(plan.config[&name("Currency")], config);
+    assert_eq!(
+        plan.config[&name("Cart")],
+        json!({"database": "postgres://db"})
+    );
+    assert_eq!(plan.limits.message_bytes, 3 << 20);
+    assert_eq!(plan.edges[0].deadline_ms, Some(7000));
+    assert_eq!(plan.listeners[&name("web")].to_string(), "127.0.0.1:9000");
+}
+
+#[test]
+fn an_override_of_text_stays_text() {
+    let toml = "[components.Payment]\nkey = \"secret\"\nretries = 1\n";
+    let overrides = Overrides::default()
+        .set("components.Payment.key=12345")
+        .set("components.Payment.retries=2")
+        .set("components.Payment.note=\"3\"");
+    let settings = settings(toml, &overrides);
+    let expected = json!({"key": "12345", "retries": 2, "note": "3"});
+    assert_eq!(settings.config("Payment"), Some(&expected));
+}
+
+struct Vault;
+
+impl Secrets for Vault {
+    fn variable(&self, name: &str) -> Option<String> {
+        (name == "KEY").then(|| "hunter\"2".to_owned())
+    }
+
+    fn file(&self, path: &str) -> Result<String, String> {
+        if path == "key.pem" {
+            Ok("-----BEGIN\n".to_owned())
+        } else {
+            Err("no such file".to_owned())
+        }
+    }
+}
+
+const SECRETS: &str = r#"
+[components.Payment]
+key = { env = "KEY" }
+more = { pem = { file = "key.pem" }, kept.file = "name" }
+"#;
+
+#[test]
+fn secrets_come_from_outside() {
+    let overrides = Overrides::default();
+    let settings = Settings::parse("anylith.toml", SECRETS, &overrides, &Vault).unwrap();
+    let expected =
+        json!({"key": "hunter\"2", "more": {"pem": "-----BEGIN", "kept": {"file": "name"}}});
+    assert_eq!(settings.config("Payment"), Some(&expected));
+}
+
+#[test]
+fn secrets_are_never_shown() {
+    let overrides = Overrides::default().env([("ANYLITH__components__Payment__pin", "p4ssw0rd")]);
+    let settings = Settings::parse("anylith.toml", SECRETS, &overrides, &Vault).unwrap();
+    let manifest = application("app", &[("Payment", &[], &[])]);
+    let plan = settings
+        .plan(&manifest, "monolith", &ReplicaChange::NONE)
+        .unwrap();
+    let complaint = settings.complaint(
+        "Payment",
+        "key",
+        "invalid value: string \"hunter\\\"2\", expected p4ssw0rd or hunter\"2",
+    );
+    for shown in [
+        format!("{settings:?}"),
+        format!("{plan:?}"),
+        complaint.to_string(),
+    ] {
+        assert!(
+            !shown.contains("hunter") && !shown.contains("p4ssw0rd"),
+            "{shown}"
+        );
+    }
+}
+
+#[test]
+fn a_complaint_of_the_application_is_placed_at_its_key() {
+    let toml = "[components.Currency]\nname = \"x\"\n[components.Currency.rates]\nEUR = 1\nUSD = \"much\"\n\
+                list = [\n  1,\n  \"two\",\n]\n";
+    let settings = settings(toml, &Overrides::default());
+    let line = |key| settings.complaint("Currency", key, "invalid type").line();
+    assert_eq!(line("rates.USD"), Some(5));
+    assert_eq!(line("rates.list.1"), Some(8));
+    assert_eq!(line("rates.JPY"), Some(3));
+    assert_eq!(line("other"), Some(1));
+    assert_eq!(line(""), Some(1));
+    assert_eq!(
+        settings.complaint("Cart", "", "missing field").line(),
+        Some(9)
+    );
+}
+
+#[test]
+fn a_graph_knows_its_order_and_what_a_change_touches() {
+    let manifest = shop();
+    let graph = Graph::of(&manifest);
+    assert!(graph.cycles().is_empty());
+    assert_eq!(graph.order().last().unwrap().as_str(), "Frontend");
+    assert_eq!(
+        graph.touched_by("Catalog"),
+        ["Recommendation", "Checkout", "Frontend"]
+            .map(name)
+            .each_ref()
+    );
+    assert_eq!(
+        graph.dependents("Payment").collect::<Vec<_>>(),
+        [&name("Checkout")]
+    );
+    assert_eq!(graph.dependencies("Ad").count(), 0);
+}
+
+#[test]
+fn each_knot_of_cycles_is_one_path() {
+    let path = |manifest: &Manifest| -> Vec<String> {
+        let graph = Graph::of(manifest);
+        let cycles = graph.cycles();
+        cycles
+            .iter()
+            .map(|path| {
+                path.iter()
+                    .map(|n| n.as_str())
+                    .collect::<Vec<_>>()
+                    .join(">")
+            })
+            .collect()
+    };
+    let selfish = application("app", &[("A", &["A"], &[])]);
+    assert_eq!(path(&selfish), ["A>A"]);
+    let two = application(
+        "app",
+        &[
+            ("X", &["A"], &[]),
+            ("A", &["B"], &[]),
+            ("B", &["C", "A"], &[]),
+            ("C", &["A"], &[]),
+            ("D", &["E"], &[]),
+            ("E", &["D"], &[]),
+        ],
+    );
+    assert_eq!(path(&two), ["A>B>A", "D>E>D"]);
+}
+
+#[test]
+fn a_long_chain_does_not_exhaust_the_stack() {
+    let names: Vec<String> = (0..2000).map(|index| format!("C{index}")).collect();
+    let mut components: Vec<(&str, Vec<&str>)> = Vec::new();
+    for (index, name) in names.iter().enumerate() {
+        components.push((
+            name,
+            names
+                .get(index + 1)
+                .into_iter()
+                .map(String::as_str)
+                .collect(),
+        ));
+    }
+    let components: Vec<(&str, &[&str], &[&str])> = components
+        .iter()
+        .map(|(name, callees)| (*name, callees.as_slice(), &[][..]))
+        .collect();
+    let manifest = application("app", &components);
+    assert_eq!(Graph::of(&manifest).order().len(), 2000);
+}
