@@ -1,1 +1,28 @@
 //! The control plane as a machine: what is wanted and what was seen in, actions and a directory out.
+//!
+//! Feed [`ControlPlane::on`] an [`Event`] and carry out the [`Action`]s that come back; look at
+//! [`ControlPlane::next_tick`] for when it wants to be woken without one. It knows no socket, clock, disk or
+//! process, so every fault that a deployment can have is a test without any. `anylith-supervisor` drives it
+//! on this machine.
+//!
+//! - [`Spec`]: what should be. [`Status`]: what was last seen.
+//! - [`Memory`]: what must outlive the control plane, so that the next one takes over what runs.
+
+mod action;
+mod drain;
+mod event;
+mod listener;
+mod memory;
+mod plane;
+mod replica;
+mod spec;
+mod status;
+mod timing;
+
+pub use action::{Action, Failure, Notice};
+pub use event::{Event, Exit};
+pub use memory::{Memory, Remembered};
+pub use plane::ControlPlane;
+pub use spec::{GroupSpec, Spec};
+pub use status::{GroupStatus, Note, ReplicaState, ReplicaStatus, Status};
+pub use timing::Timing;

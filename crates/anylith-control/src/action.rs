@@ -1,0 +1,132 @@
+//! What a control plane asks of its driver.
+
+use std::{fmt, time::Duration};
+
+use anylith_core::{Directory, Name};
+use anylith_wire::control::ToReplica;
+
+use crate::event::Exit;
+
+/// Something for the driver to do, in the order in which it came.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Action {
+    /// Start a process for `replica`; answered by `Spawned` or `SpawnFailed`.
+    Spawn {
+        /// The replica.
+        replica: Name,
+        /// Which start of it this is, from 1.
+        incarnation: u64,
+    },
+    /// Send a message to a replica. If it is not connected (any more), nothing is lost: it gets what it
+    /// must know when it says hello again.
+    Send {
+        /// The replica.
+        replica: Name,
+        /// The message.
+        message: ToReplica,
+    },
+    /// Send this directory to every connected replica.
+    Publish(Directory),
+    /// Kill the process of `replica` (`SIGKILL`); answered by `Exited`.
+    Kill {
+        /// The replica.
+        replica: Name,
+    },
+    /// Somebody called himself `replica` who is not wanted: close his connection, and kill his process if
+    /// it is one of the application's.
+    Dismiss {
+        /// The name he gave.
+        replica: Name,
+    },
+    /// Bind the socket of a listener; answered by `ListenerHeld` or `ListenerFailed`.
+    Bind {
+        /// The listener.
+        listener: Name,
+    },
+    /// Tell people.
+    Report(Notice),
+    /// Nothing of the application runs any more, and nothing will.
+    Done,
+}
+
+/// Something worth telling people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Notice {
+    /// Every replica is ready, for the first time.
+    Ready,
+    /// Every replica is ready again.
+    Recovered,
+    /// Replicas of an earlier control plane were taken over.
+    Adopted {
+        /// How many.
+        replicas: usize,
+    },
+    /// A replica has failed and is started again.
+    Failed {
+        /// The replica.
+        replica: Name,
+        /// What it died of.
+        failure: Failure,
+        /// After which wait it is started again.
+        retry_in: Duration,
+    },
+    /// A replica keeps failing.
+    CrashLoop {
+        /// The replica.
+        replica: Name,
+        /// What it died of this time.
+        failure: Failure,
+        /// How often it has failed in a row, this time included.
+        failures: u32,
+        /// After which wait it is started again.
+        retry_in: Duration,
+    },
+    /// A replica did not stop in its time, and is killed.
+    Overdue {
+        /// The replica.
+        replica: Name,
+        /// What it did not do.
+        what: &'static str,
+    },
+    /// The socket of a listener could not be had; it is tried again.
+    ListenerLost {
+        /// The listener.
+        listener: Name,
+        /// Why.
+        error: String,
+    },
+    /// A replica of another build tried to take part.
+    ForeignProtocol {
+        /// The replica.
+        replica: Name,
+        /// The version it speaks.
+        protocol: u32,
+    },
+    /// Everything is drained and stopped now.
+    Stopping,
+}
+
+/// What a replica died of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// The component at fault, if the replica named one.
+    pub component: Option<Name>,
+    /// What the replica or the driver said about it, with its causes.
+    pub message: Option<String>,
+    /// How the process ended, if there was one.
+    pub exit: Option<Exit>,
+}
+
+impl fmt::Display for Failure {
+    /// In one line: `Payment failed: no such host`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.component, &self.message, self.exit) {
+            (Some(component), Some(message), _) => write!(f, "{component} failed: {message}"),
+            (None, Some(message), _) => f.write_str(message),
+            (Some(component), None, Some(exit)) => write!(f, "{component} failed: it {exit}"),
+            (None, None, Some(exit)) => exit.fmt(f),
+            (Some(component), None, None) => write!(f, "{component} failed"),
+            (None, None, None) => f.write_str("failed"),
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! The order in which an application stops: a component is drained once nobody calls it any more, that is
+//! when every component that is dependent on it has stopped in every replica.
+
+use std::{collections::BTreeMap, time::Instant};
+
+use anylith_core::Name;
+use anylith_wire::control::{ComponentState, ToReplica};
+
+use crate::{
+    action::Action,
+    replica::{Life, Replica},
+    spec::Spec,
+    timing::Timing,
+};
+
+/// Asks every replica for what is due now: to drain a component, or to stop when all of its own have.
+pub(crate) fn advance(
+    spec: &Spec,
+    replicas: &mut BTreeMap<Name, Replica>,
+    timing: &Timing,
+    now: Instant,
+) -> Vec<Action> {
+    let due: Vec<Name> = spec
+        .groups
+        .iter()
+        .flat_map(|group| &group.components)
+        .filter(|component| {
+            spec.callers_of(component)
+                .all(|caller| is_closed(replicas, caller))
+        })
+        .cloned()
+        .collect();
+    let mut actions = Vec::new();
+    for replica in replicas.values_mut() {
+        ask(replica, &due, timing, now, &mut actions);
+    }
+    actions
+}
+
+/// Whether `component` makes no calls any more, anywhere.
+fn is_closed(replicas: &BTreeMap<Name, Replica>, component: &Name) -> bool {
+    let mut own = replicas
+        .values()
+        .filter(|replica| replica.components.contains(component));
+    own.all(|replica| match &replica.life {
+        Life::Draining { run, .. } => {
+            run.components.get(component) == Some(&ComponentState::Stopped)
+        }
+        Life::Due | Life::Awaited | Life::Backoff { .. } | Life::Dying { .. } | Life::Stopped => {
+            true
+        }
+        Life::Spawning | Life::Adopting { .. } | Life::Starting { .. } | Life::Serving { .. } => {
+            false
+        }
+    })
+}
+
+fn ask(
+    replica: &mut Replica,
+    due: &[Name],
+    timing: &Timing,
+    now: Instant,
+    actions: &mut Vec<Action>,
+) {
+    let Life::Draining {
+        run,
+        until,
+        stop_sent: stop_sent @ false,
+    } = &mut replica.life
+    else {
+        return;
+    };
+    if !run.connected {
+        return;
+    }
+    let grace_ms = timing.grace.as_millis() as u64;
+    let answer_by = Some(now + timing.grace + timing.margin());
+    let mut send = |message| {
+        actions.push(Action::Send {
+            replica: replica.name.clone(),
+            message,
+        });
+    };
+    for component in replica
+        .components
+        .iter()
+        .filter(|component| due.contains(component))
+    {
+        let state = run
+            .components
+            .entry(component.clone())
+            .or_insert(ComponentState::Waiting);
+        match state {
+            ComponentState::Waiting | ComponentState::Starting | ComponentState::Ready => {
+                *state = ComponentState::Draining;
+                *until = answer_by;
+                send(ToReplica::Drain {
+                    component: component.clone(),
+                    grace_ms,
+                });
+            }
+            ComponentState::Draining => *until = until.or(answer_by),
+            ComponentState::Stopped => {}
+        }
+    }
+    if replica
+        .components
+        .iter()
+        .all(|name| run.components.get(name) == Some(&ComponentState::Stopped))
+    {
+        *stop_sent = true;
+        *until = answer_by;
+        send(ToReplica::Stop { grace_ms });
+    } else if !run
+        .components
+        .values()
+        .any(|state| *state == ComponentState::Draining)
+    {
+        // It owes nothing; the others have to finish first.
+        *until = None;
+    }
+}

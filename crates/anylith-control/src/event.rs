@@ -1,0 +1,91 @@
+//! What happens to a control plane.
+
+use std::fmt;
+
+use anylith_core::Name;
+use anylith_wire::control::{FromReplica, Hello};
+
+/// Something that happened. The driver reports it with the instant at which it learned of it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// The instant of [`crate::ControlPlane::next_tick`] has come.
+    Tick,
+    /// A replica introduced itself on a new connection. It takes the place of an older connection.
+    Hello(Hello),
+    /// A replica said something else.
+    Said {
+        /// The replica.
+        replica: Name,
+        /// What it said.
+        message: FromReplica,
+    },
+    /// The last connection of a replica broke.
+    Disconnected {
+        /// The replica.
+        replica: Name,
+    },
+    /// The process that [`crate::Action::Spawn`] asked for runs.
+    Spawned {
+        /// The replica.
+        replica: Name,
+        /// Its process.
+        pid: u32,
+    },
+    /// The process could not be started.
+    SpawnFailed {
+        /// The replica.
+        replica: Name,
+        /// Why, for people to read.
+        error: String,
+    },
+    /// A replica's process is over.
+    Exited {
+        /// The replica.
+        replica: Name,
+        /// Which of its processes.
+        pid: u32,
+        /// How it ended.
+        exit: Exit,
+    },
+    /// The driver holds this listener's socket.
+    ListenerHeld {
+        /// The listener.
+        listener: Name,
+    },
+    /// The socket that [`crate::Action::Bind`] asked for could not be bound.
+    ListenerFailed {
+        /// The listener.
+        listener: Name,
+        /// Why, for people to read.
+        error: String,
+    },
+    /// Drain and stop everything.
+    StopAsked,
+    /// Stop everything without draining.
+    KillAsked,
+}
+
+/// How a process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// By itself, with this code.
+    Code(i32),
+    /// By this signal.
+    Signal(i32),
+    /// Nobody can say: it was not started by this control plane.
+    Unseen,
+}
+
+impl fmt::Display for Exit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Code(code) => write!(f, "exited with code {code}"),
+            Self::Signal(6) => f.write_str("was aborted (SIGABRT)"),
+            Self::Signal(9) => f.write_str("was killed (SIGKILL)"),
+            Self::Signal(11) => f.write_str("crashed (SIGSEGV)"),
+            Self::Signal(15) => f.write_str("was terminated (SIGTERM)"),
+            Self::Signal(signal) => write!(f, "was ended by signal {signal}"),
+            Self::Unseen => f.write_str("ended"),
+        }
+    }
+}

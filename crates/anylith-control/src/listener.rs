@@ -1,0 +1,101 @@
+//! Where the sockets of the listeners are.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Instant,
+};
+
+use anylith_core::Name;
+use anylith_wire::control::ToReplica;
+
+use crate::{
+    action::Action,
+    replica::{Life, Replica},
+    spec::Spec,
+    timing::Timing,
+};
+
+/// The socket of one listener. Lost → Held, by way of a replica that has it; or Lost → Binding → Held, if
+/// nobody has it any more.
+#[derive(Debug)]
+pub(crate) enum Door {
+    /// The driver has it.
+    Held,
+    /// Replicas of an earlier control plane may have it.
+    Lost {
+        asked: Option<(Name, Instant)>,
+        refused: BTreeSet<Name>,
+    },
+    /// The driver binds it at this moment.
+    Binding,
+    /// It could not be bound, and is tried again at this instant.
+    Unbindable { retry_at: Instant },
+}
+
+impl Door {
+    /// Takes the next step towards holding the socket.
+    pub(crate) fn settle(
+        &mut self,
+        listener: &Name,
+        spec: &Spec,
+        replicas: &BTreeMap<Name, Replica>,
+        timing: &Timing,
+        now: Instant,
+    ) -> Option<Action> {
+        let bind = |door: &mut Self| {
+            *door = Self::Binding;
+            Some(Action::Bind {
+                listener: listener.clone(),
+            })
+        };
+        match self {
+            Self::Held | Self::Binding => None,
+            Self::Unbindable { retry_at } => (*retry_at <= now).then(|| bind(self))?,
+            Self::Lost { asked, refused } => {
+                if let Some((replica, until)) = asked {
+                    if now < *until && replicas.get(replica).is_some_and(can_hand_over) {
+                        return None;
+                    }
+                    refused.insert(replica.clone());
+                    *asked = None;
+                }
+                let served_by = &spec.listeners[listener];
+                let mut group = replicas
+                    .values()
+                    .filter(|one| one.components.contains(served_by));
+                let next = |one: &&Replica| can_hand_over(one) && !refused.contains(&one.name);
+                if let Some(replica) = group.clone().find(next) {
+                    *asked = Some((replica.name.clone(), now + timing.hand_over));
+                    let message = ToReplica::HandOver {
+                        listener: listener.clone(),
+                    };
+                    return Some(Action::Send {
+                        replica: replica.name.clone(),
+                        message,
+                    });
+                }
+                if group.any(|one| matches!(one.life, Life::Adopting { .. })) {
+                    return None;
+                }
+                bind(self)
+            }
+        }
+    }
+
+    /// When it wants a tick.
+    pub(crate) fn next_tick(&self) -> Option<Instant> {
+        match self {
+            Self::Held | Self::Binding | Self::Lost { asked: None, .. } => None,
+            Self::Lost {
+                asked: Some((_, until)),
+                ..
+            } => Some(*until),
+            Self::Unbindable { retry_at } => Some(*retry_at),
+        }
+    }
+}
+
+fn can_hand_over(replica: &Replica) -> bool {
+    replica.run().is_some_and(|run| run.connected)
+        && matches!(replica.life, Life::Serving { .. } | Life::Starting { .. })
+}

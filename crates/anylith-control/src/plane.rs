@@ -1,0 +1,559 @@
+//! The control plane: all replicas and listeners of an application, and what they owe each other.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    time::Instant,
+};
+
+use anylith_core::{Address, Directory, Endpoint, Fingerprint, Name};
+use anylith_wire::control::{
+    Bootstrap, CONTROL_PROTOCOL, ComponentState, FromReplica, Hello, ToReplica,
+};
+
+use crate::{
+    action::{Action, Notice},
+    drain,
+    event::Event,
+    listener::Door,
+    memory::{Memory, Remembered},
+    replica::{Input, Life, Replica, Run, Step, Surroundings},
+    spec::Spec,
+    status::{GroupStatus, Note, ReplicaState, ReplicaStatus, Status},
+    timing::Timing,
+};
+
+/// The longest path of a Unix socket on Linux, in bytes, without the zero at its end.
+const SOCKET_PATH_BYTES: usize = 107;
+
+/// Holds what is wanted, compares it with what runs, and says what makes the difference go away.
+#[derive(Debug)]
+pub struct ControlPlane {
+    spec: Spec,
+    timing: Timing,
+    /// The folder in which replicas bind their sockets.
+    sockets: PathBuf,
+    replicas: BTreeMap<Name, Replica>,
+    doors: BTreeMap<Name, Door>,
+    directory: Directory,
+    phase: Phase,
+}
+
+/// Adopting → Running → Stopping → Done.
+#[derive(Debug)]
+enum Phase {
+    /// Replicas of an earlier control plane have not all been heard of. Until then the directory they have
+    /// is better than any that could be published.
+    Adopting {
+        heard: BTreeSet<Name>,
+    },
+    Running(Readiness),
+    /// Until `by`, then all is killed.
+    Stopping {
+        by: Instant,
+    },
+    Done,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Readiness {
+    Never,
+    Now,
+    Lost,
+}
+
+impl ControlPlane {
+    /// A control plane for `spec`, whose replicas bind their sockets in the folder `sockets`.
+    ///
+    /// `memory` is what the control plane before this one left behind, with the processes that are still
+    /// alive and no others; those are adopted. `lost` are the listeners whose sockets the driver does not
+    /// hold. Nothing happens before the first event: begin with [`Event::Tick`].
+    pub fn new(
+        spec: Spec,
+        timing: Timing,
+        sockets: PathBuf,
+        memory: &Memory,
+        lost: &BTreeSet<Name>,
+        now: Instant,
+    ) -> Self {
+        let mut replicas = BTreeMap::new();
+        for group in &spec.groups {
+            for name in group.replica_names() {
+                let past = memory.replicas.get(&name).copied().unwrap_or_default();
+                let endpoint = endpoint(&sockets, &name, past.incarnation);
+                let life = match past.pid {
+                    _ if group.external => Life::Awaited,
+                    Some(pid) => Life::Adopting {
+                        run: Run::new(Some(pid), endpoint),
+                        until: now + timing.reconnect,
+                    },
+                    None => Life::Due,
+                };
+                let replica = Replica {
+                    name: name.clone(),
+                    components: group.components.clone(),
+                    external: group.external,
+                    incarnation: past.incarnation,
+                    restarts: past.restarts,
+                    failures: 0,
+                    last_failure: None,
+                    life,
+                };
+                replicas.insert(name, replica);
+            }
+        }
+        let door = |listener: &Name| match lost.contains(listener) {
+            true => Door::Lost {
+                asked: None,
+                refused: BTreeSet::new(),
+            },
+            false => Door::Held,
+        };
+        let doors = spec
+            .listeners
+            .keys()
+            .map(|name| (name.clone(), door(name)))
+            .collect();
+        let directory = Directory {
+            epoch: memory.epoch,
+            components: BTreeMap::new(),
+        };
+        let phase = Phase::Adopting {
+            heard: BTreeSet::new(),
+        };
+        Self {
+            spec,
+            timing,
+            sockets,
+            replicas,
+            doors,
+            directory,
+            phase,
+        }
+    }
+
+    /// Takes one event at `now`; returns what the driver must do, in this order.
+    ///
+    /// An event about a replica that is not wanted, or not (any more) in a state to which it belongs,
+    /// changes nothing.
+    pub fn on(&mut self, event: Event, now: Instant) -> Vec<Action> {
+        let mut actions = Vec::new();
+        match event {
+            Event::Tick => {}
+            Event::Hello(hello) => self.hello(hello, now, &mut actions),
+            Event::Said { replica, message } => self.said(&replica, message, now, &mut actions),
+            Event::Disconnected { replica } => {
+                self.tell(&replica, Input::Disconnected, now, &mut actions);
+            }
+            Event::Spawned { replica, pid } => {
+                if let Some(incarnation) = self.replicas.get(&replica).map(|one| one.incarnation) {
+                    let run = Run::new(Some(pid), endpoint(&self.sockets, &replica, incarnation));
+                    self.tell(&replica, Input::Spawned { run }, now, &mut actions);
+                }
+            }
+            Event::SpawnFailed { replica, error } => {
+                self.tell(&replica, Input::SpawnFailed { error }, now, &mut actions);
+            }
+            Event::Exited { replica, pid, exit } => {
+                let run = self.replicas.get(&replica).and_then(Replica::run);
+                if run.is_some_and(|run| run.pid == Some(pid)) {
+                    self.tell(&replica, Input::Exited { exit }, now, &mut actions);
+                }
+            }
+            Event::ListenerHeld { listener } => self.set_door(listener, Door::Held),
+            Event::ListenerFailed { listener, error } => {
+                let retry_at = now + self.timing.hand_over;
+                self.set_door(listener.clone(), Door::Unbindable { retry_at });
+                actions.push(Action::Report(Notice::ListenerLost { listener, error }));
+            }
+            Event::StopAsked => self.stop(now, &mut actions),
+            Event::KillAsked => {
+                self.stop(now, &mut actions);
+                self.tell_all(|| Input::Kill, now, &mut actions);
+            }
+        }
+        self.settle(now, &mut actions);
+        actions
+    }
+
+    /// When it wants [`Event::Tick`]; `None` if only another event can change anything.
+    pub fn next_tick(&self) -> Option<Instant> {
+        let replicas = self.replicas.values().filter_map(Replica::next_tick);
+        let doors = self.doors.values().filter_map(Door::next_tick);
+        let stop = match self.phase {
+            Phase::Stopping { by } => Some(by),
+            Phase::Adopting { .. } | Phase::Running(_) | Phase::Done => None,
+        };
+        replicas.chain(doors).chain(stop).min()
+    }
+
+    /// What the next control plane must know if this one is killed now.
+    pub fn memory(&self) -> Memory {
+        let remembered = |replica: &Replica| Remembered {
+            incarnation: replica.incarnation,
+            restarts: replica.restarts,
+            pid: replica.run().and_then(|run| run.pid),
+        };
+        let own = self.replicas.values().filter(|replica| !replica.external);
+        let replicas = own
+            .map(|replica| (replica.name.clone(), remembered(replica)))
+            .collect();
+        Memory {
+            epoch: self.directory.epoch,
+            replicas,
+        }
+    }
+
+    /// What should be.
+    pub fn spec(&self) -> &Spec {
+        &self.spec
+    }
+
+    /// The directory as it was last published.
+    pub fn directory(&self) -> &Directory {
+        &self.directory
+    }
+
+    /// The application as it is now, with its listeners at `urls`.
+    pub fn status(&self, urls: &BTreeMap<Name, String>) -> Status {
+        let replica_status = |id: Name| {
+            let replica = &self.replicas[&id];
+            ReplicaStatus {
+                pid: replica.run().and_then(|run| run.pid),
+                address: replica.run().map(|run| run.endpoint.clone()),
+                state: replica.state(),
+                restarts: replica.restarts,
+                id,
+            }
+        };
+        let groups = self.spec.groups.iter().map(|group| GroupStatus {
+            name: group.name.clone(),
+            components: group.components.clone(),
+            replicas: group.replica_names().map(replica_status).collect(),
+        });
+        Status {
+            app: self.spec.app.clone(),
+            topology: self.spec.topology.clone(),
+            epoch: self.directory.epoch,
+            groups: groups.collect(),
+            listeners: urls.clone(),
+        }
+    }
+
+    /// Why replicas are not ready, one line for each that is not and has a reason.
+    pub fn notes(&self, now: Instant) -> Vec<Note> {
+        let note = |replica: &Replica| {
+            let text = self.note(replica, now)?;
+            Some(Note {
+                replica: replica.name.clone(),
+                text,
+            })
+        };
+        self.replicas.values().filter_map(note).collect()
+    }
+
+    fn note(&self, replica: &Replica, now: Instant) -> Option<String> {
+        match &replica.life {
+            Life::Due => Some("waits for the sockets of its listeners".to_owned()),
+            Life::Awaited => Some("waits for its process, which is started elsewhere".to_owned()),
+            Life::Adopting { .. } => Some("waits to be heard of again".to_owned()),
+            Life::Starting { run, .. } if !run.connected => {
+                Some("its process has not connected yet".to_owned())
+            }
+            Life::Starting { run, .. } => self.waiting(replica, run),
+            Life::Backoff { retry_at } => {
+                let failure = replica.last_failure.as_ref()?;
+                let wait = retry_at.saturating_duration_since(now);
+                let times = replica.failures;
+                Some(format!(
+                    "failed {times} times in a row, the next start is in {wait:.1?}: {failure}"
+                ))
+            }
+            Life::Spawning
+            | Life::Serving { .. }
+            | Life::Draining { .. }
+            | Life::Dying { .. }
+            | Life::Stopped => None,
+        }
+    }
+
+    /// `Checkout waits for Payment and Cart; Frontend waits for Checkout`.
+    fn waiting(&self, replica: &Replica, run: &Run) -> Option<String> {
+        let ready_here = |name: &Name| run.components.get(name) == Some(&ComponentState::Ready);
+        let missing = |component: &Name| {
+            let needed = self.spec.dependencies.get(component).into_iter().flatten();
+            let absent = needed.filter(|name| match replica.components.contains(name) {
+                true => !ready_here(name),
+                false => self.directory.replicas(name.as_str()).is_empty(),
+            });
+            absent.map(Name::as_str).collect::<Vec<_>>().join(", ")
+        };
+        let about = |component: &Name| match run.components.get(component) {
+            Some(ComponentState::Ready) => None,
+            Some(ComponentState::Starting) => Some(format!("{component} is starting")),
+            Some(ComponentState::Draining | ComponentState::Stopped) => None,
+            None | Some(ComponentState::Waiting) => match missing(component) {
+                missing if missing.is_empty() => None,
+                missing => Some(format!("{component} waits for {missing}")),
+            },
+        };
+        let lines: Vec<String> = replica.components.iter().filter_map(about).collect();
+        (!lines.is_empty()).then(|| lines.join("; "))
+    }
+
+    fn hello(&mut self, hello: Hello, now: Instant, actions: &mut Vec<Action>) {
+        let replica = hello.replica.clone();
+        if hello.protocol != CONTROL_PROTOCOL {
+            let protocol = hello.protocol;
+            let notice = Notice::ForeignProtocol {
+                replica: replica.clone(),
+                protocol,
+            };
+            actions.extend([Action::Report(notice), Action::Dismiss { replica }]);
+            return;
+        }
+        if !self.replicas.contains_key(&replica) {
+            actions.push(Action::Dismiss { replica });
+            return;
+        }
+        // Nobody may see an epoch twice, whatever became of the memory.
+        self.directory.epoch = self.directory.epoch.max(hello.epoch);
+        if let Phase::Adopting { heard } = &mut self.phase
+            && hello.endpoint.is_some()
+        {
+            heard.insert(replica.clone());
+        }
+        let endpoint = endpoint(&self.sockets, &replica, hello.incarnation);
+        self.tell(&replica, Input::Hello { hello, endpoint }, now, actions);
+    }
+
+    fn said(
+        &mut self,
+        replica: &Name,
+        message: FromReplica,
+        now: Instant,
+        actions: &mut Vec<Action>,
+    ) {
+        let input = match message {
+            // The driver makes an event of its own of it.
+            FromReplica::Hello(hello) => return self.hello(hello, now, actions),
+            FromReplica::Component { name, state } => Input::Component { name, state },
+            FromReplica::Failed { component, message } => Input::LastWords { component, message },
+            // A word of a later version: what it means is not known here, and not needed.
+            _ => return,
+        };
+        self.tell(replica, input, now, actions);
+    }
+
+    fn set_door(&mut self, listener: Name, door: Door) {
+        if let Some(known) = self.doors.get_mut(&listener) {
+            *known = door;
+        }
+    }
+
+    fn stop(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        match self.phase {
+            Phase::Adopting { .. } | Phase::Running(_) => {
+                // Each replica has its own limit; this one is for what nobody thought of.
+                self.phase = Phase::Stopping {
+                    by: now + self.timing.grace * 6,
+                };
+                actions.push(Action::Report(Notice::Stopping));
+                self.tell_all(|| Input::Stop, now, actions);
+            }
+            Phase::Stopping { .. } | Phase::Done => {}
+        }
+    }
+
+    fn tell_all(&mut self, input: impl Fn() -> Input, now: Instant, actions: &mut Vec<Action>) {
+        let names: Vec<Name> = self.replicas.keys().cloned().collect();
+        for name in names {
+            self.tell(&name, input(), now, actions);
+        }
+    }
+
+    /// Gives a replica its input, and makes actions of what follows.
+    fn tell(&mut self, name: &Name, input: Input, now: Instant, actions: &mut Vec<Action>) {
+        let around = Surroundings {
+            now,
+            timing: &self.timing,
+            stopping: matches!(self.phase, Phase::Stopping { .. } | Phase::Done),
+        };
+        let Some(replica) = self.replicas.get_mut(name) else {
+            return;
+        };
+        let steps = replica.on(input, &around);
+        for step in steps {
+            let replica = name.clone();
+            let grace_ms = self.timing.grace.as_millis() as u64;
+            actions.extend(match step {
+                Step::Welcome => self.bootstrap(name).map(|bootstrap| {
+                    let message = ToReplica::Welcome(Box::new(bootstrap));
+                    Action::Send { replica, message }
+                }),
+                // While others are still to be heard of, its own directory is the better one.
+                Step::Resume if matches!(self.phase, Phase::Adopting { .. }) => None,
+                Step::Resume => {
+                    let message = ToReplica::Directory(self.directory.clone());
+                    Some(Action::Send { replica, message })
+                }
+                Step::Stop => Some(Action::Send {
+                    replica,
+                    message: ToReplica::Stop { grace_ms },
+                }),
+                Step::Dismiss => Some(Action::Dismiss { replica }),
+                Step::Kill => Some(Action::Kill { replica }),
+                Step::Report(notice) => Some(Action::Report(notice)),
+            });
+        }
+    }
+
+    fn bootstrap(&self, name: &Name) -> Option<Bootstrap> {
+        let replica = self.replicas.get(name)?;
+        let group = self.spec.group_of(replica.components.first()?.as_str())?;
+        let listeners = match group.external {
+            true => BTreeMap::new(),
+            false => self.spec.listeners_of(group),
+        };
+        Some(Bootstrap {
+            app: self.spec.app.clone(),
+            group: group.name.clone(),
+            components: group.components.clone(),
+            endpoint: replica.run()?.endpoint.clone(),
+            listeners,
+            config: self.spec.config_of(group),
+            edges: self.spec.edges_of(group),
+            limits: self.spec.limits,
+            directory: self.directory.clone(),
+        })
+    }
+
+    /// Compares what should be with what is, after every event.
+    fn settle(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        self.tell_all(|| Input::Tick, now, actions);
+        match &mut self.phase {
+            Phase::Adopting { heard } => {
+                let waits = |replica: &Replica| matches!(replica.life, Life::Adopting { .. });
+                if !self.replicas.values().any(waits) {
+                    if !heard.is_empty() {
+                        let replicas = heard.len();
+                        actions.push(Action::Report(Notice::Adopted { replicas }));
+                    }
+                    self.phase = Phase::Running(Readiness::Never);
+                }
+                self.start(now, actions);
+                self.publish(actions);
+                self.notice_readiness(actions);
+            }
+            Phase::Running(_) => {
+                self.start(now, actions);
+                self.publish(actions);
+                self.notice_readiness(actions);
+            }
+            Phase::Stopping { by } => {
+                if *by <= now {
+                    *by = now + self.timing.grace;
+                    self.tell_all(|| Input::Kill, now, actions);
+                }
+                // Out of the directory first, and then the word to drain.
+                let asks = drain::advance(&self.spec, &mut self.replicas, &self.timing, now);
+                self.publish(actions);
+                actions.extend(asks);
+                if self
+                    .replicas
+                    .values()
+                    .all(|one| matches!(one.life, Life::Stopped))
+                {
+                    self.phase = Phase::Done;
+                    actions.push(Action::Done);
+                }
+            }
+            Phase::Done => {}
+        }
+    }
+
+    /// Fetches the sockets that are missing, and starts the replicas that miss nothing.
+    fn start(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        for (listener, door) in &mut self.doors {
+            actions.extend(door.settle(listener, &self.spec, &self.replicas, &self.timing, now));
+        }
+        for replica in self.replicas.values_mut() {
+            let (doors, components) = (&self.doors, &replica.components);
+            let mut served = self
+                .spec
+                .listeners
+                .iter()
+                .filter(|(_, by)| components.contains(by));
+            let has_sockets = served.all(|(name, _)| matches!(doors[name], Door::Held));
+            if matches!(replica.life, Life::Due) && has_sockets {
+                replica.life = Life::Spawning;
+                replica.incarnation += 1;
+                let incarnation = replica.incarnation;
+                actions.push(Action::Spawn {
+                    replica: replica.name.clone(),
+                    incarnation,
+                });
+            }
+        }
+    }
+
+    /// Publishes the directory if it has changed.
+    fn publish(&mut self, actions: &mut Vec<Action>) {
+        if matches!(self.phase, Phase::Adopting { .. }) {
+            return;
+        }
+        let mut components: BTreeMap<Name, Vec<Address>> = BTreeMap::new();
+        for replica in self.replicas.values() {
+            for component in &replica.components {
+                if let Some(endpoint) = replica.answers(component) {
+                    let address = Address {
+                        replica: replica.name.clone(),
+                        endpoint: endpoint.clone(),
+                    };
+                    components
+                        .entry(component.clone())
+                        .or_default()
+                        .push(address);
+                }
+            }
+        }
+        if components != self.directory.components {
+            self.directory = Directory {
+                epoch: self.directory.epoch + 1,
+                components,
+            };
+            actions.push(Action::Publish(self.directory.clone()));
+        }
+    }
+
+    fn notice_readiness(&mut self, actions: &mut Vec<Action>) {
+        let ready = self
+            .replicas
+            .values()
+            .all(|one| one.state() == ReplicaState::Ready);
+        let Phase::Running(readiness) = &mut self.phase else {
+            return;
+        };
+        let (next, notice) = match (*readiness, ready) {
+            (Readiness::Never, true) => (Readiness::Now, Some(Notice::Ready)),
+            (Readiness::Lost, true) => (Readiness::Now, Some(Notice::Recovered)),
+            (Readiness::Now, false) => (Readiness::Lost, None),
+            (Readiness::Now, true) => (Readiness::Now, None),
+            (Readiness::Never, false) => (Readiness::Never, None),
+            (Readiness::Lost, false) => (Readiness::Lost, None),
+        };
+        *readiness = next;
+        actions.extend(notice.map(Action::Report));
+    }
+}
+
+/// Where a replica answers: a socket of its own for each start, so that nobody who means the process of
+/// before can reach this one.
+fn endpoint(sockets: &std::path::Path, replica: &Name, incarnation: u64) -> Endpoint {
+    let path = sockets.join(format!("{replica}.{incarnation}.sock"));
+    if path.as_os_str().len() <= SOCKET_PATH_BYTES {
+        return Endpoint::Unix(path);
+    }
+    let short = Fingerprint::EMPTY.with(replica.as_str()).0 as u32;
+    Endpoint::Unix(sockets.join(format!("{short:08x}.{incarnation}")))
+}

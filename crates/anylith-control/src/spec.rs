@@ -1,0 +1,132 @@
+//! What should be: a plan with everything that a control plane must know to carry it out.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anylith_core::Name;
+use anylith_wire::control::{EdgeSettings, Limits};
+use serde::{Deserialize, Serialize};
+
+/// One application in one topology, as it should run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Spec {
+    /// The application.
+    pub app: Name,
+    /// The topology's name.
+    pub topology: String,
+    /// The groups; every component is in exactly one.
+    pub groups: Vec<GroupSpec>,
+    /// Component → the components it is dependent on, without cycles.
+    pub dependencies: BTreeMap<Name, Vec<Name>>,
+    /// Listener → the component that serves it.
+    pub listeners: BTreeMap<Name, Name>,
+    /// The config of each component that has one.
+    pub config: BTreeMap<Name, serde_json::Value>,
+    /// What was set for edges.
+    pub edges: Vec<EdgeSettings>,
+    /// Limits of the data plane.
+    pub limits: Limits,
+}
+
+/// One group of a [`Spec`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupSpec {
+    /// Its name, from which those of its replicas are made.
+    pub name: Name,
+    /// What runs in it.
+    pub components: Vec<Name>,
+    /// How many replicas it has, at least 1.
+    pub replicas: u32,
+    /// Whether its replicas are processes that somebody else starts, and that connect by themselves.
+    #[serde(default)]
+    pub external: bool,
+}
+
+impl GroupSpec {
+    /// The names of its replicas: the group's, a hyphen, and an ordinal from 1.
+    pub fn replica_names(&self) -> impl Iterator<Item = Name> + '_ {
+        (1..=self.replicas).map(|ordinal| replica_name(&self.name, ordinal))
+    }
+}
+
+/// A name may have 48 bytes, so the group's gives way where the ordinal would not fit. Two long groups that
+/// differ only in their last letters are told apart by a hash.
+fn replica_name(group: &Name, ordinal: u32) -> Name {
+    let suffix = format!("-{ordinal}");
+    let name = if group.as_str().len() + suffix.len() <= Name::MAX_LEN {
+        format!("{group}{suffix}")
+    } else {
+        let hash = anylith_core::Fingerprint::EMPTY.with(group.as_str()).0 as u32;
+        let keep = Name::MAX_LEN - suffix.len() - 9;
+        format!("{}-{hash:08x}{suffix}", &group.as_str()[..keep])
+    };
+    Name::new(name).expect("the start of a name, hexadecimal digits and an ordinal make a name")
+}
+
+impl Spec {
+    /// The group that runs `component`.
+    pub fn group_of(&self, component: &str) -> Option<&GroupSpec> {
+        self.groups
+            .iter()
+            .find(|group| group.components.iter().any(|name| *name == component))
+    }
+
+    /// The listeners that replicas of `group` serve, in the order of their names, each with the file
+    /// descriptor at which a replica inherits it: from 3, as `LISTEN_FDS` has it.
+    pub fn listeners_of(&self, group: &GroupSpec) -> BTreeMap<Name, i32> {
+        let served = self
+            .listeners
+            .iter()
+            .filter(|(_, by)| group.components.contains(by));
+        served
+            .zip(3..)
+            .map(|((listener, _), fd)| (listener.clone(), fd))
+            .collect()
+    }
+
+    /// The components that are dependent on `component`.
+    pub fn callers_of<'a>(&'a self, component: &'a Name) -> impl Iterator<Item = &'a Name> {
+        let calls = move |(_, callees): &(&Name, &Vec<Name>)| callees.contains(component);
+        self.dependencies
+            .iter()
+            .filter(calls)
+            .map(|(caller, _)| caller)
+    }
+
+    /// The config of the components of `group`.
+    pub(crate) fn config_of(&self, group: &GroupSpec) -> BTreeMap<Name, serde_json::Value> {
+        let own = |(name, _): &(&Name, &serde_json::Value)| group.components.contains(name);
+        self.config
+            .iter()
+            .filter(own)
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect()
+    }
+
+    /// The settings of edges that leave components of `group`.
+    pub(crate) fn edges_of(&self, group: &GroupSpec) -> Vec<EdgeSettings> {
+        let own: BTreeSet<&Name> = group.components.iter().collect();
+        self.edges
+            .iter()
+            .filter(|edge| own.contains(&edge.caller))
+            .cloned()
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_replicas_of_a_group_with_a_long_name_still_have_names_of_their_own() {
+        let group = |name: String| GroupSpec {
+            name: Name::new(name).unwrap(),
+            components: Vec::new(),
+            replicas: 2,
+            external: false,
+        };
+        let (one, other) = (group("x".repeat(48)), group(format!("{}y", "x".repeat(47))));
+        let names: BTreeSet<Name> = one.replica_names().chain(other.replica_names()).collect();
+        assert_eq!(names.len(), 4);
+    }
+}

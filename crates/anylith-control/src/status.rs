@@ -1,0 +1,102 @@
+//! What was last seen, for people and scripts.
+
+use std::{collections::BTreeMap, fmt};
+
+use anylith_core::{Endpoint, Name};
+use serde::{Deserialize, Serialize};
+
+/// The application as it is now. Its JSON is what `anylith status --json` prints.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// The application.
+    pub app: Name,
+    /// The topology's name.
+    pub topology: String,
+    /// The version of the directory.
+    pub epoch: u64,
+    /// Every group, in the topology's order.
+    pub groups: Vec<GroupStatus>,
+    /// Listener → where it answers.
+    pub listeners: BTreeMap<Name, String>,
+}
+
+impl Status {
+    /// Whether every replica is ready.
+    pub fn is_ready(&self) -> bool {
+        self.replicas()
+            .all(|replica| replica.state == ReplicaState::Ready)
+    }
+
+    /// Every replica of every group.
+    pub fn replicas(&self) -> impl Iterator<Item = &ReplicaStatus> {
+        self.groups.iter().flat_map(|group| &group.replicas)
+    }
+
+    /// The replica called `id`.
+    pub fn replica(&self, id: &str) -> Option<&ReplicaStatus> {
+        self.replicas().find(|replica| replica.id == id)
+    }
+}
+
+/// One group of a [`Status`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupStatus {
+    /// Its name.
+    pub name: Name,
+    /// What runs in it.
+    pub components: Vec<Name>,
+    /// Its replicas, in the order of their ordinals.
+    pub replicas: Vec<ReplicaStatus>,
+}
+
+/// One replica of a [`Status`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReplicaStatus {
+    /// Its name.
+    pub id: Name,
+    /// Its process, if it has one.
+    pub pid: Option<u32>,
+    /// Where it answers calls, if it has a process.
+    pub address: Option<Endpoint>,
+    /// What it does.
+    pub state: ReplicaState,
+    /// How often it was started again because it had failed.
+    pub restarts: u64,
+}
+
+/// What a replica does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ReplicaState {
+    /// It has a process, or gets one now; not every component of it answers yet.
+    Starting,
+    /// All of its components answer.
+    Ready,
+    /// It finishes its calls and takes no new ones.
+    Draining,
+    /// It has failed and waits to be started again.
+    Backoff,
+    /// It has no process and gets none.
+    Stopped,
+}
+
+impl fmt::Display for ReplicaState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Starting => "starting",
+            Self::Ready => "ready",
+            Self::Draining => "draining",
+            Self::Backoff => "backoff",
+            Self::Stopped => "stopped",
+        })
+    }
+}
+
+/// Why a replica is not ready, for people.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Note {
+    /// The replica.
+    pub replica: Name,
+    /// The reason, in a sentence.
+    pub text: String,
+}
