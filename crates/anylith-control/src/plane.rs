@@ -160,10 +160,10 @@ impl ControlPlane {
                     self.tell(&replica, Input::Exited { exit }, now, &mut actions);
                 }
             }
-            Event::ListenerHeld { listener } => self.set_door(listener, Door::Held),
+            Event::ListenerHeld { listener } => self.set_door(&listener, Door::Held),
             Event::ListenerFailed { listener, error } => {
                 let retry_at = now + self.timing.hand_over;
-                self.set_door(listener.clone(), Door::Unbindable { retry_at });
+                self.set_door(&listener, Door::Unbindable { retry_at });
                 actions.push(Action::Report(Notice::ListenerLost { listener, error }));
             }
             Event::StopAsked => self.stop(now, &mut actions),
@@ -345,8 +345,8 @@ impl ControlPlane {
         self.tell(replica, input, now, actions);
     }
 
-    fn set_door(&mut self, listener: Name, door: Door) {
-        if let Some(known) = self.doors.get_mut(&listener) {
+    fn set_door(&mut self, listener: &Name, door: Door) {
+        if let Some(known) = self.doors.get_mut(listener) {
             *known = door;
         }
     }
@@ -497,9 +497,13 @@ impl ControlPlane {
         }
     }
 
-    /// Publishes the directory if it has changed.
+    /// Publishes the directory if it has changed, and if it can be known.
     fn publish(&mut self, actions: &mut Vec<Action>) {
-        if matches!(self.phase, Phase::Adopting { .. }) {
+        if self
+            .replicas
+            .values()
+            .any(|replica| matches!(replica.life, Life::Adopting { .. }))
+        {
             return;
         }
         let mut components: BTreeMap<Name, Vec<Address>> = BTreeMap::new();

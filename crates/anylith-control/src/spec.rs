@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anylith_core::Name;
-use anylith_wire::control::{EdgeSettings, Limits};
+use anylith_core::{EdgeSettings, Limits};
 use serde::{Deserialize, Serialize};
 
 /// One application in one topology, as it should run.

@@ -1,1 +1,39 @@
 //! Drives the control plane on this machine: starts, watches, restarts and replaces processes.
+//!
+//! Begin at [`Launch::start`]; what comes back is a [`Supervisor`]. Everything that decides is in
+//! `anylith-control`; here are the processes, the sockets, the clock and the files.
+//!
+//! A supervisor that is killed leaves its replicas serving. The next one with the same launch adopts them:
+//! `state.json` in the [`RunFolder`] says which processes they are, they connect by themselves, and hand over
+//! the sockets of the listeners.
+//!
+//! [`ask`] is the other side of the control socket, for the command. [`LogReader`] brings the logs of all
+//! replicas together.
+
+mod answer;
+mod connection;
+mod door;
+mod driver;
+mod launch;
+mod log_file;
+mod log_line;
+mod log_reader;
+mod process;
+mod record;
+mod report;
+mod run_folder;
+mod supervisor;
+
+pub use answer::{Answer, AskError, Overview, ask};
+pub use anylith_control::{
+    Exit, Failure, GroupSpec, GroupStatus, Note, Notice, ReplicaState, ReplicaStatus, Spec, Status,
+    Timing,
+};
+pub use anylith_wire::control::Request;
+pub use door::BindError;
+pub use launch::{Launch, StartError, living_replicas, stop_orphans};
+pub use log_line::{Level, LogLine};
+pub use log_reader::LogReader;
+pub use record::Program;
+pub use run_folder::RunFolder;
+pub use supervisor::{Progress, Report, Supervisor};

@@ -1,0 +1,89 @@
+//! What a supervisor answers to the command.
+
+use std::{io, path::Path, time::Duration};
+
+use anylith_control::{Note, Status};
+use anylith_wire::control::{ControlError, Decoder, Opening, Request, encode};
+use serde::{Deserialize, Serialize};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::UnixStream,
+};
+
+/// The answer to a [`Request`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Answer {
+    /// The application as it is now.
+    Status(Overview),
+    /// Nothing of it runs any more.
+    Stopped,
+}
+
+/// The application as it is now, with what people want to know on top.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Overview {
+    /// What `anylith status --json` prints.
+    pub status: Status,
+    /// Why replicas are not ready.
+    pub notes: Vec<Note>,
+    /// The supervisor's own process.
+    pub supervisor: u32,
+}
+
+/// Why the supervisor gave no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum AskError {
+    /// There is none.
+    #[error("no supervisor runs")]
+    NotRunning(#[source] io::Error),
+    /// The connection broke, or the supervisor took too long.
+    #[error("the supervisor did not answer")]
+    Lost(#[from] io::Error),
+    /// What came is not an answer: the supervisor may be of another version.
+    #[error("the supervisor's answer cannot be understood")]
+    Malformed(#[from] ControlError),
+}
+
+/// How long a supervisor that is alive may take to say how it is. A stop may take as long as it wants.
+const STATUS_WITHIN: Duration = Duration::from_secs(5);
+
+/// Asks the supervisor at `socket`.
+///
+/// # Cancellation
+///
+/// A stop that was asked for goes on.
+///
+/// # Errors
+///
+/// [`AskError`]; after [`AskError::Lost`] a stop may or may not go on.
+pub async fn ask(socket: &Path, request: Request) -> Result<Answer, AskError> {
+    let connection = UnixStream::connect(socket)
+        .await
+        .map_err(AskError::NotRunning)?;
+    match request {
+        Request::Stop | Request::Kill => exchange(connection, request).await,
+        _ => match tokio::time::timeout(STATUS_WITHIN, exchange(connection, request)).await {
+            Ok(answer) => answer,
+            Err(_) => Err(AskError::Lost(io::ErrorKind::TimedOut.into())),
+        },
+    }
+}
+
+async fn exchange(mut connection: UnixStream, request: Request) -> Result<Answer, AskError> {
+    connection
+        .write_all(&encode(&Opening::Ask(request))?)
+        .await?;
+    let mut decoder = Decoder::default();
+    let mut bytes = Vec::with_capacity(4096);
+    loop {
+        if let Some(answer) = decoder.next()? {
+            return Ok(answer);
+        }
+        bytes.clear();
+        if connection.read_buf(&mut bytes).await? == 0 {
+            return Err(AskError::Lost(io::ErrorKind::UnexpectedEof.into()));
+        }
+        decoder.feed(&bytes);
+    }
+}

@@ -1,0 +1,183 @@
+//! One connection to the control socket: who opened it, and what comes through it.
+
+use std::{
+    io::{self, IoSliceMut},
+    mem::MaybeUninit,
+    os::fd::OwnedFd,
+    time::Duration,
+};
+
+use anylith_core::Name;
+use anylith_wire::control::{Decoder, FromReplica, Hello, Opening, Request, encode};
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt, Interest},
+    net::{UnixStream, unix::OwnedReadHalf},
+    sync::{mpsc, oneshot},
+};
+
+use crate::answer::Answer;
+
+/// Who connects has this long to say what for.
+const OPEN_WITHIN: Duration = Duration::from_secs(5);
+
+/// Messages to a replica that wait to be written. A replica for which more wait does not read; its
+/// connection is closed, and it gets what it must know when it connects again.
+const OUTBOX: usize = 256;
+
+/// Tells one connection from all others of this supervisor.
+pub(crate) type ConnectionId = u64;
+
+/// What comes from connections.
+#[derive(Debug)]
+pub(crate) enum Arrival {
+    /// A replica is there.
+    Connected {
+        id: ConnectionId,
+        hello: Hello,
+        peer: Option<u32>,
+        outbox: mpsc::Sender<Vec<u8>>,
+    },
+    /// It said something.
+    Said {
+        id: ConnectionId,
+        replica: Name,
+        message: FromReplica,
+    },
+    /// Its connection is over.
+    Disconnected { id: ConnectionId, replica: Name },
+    /// A replica brought the socket of a listener.
+    Brought { listener: Name, socket: OwnedFd },
+    /// The command asks; the answer is wanted there.
+    Asked {
+        request: Request,
+        answer: oneshot::Sender<Answer>,
+    },
+}
+
+/// Serves a connection until it is over. What is wrong with one concerns nobody else: it is closed.
+///
+/// When `arrivals` is full the connection is read more slowly, and nothing is lost.
+pub(crate) async fn serve(
+    mut stream: UnixStream,
+    id: ConnectionId,
+    arrivals: mpsc::Sender<Arrival>,
+) -> io::Result<()> {
+    let peer = stream.peer_cred()?;
+    if peer.uid() != rustix::process::getuid().as_raw() {
+        return Ok(());
+    }
+    let peer = peer.pid().and_then(|pid| u32::try_from(pid).ok());
+    let mut decoder = Decoder::default();
+    let opening = tokio::time::timeout(OPEN_WITHIN, opening(&stream, &mut decoder)).await??;
+    match opening {
+        (Opening::Hello(hello), _) => {
+            let replica = hello.replica.clone();
+            let (reader, mut writer) = stream.into_split();
+            let (outbox, mut waiting) = mpsc::channel::<Vec<u8>>(OUTBOX);
+            let connected = Arrival::Connected {
+                id,
+                hello,
+                peer,
+                outbox,
+            };
+            if arrivals.send(connected).await.is_err() {
+                return Ok(());
+            }
+            let write = async {
+                while let Some(bytes) = waiting.recv().await {
+                    writer.write_all(&bytes).await?;
+                }
+                io::Result::Ok(())
+            };
+            let read = read(reader, decoder, id, &replica, &arrivals);
+            let _ = tokio::select! { over = read => over, over = write => over };
+            let _ = arrivals.send(Arrival::Disconnected { id, replica }).await;
+            Ok(())
+        }
+        (Opening::Listener { listener, .. }, Some(socket)) => {
+            let _ = arrivals.send(Arrival::Brought { listener, socket }).await;
+            Ok(())
+        }
+        (Opening::Ask(request), _) => {
+            let (answer, answered) = oneshot::channel();
+            let _ = arrivals.send(Arrival::Asked { request, answer }).await;
+            if let Ok(answer) = answered.await {
+                stream
+                    .write_all(&encode(&answer).map_err(io::Error::other)?)
+                    .await?;
+            }
+            Ok(())
+        }
+        // Of a later version, or a hand-over without a socket.
+        _ => Ok(()),
+    }
+}
+
+/// Reads the first message, and the file descriptor that may be attached to it.
+async fn opening(
+    stream: &UnixStream,
+    decoder: &mut Decoder,
+) -> io::Result<(Opening, Option<OwnedFd>)> {
+    let mut attached = None;
+    loop {
+        if let Some(opening) = decoder.next().map_err(io::Error::other)? {
+            return Ok((opening, attached));
+        }
+        let (bytes, socket) = stream
+            .async_io(Interest::READABLE, || receive(stream))
+            .await?;
+        if bytes.is_empty() {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        decoder.feed(&bytes);
+        attached = attached.or(socket);
+    }
+}
+
+fn receive(stream: &UnixStream) -> io::Result<(Vec<u8>, Option<OwnedFd>)> {
+    let mut bytes = vec![0; 4096];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut attached = RecvAncillaryBuffer::new(&mut space);
+    let received = rustix::net::recvmsg(
+        stream,
+        &mut [IoSliceMut::new(&mut bytes)],
+        &mut attached,
+        RecvFlags::CMSG_CLOEXEC,
+    )?;
+    bytes.truncate(received.bytes);
+    let mut socket = None;
+    for message in attached.drain() {
+        if let RecvAncillaryMessage::ScmRights(sockets) = message {
+            socket = sockets.last().or(socket);
+        }
+    }
+    Ok((bytes, socket))
+}
+
+async fn read(
+    mut reader: OwnedReadHalf,
+    mut decoder: Decoder,
+    id: ConnectionId,
+    replica: &Name,
+    arrivals: &mpsc::Sender<Arrival>,
+) -> io::Result<()> {
+    let mut bytes = Vec::with_capacity(4096);
+    loop {
+        while let Some(message) = decoder.next().map_err(io::Error::other)? {
+            let said = Arrival::Said {
+                id,
+                replica: replica.clone(),
+                message,
+            };
+            if arrivals.send(said).await.is_err() {
+                return Ok(());
+            }
+        }
+        bytes.clear();
+        if reader.read_buf(&mut bytes).await? == 0 {
+            return Ok(());
+        }
+        decoder.feed(&bytes);
+    }
+}

@@ -1,0 +1,85 @@
+//! The sockets of the listeners: bound once, here, and inherited by the replicas that serve them.
+
+use std::{
+    collections::BTreeMap,
+    io,
+    net::{SocketAddr, TcpListener, ToSocketAddrs},
+    os::fd::OwnedFd,
+};
+
+use anylith_core::Name;
+
+/// A socket could not be bound.
+#[derive(Debug, thiserror::Error)]
+#[error("listener `{listener}` cannot be bound to {address}: {}", self.mend())]
+pub struct BindError {
+    /// The listener.
+    pub listener: Name,
+    /// The address it was to have.
+    pub address: String,
+    source: io::Error,
+}
+
+impl BindError {
+    fn mend(&self) -> String {
+        let listener = &self.listener;
+        match self.source.kind() {
+            io::ErrorKind::AddrInUse => format!(
+                "another process uses this address; stop it, or choose another address with \
+                 `--listen {listener}=127.0.0.1:0` or in [listeners.{listener}] of anylith.toml"
+            ),
+            io::ErrorKind::PermissionDenied => format!(
+                "this user may not use this port; choose one from 1024 on with \
+                 `--listen {listener}=127.0.0.1:8080` or in [listeners.{listener}] of anylith.toml"
+            ),
+            io::ErrorKind::AddrNotAvailable => format!(
+                "this machine does not have this address; choose another one with \
+                 `--listen {listener}=127.0.0.1:0` or in [listeners.{listener}] of anylith.toml"
+            ),
+            _ => format!(
+                "{}; write it as `host:port` with `--listen {listener}=127.0.0.1:8080` or in \
+                 [listeners.{listener}] of anylith.toml",
+                self.source
+            ),
+        }
+    }
+}
+
+/// Binds the socket of `listener` to `address`, with a port of the system's choice if that is 0.
+pub(crate) fn bind(listener: &Name, address: &str) -> Result<TcpListener, BindError> {
+    let failed = |source| BindError {
+        listener: listener.clone(),
+        address: address.to_owned(),
+        source,
+    };
+    let addresses: Vec<SocketAddr> = address.to_socket_addrs().map_err(failed)?.collect();
+    let socket = TcpListener::bind(addresses.as_slice()).map_err(failed)?;
+    // Many replicas wait at the same socket: one that wakes up too late must not block.
+    socket.set_nonblocking(true).map_err(failed)?;
+    Ok(socket)
+}
+
+/// Takes a socket that a replica brought, if it is one that listens.
+pub(crate) fn take_over(brought: OwnedFd) -> io::Result<TcpListener> {
+    if !rustix::net::sockopt::socket_acceptconn(&brought)? {
+        return Err(io::Error::other(
+            "what was handed over is not a listening socket",
+        ));
+    }
+    Ok(TcpListener::from(brought))
+}
+
+/// Where people find each listener.
+pub(crate) fn urls(sockets: &BTreeMap<Name, TcpListener>) -> BTreeMap<Name, String> {
+    let url = |socket: &TcpListener| match socket.local_addr() {
+        Ok(address) if address.ip().is_unspecified() => {
+            format!("http://localhost:{}", address.port())
+        }
+        Ok(address) => format!("http://{address}"),
+        Err(_) => String::new(),
+    };
+    sockets
+        .iter()
+        .map(|(name, socket)| (name.clone(), url(socket)))
+        .collect()
+}

@@ -1,0 +1,148 @@
+//! The log files: how long they may become, and what the supervisor itself writes down.
+//!
+//! A replica writes to its log without the supervisor, at the end of the file and wherever that is. So the
+//! file is never renamed or cut: its oldest part is given back to the file system and leaves a hole, which
+//! readers skip. No line is lost that way, and no reader loses its place.
+
+use std::{
+    collections::VecDeque,
+    fs::{self, File},
+    io::Write,
+    os::unix::fs::{MetadataExt, OpenOptionsExt},
+    path::Path,
+    sync::Arc,
+    time::SystemTime,
+};
+
+use anylith_control::Notice;
+use rustix::fs::FallocateFlags;
+
+use crate::{log_line::LogLine, supervisor::Report};
+
+/// What a log may take on the disk, in bytes. When it takes more, half of this is kept.
+const LOG_BYTES: u64 = 8 * 1024 * 1024;
+
+/// Holes begin and end at whole pages.
+const PAGE_BYTES: u64 = 4096;
+
+/// Keeps every log in `folder` within its size. A log that cannot be looked at is looked at next time.
+pub(crate) fn trim_all(folder: &Path) {
+    let Ok(files) = fs::read_dir(folder) else {
+        return;
+    };
+    for file in files.flatten() {
+        if let Ok(file) = File::options().write(true).open(file.path()) {
+            trim(&file, LOG_BYTES);
+        }
+    }
+}
+
+fn trim(file: &File, limit: u64) {
+    let Ok(found) = file.metadata() else { return };
+    // What is on the disk is counted, since the length counts the holes too.
+    if found.blocks() * 512 <= limit {
+        return;
+    }
+    let hole = found.len().saturating_sub(limit / 2) / PAGE_BYTES * PAGE_BYTES;
+    let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+    if rustix::fs::fallocate(file, flags, 0, hole).is_err() {
+        // A file system without holes: better no old lines than a full disk.
+        let _ = file.set_len(0);
+    }
+}
+
+/// The last `count` lines of a log, as people read them.
+pub(crate) fn last_lines(path: &Path, count: usize) -> Vec<String> {
+    use std::io::{Read, Seek, SeekFrom};
+    let read = || {
+        let mut file = File::open(path)?;
+        let length = file.metadata()?.len();
+        file.seek(SeekFrom::Start(length.saturating_sub(64 * 1024)))?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).map(|_| bytes)
+    };
+    let Ok(bytes) = read() else { return Vec::new() };
+    let source: Arc<str> = Arc::from("");
+    let mut lines = VecDeque::with_capacity(count + 1);
+    for line in bytes
+        .split(|byte| *byte == b'\n')
+        .filter(|line| !line.is_empty())
+    {
+        let line = LogLine::parse(&source, line, "");
+        lines.push_back(match line.level {
+            Some(level) => format!("{:5} {}", level.as_str(), line.text),
+            None => line.text,
+        });
+        if lines.len() > count {
+            lines.pop_front();
+        }
+    }
+    lines.into()
+}
+
+/// The supervisor's own log, in the form of a replica's.
+#[derive(Debug)]
+pub(crate) struct OwnLog {
+    file: Option<File>,
+}
+
+impl OwnLog {
+    /// Without a file nothing is written, and everything else goes on.
+    pub(crate) fn open(path: &Path) -> Self {
+        let file = File::options()
+            .create(true)
+            .append(true)
+            .mode(0o600)
+            .open(path);
+        Self { file: file.ok() }
+    }
+
+    pub(crate) fn write(&mut self, report: &Report) {
+        let Some(file) = &mut self.file else { return };
+        let line = serde_json::json!({
+            "ts": humantime::format_rfc3339_micros(SystemTime::now()).to_string(),
+            "level": if is_trouble(report) { "WARN" } else { "INFO" },
+            "target": "anylith",
+            "msg": report.to_string(),
+        });
+        let _ = file.write_all(format!("{line}\n").as_bytes());
+    }
+}
+
+fn is_trouble(report: &Report) -> bool {
+    match report {
+        Report::Replaced { .. } => false,
+        Report::Forgetful { .. } => true,
+        Report::Noticed { notice, .. } => match notice {
+            Notice::Ready | Notice::Recovered | Notice::Adopted { .. } | Notice::Stopping => false,
+            Notice::Failed { .. }
+            | Notice::CrashLoop { .. }
+            | Notice::Overdue { .. }
+            | Notice::ListenerLost { .. }
+            | Notice::ForeignProtocol { .. } => true,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_log_loses_its_beginning_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("Cart-1.log");
+        let mut file = File::options()
+            .create(true)
+            .append(true)
+            .open(&path)
+            .unwrap();
+        for number in 0..20_000 {
+            writeln!(file, "line {number:05}").unwrap();
+        }
+        trim(&file, 64 * 1024);
+        writeln!(file, "line 20000").unwrap();
+        assert!(file.metadata().unwrap().blocks() * 512 <= 64 * 1024);
+        assert_eq!(last_lines(&path, 2), ["line 19999", "line 20000"]);
+    }
+}

@@ -1,0 +1,193 @@
+//! The logs of all replicas of an application, as one, in time order.
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    io::{self, Read, Seek, SeekFrom},
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use crate::{log_line::LogLine, run_folder::RunFolder};
+
+/// How long a line may take from its time stamp to the file. Lines younger than this are kept back, so that
+/// an older one of another replica can still come before them.
+const SETTLE: Duration = Duration::from_millis(20);
+
+/// The most that is read from one file at once, so that a chatty replica does not keep the others waiting.
+const READ_BYTES: u64 = 1024 * 1024;
+
+/// Reads the logs of all replicas, and those of replicas that come later.
+#[derive(Debug)]
+pub struct LogReader {
+    folder: PathBuf,
+    tails: BTreeMap<String, Tail>,
+    waiting: Vec<LogLine>,
+    from_end: bool,
+}
+
+/// One log, read up to `position`.
+#[derive(Debug)]
+struct Tail {
+    source: Arc<str>,
+    file: File,
+    position: u64,
+    /// The beginning of a line whose end was not written yet.
+    partial: Vec<u8>,
+    last_time: String,
+}
+
+impl LogReader {
+    /// Reads from the oldest line that is kept.
+    pub fn from_start(folder: &RunFolder) -> Self {
+        Self {
+            folder: folder.logs(),
+            tails: BTreeMap::new(),
+            waiting: Vec::new(),
+            from_end: false,
+        }
+    }
+
+    /// Reads only what is written from now on.
+    pub fn from_end(folder: &RunFolder) -> Self {
+        let mut reader = Self {
+            from_end: true,
+            ..Self::from_start(folder)
+        };
+        // What cannot be looked at now is met at the next look.
+        let _ = reader.look_for_files();
+        reader.from_end = false;
+        reader
+    }
+
+    /// The lines that were written since the last look and are old enough to be in order, oldest first.
+    ///
+    /// # Errors
+    ///
+    /// If the folder or a log cannot be read.
+    pub fn poll(&mut self) -> io::Result<Vec<LogLine>> {
+        let settled = SystemTime::now() - SETTLE;
+        let settled = humantime::format_rfc3339_micros(settled).to_string();
+        self.read()?;
+        let (ready, waiting) = std::mem::take(&mut self.waiting)
+            .into_iter()
+            .partition(|line| line.time <= settled);
+        self.waiting = waiting;
+        Ok(in_order(ready))
+    }
+
+    /// All lines that are left, with those that have no end yet.
+    ///
+    /// # Errors
+    ///
+    /// If the folder or a log cannot be read.
+    pub fn finish(mut self) -> io::Result<Vec<LogLine>> {
+        while self.read()? {}
+        for tail in self.tails.values_mut() {
+            if !tail.partial.is_empty() {
+                let partial = std::mem::take(&mut tail.partial);
+                self.waiting
+                    .push(LogLine::parse(&tail.source, &partial, &tail.last_time));
+            }
+        }
+        Ok(in_order(self.waiting))
+    }
+
+    /// Reads a part of every log; returns whether there was anything.
+    fn read(&mut self) -> io::Result<bool> {
+        self.look_for_files()?;
+        let mut any = false;
+        for tail in self.tails.values_mut() {
+            any |= tail.read(&mut self.waiting)?;
+        }
+        Ok(any)
+    }
+
+    fn look_for_files(&mut self) -> io::Result<()> {
+        let files = match fs::read_dir(&self.folder) {
+            Ok(files) => files,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        for file in files {
+            let file = file?;
+            let name = file.file_name().to_string_lossy().into_owned();
+            let Some(source) = name.strip_suffix(".log") else {
+                continue;
+            };
+            if !self.tails.contains_key(source) {
+                let file = File::open(file.path())?;
+                let position = if self.from_end {
+                    file.metadata()?.len()
+                } else {
+                    0
+                };
+                let tail = Tail {
+                    source: Arc::from(source),
+                    file,
+                    position,
+                    partial: Vec::new(),
+                    last_time: String::new(),
+                };
+                self.tails.insert(source.to_owned(), tail);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Tail {
+    fn read(&mut self, lines: &mut Vec<LogLine>) -> io::Result<bool> {
+        let length = self.file.metadata()?.len();
+        if length < self.position {
+            // It was cut off, and begins anew.
+            self.position = 0;
+            self.partial.clear();
+        }
+        if length == self.position {
+            return Ok(false);
+        }
+        // The oldest part of a long log is a hole: see `log_file.rs`.
+        let whole_line =
+            match rustix::fs::seek(&self.file, rustix::fs::SeekFrom::Data(self.position)) {
+                Ok(data) if data > self.position => {
+                    self.position = data;
+                    self.partial.clear();
+                    false
+                }
+                Ok(_) | Err(_) => true,
+            };
+        self.file.seek(SeekFrom::Start(self.position))?;
+        let mut bytes = std::mem::take(&mut self.partial);
+        let read = (&self.file).take(READ_BYTES).read_to_end(&mut bytes)?;
+        self.position += read as u64;
+        let complete = bytes
+            .iter()
+            .rposition(|byte| *byte == b'\n')
+            .map_or(0, |end| end + 1);
+        self.partial = bytes.split_off(complete);
+        // Behind a hole comes the rest of a line.
+        for line in bytes
+            .split_inclusive(|byte| *byte == b'\n')
+            .skip(usize::from(!whole_line))
+        {
+            let line = line.strip_suffix(b"\n").unwrap_or(line);
+            if line.is_empty() {
+                continue;
+            }
+            let line = LogLine::parse(&self.source, line, &self.last_time);
+            if line.time != self.last_time {
+                self.last_time.clone_from(&line.time);
+            }
+            lines.push(line);
+        }
+        Ok(read > 0)
+    }
+}
+
+/// Lines of one source stay as they were written, whatever their times say.
+fn in_order(mut lines: Vec<LogLine>) -> Vec<LogLine> {
+    lines.sort_by(|one, other| one.time.cmp(&other.time));
+    lines
+}

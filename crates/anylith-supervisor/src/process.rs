@@ -1,0 +1,147 @@
+//! Starting a replica's process, and watching it whether or not it is our own child.
+
+use std::{
+    collections::BTreeMap,
+    fs::OpenOptions,
+    io,
+    net::TcpListener,
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::{fs::OpenOptionsExt, process::CommandExt},
+    },
+    process::{Command, Stdio},
+};
+
+use anylith_control::Exit;
+use anylith_core::Name;
+use anylith_wire::control::{ENV_CONTROL, ENV_INCARNATION, ENV_REPLICA, ENV_ROLE};
+use command_fds::{CommandFdExt, FdMapping};
+use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions};
+use tokio::io::{Interest, unix::AsyncFd};
+
+use crate::{record::Program, run_folder::RunFolder};
+
+/// A process, held by a file descriptor that never means another one.
+#[derive(Debug)]
+pub(crate) struct Process {
+    pub(crate) pid: u32,
+    handle: OwnedFd,
+}
+
+impl Process {
+    /// Starts `replica`, with `sockets` from file descriptor 3 on.
+    ///
+    /// It gets a process group of its own, so that Ctrl-C at the supervisor's terminal is not its business,
+    /// and its output goes to a file, so that it does not depend on the supervisor's life.
+    pub(crate) fn spawn(
+        program: &Program,
+        folder: &RunFolder,
+        replica: &Name,
+        incarnation: u64,
+        sockets: &BTreeMap<Name, TcpListener>,
+    ) -> io::Result<Self> {
+        let log = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .mode(0o600)
+            .open(folder.log_of(replica))?;
+        let mut command = Command::new(&program.path);
+        command
+            .args(&program.args)
+            .envs(&program.env)
+            .env_remove(ENV_ROLE)
+            .env_remove("LISTEN_PID")
+            .env_remove("LISTEN_FDS")
+            .env_remove("LISTEN_FDNAMES")
+            .env(ENV_CONTROL, folder.control_socket())
+            .env(ENV_REPLICA, replica.as_str())
+            .env(ENV_INCARNATION, incarnation.to_string())
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .process_group(0);
+        if let Some(folder) = &program.folder {
+            command.current_dir(folder);
+        }
+        if !sockets.is_empty() {
+            let mapping = |(socket, child_fd): (&TcpListener, i32)| {
+                Ok(FdMapping {
+                    parent_fd: socket.as_fd().try_clone_to_owned()?,
+                    child_fd,
+                })
+            };
+            let mappings: io::Result<Vec<FdMapping>> =
+                sockets.values().zip(3..).map(mapping).collect();
+            command.fd_mappings(mappings?).map_err(io::Error::other)?;
+            let names: Vec<&str> = sockets.keys().map(Name::as_str).collect();
+            command.env("LISTEN_FDS", sockets.len().to_string());
+            command.env("LISTEN_FDNAMES", names.join(":"));
+        }
+        // The child is waited for through its handle, like those that are nobody's children any more.
+        let child = command.spawn()?;
+        Self::open(child.id())
+    }
+
+    /// Takes hold of a process that runs.
+    pub(crate) fn open(pid: u32) -> io::Result<Self> {
+        let number = i32::try_from(pid)
+            .ok()
+            .and_then(Pid::from_raw)
+            .ok_or(io::ErrorKind::NotFound)?;
+        let handle = rustix::process::pidfd_open(number, PidfdFlags::empty())?;
+        Ok(Self { pid, handle })
+    }
+
+    /// Sends it a signal. That it is already gone is no error.
+    pub(crate) fn signal(&self, signal: Signal) {
+        let _ = rustix::process::pidfd_send_signal(&self.handle, signal);
+    }
+
+    /// Waits for its end in a task of the caller's: the future does not borrow the process.
+    ///
+    /// # Cancellation
+    ///
+    /// Nothing is lost: a later wait sees the same end.
+    pub(crate) fn wait(&self) -> io::Result<impl Future<Output = Exit> + Send + use<>> {
+        #[expect(deprecated, reason = "unsound for types that change their descriptor; OwnedFd can't")]
+        let handle = AsyncFd::with_interest(self.handle.try_clone()?, Interest::READABLE)?;
+        Ok(async move {
+            // The handle becomes readable once, when the process is over.
+            let _ = handle.readable().await;
+            let options = WaitIdOptions::EXITED;
+            match rustix::process::waitid(WaitId::PidFd(handle.get_ref().as_fd()), options) {
+                Ok(Some(status)) => match (status.exit_status(), status.terminating_signal()) {
+                    (Some(code), _) => Exit::Code(code),
+                    (None, Some(signal)) => Exit::Signal(signal),
+                    (None, None) => Exit::Unseen,
+                },
+                // It is not our child: somebody else gets its code.
+                Ok(None) | Err(_) => Exit::Unseen,
+            }
+        })
+    }
+}
+
+/// When a process started, in the kernel's ticks since the machine did; `None` if there is no such process,
+/// or only what is left of one that ended.
+pub(crate) fn started_at(pid: u32) -> Option<u64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name of the program is in parentheses and may hold anything, so count from the last one.
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
+    let state = fields.next()?;
+    let started = fields.nth(18)?.parse().ok()?;
+    (state != "Z" && state != "X").then_some(started)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_is_known_by_when_it_started() {
+        let own = std::process::id();
+        assert!(started_at(own).is_some());
+        assert_eq!(started_at(own), started_at(own));
+        assert_eq!(started_at(u32::MAX), None);
+    }
+}

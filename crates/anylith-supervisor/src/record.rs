@@ -1,0 +1,108 @@
+//! `state.json`: what a supervisor leaves behind, so that the next one takes over what runs.
+
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+};
+
+use anylith_control::{Memory, Spec};
+use anylith_core::Name;
+use serde::{Deserialize, Serialize};
+
+use crate::process;
+
+/// The program that a supervisor runs as replicas: the application's own binary.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Program {
+    /// The binary.
+    pub path: PathBuf,
+    /// Its arguments.
+    #[serde(default)]
+    pub args: Vec<String>,
+    /// What is set in its environment beyond the supervisor's own.
+    #[serde(default)]
+    pub env: BTreeMap<String, String>,
+    /// The folder it runs in; the supervisor's own if it is not set.
+    #[serde(default)]
+    pub folder: Option<PathBuf>,
+}
+
+impl Program {
+    /// A program without arguments.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self {
+            path: path.into(),
+            args: Vec::new(),
+            env: BTreeMap::new(),
+            folder: None,
+        }
+    }
+}
+
+/// Everything in `state.json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Record {
+    pub(crate) spec: Spec,
+    pub(crate) program: Program,
+    /// Which build of the program it was.
+    pub(crate) build: Build,
+    /// Listener → the address at which its socket is bound.
+    pub(crate) addresses: BTreeMap<Name, String>,
+    pub(crate) memory: Memory,
+    /// Process → when it started, which tells it from another that got its number later.
+    pub(crate) started: BTreeMap<u32, u64>,
+}
+
+/// Tells one build of a binary from the next one at the same path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Build {
+    bytes: u64,
+    changed_ns: i128,
+}
+
+impl Build {
+    pub(crate) fn of(path: &Path) -> io::Result<Self> {
+        let found = fs::metadata(path)?;
+        let changed_ns = i128::from(found.mtime()) * 1_000_000_000 + i128::from(found.mtime_nsec());
+        Ok(Self {
+            bytes: found.len(),
+            changed_ns,
+        })
+    }
+}
+
+impl Record {
+    /// Reads the record of an earlier supervisor. One that cannot be understood, of another version
+    /// perhaps, is as good as none: its replicas are told to go when they say hello.
+    pub(crate) fn read(path: &Path) -> Option<Self> {
+        serde_json::from_slice(&fs::read(path).ok()?).ok()
+    }
+
+    /// Writes it in one step: who reads finds the old record or the new one, and never half of one. It is
+    /// not forced to the disk: the replicas don't survive what the page cache doesn't.
+    pub(crate) fn write(&self, path: &Path) -> io::Result<()> {
+        let new = path.with_extension("json.new");
+        fs::write(&new, serde_json::to_vec(self)?)?;
+        fs::rename(new, path)
+    }
+
+    /// Forgets the processes that are gone; returns how many are left.
+    pub(crate) fn keep_living(&mut self) -> usize {
+        let started = &self.started;
+        let lives = |pid: &u32| {
+            started
+                .get(pid)
+                .is_some_and(|at| process::started_at(*pid) == Some(*at))
+        };
+        for replica in self.memory.replicas.values_mut() {
+            replica.pid = replica.pid.filter(lives);
+        }
+        self.memory
+            .replicas
+            .values()
+            .filter(|replica| replica.pid.is_some())
+            .count()
+    }
+}

@@ -1,0 +1,75 @@
+//! How reports read.
+
+use std::{fmt, time::Duration};
+
+use anylith_control::Notice;
+
+use crate::supervisor::Report;
+
+impl fmt::Display for Report {
+    /// In one line, without the log lines.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Noticed { notice, .. } => notice_line(notice, f),
+            Self::Replaced { topology, replicas } => write!(
+                f,
+                "stopped {} of topology {topology} that an earlier run had left",
+                replicas_text(*replicas)
+            ),
+            Self::Forgetful { error } => write!(
+                f,
+                "the state cannot be written, so a later run would not find what runs now: {error}"
+            ),
+        }
+    }
+}
+
+fn notice_line(notice: &Notice, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    match notice {
+        Notice::Ready => f.write_str("every replica is ready"),
+        Notice::Recovered => f.write_str("every replica is ready again"),
+        Notice::Adopted { replicas } => write!(f, "adopted {}", replicas_text(*replicas)),
+        Notice::Failed {
+            replica,
+            failure,
+            retry_in,
+        } => {
+            write!(f, "{replica} {}: {failure}", again(*retry_in))
+        }
+        Notice::CrashLoop {
+            replica,
+            failure,
+            failures,
+            retry_in,
+        } => write!(
+            f,
+            "{replica} keeps failing, {failures} times in a row now, and {}: {failure}",
+            again(*retry_in)
+        ),
+        Notice::Overdue { replica, what } => {
+            write!(f, "{replica} did not {what} in time, and is killed")
+        }
+        Notice::ListenerLost { error, .. } => write!(f, "{error}; it is tried again"),
+        Notice::ForeignProtocol { replica, protocol } => write!(
+            f,
+            "{replica} speaks version {protocol} of the control protocol, and this command version {}: \
+             use the same version of Anylith for both",
+            anylith_wire::control::CONTROL_PROTOCOL
+        ),
+        Notice::Stopping => f.write_str("draining"),
+    }
+}
+
+fn again(retry_in: Duration) -> String {
+    match retry_in {
+        Duration::ZERO => "is started again".to_owned(),
+        wait => format!("is started again in {wait:?}"),
+    }
+}
+
+fn replicas_text(count: usize) -> String {
+    match count {
+        1 => "1 replica".to_owned(),
+        more => format!("{more} replicas"),
+    }
+}

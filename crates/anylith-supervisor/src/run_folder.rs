@@ -1,0 +1,146 @@
+//! The folder in which a running application keeps its sockets, its logs and what it must remember.
+
+use std::{
+    env, fs, io,
+    os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt},
+    path::{Path, PathBuf},
+};
+
+use anylith_core::{Fingerprint, Name};
+
+/// The run folder of one application: `$XDG_RUNTIME_DIR/anylith/<app>-<hash>`, or the same below
+/// `/tmp/anylith-<uid>`. Nobody but its user can look into it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunFolder {
+    path: PathBuf,
+}
+
+impl RunFolder {
+    /// The run folder of the application called `app` whose home is `home`: the folder of its
+    /// `anylith.toml`, or that file where it has another name.
+    ///
+    /// # Errors
+    ///
+    /// If `home` does not exist, or there is no safe place for run folders.
+    pub fn of(app: &Name, home: &Path) -> io::Result<Self> {
+        Ok(Self {
+            path: root()?.join(format!("{app}-{}", hash_of(home)?)),
+        })
+    }
+
+    /// The run folder that an application at `home` has, whatever its name was when it was started; `None`
+    /// if it was never started.
+    ///
+    /// # Errors
+    ///
+    /// If `home` does not exist, or run folders cannot be read.
+    pub fn find(home: &Path) -> io::Result<Option<Self>> {
+        let suffix = format!("-{}", hash_of(home)?);
+        let mut newest = None;
+        let folders = match fs::read_dir(root()?) {
+            Ok(folders) => folders,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        for folder in folders {
+            let folder = folder?;
+            if folder.file_name().to_string_lossy().ends_with(&suffix) {
+                let changed = folder.metadata()?.modified()?;
+                newest = newest.max(Some((changed, folder.path())));
+            }
+        }
+        Ok(newest.map(|(_, path)| Self { path }))
+    }
+
+    /// A run folder at `path`, as tests want it. It must be short: Unix sockets in it have at most 107
+    /// bytes of path.
+    pub fn at(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into() }
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The socket at which replicas and the command find the supervisor.
+    pub fn control_socket(&self) -> PathBuf {
+        self.path.join("control.sock")
+    }
+
+    /// The folder in which replicas bind their sockets.
+    pub fn sockets(&self) -> PathBuf {
+        self.path.join("r")
+    }
+
+    /// The folder of the logs: one file for each replica, and `anylith.log` of the supervisor.
+    pub fn logs(&self) -> PathBuf {
+        self.path.join("logs")
+    }
+
+    /// The log of one replica.
+    pub fn log_of(&self, replica: &Name) -> PathBuf {
+        self.logs().join(format!("{replica}.log"))
+    }
+
+    pub(crate) fn own_log(&self) -> PathBuf {
+        self.logs().join("anylith.log")
+    }
+
+    pub(crate) fn record(&self) -> PathBuf {
+        self.path.join("state.json")
+    }
+
+    pub(crate) fn lock(&self) -> PathBuf {
+        self.path.join("lock")
+    }
+
+    /// Makes the folder and those in it, for the user alone.
+    pub(crate) fn create(&self) -> io::Result<()> {
+        for folder in [self.path.clone(), self.sockets(), self.logs()] {
+            fs::DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(&folder)?;
+        }
+        check_owner(&self.path)
+    }
+}
+
+/// Where all run folders of this user are.
+fn root() -> io::Result<PathBuf> {
+    if let Some(runtime) = env::var_os("XDG_RUNTIME_DIR").filter(|value| !value.is_empty()) {
+        return Ok(PathBuf::from(runtime).join("anylith"));
+    }
+    let uid = rustix::process::getuid().as_raw();
+    let root = PathBuf::from(format!("/tmp/anylith-{uid}"));
+    // Anybody can make folders in /tmp, so somebody else may have made this one first.
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&root)?;
+    check_owner(&root)?;
+    Ok(root)
+}
+
+/// Refuses a folder of somebody else, and closes one of ours that others can enter.
+fn check_owner(folder: &Path) -> io::Result<()> {
+    let found = fs::symlink_metadata(folder)?;
+    if !found.is_dir() || found.uid() != rustix::process::getuid().as_raw() {
+        let message = format!(
+            "{} is not a folder of this user; remove it, or set XDG_RUNTIME_DIR",
+            folder.display()
+        );
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, message));
+    }
+    if found.mode() & 0o077 != 0 {
+        fs::set_permissions(folder, fs::Permissions::from_mode(0o700))?;
+    }
+    Ok(())
+}
+
+fn hash_of(home: &Path) -> io::Result<String> {
+    let home = fs::canonicalize(home)?;
+    let hash = Fingerprint::EMPTY.with(&home.to_string_lossy()).0;
+    Ok(format!("{:08x}", hash as u32 ^ (hash >> 32) as u32))
+}
