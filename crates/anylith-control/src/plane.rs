@@ -2,11 +2,13 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::PathBuf,
+    net::{Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
     time::Instant,
 };
 
 use anylith_core::{Address, Directory, Endpoint, Fingerprint, Name};
+use anylith_topology::Transport;
 use anylith_wire::control::{
     Bootstrap, CONTROL_PROTOCOL, ComponentState, FromReplica, Hello, ToReplica,
 };
@@ -80,7 +82,7 @@ impl ControlPlane {
         for group in &spec.groups {
             for name in group.replica_names() {
                 let past = memory.replicas.get(&name).copied().unwrap_or_default();
-                let endpoint = endpoint(&sockets, &name, past.incarnation);
+                let endpoint = endpoint(&spec, &sockets, &name, past.incarnation);
                 let life = match past.pid {
                     _ if group.external => Life::Awaited,
                     Some(pid) => Life::Adopting {
@@ -147,7 +149,10 @@ impl ControlPlane {
             }
             Event::Spawned { replica, pid } => {
                 if let Some(incarnation) = self.replicas.get(&replica).map(|one| one.incarnation) {
-                    let run = Run::new(Some(pid), endpoint(&self.sockets, &replica, incarnation));
+                    let run = Run::new(
+                        Some(pid),
+                        endpoint(&self.spec, &self.sockets, &replica, incarnation),
+                    );
                     self.tell(&replica, Input::Spawned { run }, now, &mut actions);
                 }
             }
@@ -323,7 +328,7 @@ impl ControlPlane {
         {
             heard.insert(replica.clone());
         }
-        let endpoint = endpoint(&self.sockets, &replica, hello.incarnation);
+        let endpoint = endpoint(&self.spec, &self.sockets, &replica, hello.incarnation);
         self.tell(&replica, Input::Hello { hello, endpoint }, now, actions);
     }
 
@@ -553,7 +558,15 @@ impl ControlPlane {
 
 /// Where a replica answers: a socket of its own for each start, so that nobody who means the process of
 /// before can reach this one.
-fn endpoint(sockets: &std::path::Path, replica: &Name, incarnation: u64) -> Endpoint {
+fn endpoint(spec: &Spec, sockets: &Path, replica: &Name, incarnation: u64) -> Endpoint {
+    match spec.transport {
+        Transport::Unix => unix_endpoint(sockets, replica, incarnation),
+        // The system chooses the port, and the replica says which in a second hello.
+        Transport::Tcp => Endpoint::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))),
+    }
+}
+
+fn unix_endpoint(sockets: &Path, replica: &Name, incarnation: u64) -> Endpoint {
     let path = sockets.join(format!("{replica}.{incarnation}.sock"));
     if path.as_os_str().len() <= SOCKET_PATH_BYTES {
         return Endpoint::Unix(path);

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anylith_core::Name;
-use anylith_core::{EdgeSettings, Limits};
+use anylith_core::{EdgeSettings, Limits, Manifest, Name};
+use anylith_topology::{Plan, Transport};
 use serde::{Deserialize, Serialize};
 
 /// One application in one topology, as it should run.
@@ -12,7 +12,7 @@ pub struct Spec {
     /// The application.
     pub app: Name,
     /// The topology's name.
-    pub topology: String,
+    pub topology: Name,
     /// The groups; every component is in exactly one.
     pub groups: Vec<GroupSpec>,
     /// Component → the components it is dependent on, without cycles.
@@ -25,6 +25,9 @@ pub struct Spec {
     pub edges: Vec<EdgeSettings>,
     /// Limits of the data plane.
     pub limits: Limits,
+    /// What replicas call each other over.
+    #[serde(default)]
+    pub transport: Transport,
 }
 
 /// One group of a [`Spec`].
@@ -63,6 +66,35 @@ fn replica_name(group: &Name, ordinal: u32) -> Name {
 }
 
 impl Spec {
+    /// What `plan` asks for, of the application that says of itself what is in `manifest`.
+    pub fn new(plan: &Plan, manifest: &Manifest) -> Self {
+        let groups = plan.groups.iter().map(|group| GroupSpec {
+            name: group.name.clone(),
+            components: group.components.clone(),
+            replicas: group.replicas,
+            external: false,
+        });
+        let mut dependencies = BTreeMap::new();
+        let mut listeners = BTreeMap::new();
+        for component in &manifest.components {
+            dependencies.insert(component.name.clone(), component.dependencies.clone());
+            for listener in &component.listeners {
+                listeners.insert(listener.clone(), component.name.clone());
+            }
+        }
+        Self {
+            app: plan.app.clone(),
+            topology: plan.topology.clone(),
+            groups: groups.collect(),
+            dependencies,
+            listeners,
+            config: plan.config.clone(),
+            edges: plan.edges.clone(),
+            limits: plan.limits,
+            transport: plan.transport,
+        }
+    }
+
     /// The group that runs `component`.
     pub fn group_of(&self, component: &str) -> Option<&GroupSpec> {
         self.groups

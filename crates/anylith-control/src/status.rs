@@ -11,7 +11,7 @@ pub struct Status {
     /// The application.
     pub app: Name,
     /// The topology's name.
-    pub topology: String,
+    pub topology: Name,
     /// The version of the directory.
     pub epoch: u64,
     /// Every group, in the topology's order.

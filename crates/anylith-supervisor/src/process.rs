@@ -103,7 +103,10 @@ impl Process {
     ///
     /// Nothing is lost: a later wait sees the same end.
     pub(crate) fn wait(&self) -> io::Result<impl Future<Output = Exit> + Send + use<>> {
-        #[expect(deprecated, reason = "unsound for types that change their descriptor; OwnedFd can't")]
+        #[expect(
+            deprecated,
+            reason = "unsound for types that change their descriptor; OwnedFd can't"
+        )]
         let handle = AsyncFd::with_interest(self.handle.try_clone()?, Interest::READABLE)?;
         Ok(async move {
             // The handle becomes readable once, when the process is over.

@@ -56,7 +56,7 @@ pub enum Report {
     /// What an earlier supervisor had left running was not what is wanted now, and was stopped.
     Replaced {
         /// The topology it ran in.
-        topology: String,
+        topology: Name,
         /// How many replicas there were.
         replicas: usize,
     },

@@ -73,7 +73,8 @@ pub enum Request {
 #[serde(tag = "type", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum FromReplica {
-    /// First on every connection: its [`Opening`].
+    /// First on every connection: its [`Opening`]. And once more on the same connection if the endpoint of
+    /// the bootstrap has port 0: when it is bound, with the port that the system chose.
     Hello(Hello),
     /// A component of the replica changed its state.
     Component {
