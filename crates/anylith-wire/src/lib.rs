@@ -1,5 +1,29 @@
 //! Frames, encoding and the state machine of a connection: bytes in, bytes out.
 //!
-//! [`control`] holds what replicas and the control plane say to each other.
+//! A connection has two ends, which are driven alike: feed what arrived to `receive` until it has no
+//! further event, move what is to be sent with `fill` into a [`Batch`] and write that, and call
+//! `on_timeout` at `next_timeout`. There is no socket and no clock here; `anylith-rpc` has both. The
+//! protocol as such is told in `docs/protocol.md`.
+//!
+//! - [`CallingEnd`] makes calls and [`ServingEnd`] serves them.
+//! - [`Failure`] is how a call ends that has no answer.
+//! - [`control`] holds what replicas and the control plane say to each other.
 
+mod calling;
 pub mod control;
+mod failure;
+pub mod frame;
+mod hello;
+mod inbox;
+mod link;
+mod outbox;
+mod serving;
+mod window;
+
+pub use calling::{CallingEnd, CallingEvent, NewCall};
+pub use failure::Failure;
+pub use frame::{CallId, ProtocolError};
+pub use hello::{Hello, MAX_HELLO_BYTES, ServedComponent, VERSION};
+pub use link::{PATIENCE, QUIET};
+pub use outbox::{BATCH_SLICES, Batch};
+pub use serving::{Request, ServingEnd, ServingEvent};

@@ -1,0 +1,117 @@
+//! What the calling and the serving end of a connection have in common: the greeting, what goes in and
+//! out, and whether the peer is alive.
+
+use std::time::{Duration, Instant};
+
+use bytes::BytesMut;
+
+use crate::{
+    frame::{Header, Kind, ProtocolError},
+    hello::Hello,
+    inbox::{Frame, Inbox},
+    outbox::Outbox,
+};
+
+/// After this long without a byte from the peer, while calls are in flight, it is asked for a sign of life.
+pub const QUIET: Duration = Duration::from_secs(5);
+/// A peer that was asked and is silent for this long is given up.
+pub const PATIENCE: Duration = Duration::from_secs(5);
+
+/// `extra` of a [`Kind::GoAway`]: no new calls.
+pub(crate) const DRAINING: u16 = 0;
+/// `extra` of a [`Kind::GoAway`]: the connection is given up.
+pub(crate) const GIVEN_UP: u16 = 1;
+/// The longest reason for giving up that is sent, in bytes.
+const MAX_REASON_BYTES: usize = 512;
+
+/// One end of a connection, whichever.
+#[derive(Debug)]
+pub(crate) struct Link {
+    pub(crate) ours: Hello,
+    /// The peer's greeting; `None` until it came.
+    pub(crate) peer: Option<Hello>,
+    pub(crate) inbox: Inbox,
+    pub(crate) outbox: Outbox,
+    heard: Instant,
+    pinged: Option<Instant>,
+    /// How many bytes of the outbox the driver wrote.
+    pub(crate) written: u64,
+}
+
+impl Link {
+    pub(crate) fn new(ours: Hello, now: Instant) -> Self {
+        let inbox = Inbox::new(ours.message_bytes);
+        let outbox = Outbox::default();
+        Self { ours, peer: None, inbox, outbox, heard: now, pinged: None, written: 0 }
+    }
+
+    /// The longest message that may be sent, in bytes.
+    pub(crate) fn message_limit(&self) -> usize {
+        let theirs = self.peer.as_ref().map_or(u32::MAX, |peer| peer.message_bytes);
+        theirs.min(self.ours.message_bytes) as usize
+    }
+
+    /// The credit with which a direction that is sent begins, in bytes.
+    pub(crate) fn send_window(&self) -> u32 {
+        self.peer.as_ref().map_or(0, |peer| peer.window_bytes)
+    }
+
+    /// The peer is known to live at `now`, or a new reason to ask begins.
+    pub(crate) fn heard(&mut self, now: Instant) {
+        self.heard = self.heard.max(now);
+        self.pinged = None;
+    }
+
+    /// The next frame that concerns a call or the connection as a whole. Pings are answered here.
+    pub(crate) fn next(&mut self, bytes: &mut BytesMut) -> Result<Option<Frame>, ProtocolError> {
+        while let Some(frame) = self.inbox.next(bytes)? {
+            match frame.kind {
+                Kind::Ping if frame.body.len() == 8 => {
+                    self.outbox.push(Header::new(Kind::Pong, 0, 8), &[&frame.body]);
+                }
+                Kind::Pong if frame.body.len() == 8 => {}
+                Kind::Ping | Kind::Pong => {
+                    return Err(ProtocolError::Malformed { kind: frame.kind });
+                }
+                Kind::GoAway if frame.extra == GIVEN_UP => {
+                    let reason = &frame.body[..frame.body.len().min(MAX_REASON_BYTES)];
+                    let reason = String::from_utf8_lossy(reason).into_owned();
+                    return Err(ProtocolError::GivenUp(reason));
+                }
+                _ => return Ok(Some(frame)),
+            }
+        }
+        Ok(None)
+    }
+
+    /// When [`Link::on_timeout`] has something to do, if `busy`: whether there are calls in flight.
+    pub(crate) fn next_timeout(&self, busy: bool) -> Option<Instant> {
+        match self.pinged {
+            _ if !busy => None,
+            Some(pinged) => Some(pinged + PATIENCE),
+            None => Some(self.heard + QUIET),
+        }
+    }
+
+    /// Pings a quiet peer, or gives a silent one up.
+    pub(crate) fn on_timeout(&mut self, busy: bool, now: Instant) -> Result<(), ProtocolError> {
+        if self.next_timeout(busy).is_none_or(|at| now < at) {
+            return Ok(());
+        }
+        if self.pinged.is_some() {
+            let seconds = now.duration_since(self.heard).as_secs();
+            return Err(ProtocolError::Silent { seconds });
+        }
+        self.pinged = Some(now);
+        self.outbox.push(Header::new(Kind::Ping, 0, 8), &[&[0; 8]]);
+        Ok(())
+    }
+
+    /// Tells the peer why the connection is given up.
+    pub(crate) fn give_up(&mut self, error: &ProtocolError) {
+        let mut reason = error.to_string();
+        reason.truncate(reason.floor_char_boundary(MAX_REASON_BYTES));
+        let header = Header { extra: GIVEN_UP, ..Header::new(Kind::GoAway, 0, reason.len()) };
+        self.outbox.push(header, &[reason.as_bytes()]);
+    }
+}

@@ -1,0 +1,564 @@
+//! The end of a connection that serves calls.
+
+use std::time::{Duration, Instant};
+
+use anylith_core::{BadAnswer, CallContext, Execution, Limits, LostAnswer, Name, Refusal};
+use bytes::{Buf, Bytes, BytesMut};
+
+use crate::{
+    Failure,
+    frame::{
+        CallId, Header, ITEMS, Kind, ProtocolError, REQUEST_HEAD_BYTES, RequestHead, WINDOW_BYTES,
+    },
+    hello::{Hello, ServedComponent},
+    inbox::Frame,
+    link::{DRAINING, Link},
+    outbox::{Batch, LARGE_BYTES},
+    window::{ReceiveWindow, SendWindow},
+};
+
+/// The end of a connection that serves calls: bytes in, events out, and bytes out again.
+///
+/// Every [`ServingEvent::Request`] has to be ended, exactly once, by [`ServingEnd::respond`],
+/// [`ServingEnd::fail`] or [`ServingEnd::end_stream`], also after [`ServingEvent::Cancelled`]: only then
+/// has the call stopped, and the calling end may use its number again.
+#[derive(Debug)]
+pub struct ServingEnd {
+    link: Link,
+    /// By number. Grows to the highest number that was used, within the limit on calls.
+    slots: Vec<Option<Slot>>,
+    in_flight: usize,
+    /// No deadline of an open call lies before it.
+    earliest: Option<Instant>,
+    draining: bool,
+    /// Components that take no new calls, by index; empty while there are none.
+    refused: Vec<bool>,
+}
+
+#[derive(Debug)]
+struct Slot {
+    phase: Phase,
+    component: u16,
+    /// Whether items may still come.
+    items: bool,
+    deadline: Option<Instant>,
+    send: SendWindow,
+    receive: ReceiveWindow,
+    /// A large message of this call is in the outbox.
+    large: bool,
+}
+
+/// The life of a call here: Open → (Cancelled | Expired) → Leaving → none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// The implementation works on it.
+    Open,
+    /// The calling end gave it up; the implementation is being stopped.
+    Cancelled,
+    /// Its time is over; the implementation is being stopped.
+    Expired,
+    /// It was ended, but a large message of its is not yet on its way.
+    Leaving,
+}
+
+/// What a serving end learned from its peer, or from the clock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ServingEvent {
+    /// The greeting is over.
+    Ready,
+    /// A call begins.
+    Request(Request),
+    /// The next item of a call's arguments.
+    Item {
+        /// The call.
+        call: CallId,
+        /// The item.
+        item: Bytes,
+    },
+    /// No item follows.
+    ItemsEnded {
+        /// The call.
+        call: CallId,
+    },
+    /// More items of the answer may be sent.
+    Writable {
+        /// The call.
+        call: CallId,
+    },
+    /// Stop working on the call, and then end it.
+    Cancelled {
+        /// The call.
+        call: CallId,
+    },
+}
+
+/// A call as it arrived.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// The call.
+    pub call: CallId,
+    /// The component's index in what this end serves; it exists.
+    pub component: u16,
+    /// The method's index in the component; it exists.
+    pub method: u16,
+    /// When the call has to be over.
+    pub deadline: Option<Instant>,
+    /// What travelled along.
+    pub context: CallContext,
+    /// The encoded arguments.
+    pub arguments: Bytes,
+    /// Whether items follow.
+    pub items: bool,
+}
+
+impl ServingEnd {
+    /// A connection that was accepted by `replica`, which serves `components`.
+    pub fn new(
+        replica: Name,
+        components: Vec<ServedComponent>,
+        limits: &Limits,
+        now: Instant,
+    ) -> Self {
+        let ours = Hello {
+            message_bytes: limits.message_bytes,
+            calls: limits.calls_per_connection,
+            window_bytes: WINDOW_BYTES,
+            replica,
+            components,
+        };
+        Self {
+            link: Link::new(ours, now),
+            slots: Vec::new(),
+            in_flight: 0,
+            earliest: None,
+            draining: false,
+            refused: Vec::new(),
+        }
+    }
+
+    /// The calling replica; `None` until the greeting is over.
+    pub fn peer(&self) -> Option<&Name> {
+        self.link.peer.as_ref().map(|peer| &peer.replica)
+    }
+
+    /// How many calls were begun and not ended.
+    pub fn in_flight(&self) -> usize {
+        self.in_flight
+    }
+
+    /// How many calls of `component` were begun and not ended.
+    pub fn in_flight_of(&self, component: u16) -> usize {
+        let of_component = |slot: &&Slot| slot.component == component && slot.phase != Phase::Leaving;
+        self.slots.iter().flatten().filter(of_component).count()
+    }
+
+    /// The calls that were begun and not ended.
+    pub fn calls(&self) -> impl Iterator<Item = CallId> {
+        let begun = |slot: &Option<Slot>| slot.as_ref().is_some_and(|s| s.phase != Phase::Leaving);
+        self.slots.iter().enumerate().filter(move |(_, slot)| begun(slot)).map(|(id, _)| id as CallId)
+    }
+
+    /// Refuses all new calls, and tells the peer.
+    pub fn drain(&mut self) {
+        if !self.draining {
+            self.draining = true;
+            let header = Header { extra: DRAINING, ..Header::new(Kind::GoAway, 0, 0) };
+            // Before the greeting the peer would not understand; its calls are refused all the same.
+            if self.link.peer.is_some() {
+                self.link.outbox.push(header, &[]);
+            }
+        }
+    }
+
+    /// Refuses new calls of `component`, by its index.
+    pub fn refuse(&mut self, component: u16) {
+        self.refused.resize(self.link.ours.components.len(), false);
+        if let Some(refused) = self.refused.get_mut(component as usize) {
+            *refused = true;
+        }
+    }
+
+    /// Takes the next event from the front of `bytes`, which arrived by `now`.
+    ///
+    /// # Errors
+    ///
+    /// The peer broke the protocol: [`ServingEnd::give_up`], and close.
+    pub fn receive(
+        &mut self,
+        bytes: &mut BytesMut,
+        now: Instant,
+    ) -> Result<Option<ServingEvent>, ProtocolError> {
+        self.link.heard(now);
+        if self.link.peer.is_none() {
+            return self.greet(bytes);
+        }
+        while let Some(frame) = self.link.next(bytes)? {
+            if let Some(event) = self.on_frame(frame, now)? {
+                return Ok(Some(event));
+            }
+        }
+        Ok(None)
+    }
+
+    fn greet(&mut self, bytes: &mut BytesMut) -> Result<Option<ServingEvent>, ProtocolError> {
+        let hello = match Hello::take(bytes) {
+            Ok(Some(hello)) => hello,
+            Ok(None) => return Ok(None),
+            Err(error) => {
+                // A peer of another version learns from the greeting which one is spoken here.
+                if matches!(error, ProtocolError::Version { .. }) {
+                    self.link.outbox.push_raw(&self.link.ours.encode());
+                }
+                return Err(error);
+            }
+        };
+        self.link.outbox.push_raw(&self.link.ours.encode());
+        self.link.peer = Some(hello);
+        if self.draining {
+            let header = Header { extra: DRAINING, ..Header::new(Kind::GoAway, 0, 0) };
+            self.link.outbox.push(header, &[]);
+        }
+        Ok(Some(ServingEvent::Ready))
+    }
+
+    fn on_frame(
+        &mut self,
+        frame: Frame,
+        now: Instant,
+    ) -> Result<Option<ServingEvent>, ProtocolError> {
+        let Frame { kind, call, .. } = frame;
+        if kind == Kind::Request {
+            return self.on_request(frame, now);
+        }
+        if !matches!(kind, Kind::Item | Kind::End | Kind::Credit | Kind::Cancel) {
+            return Err(ProtocolError::OutOfTurn { kind, call });
+        }
+        // What comes for a call that has just ended crossed with its end.
+        let Some(slot) = self.slots.get_mut(call as usize).and_then(Option::as_mut) else {
+            return Ok(None);
+        };
+        match (slot.phase, kind) {
+            (Phase::Open, Kind::Item | Kind::End) if !slot.items => {
+                Err(ProtocolError::OutOfTurn { kind, call })
+            }
+            (Phase::Open, Kind::Item) => {
+                if !slot.receive.received(frame.body.len()) {
+                    return Err(ProtocolError::NoCredit { call });
+                }
+                Ok(Some(ServingEvent::Item { call, item: frame.body }))
+            }
+            (Phase::Open, Kind::End) => {
+                slot.items = false;
+                Ok(Some(ServingEvent::ItemsEnded { call }))
+            }
+            (Phase::Open, Kind::Credit) => {
+                slot.send.granted(frame.number()?);
+                Ok(Some(ServingEvent::Writable { call }))
+            }
+            (Phase::Open, Kind::Cancel) => {
+                slot.phase = Phase::Cancelled;
+                Ok(Some(ServingEvent::Cancelled { call }))
+            }
+            // The answer is ready, but not gone: the peer need not take the rest of it.
+            (Phase::Leaving, Kind::Cancel) => {
+                self.slots[call as usize] = None;
+                self.link.outbox.drop_large(call);
+                self.push_failure(call, &Failure::Cancelled);
+                Ok(None)
+            }
+            (Phase::Cancelled | Phase::Expired | Phase::Leaving, _) | (Phase::Open, _) => Ok(None),
+        }
+    }
+
+    fn on_request(
+        &mut self,
+        frame: Frame,
+        now: Instant,
+    ) -> Result<Option<ServingEvent>, ProtocolError> {
+        let Frame { kind, call, flags, extra: component, mut body, .. } = frame;
+        let index = call as usize;
+        if call >= self.link.ours.calls || self.slots.get(index).is_some_and(Option::is_some) {
+            return Err(ProtocolError::OutOfTurn { kind, call });
+        }
+        let Some(head) = body.first_chunk::<REQUEST_HEAD_BYTES>() else {
+            return Err(ProtocolError::Malformed { kind });
+        };
+        let RequestHead { method, context, remaining_us } = RequestHead::decode(head);
+        body.advance(REQUEST_HEAD_BYTES);
+        if body.len() < context as usize {
+            return Err(ProtocolError::Malformed { kind });
+        }
+        let context = body.split_to(context as usize);
+        if body.len() > self.link.ours.message_bytes as usize {
+            let (length, limit) = (body.len() as u64, u64::from(self.link.ours.message_bytes));
+            return Err(ProtocolError::MessageTooLong { length, limit });
+        }
+        let context = match self.admit(component, method, &context) {
+            Ok(context) => context,
+            Err(refusal) => {
+                self.push_failure(call, &Failure::NotExecuted(refusal));
+                return Ok(None);
+            }
+        };
+        let deadline = match remaining_us {
+            RequestHead::NO_DEADLINE => None,
+            left => now.checked_add(Duration::from_micros(left)),
+        };
+        if let Some(deadline) = deadline {
+            self.earliest = Some(self.earliest.map_or(deadline, |at| at.min(deadline)));
+        }
+        let items = flags & ITEMS != 0;
+        if self.slots.len() <= index {
+            // The calling end uses the lowest free numbers, so this grows with the calls in flight.
+            self.slots.resize_with(index + 1, || None);
+        }
+        self.slots[index] = Some(Slot {
+            phase: Phase::Open,
+            component,
+            items,
+            deadline,
+            send: SendWindow::new(self.link.send_window()),
+            receive: ReceiveWindow::new(self.link.ours.window_bytes),
+            large: false,
+        });
+        self.in_flight += 1;
+        let request =
+            Request { call, component, method, deadline, context, arguments: body, items };
+        Ok(Some(ServingEvent::Request(request)))
+    }
+
+    /// Whether a request may begin; if so, its context.
+    fn admit(&self, component: u16, method: u16, context: &[u8]) -> Result<CallContext, Refusal> {
+        let served = self.link.ours.components.get(component as usize);
+        if served.is_none_or(|served| method >= served.methods) {
+            return Err(Refusal::UnknownMethod);
+        }
+        if self.draining || self.refused.get(component as usize).is_some_and(|refused| *refused) {
+            return Err(Refusal::Moved);
+        }
+        if context.is_empty() {
+            return Ok(CallContext::default());
+        }
+        postcard::from_bytes(context)
+            .map_err(|error| Refusal::Undecodable(format!("the context: {error}")))
+    }
+
+    /// Ends a call with its answer.
+    ///
+    /// Leaves `message` empty, with its room where the answer was short enough to be copied.
+    pub fn respond(&mut self, call: CallId, message: &mut Vec<u8>) {
+        let limit = self.link.message_limit();
+        if message.len() > limit {
+            let (size, limit) = (message.len() as u64, limit as u64);
+            self.fail(call, &Failure::Executed(BadAnswer::TooLarge { size, limit }));
+            message.clear();
+            return;
+        }
+        let header = Header::new(Kind::Response, call, message.len());
+        if message.len() < LARGE_BYTES {
+            if self.end(call) {
+                self.link.outbox.push(header, &[message]);
+            }
+            message.clear();
+        } else if let Some(slot) = self.begun(call) {
+            slot.phase = Phase::Leaving;
+            slot.large = true;
+            self.in_flight -= 1;
+            let message = Bytes::from(std::mem::take(message));
+            self.link.outbox.push_large(header, Vec::new(), message);
+        }
+    }
+
+    /// Ends a call without an answer, or without the rest of one.
+    pub fn fail(&mut self, call: CallId, failure: &Failure) {
+        let Some(slot) = self.begun(call) else { return };
+        let (phase, large) = (slot.phase, slot.large);
+        // A call that was stopped says why it was stopped, not how it took that.
+        let body = match phase {
+            Phase::Expired => Failure::DeadlineExceeded(Execution::Unknown).encode(),
+            Phase::Cancelled => Failure::Cancelled.encode(),
+            Phase::Open | Phase::Leaving => failure.encode(),
+        };
+        let header = Header::new(Kind::Failure, call, body.len());
+        if !large {
+            self.end(call);
+            self.link.outbox.push(header, &[&body]);
+        } else if phase == Phase::Open {
+            self.leave(call, header, &body);
+        } else {
+            self.end(call);
+            self.link.outbox.drop_large(call);
+            self.link.outbox.push(header, &[&body]);
+        }
+    }
+
+    /// Says that the call is accepted and its answer a stream, before its first item.
+    pub fn begin_stream(&mut self, call: CallId) {
+        if self.begun(call).is_some() {
+            self.link.outbox.push(Header::new(Kind::Begin, call, 0), &[]);
+        }
+    }
+
+    /// Whether an item of the answer may be sent now. If not, [`ServingEvent::Writable`] tells when.
+    pub fn may_send(&self, call: CallId) -> bool {
+        let slot = self.slots.get(call as usize).and_then(Option::as_ref);
+        slot.is_some_and(|slot| slot.phase == Phase::Open && slot.send.is_open() && !slot.large)
+    }
+
+    /// Sends an item of the answer; drops it if the call was stopped.
+    ///
+    /// # Errors
+    ///
+    /// The item is longer than a message may be; the call is as it was.
+    pub fn send_item(&mut self, call: CallId, item: Bytes) -> Result<(), Failure> {
+        let limit = self.link.message_limit();
+        if item.len() > limit {
+            let (size, limit) = (item.len() as u64, limit as u64);
+            return Err(Failure::Executed(BadAnswer::TooLarge { size, limit }));
+        }
+        let Some(slot) = self.begun(call).filter(|slot| slot.phase == Phase::Open) else {
+            return Ok(());
+        };
+        slot.send.sent(item.len());
+        let header = Header::new(Kind::Item, call, item.len());
+        if item.len() >= LARGE_BYTES {
+            slot.large = true;
+            self.link.outbox.push_large(header, Vec::new(), item);
+        } else {
+            self.link.outbox.push(header, &[&item]);
+        }
+        Ok(())
+    }
+
+    /// Ends a call whose answer is a stream, after its last item.
+    pub fn end_stream(&mut self, call: CallId) {
+        let Some(slot) = self.begun(call) else { return };
+        match (slot.phase, slot.large) {
+            (Phase::Open, true) => self.leave(call, Header::new(Kind::End, call, 0), &[]),
+            (Phase::Open, false) => {
+                self.end(call);
+                self.link.outbox.push(Header::new(Kind::End, call, 0), &[]);
+            }
+            _ => self.fail(call, &Failure::Cancelled),
+        }
+    }
+
+    /// Notes that the implementation took an item of `length` bytes.
+    pub fn taken(&mut self, call: CallId, length: usize) {
+        let Some(slot) = self.begun(call).filter(|slot| slot.phase == Phase::Open && slot.items)
+        else {
+            return;
+        };
+        if let Some(grant) = slot.receive.taken(length) {
+            let header = Header::new(Kind::Credit, call, 4);
+            self.link.outbox.push(header, &[&grant.to_le_bytes()]);
+        }
+    }
+
+    /// How long the read buffer must get, in bytes, before there can be another event.
+    pub fn wanted(&self) -> usize {
+        self.link.inbox.wanted()
+    }
+
+    /// When [`ServingEnd::on_timeout`] wants to be called, at the latest.
+    pub fn next_timeout(&self) -> Option<Instant> {
+        self.earliest.into_iter().chain(self.link.next_timeout(self.in_flight > 0)).min()
+    }
+
+    /// Stops the calls whose deadline has passed, appending an event for each, and looks after the peer.
+    ///
+    /// # Errors
+    ///
+    /// The peer does not answer.
+    pub fn on_timeout(
+        &mut self,
+        now: Instant,
+        events: &mut Vec<ServingEvent>,
+    ) -> Result<(), ProtocolError> {
+        if self.earliest.is_some_and(|earliest| earliest <= now) {
+            self.earliest = None;
+            for (id, slot) in self.slots.iter_mut().enumerate() {
+                let Some(slot) = slot.as_mut().filter(|slot| slot.phase == Phase::Open) else {
+                    continue;
+                };
+                match slot.deadline {
+                    Some(deadline) if deadline <= now => {
+                        slot.phase = Phase::Expired;
+                        events.push(ServingEvent::Cancelled { call: id as CallId });
+                    }
+                    Some(later) => {
+                        self.earliest = Some(self.earliest.map_or(later, |at| at.min(later)));
+                    }
+                    None => {}
+                }
+            }
+        }
+        self.link.on_timeout(self.in_flight > 0, now)
+    }
+
+    /// Whether there is anything to send.
+    pub fn has_output(&self) -> bool {
+        !self.link.outbox.is_empty()
+    }
+
+    /// Moves what is to be sent into `batch`, which must be empty. Appends the calls that became writable.
+    pub fn fill(&mut self, batch: &mut Batch, events: &mut Vec<ServingEvent>) {
+        let slots = &mut self.slots;
+        self.link.outbox.fill(batch, |call, _| {
+            let Some(entry) = slots.get_mut(call as usize) else { return };
+            match entry {
+                Some(slot) if slot.phase == Phase::Leaving => *entry = None,
+                Some(slot) => {
+                    slot.large = false;
+                    events.push(ServingEvent::Writable { call });
+                }
+                None => {}
+            }
+        });
+    }
+
+    /// Ends all calls because the replica stops.
+    pub fn stop(&mut self) {
+        for call in self.calls().collect::<Vec<_>>() {
+            self.fail(call, &Failure::Unknown(LostAnswer::Stopped));
+        }
+    }
+
+    /// Tells the peer how it broke the protocol. Send what is in the outbox, and close.
+    pub fn give_up(&mut self, error: &ProtocolError) {
+        // A peer that did not greet, or that speaks another version, would not understand.
+        if self.link.peer.is_some() {
+            self.link.give_up(error);
+        }
+    }
+
+    /// The slot of a call that was begun and not ended.
+    fn begun(&mut self, call: CallId) -> Option<&mut Slot> {
+        let slot = self.slots.get_mut(call as usize)?.as_mut()?;
+        (slot.phase != Phase::Leaving).then_some(slot)
+    }
+
+    /// Frees the number of a call; false if it was not begun or has ended.
+    fn end(&mut self, call: CallId) -> bool {
+        let begun = self.begun(call).is_some();
+        if begun {
+            self.slots[call as usize] = None;
+            self.in_flight -= 1;
+        }
+        begun
+    }
+
+    /// Ends a call by a frame that goes behind its large message.
+    fn leave(&mut self, call: CallId, header: Header, body: &[u8]) {
+        if let Some(slot) = self.begun(call) {
+            slot.phase = Phase::Leaving;
+            self.in_flight -= 1;
+            self.link.outbox.push_behind(header, body);
+        }
+    }
+
+    fn push_failure(&mut self, call: CallId, failure: &Failure) {
+        let body = failure.encode();
+        self.link.outbox.push(Header::new(Kind::Failure, call, body.len()), &[&body]);
+    }
+}
