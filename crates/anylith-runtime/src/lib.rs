@@ -1,1 +1,68 @@
-//! The inside of a replica: builds its components, makes each edge local or remote, drains.
+//! The inside of a replica: builds its components, makes each edge local or remote, and drains.
+//!
+//! An application does not name this crate, but `anylith`, which re-exports what is public here.
+//!
+//! Where to start: [`Builder::run`] is the life of a process. [`ClientEdge::begin`](__rt::ClientEdge::begin) is where a
+//! call goes one way or the other; `local` and `serve` are the two ways.
+
+mod ambient;
+mod app;
+mod component;
+mod conductor;
+mod config;
+pub mod context;
+mod edge;
+mod gate;
+mod guard;
+mod inherited;
+mod interface;
+mod link;
+mod listener;
+mod local;
+mod logging;
+mod message;
+mod replica;
+mod role;
+mod serve;
+mod standalone;
+mod stopping;
+mod streaming;
+mod wiring;
+
+pub use app::{AppError, Application, Builder, Running};
+pub use component::{Component, StartError};
+pub use edge::CallCounts;
+pub use listener::Listener;
+pub use role::InvalidRole;
+pub use standalone::SetupError;
+pub use stopping::Stopping;
+pub use streaming::Streaming;
+pub use wiring::Wiring;
+
+/// What the expansions of the macros call. No promise is made about it.
+#[doc(hidden)]
+pub mod __rt {
+    pub use anylith_core::{Fingerprint, MethodShape};
+    pub use anylith_rpc::{Answer, Failure};
+    pub use futures_core::Stream;
+    pub use serde_json::Value;
+
+    pub use crate::{
+        app::Application,
+        component::{Component, Registration, assert_closed},
+        config::{ConfigProblem, read_config},
+        edge::{Call, ClientEdge, RemoteCall},
+        interface::{
+            CallResult, Dependencies, FromCallError, ImplementedBy, Interface, InterfacePrint,
+            Method, NoInterface, ProvidedBy, Provides, Travels,
+        },
+        local::LocalCall,
+        message::{
+            ArgumentReader, ArgumentWriter, IncomingItems, PassedAs, answer, answer_streaming,
+            incoming, outgoing,
+        },
+        serve::{BoxFuture, IncomingCall},
+        streaming::{Streaming, StreamingOf},
+        wiring::Wiring,
+    };
+}

@@ -1,1 +1,15 @@
-//! Write an application once, run it as a monolith or as microservices.
+//! Write an application once, as components. Decide at deployment whether it runs as a monolith or as
+//! microservices, and change that decision while it runs.
+
+pub use anylith_core::{
+    BadAnswer, Baggage, BaggageFull, BaggageItem, CallContext, CallError, Edge, Execution,
+    LostAnswer, Name, Refusal, TraceContext,
+};
+pub use anylith_macros::{Component, app, component};
+#[doc(hidden)]
+pub use anylith_runtime::__rt;
+pub use anylith_runtime::__rt::Stream;
+pub use anylith_runtime::{
+    AppError, Builder, CallCounts, Component, InvalidRole, Listener, Running, SetupError,
+    StartError, Stopping, Streaming, Wiring, context,
+};

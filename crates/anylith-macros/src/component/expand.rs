@@ -1,0 +1,197 @@
+//! Writes out an implementation: how the runtime builds it, runs it and ends it.
+
+use proc_macro2::TokenStream;
+use quote::{format_ident, quote, quote_spanned};
+use syn::spanned::Spanned;
+
+use super::model::{Field, Implementation, Source};
+
+/// The whole expansion.
+pub(super) fn implementation(implementation: &Implementation) -> TokenStream {
+    let parts = parts(implementation);
+    let described = described(implementation);
+    let hooks = [
+        build(implementation),
+        run(implementation),
+        shut_down(implementation),
+    ];
+    let name = &implementation.name;
+    quote! {
+        #parts
+
+        #[automatically_derived]
+        impl ::anylith::__rt::Component for #name {
+            #described
+            #(#hooks)*
+        }
+    }
+}
+
+/// An implementation that compiles in the place of one with mistakes, so that they stay the only errors.
+pub(super) fn stand_in(implementation: &Implementation) -> TokenStream {
+    let name = &implementation.name;
+    let text = name.to_string();
+    let interface = interface(implementation);
+    quote! {
+        impl ::anylith::__rt::Component for #name {
+            type Interface = #interface;
+            type Dependencies = ();
+            const NAME: &'static str = #text;
+
+            async fn build(
+                _: &::anylith::__rt::Wiring,
+            ) -> ::core::result::Result<Self, ::anylith::StartError> {
+                ::core::unreachable!("the component does not compile")
+            }
+        }
+    }
+}
+
+/// The struct that the `start` hook takes.
+fn parts(implementation: &Implementation) -> TokenStream {
+    if !implementation.hooks.start {
+        return TokenStream::new();
+    }
+    let Implementation {
+        visibility, name, ..
+    } = implementation;
+    let parts = format_ident!("{name}Parts");
+    let about =
+        format!("What the runtime hands to `{name}::start`: each field that is not `#[init]`.");
+    let fields = implementation.wired().map(
+        |Field {
+             visibility,
+             name,
+             written,
+             ..
+         }| {
+            let about = format!("The field `{name}`.");
+            quote!(#[doc = #about] #visibility #name: #written)
+        },
+    );
+    quote! {
+        #[doc = #about]
+        #[allow(dead_code)]
+        #visibility struct #parts { #(#fields),* }
+    }
+}
+
+fn interface(implementation: &Implementation) -> TokenStream {
+    match &implementation.client {
+        Some(client) => quote!(#client),
+        None => quote!(::anylith::__rt::NoInterface<Self>),
+    }
+}
+
+fn described(implementation: &Implementation) -> TokenStream {
+    let interface = interface(implementation);
+    let summary = &implementation.summary;
+    let name = match &implementation.client {
+        Some(client) => quote!(<#client as ::anylith::__rt::Interface>::NAME),
+        None => {
+            let name = implementation.name.to_string();
+            quote!(#name)
+        }
+    };
+    let mut dependencies = quote!(());
+    let mut listeners = Vec::new();
+    let mut config = TokenStream::new();
+    for field in implementation.fields.iter().rev() {
+        let written = &field.written;
+        match &field.source {
+            Source::Dependency => {
+                dependencies = quote_spanned!(written.span()=> (#written, #dependencies));
+            }
+            Source::Listener(name) => listeners.insert(0, name),
+            Source::Config => {
+                config = quote_spanned! {written.span()=>
+                    fn check_config(
+                        config: &::anylith::__rt::Value,
+                    ) -> ::core::result::Result<(), ::anylith::__rt::ConfigProblem> {
+                        ::anylith::__rt::read_config::<#written>(config).map(|_| ())
+                    }
+                    const HAS_CONFIG: bool = true;
+                };
+            }
+            Source::Init => {}
+        }
+    }
+    quote! {
+        type Interface = #interface;
+        type Dependencies = #dependencies;
+        const NAME: &'static str = #name;
+        const SUMMARY: &'static str = #summary;
+        const LISTENERS: &'static [&'static str] = &[#(#listeners),*];
+        #config
+    }
+}
+
+fn build(implementation: &Implementation) -> TokenStream {
+    let wired = implementation.wired().map(
+        |Field {
+             name,
+             written,
+             source,
+             ..
+         }| match source {
+            Source::Config => {
+                quote_spanned!(written.span()=> #name: __wiring.config::<#written>()?)
+            }
+            Source::Listener(text) => {
+                quote_spanned!(written.span()=> #name: __wiring.listener(#text)?)
+            }
+            Source::Dependency | Source::Init => {
+                quote_spanned!(written.span()=> #name: __wiring.client::<#written>())
+            }
+        },
+    );
+    let missing: Vec<String> = implementation
+        .fields
+        .iter()
+        .filter(|field| matches!(field.source, Source::Init))
+        .map(|field| field.name.to_string())
+        .collect();
+    let body = if implementation.hooks.start {
+        let parts = format_ident!("{}Parts", implementation.name);
+        quote! {
+            let __parts = #parts { #(#wired),* };
+            Self::start(__parts).await.map_err(::anylith::StartError::from_cause)
+        }
+    } else if missing.is_empty() {
+        quote!(::core::result::Result::Ok(Self { #(#wired),* }))
+    } else {
+        quote!(::core::result::Result::Err(::anylith::StartError::not_given(&[#(#missing),*])))
+    };
+    quote! {
+        async fn build(
+            __wiring: &::anylith::__rt::Wiring,
+        ) -> ::core::result::Result<Self, ::anylith::StartError> {
+            #body
+        }
+    }
+}
+
+fn run(implementation: &Implementation) -> TokenStream {
+    if !implementation.hooks.serve {
+        return TokenStream::new();
+    }
+    quote! {
+        async fn run(
+            self: ::std::sync::Arc<Self>,
+            __stopping: ::anylith::Stopping,
+        ) -> ::core::result::Result<(), ::anylith::StartError> {
+            self.serve(__stopping).await.map_err(::anylith::StartError::from_cause)
+        }
+    }
+}
+
+fn shut_down(implementation: &Implementation) -> TokenStream {
+    if !implementation.hooks.stop {
+        return TokenStream::new();
+    }
+    quote! {
+        async fn shut_down(&self) {
+            self.stop().await;
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! What an implementation is once it has been checked.
+
+use syn::{Ident, Path, Type, Visibility};
+
+/// An implementation: a struct with declared dependencies.
+pub(super) struct Implementation {
+    pub(super) visibility: Visibility,
+    pub(super) name: Ident,
+    /// The first paragraph of its documentation.
+    pub(super) summary: String,
+    /// The client of the interface that it implements; `None` if nobody calls it.
+    pub(super) client: Option<Path>,
+    pub(super) hooks: Hooks,
+    pub(super) fields: Vec<Field>,
+}
+
+/// Which methods of its own the struct has for the stages of its life.
+#[derive(Default)]
+pub(super) struct Hooks {
+    pub(super) start: bool,
+    pub(super) serve: bool,
+    pub(super) stop: bool,
+}
+
+/// A named field, and where its value comes from.
+pub(super) struct Field {
+    pub(super) visibility: Visibility,
+    pub(super) name: Ident,
+    pub(super) written: Type,
+    pub(super) source: Source,
+}
+
+/// Where a field's value comes from.
+pub(super) enum Source {
+    /// The client of a component that this one is dependent on.
+    Dependency,
+    /// The component's section of `anylith.toml`.
+    Config,
+    /// A door for outside traffic, with its name.
+    Listener(String),
+    /// The `start` hook, or the application's builder.
+    Init,
+}
+
+impl Implementation {
+    /// The fields that the runtime fills.
+    pub(super) fn wired(&self) -> impl Iterator<Item = &Field> {
+        self.fields
+            .iter()
+            .filter(|field| !matches!(field.source, Source::Init))
+    }
+}

@@ -1,0 +1,468 @@
+//! Writes out an interface: the trait, its client, and what serves it to other processes.
+
+use proc_macro2::TokenStream;
+use quote::{format_ident, quote, quote_spanned};
+use syn::{Attribute, Expr, Ident, Lit, Meta, spanned::Spanned};
+
+use super::model::{Answer, Argument, ArgumentKind, Interface, Items, Method};
+
+/// The whole expansion.
+pub(super) fn interface(interface: &Interface) -> TokenStream {
+    let parts = [
+        user_trait(interface),
+        object_trait(interface),
+        client(interface),
+        client_implements_trait(interface),
+        client_is_interface(interface),
+        served_by_implementation(interface),
+    ];
+    quote!(#(#parts)*)
+}
+
+/// The name of the client of a trait.
+pub(crate) fn client_name(interface: &Ident) -> Ident {
+    format_ident!("{interface}Client")
+}
+
+/// The name of the object-safe twin of a trait.
+fn object_name(interface: &Ident) -> Ident {
+    format_ident!("__{interface}Object")
+}
+
+/// The name of a method in the object-safe twin: not the user's, so that with both traits in scope a call
+/// means the user's.
+fn object_method(method: &Ident) -> Ident {
+    format_ident!("__call_{method}")
+}
+
+/// The user's own trait. Its futures and streams can be sent between threads, since callers are not told
+/// in which thread, or process, the implementation runs.
+fn user_trait(interface: &Interface) -> TokenStream {
+    let Interface {
+        attributes,
+        visibility,
+        name,
+        methods,
+    } = interface;
+    let methods = methods.iter().map(|method| {
+        let Method {
+            attributes, name, ..
+        } = method;
+        let arguments = method.arguments.iter().map(in_signature);
+        let output = match &method.answer {
+            Answer::Value(result) => quote!(#result),
+            Answer::Stream { items, error } => {
+                let stream = stream_bound(items);
+                // It lives on its own: it borrows neither the component nor the arguments.
+                quote!(::core::result::Result<#stream + use<Self>, #error>)
+            }
+        };
+        quote! {
+            #(#attributes)*
+            fn #name(
+                &self, #(#arguments),*
+            ) -> impl ::core::future::Future<Output = #output> + ::core::marker::Send;
+        }
+    });
+    quote! {
+        #(#attributes)*
+        #visibility trait #name:
+            ::core::marker::Send + ::core::marker::Sync + 'static
+        {
+            #(#methods)*
+        }
+    }
+}
+
+fn stream_bound(items: &Items) -> TokenStream {
+    let result = &items.result;
+    quote! {
+        impl ::anylith::__rt::Stream<Item = #result> + ::core::marker::Send + 'static
+    }
+}
+
+fn streaming(items: &Items) -> TokenStream {
+    let result = &items.result;
+    quote_spanned!(result.span()=> ::anylith::__rt::StreamingOf<#result>)
+}
+
+/// An argument as the user's trait and its implementations write it.
+fn in_signature(argument: &Argument) -> TokenStream {
+    let name = &argument.name;
+    let written = match &argument.kind {
+        ArgumentKind::Owned(owned) => quote!(#owned),
+        ArgumentKind::Str => quote!(&str),
+        ArgumentKind::Bytes => quote!(&[u8]),
+        ArgumentKind::Reference { target, .. } => quote!(&#target),
+        ArgumentKind::Stream(items) => stream_bound(items),
+    };
+    quote!(#name: #written)
+}
+
+/// The twin of the trait whose methods can be called through a pointer. Every implementation has it.
+fn object_trait(interface: &Interface) -> TokenStream {
+    let Interface {
+        visibility,
+        name: trait_name,
+        ..
+    } = interface;
+    let object = object_name(trait_name);
+    let (declarations, definitions): (Vec<_>, Vec<_>) = interface
+        .methods
+        .iter()
+        .map(|method| {
+            let name = &method.name;
+            let arguments = method.arguments.iter().map(|argument| {
+                let name = &argument.name;
+                let written = match &argument.kind {
+                    ArgumentKind::Owned(owned) => quote!(#owned),
+                    ArgumentKind::Str => quote!(&'__call str),
+                    ArgumentKind::Bytes => quote!(&'__call [u8]),
+                    ArgumentKind::Reference { target, .. } => quote!(&'__call #target),
+                    ArgumentKind::Stream(items) => streaming(items),
+                };
+                quote!(#name: #written)
+            });
+            let output = answer_type(&method.answer);
+            let object_method = object_method(name);
+            let signature = quote! {
+                fn #object_method<'__call>(
+                    &'__call self, #(#arguments),*
+                ) -> ::anylith::__rt::BoxFuture<'__call, #output>
+            };
+            let names = method.arguments.iter().map(|argument| &argument.name);
+            let call = quote!(#trait_name::#name(self, #(#names),*).await);
+            let body = match &method.answer {
+                Answer::Value(_) => call,
+                Answer::Stream { .. } => {
+                    quote!(#call.map(::anylith::__rt::Streaming::new))
+                }
+            };
+            (
+                quote!(#signature;),
+                quote!(#signature { ::std::boxed::Box::pin(async move { #body }) }),
+            )
+        })
+        .unzip();
+    quote! {
+        #[doc(hidden)]
+        #visibility trait #object:
+            ::core::marker::Send + ::core::marker::Sync + 'static
+        {
+            #(#declarations)*
+        }
+
+        #[doc(hidden)]
+        impl<__C: #trait_name> #object for __C {
+            #(#definitions)*
+        }
+    }
+}
+
+/// What a method returns through the object and the client.
+fn answer_type(answer: &Answer) -> TokenStream {
+    match answer {
+        Answer::Value(result) => quote!(#result),
+        Answer::Stream { items, error } => {
+            let stream = streaming(items);
+            quote!(::core::result::Result<#stream, #error>)
+        }
+    }
+}
+
+fn client(interface: &Interface) -> TokenStream {
+    let Interface {
+        visibility, name, ..
+    } = interface;
+    let (client, object) = (client_name(name), object_name(name));
+    let about = format!(
+        "Calls a [`{name}`], in this process or in another. Cloning it is cheap, and all clones are one edge."
+    );
+    let about_local = format!(
+        "A client of `implementation`, which it calls directly: for tests, and for a `{name}` outside of an application."
+    );
+    quote! {
+        #[doc = #about]
+        #visibility struct #client {
+            edge: ::anylith::__rt::ClientEdge<dyn #object>,
+        }
+
+        impl #client {
+            #[doc = #about_local]
+            #[allow(dead_code)]
+            #visibility fn local(implementation: impl #name) -> Self {
+                Self { edge: ::anylith::__rt::ClientEdge::local::<Self, _>(::std::sync::Arc::new(implementation)) }
+            }
+        }
+
+        impl ::core::clone::Clone for #client {
+            fn clone(&self) -> Self {
+                Self { edge: ::core::clone::Clone::clone(&self.edge) }
+            }
+        }
+
+        impl ::core::fmt::Debug for #client {
+            fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                ::core::fmt::Debug::fmt(&self.edge, f)
+            }
+        }
+    }
+}
+
+fn client_implements_trait(interface: &Interface) -> TokenStream {
+    let name = &interface.name;
+    let client = client_name(name);
+    let methods = interface.methods.iter().enumerate().map(|(index, method)| {
+        let index = index as u16;
+        let method_name = &method.name;
+        let object_method = object_method(method_name);
+        let arguments = method.arguments.iter().map(in_signature);
+        let output = answer_type(&method.answer);
+        let passed = method.arguments.iter().map(|argument| {
+            let name = &argument.name;
+            match &argument.kind {
+                ArgumentKind::Stream(_) => quote!(::anylith::__rt::Streaming::new(#name)),
+                _ => quote!(#name),
+            }
+        });
+        let written = method.arguments.iter().filter_map(write_argument);
+        let items = match method.stream_argument() {
+            Some((stream, items)) => {
+                let result = &items.result;
+                quote_spanned!(result.span()=> ::anylith::__rt::outgoing::<#result>(#stream))
+            }
+            None => quote!(::core::option::Option::None),
+        };
+        let span = answer_span(&method.answer);
+        let (run, ask) = match &method.answer {
+            Answer::Value(result) => (
+                quote_spanned!(span=> run::<#result>),
+                quote_spanned!(span=> unary::<#result>),
+            ),
+            Answer::Stream { items, error } => {
+                let result = &items.result;
+                (
+                    quote_spanned!(span=> run_streaming::<#result, #error>),
+                    quote_spanned!(span=> streaming::<#result, #error>),
+                )
+            }
+        };
+        quote! {
+            async fn #method_name(&self, #(#arguments),*) -> #output {
+                match self.edge.begin(#index) {
+                    ::anylith::__rt::Call::Local(__call) => {
+                        let __object = __call.object();
+                        __call.#run(__object.#object_method(#(#passed),*)).await
+                    }
+                    ::anylith::__rt::Call::Remote(__call) => {
+                        __call
+                            .#ask(
+                                &|__arguments: &mut ::anylith::__rt::ArgumentWriter<'_>| {
+                                    #(#written)*
+                                    ::core::result::Result::Ok(())
+                                },
+                                #items,
+                            )
+                            .await
+                    }
+                }
+            }
+        }
+    });
+    quote! {
+        #[allow(refining_impl_trait, clippy::needless_arbitrary_self_type)]
+        impl #name for #client {
+            #(#methods)*
+        }
+    }
+}
+
+/// Adds an argument to the message of a call; nothing for a stream, whose items follow on their own.
+fn write_argument(argument: &Argument) -> Option<TokenStream> {
+    let name = &argument.name;
+    let text = name.to_string();
+    Some(match &argument.kind {
+        ArgumentKind::Owned(owned) => {
+            quote_spanned!(owned.span()=> __arguments.value::<#owned>(#text, &#name)?;)
+        }
+        ArgumentKind::Str => quote!(__arguments.text(#text, #name)?;),
+        ArgumentKind::Bytes => quote!(__arguments.bytes(#text, #name)?;),
+        ArgumentKind::Reference { target, owned } => {
+            quote_spanned!(target.span()=> __arguments.reference::<#target, #owned>(#text, #name)?;)
+        }
+        ArgumentKind::Stream(_) => return None,
+    })
+}
+
+fn answer_span(answer: &Answer) -> proc_macro2::Span {
+    match answer {
+        Answer::Value(result) => result.span(),
+        Answer::Stream { items, .. } => items.result.span(),
+    }
+}
+
+/// The interface as the runtime sees it.
+fn client_is_interface(interface: &Interface) -> TokenStream {
+    let name = &interface.name;
+    let (client, object, text) = (client_name(name), object_name(name), name.to_string());
+    let summary = summary(&interface.attributes);
+    let methods = interface.methods.iter().map(|method| {
+        let (name, idempotent) = (method.name.to_string(), method.idempotent);
+        let shape = match (method.stream_argument(), &method.answer) {
+            (None, Answer::Value(_)) => quote!(Unary),
+            (None, Answer::Stream { .. }) => quote!(ServerStreaming),
+            (Some(_), Answer::Value(_)) => quote!(ClientStreaming),
+            (Some(_), Answer::Stream { .. }) => quote!(Bidirectional),
+        };
+        quote! {
+            ::anylith::__rt::Method {
+                name: #name,
+                idempotent: #idempotent,
+                shape: ::anylith::__rt::MethodShape::#shape,
+            }
+        }
+    });
+    let prints = interface.methods.iter().map(fingerprint);
+    quote! {
+        impl ::anylith::__rt::Interface for #client {
+            const NAME: &'static str = #text;
+            const SUMMARY: &'static str = #summary;
+            const METHODS: &'static [::anylith::__rt::Method] = &[#(#methods),*];
+            type Object = dyn #object;
+
+            fn fingerprint() -> ::anylith::__rt::Fingerprint {
+                ::anylith::__rt::InterfacePrint::new() #(#prints)* .finish()
+            }
+
+            fn from_edge(edge: ::anylith::__rt::ClientEdge<Self::Object>) -> Self {
+                Self { edge }
+            }
+        }
+    }
+}
+
+fn fingerprint(method: &Method) -> TokenStream {
+    let name = method.name.to_string();
+    let arguments = method.arguments.iter().map(|argument| {
+        let name = argument.name.to_string();
+        match &argument.kind {
+            ArgumentKind::Owned(owned) | ArgumentKind::Reference { owned, .. } => {
+                quote_spanned!(owned.span()=> .argument::<#owned>(#name))
+            }
+            ArgumentKind::Str => quote!(.argument::<::std::string::String>(#name)),
+            ArgumentKind::Bytes => quote!(.argument::<::std::vec::Vec<u8>>(#name)),
+            ArgumentKind::Stream(items) => {
+                let result = &items.result;
+                quote_spanned!(result.span()=> .items::<#result>(#name))
+            }
+        }
+    });
+    let answer = match &method.answer {
+        Answer::Value(result) => quote_spanned!(result.span()=> .answer::<#result>()),
+        Answer::Stream { items, error } => {
+            let result = &items.result;
+            quote_spanned!(result.span()=>
+                .answer::<::core::result::Result<(), #error>>().items::<#result>("")
+            )
+        }
+    };
+    quote!(.method(#name) #(#arguments)* #answer)
+}
+
+/// What reads a request, asks the implementation, and writes its answer.
+fn served_by_implementation(interface: &Interface) -> TokenStream {
+    let name = &interface.name;
+    let (client, object) = (client_name(name), object_name(name));
+    let arms = interface.methods.iter().enumerate().map(|(index, method)| {
+        let index = index as u16;
+        let method_name = &method.name;
+        let read = method.arguments.iter().map(read_argument);
+        let passed = method.arguments.iter().map(|argument| {
+            let name = &argument.name;
+            match &argument.kind {
+                ArgumentKind::Reference { .. } => quote!(&#name),
+                _ => quote!(#name),
+            }
+        });
+        let span = answer_span(&method.answer);
+        let answer = match &method.answer {
+            Answer::Value(result) => quote_spanned!(span=> ::anylith::__rt::answer::<#result>),
+            Answer::Stream { items, error } => {
+                let result = &items.result;
+                quote_spanned!(span=> ::anylith::__rt::answer_streaming::<#result, #error, _>)
+            }
+        };
+        quote! {
+            #index => __call.run(move |__message, __items, __buffer| async move {
+                let mut __arguments = ::anylith::__rt::ArgumentReader::new(&__message);
+                #(#read)*
+                __arguments.end()?;
+                #answer(#name::#method_name(&*__implementation, #(#passed),*).await, __buffer)
+            }),
+        }
+    });
+    quote! {
+        impl<__C: #name> ::anylith::__rt::ImplementedBy<__C> for #client {
+            fn object(implementation: ::std::sync::Arc<__C>) -> ::std::sync::Arc<dyn #object> {
+                implementation
+            }
+
+            #[allow(unused_variables, unused_mut)]
+            fn serve(
+                __implementation: ::std::sync::Arc<__C>,
+                __call: ::anylith::__rt::IncomingCall,
+            ) -> ::anylith::__rt::BoxFuture<'static, ::anylith::__rt::Answer> {
+                match __call.method() {
+                    #(#arms)*
+                    _ => __call.unknown_method(),
+                }
+            }
+        }
+    }
+}
+
+fn read_argument(argument: &Argument) -> TokenStream {
+    let name = &argument.name;
+    let text = name.to_string();
+    match &argument.kind {
+        ArgumentKind::Owned(owned) | ArgumentKind::Reference { owned, .. } => {
+            quote_spanned!(owned.span()=> let #name = __arguments.value::<#owned>(#text)?;)
+        }
+        ArgumentKind::Str => quote!(let #name = __arguments.text(#text)?;),
+        ArgumentKind::Bytes => quote!(let #name = __arguments.bytes(#text)?;),
+        ArgumentKind::Stream(items) => {
+            let result = &items.result;
+            quote_spanned!(result.span()=> let #name = ::anylith::__rt::incoming::<#result>(__items)?;)
+        }
+    }
+}
+
+/// The first paragraph of a documentation comment, on one line.
+pub(crate) fn summary(attributes: &[Attribute]) -> String {
+    let lines = attributes
+        .iter()
+        .filter_map(|attribute| match &attribute.meta {
+            Meta::NameValue(pair) if pair.path.is_ident("doc") => match &pair.value {
+                Expr::Lit(literal) => match &literal.lit {
+                    Lit::Str(text) => Some(text.value().trim().to_owned()),
+                    _ => None,
+                },
+                _ => None,
+            },
+            _ => None,
+        });
+    let paragraph: Vec<String> = lines
+        .skip_while(String::is_empty)
+        .take_while(|line| !line.is_empty())
+        .collect();
+    paragraph.join(" ")
+}
+
+/// The client's path of an interface's path: `shop::Cart` → `shop::CartClient`.
+pub(crate) fn client_path(interface: &syn::Path) -> syn::Path {
+    let mut path = interface.clone();
+    if let Some(last) = path.segments.last_mut() {
+        last.ident = Ident::new(&client_name(&last.ident).to_string(), last.ident.span());
+    }
+    path
+}

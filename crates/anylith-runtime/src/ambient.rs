@@ -1,0 +1,108 @@
+//! What surrounds the code of a component while it is polled: which component it is, by when it must be
+//! done, and the context that its own calls pass on.
+//!
+//! It is kept in the thread for the length of one poll and put back after it, so a future carries its
+//! surroundings wherever the executor moves it, and reading them takes no lock.
+
+use std::{
+    cell::{Cell, RefCell},
+    task::Context,
+    time::{Duration, Instant},
+};
+
+use anylith_core::{CallContext, Deadline};
+
+use crate::guard::Alarm;
+
+/// The part that every call replaces. It is small and copied.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Frame {
+    /// The component whose code runs; empty outside of components.
+    pub(crate) component: &'static str,
+    /// By when it must be done.
+    pub(crate) deadline: Deadline,
+}
+
+impl Frame {
+    /// The frame of `component` where no call is under way.
+    pub(crate) const fn of(component: &'static str) -> Self {
+        Self {
+            component,
+            deadline: Deadline::NONE,
+        }
+    }
+}
+
+thread_local! {
+    static FRAME: Cell<Frame> = const { Cell::new(Frame::of("")) };
+    static CONTEXT: RefCell<CallContext> = RefCell::default();
+}
+
+/// The frame of the code that asks.
+pub(crate) fn frame() -> Frame {
+    FRAME.get()
+}
+
+/// Runs `poll` under `frame`, and keeps in `frame` what became of it.
+pub(crate) fn under<T>(frame: &mut Frame, poll: impl FnOnce() -> T) -> T {
+    let _restore = Restore {
+        outer: FRAME.replace(*frame),
+        inner: frame,
+    };
+    poll()
+}
+
+/// Puts the outer frame back, also when the poll unwinds.
+struct Restore<'a> {
+    outer: Frame,
+    inner: &'a mut Frame,
+}
+
+impl Drop for Restore<'_> {
+    fn drop(&mut self) {
+        *self.inner = FRAME.replace(self.outer);
+    }
+}
+
+/// Fixes the deadline of a call that may take `length` and leaves the process now.
+pub(crate) fn settle(length: Duration) -> Option<Instant> {
+    let now = Instant::now();
+    let mut frame = FRAME.get();
+    frame.deadline.settle(now);
+    FRAME.set(frame);
+    frame.deadline.tightened(length).settle(now)
+}
+
+/// Fixes the deadline of the code that asks, and returns it.
+pub(crate) fn settle_own(now: Instant) -> Option<Instant> {
+    let mut frame = FRAME.get();
+    let deadline = frame.deadline.settle(now);
+    FRAME.set(frame);
+    deadline
+}
+
+/// The context of the code that asks.
+pub(crate) fn context() -> CallContext {
+    CONTEXT.with_borrow(Clone::clone)
+}
+
+/// Runs `poll` with `context`, which comes back as it was.
+pub(crate) fn with_context<T>(context: &mut CallContext, poll: impl FnOnce() -> T) -> T {
+    struct Swapped<'a>(&'a mut CallContext);
+    impl Drop for Swapped<'_> {
+        fn drop(&mut self) {
+            CONTEXT.with_borrow_mut(|current| std::mem::swap(current, self.0));
+        }
+    }
+    CONTEXT.with_borrow_mut(|current| std::mem::swap(current, context));
+    let _swapped = Swapped(context);
+    poll()
+}
+
+/// Whether the time of `frame`, whose poll has to wait, is over. The code that asks is its caller.
+pub(crate) fn is_over(alarm: &mut Alarm, frame: &mut Frame, cx: &mut Context<'_>) -> bool {
+    let mut outer = FRAME.get();
+    let over = alarm.is_over(&mut frame.deadline, &mut outer.deadline, cx);
+    FRAME.set(outer);
+    over
+}

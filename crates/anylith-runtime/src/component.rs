@@ -1,0 +1,318 @@
+//! What an implementation is to the runtime, and how it is kept where its type is no longer known.
+
+use std::{any::Any, error::Error, fmt, sync::Arc};
+
+use anylith_core::{ComponentManifest, InvalidName, MethodManifest, Name};
+use anylith_rpc::Answer;
+use serde_json::Value;
+
+use crate::{
+    config::ConfigProblem,
+    interface::{Dependencies, ImplementedBy, Interface, Method, ProvidedBy},
+    serve::{BoxFuture, Dispatch, IncomingCall},
+    stopping::Stopping,
+    wiring::Wiring,
+};
+
+/// An implementation: a struct with declared dependencies.
+///
+/// `#[derive(Component)]` implements it. Where the derive does not fit, implement it by hand:
+///
+/// ```ignore
+/// impl anylith::Component for CartService {
+///     type Interface = CartClient;
+///     type Dependencies = (CatalogClient, ());
+///     const NAME: &'static str = "Cart";
+///
+///     async fn build(wiring: &anylith::Wiring) -> Result<Self, anylith::StartError> {
+///         Ok(Self::new(wiring.client()))
+///     }
+/// }
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a component",
+    label = "not a component",
+    note = "add `#[derive(anylith::Component)]` to the struct"
+)]
+pub trait Component: Sized + Send + Sync + 'static {
+    /// The client of the interface that it implements, or [`NoInterface`](crate::__rt::NoInterface).
+    type Interface: ImplementedBy<Self>;
+    /// The clients that it asks its [`Wiring`] for: a list `(A, (B, ()))`.
+    type Dependencies: Dependencies;
+    /// The component's name: its interface's, or the struct's where it has none.
+    const NAME: &'static str;
+    /// What it is for, in a sentence.
+    const SUMMARY: &'static str = "";
+    /// The listeners that it asks its [`Wiring`] for.
+    const LISTENERS: &'static [&'static str] = &[];
+    /// Whether it reads its section of `anylith.toml`.
+    const HAS_CONFIG: bool = false;
+
+    /// Tries to read the component's section of `anylith.toml`.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it.
+    fn check_config(config: &Value) -> Result<(), ConfigProblem> {
+        let _ = config;
+        Ok(())
+    }
+
+    /// Makes the component. Everything that it is dependent on is ready.
+    ///
+    /// # Cancellation
+    ///
+    /// The future is dropped when the replica is stopped before it is ready.
+    fn build(wiring: &Wiring) -> impl Future<Output = Result<Self, StartError>> + Send;
+
+    /// Works beside the calls until `stopping` resolves, and ends soon after it. An error takes the replica down.
+    fn run(
+        self: Arc<Self>,
+        stopping: Stopping,
+    ) -> impl Future<Output = Result<(), StartError>> + Send {
+        let _ = stopping;
+        async { Ok(()) }
+    }
+
+    /// Finishes, after the last call.
+    fn shut_down(&self) -> impl Future<Output = ()> + Send {
+        async {}
+    }
+}
+
+/// Why a component could not start, or stopped serving.
+#[derive(Debug)]
+pub struct StartError(Box<dyn Error + Send + Sync>);
+
+impl StartError {
+    /// Takes any error, or a text.
+    pub fn from_cause(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self(cause.into())
+    }
+
+    /// Some fields of the component can only be made by hand.
+    #[doc(hidden)]
+    pub fn not_given(fields: &[&str]) -> Self {
+        let fields: Vec<String> = fields.iter().map(|field| format!("`{field}`")).collect();
+        Self::from_cause(format!(
+            "nothing makes {}: give the component to the application, `builder().with(...)`, or write a hook \
+             `start` and name it in `#[component(start)]`",
+            fields.join(", ")
+        ))
+    }
+}
+
+impl fmt::Display for StartError {
+    /// Writes the error and its causes, one after the other.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut cause = self.0.source();
+        while let Some(next) = cause {
+            write!(f, ": {next}")?;
+            cause = next.source();
+        }
+        Ok(())
+    }
+}
+
+impl Error for StartError {}
+
+impl From<ConfigProblem> for StartError {
+    fn from(problem: ConfigProblem) -> Self {
+        Self::from_cause(problem)
+    }
+}
+
+/// Says at compile time that `A` provides every dependency of `C`.
+pub fn assert_closed<A, C>()
+where
+    C: Component,
+    C::Dependencies: ProvidedBy<A>,
+{
+}
+
+/// One component of an application, with its type forgotten.
+#[derive(Clone)]
+pub struct Registration {
+    pub(crate) name: &'static str,
+    summary: &'static str,
+    pub(crate) dependencies: Vec<&'static str>,
+    pub(crate) listeners: &'static [&'static str],
+    pub(crate) methods: &'static [Method],
+    fingerprint: fn() -> anylith_core::Fingerprint,
+    has_config: bool,
+    check_config: fn(&Value) -> Result<(), ConfigProblem>,
+    pub(crate) build: Build,
+}
+
+type Build = Arc<dyn Fn(Wiring) -> BoxFuture<'static, Result<Built, StartError>> + Send + Sync>;
+
+impl Registration {
+    /// Registers `C`, which is built when its replica starts.
+    pub fn of<C: Component>() -> Self {
+        Self {
+            name: C::NAME,
+            summary: C::SUMMARY,
+            dependencies: C::Dependencies::names(),
+            listeners: C::LISTENERS,
+            methods: C::Interface::METHODS,
+            fingerprint: C::Interface::fingerprint,
+            has_config: C::HAS_CONFIG,
+            check_config: C::check_config,
+            build: Arc::new(|wiring| {
+                Box::pin(async move {
+                    let component = Arc::new(C::build(&wiring).await?);
+                    Ok(Built::component(component))
+                })
+            }),
+        }
+    }
+
+    /// Takes a component that was made by hand in the place of one to be built.
+    pub(crate) fn made<C: Component>(component: Arc<C>) -> Self {
+        let mut registration = Self::of::<C>();
+        registration.build = Arc::new(move |_| {
+            let built = Built::component(Arc::clone(&component));
+            Box::pin(std::future::ready(Ok(built)))
+        });
+        registration
+    }
+
+    /// Takes an implementation of `I` that is no component: it is dependent on nothing.
+    pub(crate) fn stand_in<I: ImplementedBy<C>, C: Send + Sync + 'static>(
+        implementation: &Arc<C>,
+    ) -> Self {
+        let implementation = Arc::clone(implementation);
+        Self {
+            name: I::NAME,
+            summary: I::SUMMARY,
+            dependencies: Vec::new(),
+            listeners: &[],
+            methods: I::METHODS,
+            fingerprint: I::fingerprint,
+            has_config: false,
+            check_config: |_| Ok(()),
+            build: Arc::new(move |_| {
+                let built = Built::stand_in::<I, C>(Arc::clone(&implementation));
+                Box::pin(std::future::ready(Ok(built)))
+            }),
+        }
+    }
+
+    /// The component as the manifest describes it.
+    pub(crate) fn manifest(&self) -> Result<ComponentManifest, InvalidName> {
+        let methods = self.methods.iter().map(|method| {
+            Ok(MethodManifest {
+                name: Name::new(method.name)?,
+                idempotent: method.idempotent,
+                shape: method.shape,
+            })
+        });
+        Ok(ComponentManifest {
+            name: Name::new(self.name)?,
+            summary: self.summary.to_owned(),
+            dependencies: self
+                .dependencies
+                .iter()
+                .map(Name::new)
+                .collect::<Result<_, _>>()?,
+            listeners: self
+                .listeners
+                .iter()
+                .map(Name::new)
+                .collect::<Result<_, _>>()?,
+            methods: methods.collect::<Result<_, _>>()?,
+            fingerprint: self.fingerprint(),
+        })
+    }
+
+    pub(crate) fn fingerprint(&self) -> anylith_core::Fingerprint {
+        (self.fingerprint)()
+    }
+
+    /// Checks the component's section of `anylith.toml`.
+    pub(crate) fn check_config(&self, config: &Value) -> Result<(), ConfigProblem> {
+        let empty = config.is_null() || config.as_object().is_some_and(serde_json::Map::is_empty);
+        if !self.has_config && !empty {
+            return Err(ConfigProblem {
+                key: String::new(),
+                message: format!(
+                    "`{}` has no config: give it a `#[config]` field, or take the section out",
+                    self.name
+                ),
+            });
+        }
+        (self.check_config)(config)
+    }
+}
+
+/// A component that was built, with its type forgotten.
+pub(crate) struct Built {
+    /// An `Arc<C>`.
+    pub(crate) instance: Arc<dyn Any + Send + Sync>,
+    /// An `Arc<I::Object>`.
+    pub(crate) object: Box<dyn Any + Send + Sync>,
+    pub(crate) serve: Box<dyn Dispatch>,
+    pub(crate) life: Arc<dyn Life>,
+}
+
+impl Built {
+    fn component<C: Component>(component: Arc<C>) -> Self {
+        Self {
+            life: Arc::new(Living(Arc::clone(&component))),
+            ..Self::stand_in::<C::Interface, C>(component)
+        }
+    }
+
+    fn stand_in<I: ImplementedBy<C>, C: Send + Sync + 'static>(implementation: Arc<C>) -> Self {
+        Self {
+            object: Box::new(I::object(Arc::clone(&implementation))),
+            serve: Box::new(ServedAs::<I, C>(
+                Arc::clone(&implementation),
+                std::marker::PhantomData,
+            )),
+            life: Arc::new(NoLife),
+            instance: implementation,
+        }
+    }
+}
+
+struct ServedAs<I, C>(Arc<C>, std::marker::PhantomData<fn() -> I>);
+
+impl<I: ImplementedBy<C>, C: Send + Sync + 'static> Dispatch for ServedAs<I, C> {
+    fn dispatch(&self, call: IncomingCall) -> BoxFuture<'static, Answer> {
+        I::serve(Arc::clone(&self.0), call)
+    }
+}
+
+/// The hooks of a component after its start.
+pub(crate) trait Life: Send + Sync {
+    fn run(&self, stopping: Stopping) -> BoxFuture<'static, Result<(), StartError>>;
+    fn shut_down(&self) -> BoxFuture<'static, ()>;
+}
+
+struct Living<C>(Arc<C>);
+
+impl<C: Component> Life for Living<C> {
+    fn run(&self, stopping: Stopping) -> BoxFuture<'static, Result<(), StartError>> {
+        Box::pin(Arc::clone(&self.0).run(stopping))
+    }
+
+    fn shut_down(&self) -> BoxFuture<'static, ()> {
+        let component = Arc::clone(&self.0);
+        Box::pin(async move { component.shut_down().await })
+    }
+}
+
+/// The hooks of an implementation that is no component.
+struct NoLife;
+
+impl Life for NoLife {
+    fn run(&self, _: Stopping) -> BoxFuture<'static, Result<(), StartError>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn shut_down(&self) -> BoxFuture<'static, ()> {
+        Box::pin(std::future::ready(()))
+    }
+}

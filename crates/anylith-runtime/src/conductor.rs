@@ -1,0 +1,152 @@
+//! Carries out what a replica is told while it runs, until it has stopped.
+
+use std::{
+    io::IoSlice, mem::MaybeUninit, net::TcpListener, os::fd::AsFd, os::unix::net::UnixStream,
+};
+use std::{path::Path, process::ExitCode, sync::Arc, time::Duration};
+
+use anylith_core::Name;
+use anylith_wire::control::{self, FromReplica, Opening, ToReplica};
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinSet,
+};
+
+use crate::{
+    link::Identity,
+    replica::{ComponentFailure, Replica},
+};
+
+/// How long a replica takes to drain where nobody says otherwise.
+pub(crate) const GRACE: Duration = Duration::from_secs(10);
+
+/// How a replica ended.
+#[derive(Debug)]
+pub(crate) enum End {
+    /// As it was told.
+    Stopped,
+    /// A component could not go on.
+    Failed(ComponentFailure),
+}
+
+impl End {
+    /// The exit code of the process.
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Stopped => ExitCode::SUCCESS,
+            Self::Failed(_) => ExitCode::FAILURE,
+        }
+    }
+}
+
+/// The control plane's end, where there is one.
+pub(crate) struct Command {
+    pub(crate) identity: Identity,
+    pub(crate) orders: mpsc::Receiver<ToReplica>,
+    pub(crate) reports: mpsc::Sender<FromReplica>,
+}
+
+/// Carries out orders until the replica has stopped: by order, because `stop` was set, or because a component
+/// failed.
+pub(crate) async fn conduct(
+    replica: Arc<Replica>,
+    mut command: Option<Command>,
+    mut failures: mpsc::Receiver<ComponentFailure>,
+    mut stop: watch::Receiver<bool>,
+) -> End {
+    // Drains that were ordered one component at a time. Those that still run at the end are overtaken by it.
+    let mut drains = JoinSet::new();
+    loop {
+        let order = async {
+            match &mut command {
+                Some(command) => command.orders.recv().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            order = order => match order {
+                Some(ToReplica::Directory(directory)) => replica.update(directory),
+                Some(ToReplica::Drain { component, grace_ms }) => {
+                    let replica = Arc::clone(&replica);
+                    drains.spawn(async move {
+                        replica.drain(component.as_str(), Duration::from_millis(grace_ms)).await;
+                    });
+                }
+                Some(ToReplica::Stop { grace_ms }) => {
+                    replica.stop(Duration::from_millis(grace_ms)).await;
+                    return End::Stopped;
+                }
+                Some(ToReplica::HandOver { listener }) => hand_over(&replica, command.as_ref(), listener),
+                Some(other) => {
+                    tracing::warn!(target: "anylith", ?other, "an order that this build does not know");
+                }
+                // The link ended with its runtime.
+                None => return End::Stopped,
+            },
+            Some(failure) = failures.recv() => {
+                report(command.as_ref(), &failure).await;
+                replica.stop(GRACE).await;
+                return End::Failed(failure);
+            }
+            () = asked(&mut stop) => {
+                replica.stop(GRACE).await;
+                return End::Stopped;
+            }
+            Some(_) = drains.join_next() => {}
+        }
+    }
+}
+
+/// Resolves when `stop` is set, or nobody is left to set it.
+async fn asked(stop: &mut watch::Receiver<bool>) {
+    let _ = stop.wait_for(|asked| *asked).await;
+}
+
+/// Tells the control plane what went wrong.
+async fn report(command: Option<&Command>, failure: &ComponentFailure) {
+    if let Some(command) = command {
+        let report = FromReplica::Failed {
+            component: Some(failure.component.clone()),
+            message: failure.error.to_string(),
+        };
+        // Where the link is gone, the log has it.
+        let _ = command.reports.send(report).await;
+    }
+}
+
+/// Sends a listener's socket to a control plane that has lost its own.
+fn hand_over(replica: &Replica, command: Option<&Command>, listener: Name) {
+    let Some(command) = command else { return };
+    let Some(socket) = replica.panel().listeners.get(&listener).cloned() else {
+        tracing::warn!(target: "anylith", %listener, "asked for a listener that this replica does not have");
+        return;
+    };
+    let identity = command.identity.clone();
+    tokio::task::spawn_blocking(move || {
+        let opening = Opening::Listener {
+            replica: identity.replica,
+            listener,
+        };
+        if let Err(error) = send_socket(&identity.control, &opening, &socket) {
+            tracing::warn!(target: "anylith", %error, "could not hand over a listener");
+        }
+    });
+}
+
+fn send_socket(control: &Path, opening: &Opening, socket: &TcpListener) -> std::io::Result<()> {
+    let message = control::encode(opening).map_err(std::io::Error::other)?;
+    let stream = UnixStream::connect(control)?;
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut attached = SendAncillaryBuffer::new(&mut space);
+    let sockets = [socket.as_fd()];
+    attached.push(SendAncillaryMessage::ScmRights(&sockets));
+    // A fresh Unix socket takes a message of this size whole.
+    sendmsg(
+        &stream,
+        &[IoSlice::new(&message)],
+        &mut attached,
+        SendFlags::NOSIGNAL,
+    )?;
+    Ok(())
+}

@@ -1,0 +1,297 @@
+//! One arrow of the graph, as its caller holds it: finds the target of each call.
+
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use anylith_core::{CallError, DEFAULT_DEADLINE, Edge, Execution, Name, Refusal};
+use anylith_rpc::{Callee, Failure, Reply, Request};
+use arc_swap::ArcSwapOption;
+
+use crate::{
+    ambient,
+    interface::{CallResult, ImplementedBy, Interface, Method, Travels},
+    local::{LocalCall, LocalTarget},
+    message::{ArgumentWriter, OutgoingItems, decode_result, decoded},
+    streaming::StreamingOf,
+};
+
+/// The edge behind a client. Cloning it copies a pointer, and all clones are one edge.
+pub struct ClientEdge<O: ?Sized> {
+    state: Arc<EdgeState<O>>,
+}
+
+impl<O: ?Sized> Clone for ClientEdge<O> {
+    fn clone(&self) -> Self {
+        Self {
+            state: Arc::clone(&self.state),
+        }
+    }
+}
+
+impl<O: ?Sized> fmt::Debug for ClientEdge<O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} -> {}", self.state.caller, self.state.callee)
+    }
+}
+
+/// What all clones of an edge share.
+#[derive(Debug)]
+pub(crate) struct EdgeState<O: ?Sized> {
+    caller: Name,
+    callee: &'static str,
+    methods: &'static [Method],
+    timeout: Duration,
+    /// The implementation in this process, while there is one.
+    local: ArcSwapOption<LocalTarget<O>>,
+    /// The way to the other replicas; `None` outside of an application.
+    remote: Option<Callee>,
+    counters: Box<[MethodCounters]>,
+}
+
+/// What was called along one edge, of one method.
+#[derive(Debug, Default)]
+struct MethodCounters {
+    answered: AtomicU64,
+    not_executed: AtomicU64,
+    unknown: AtomicU64,
+    executed: AtomicU64,
+}
+
+/// How often a method was called along an edge, and how it ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CallCounts {
+    /// The edge and the method.
+    pub edge: Edge,
+    /// Calls that brought back what the implementation answered, its own errors included.
+    pub answered: u64,
+    /// Calls that failed and were surely not executed.
+    pub not_executed: u64,
+    /// Calls that failed and may have been executed.
+    pub unknown: u64,
+    /// Calls that failed although they were executed.
+    pub executed: u64,
+}
+
+impl<O: ?Sized + Send + Sync + 'static> ClientEdge<O> {
+    pub(crate) fn new<I: Interface<Object = O>>(
+        caller: Name,
+        timeout: Option<Duration>,
+        local: Option<Arc<O>>,
+        remote: Option<Callee>,
+    ) -> Self {
+        let local = local.map(|object| Arc::new(LocalTarget { object }));
+        let state = EdgeState {
+            caller,
+            callee: I::NAME,
+            methods: I::METHODS,
+            timeout: timeout.unwrap_or(DEFAULT_DEADLINE),
+            local: ArcSwapOption::new(local),
+            remote,
+            counters: I::METHODS
+                .iter()
+                .map(|_| MethodCounters::default())
+                .collect(),
+        };
+        Self {
+            state: Arc::new(state),
+        }
+    }
+
+    /// An edge from outside of any application to `implementation`.
+    pub fn local<I: Interface<Object = O> + ImplementedBy<C>, C>(implementation: Arc<C>) -> Self {
+        let caller = Name::new("outside").expect("a constant that is a name");
+        Self::new::<I>(caller, None, Some(I::object(implementation)), None)
+    }
+
+    /// Finds the target of a call of the method at `method`.
+    #[inline]
+    pub fn begin(&self, method: u16) -> Call<'_, O> {
+        let target = self.state.local.load();
+        if target.is_some() {
+            Call::Local(LocalCall {
+                edge: &self.state,
+                target,
+                method,
+            })
+        } else {
+            Call::Remote(RemoteCall {
+                edge: &self.state,
+                method,
+            })
+        }
+    }
+
+    pub(crate) fn state(&self) -> &Arc<EdgeState<O>> {
+        &self.state
+    }
+}
+
+impl<O: ?Sized> EdgeState<O> {
+    pub(crate) fn callee(&self) -> &'static str {
+        self.callee
+    }
+
+    pub(crate) fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    /// The edge and method by name, for errors.
+    pub(crate) fn edge(&self, method: u16) -> Edge {
+        let method = self
+            .methods
+            .get(usize::from(method))
+            .map_or("unknown", |method| method.name);
+        let name = |text| Name::new(text).unwrap_or_else(|_| unnamed());
+        Edge::new(self.caller.clone(), name(self.callee), name(method))
+    }
+
+    /// Notes the end of a call: answered, or failed with what is known of its execution.
+    #[inline]
+    pub(crate) fn count(&self, method: u16, failed: Option<Execution>) {
+        let Some(counters) = self.counters.get(usize::from(method)) else {
+            return;
+        };
+        let counter = match failed {
+            None => &counters.answered,
+            Some(Execution::NotExecuted) => &counters.not_executed,
+            Some(Execution::Unknown) => &counters.unknown,
+            Some(Execution::Executed) => &counters.executed,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Stands in for a Rust identifier that is too long to be a [`Name`].
+fn unnamed() -> Name {
+    Name::new("unnamed").expect("a constant that is a name")
+}
+
+/// Edges of any interface, as the runtime counts them.
+pub(crate) trait Counted: Send + Sync {
+    /// The counts of each method.
+    fn counts(&self) -> Vec<CallCounts>;
+}
+
+impl<O: ?Sized + Send + Sync> Counted for EdgeState<O> {
+    fn counts(&self) -> Vec<CallCounts> {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        self.counters
+            .iter()
+            .enumerate()
+            .map(|(method, counters)| CallCounts {
+                edge: self.edge(method as u16),
+                answered: read(&counters.answered),
+                not_executed: read(&counters.not_executed),
+                unknown: read(&counters.unknown),
+                executed: read(&counters.executed),
+            })
+            .collect()
+    }
+}
+
+/// A call that is about to be made, and where it goes.
+#[derive(Debug)]
+pub enum Call<'a, O: ?Sized> {
+    /// To the implementation in this process.
+    Local(LocalCall<'a, O>),
+    /// To a replica out of the directory.
+    Remote(RemoteCall<'a, O>),
+}
+
+/// A call to another process, about to be made.
+#[derive(Debug)]
+pub struct RemoteCall<'a, O: ?Sized> {
+    edge: &'a Arc<EdgeState<O>>,
+    method: u16,
+}
+
+/// Writes the arguments of a call; perhaps more than once, where it is sent again.
+pub(crate) type WriteArguments<'a> =
+    &'a (dyn Fn(&mut ArgumentWriter<'_>) -> Result<(), Failure> + Sync);
+
+impl<O: ?Sized + Send + Sync + 'static> RemoteCall<'_, O> {
+    /// Makes a call that has one answer.
+    pub async fn unary<R>(self, write: WriteArguments<'_>, items: Option<OutgoingItems>) -> R
+    where
+        R: CallResult<Value: Travels, Error: Travels + From<CallError>>,
+    {
+        let result = match self.send(write, items, false).await {
+            Ok(Reply::Message(message)) => decode_result::<R>(&message),
+            Ok(Reply::Stream(_)) => Err(unexpected_stream()),
+            Err(failure) => Err(failure),
+        };
+        self.edge
+            .count(self.method, result.as_ref().err().map(Failure::execution));
+        result.unwrap_or_else(|failure| R::from_result(Err(self.fail(failure).into())))
+    }
+
+    /// Makes a call that is answered by a stream.
+    pub async fn streaming<R, E>(
+        self,
+        write: WriteArguments<'_>,
+        items: Option<OutgoingItems>,
+    ) -> Result<StreamingOf<R>, E>
+    where
+        R: CallResult<Value: Travels, Error: Travels + From<CallError>>,
+        E: Travels + From<CallError>,
+    {
+        let result = match self.send(write, items, true).await {
+            Ok(Reply::Stream(items)) => Ok(Ok(decoded::<R>(items, self.edge.edge(self.method)))),
+            Ok(Reply::Message(message)) => match decode_result::<Result<(), E>>(&message) {
+                Ok(Err(error)) => Ok(Err(error)),
+                Ok(Ok(())) => Err(unexpected_stream()),
+                Err(failure) => Err(failure),
+            },
+            Err(failure) => Err(failure),
+        };
+        self.edge
+            .count(self.method, result.as_ref().err().map(Failure::execution));
+        result.unwrap_or_else(|failure| Err(self.fail(failure).into()))
+    }
+
+    async fn send(
+        &self,
+        write: WriteArguments<'_>,
+        items: Option<OutgoingItems>,
+        streaming_answer: bool,
+    ) -> Result<Reply, Failure> {
+        let Some(callee) = &self.edge.remote else {
+            let reason = "this client has no application behind it".to_owned();
+            return Err(Failure::NotExecuted(Refusal::Unreachable(reason)));
+        };
+        let context = ambient::context();
+        let idempotent = self
+            .edge
+            .methods
+            .get(usize::from(self.method))
+            .is_some_and(|method| method.idempotent);
+        callee
+            .call(Request {
+                method: self.method,
+                idempotent,
+                deadline: ambient::settle(self.edge.timeout),
+                context: &context,
+                arguments: &|out: &mut Vec<u8>| write(&mut ArgumentWriter::new(out)),
+                items,
+                streaming_answer,
+            })
+            .await
+    }
+
+    fn fail(&self, failure: Failure) -> CallError {
+        failure.at(self.edge.edge(self.method))
+    }
+}
+
+/// The peer answered with a stream where there should be a message, or the other way round. The
+/// fingerprints of both sides agreed, so it is not our peer's interface but its code that is wrong.
+fn unexpected_stream() -> Failure {
+    let problem = "the answer has the wrong form".to_owned();
+    Failure::Executed(anylith_core::BadAnswer::Undecodable(problem))
+}

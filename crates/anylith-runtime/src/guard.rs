@@ -1,0 +1,70 @@
+//! The border of a component: what keeps a panic inside, and a call within its time.
+
+use std::{
+    any::Any,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
+    task::{Context, Poll},
+    time::Instant,
+};
+
+use anylith_core::Deadline;
+use tokio::time::Sleep;
+
+/// Runs `work`, and returns what a panic said.
+///
+/// The state that `work` leaves behind is not looked at again by the caller, but an implementation's own state
+/// may be: a component guards what it shares as any other threaded code does.
+pub(crate) fn catch<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(work)).map_err(|panic| said(&*panic))
+}
+
+fn said(panic: &(dyn Any + Send)) -> String {
+    if let Some(text) = panic.downcast_ref::<&str>() {
+        (*text).to_owned()
+    } else if let Some(text) = panic.downcast_ref::<String>() {
+        text.clone()
+    } else {
+        "a panic that says nothing".to_owned()
+    }
+}
+
+/// Wakes a call when its time is over. Nothing is set up before the call has to wait.
+#[derive(Debug, Default)]
+pub(crate) struct Alarm(State);
+
+#[derive(Debug, Default)]
+enum State {
+    /// The call has not had to wait.
+    #[default]
+    Idle,
+    /// Somebody further out watches the same instant, or there is none.
+    Unneeded,
+    Set(Pin<Box<Sleep>>),
+}
+
+impl Alarm {
+    /// Called after a poll that has to wait: whether the time of `own` is over. `outer` is the deadline of the
+    /// caller, which watches over it.
+    pub(crate) fn is_over(
+        &mut self,
+        own: &mut Deadline,
+        outer: &mut Deadline,
+        cx: &mut Context<'_>,
+    ) -> bool {
+        if let State::Idle = self.0 {
+            let now = Instant::now();
+            let outer = outer.settle(now);
+            self.0 = match own.settle(now) {
+                Some(at) if Some(at) != outer => {
+                    State::Set(Box::pin(tokio::time::sleep_until(at.into())))
+                }
+                _ => State::Unneeded,
+            };
+        }
+        match &mut self.0 {
+            State::Set(sleep) => matches!(sleep.as_mut().poll(cx), Poll::Ready(())),
+            State::Idle | State::Unneeded => false,
+        }
+    }
+}

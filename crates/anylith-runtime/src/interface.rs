@@ -1,0 +1,228 @@
+//! What an interface is to the runtime, and what the macros promise about it.
+
+use std::{marker::PhantomData, sync::Arc};
+
+use anylith_core::{CallError, Fingerprint, MethodShape};
+use anylith_rpc::Answer;
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::{
+    edge::ClientEdge,
+    serve::{BoxFuture, IncomingCall},
+};
+
+/// The client of a component: what `#[component]` makes of a trait.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not the client of a component",
+    label = "not a client",
+    note = "a field is a dependency unless it is marked: `#[config]` for the component's section of anylith.toml, \
+            `#[listener]` for a door for outside traffic, `#[init]` for what `start` makes"
+)]
+pub trait Interface: Clone + Send + Sync + 'static {
+    /// The name of the trait, which is the component's.
+    const NAME: &'static str;
+    /// What the component is for, in a sentence.
+    const SUMMARY: &'static str;
+    /// The methods, in the order of the trait.
+    const METHODS: &'static [Method];
+    /// The trait in a form that can be called through a pointer.
+    type Object: ?Sized + Send + Sync + 'static;
+
+    /// Everything that caller and callee must agree on.
+    fn fingerprint() -> Fingerprint;
+
+    /// The client that calls along `edge`.
+    fn from_edge(edge: ClientEdge<Self::Object>) -> Self;
+}
+
+/// Says that `C` implements the trait of this client.
+pub trait ImplementedBy<C>: Interface {
+    /// The implementation as the clients in its process call it.
+    fn object(implementation: Arc<C>) -> Arc<Self::Object>;
+
+    /// Begins a call that came from another process.
+    fn serve(implementation: Arc<C>, call: IncomingCall) -> BoxFuture<'static, Answer>;
+}
+
+/// One method of an interface.
+#[derive(Debug, Clone, Copy)]
+pub struct Method {
+    /// Its name.
+    pub name: &'static str,
+    /// Whether a call that may have run can be sent again.
+    pub idempotent: bool,
+    /// Which sides are streams.
+    pub shape: MethodShape,
+}
+
+/// The interface of a component that nobody calls, such as a web front end.
+pub struct NoInterface<C>(PhantomData<fn() -> C>);
+
+impl<C> Clone for NoInterface<C> {
+    fn clone(&self) -> Self {
+        Self(PhantomData)
+    }
+}
+
+impl<C: 'static> Interface for NoInterface<C> {
+    const NAME: &'static str = "";
+    const SUMMARY: &'static str = "";
+    const METHODS: &'static [Method] = &[];
+    type Object = ();
+
+    fn fingerprint() -> Fingerprint {
+        Fingerprint::EMPTY
+    }
+
+    fn from_edge(_: ClientEdge<()>) -> Self {
+        Self(PhantomData)
+    }
+}
+
+impl<C: Send + Sync + 'static> ImplementedBy<C> for NoInterface<C> {
+    fn object(_: Arc<C>) -> Arc<()> {
+        Arc::new(())
+    }
+
+    fn serve(_: Arc<C>, call: IncomingCall) -> BoxFuture<'static, Answer> {
+        call.unknown_method()
+    }
+}
+
+/// Says that an application has a component with this interface. `app!` implements it.
+#[diagnostic::on_unimplemented(
+    message = "no component of `{Self}` provides what `{I}` calls",
+    label = "this component is dependent on `{I}`",
+    note = "add a component with that interface, `#[component(interface = ...)]`, to the list in `app!`"
+)]
+pub trait Provides<I> {}
+
+/// The dependencies of a component: a list `(A, (B, ()))` of clients.
+pub trait Dependencies {
+    /// The names of the components, in order.
+    fn names() -> Vec<&'static str>;
+}
+
+impl Dependencies for () {
+    fn names() -> Vec<&'static str> {
+        Vec::new()
+    }
+}
+
+impl<I: Interface, Rest: Dependencies> Dependencies for (I, Rest) {
+    fn names() -> Vec<&'static str> {
+        let mut names = vec![I::NAME];
+        names.extend(Rest::names().into_iter().filter(|name| *name != I::NAME));
+        names
+    }
+}
+
+/// Says that an application provides every dependency of a list.
+#[diagnostic::on_unimplemented(message = "`{A}` lacks a dependency of this component")]
+pub trait ProvidedBy<A> {}
+
+impl<A> ProvidedBy<A> for () {}
+
+impl<A: Provides<I>, I, Rest: ProvidedBy<A>> ProvidedBy<A> for (I, Rest) {}
+
+/// A value that can be sent to another process.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot travel between components",
+    label = "not `Serialize + DeserializeOwned + Send + Sync + 'static`",
+    note = "arguments, results and errors of a component are serde types: add \
+            `#[derive(serde::Serialize, serde::Deserialize)]` to `{Self}`"
+)]
+pub trait Travels: Serialize + DeserializeOwned + Send + Sync + 'static {}
+
+#[diagnostic::do_not_recommend]
+impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> Travels for T {}
+
+/// The error type of a component's method: it has room for a call that failed on the way.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot say that a call failed",
+    label = "no `From<anylith::CallError>`",
+    note = "a call between components can fail on the way: give `{Self}` a variant for it, such as \
+            `Call(#[from] anylith::CallError)`, or write `impl From<anylith::CallError> for {Self}`"
+)]
+pub trait FromCallError: From<CallError> {}
+
+#[diagnostic::do_not_recommend]
+impl<E: From<CallError>> FromCallError for E {}
+
+/// The result type of a component's method.
+#[diagnostic::on_unimplemented(
+    message = "a method of a component returns a `Result`, not `{Self}`",
+    label = "a call can fail on the way",
+    note = "write `Result<{Self}, E>`, where `E: From<anylith::CallError>`"
+)]
+pub trait CallResult: Sized + Send + 'static {
+    /// What a call brings back.
+    type Value: Send + 'static;
+    /// How it can fail.
+    type Error: Send + 'static;
+
+    /// Makes it of a plain result.
+    fn from_result(result: Result<Self::Value, Self::Error>) -> Self;
+
+    /// The plain result.
+    fn into_result(self) -> Result<Self::Value, Self::Error>;
+}
+
+impl<T: Send + 'static, E: Send + 'static> CallResult for Result<T, E> {
+    type Value = T;
+    type Error = E;
+
+    fn from_result(result: Self) -> Self {
+        result
+    }
+
+    fn into_result(self) -> Self {
+        self
+    }
+}
+
+/// Computes the fingerprint of an interface, method by method.
+#[derive(Debug)]
+pub struct InterfacePrint(Fingerprint);
+
+impl InterfacePrint {
+    /// Begins.
+    #[expect(clippy::new_without_default, reason = "only expansions call it")]
+    pub fn new() -> Self {
+        Self(Fingerprint::EMPTY)
+    }
+
+    /// A method follows.
+    #[must_use]
+    pub fn method(self, name: &str) -> Self {
+        Self(self.0.with("fn").with(name))
+    }
+
+    /// An argument of the method.
+    #[must_use]
+    pub fn argument<T: Travels>(self, name: &str) -> Self {
+        Self(self.0.with(name).with(std::any::type_name::<T>()))
+    }
+
+    /// What the method returns.
+    #[must_use]
+    pub fn answer<R: CallResult<Value: Travels, Error: Travels>>(self) -> Self {
+        Self(
+            self.0
+                .with("->")
+                .with(std::any::type_name::<R::Value>())
+                .with(std::any::type_name::<R::Error>()),
+        )
+    }
+
+    /// The items of a stream: of the argument `name`, or of the result where it is empty.
+    #[must_use]
+    pub fn items<R: CallResult<Value: Travels, Error: Travels>>(self, name: &str) -> Self {
+        Self(self.0.with("stream").with(name)).answer::<R>()
+    }
+
+    /// The fingerprint.
+    pub fn finish(self) -> Fingerprint {
+        self.0
+    }
+}

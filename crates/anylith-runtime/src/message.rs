@@ -1,0 +1,305 @@
+//! Arguments, results and stream items as the bytes that travel: postcard, one value after the other.
+
+use std::{
+    path::{Path, PathBuf},
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use anylith_core::{BadAnswer, CallError, Edge, Refusal};
+use anylith_rpc::{Answer, Failure, Items};
+use bytes::Bytes;
+use futures_core::Stream;
+use postcard::ser_flavors::Flavor;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    interface::{CallResult, Travels},
+    streaming::{Streaming, StreamingOf},
+};
+
+/// Writes `value` behind what `out` already holds.
+fn encode<T: ?Sized + Serialize>(value: &T, out: &mut Vec<u8>) -> postcard::Result<()> {
+    struct Append<'a>(&'a mut Vec<u8>);
+    impl Flavor for Append<'_> {
+        type Output = ();
+
+        fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
+            self.0.push(byte);
+            Ok(())
+        }
+
+        fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
+            self.0.extend_from_slice(bytes);
+            Ok(())
+        }
+
+        fn finalize(self) -> postcard::Result<()> {
+            Ok(())
+        }
+    }
+    postcard::serialize_with_flavor(value, Append(out))
+}
+
+/// Reads all of `message` as one value.
+fn decode<'de, T: Deserialize<'de>>(message: &'de [u8]) -> Result<T, String> {
+    match postcard::take_from_bytes(message) {
+        Ok((value, [])) => Ok(value),
+        Ok((_, rest)) => Err(format!("{} bytes are left over", rest.len())),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// An argument that is passed as `&Self` and arrives as an `Owned`.
+pub trait PassedAs<Owned>: Sync {
+    /// Writes it.
+    #[doc(hidden)]
+    fn write(&self, out: &mut Vec<u8>) -> postcard::Result<()>;
+}
+
+impl<T: Travels> PassedAs<T> for T {
+    fn write(&self, out: &mut Vec<u8>) -> postcard::Result<()> {
+        encode(self, out)
+    }
+}
+
+impl<T: Travels> PassedAs<Vec<T>> for [T] {
+    fn write(&self, out: &mut Vec<u8>) -> postcard::Result<()> {
+        encode(self, out)
+    }
+}
+
+impl PassedAs<PathBuf> for Path {
+    fn write(&self, out: &mut Vec<u8>) -> postcard::Result<()> {
+        encode(self, out)
+    }
+}
+
+/// Writes the arguments of a call.
+#[derive(Debug)]
+pub struct ArgumentWriter<'a> {
+    out: &'a mut Vec<u8>,
+}
+
+impl<'a> ArgumentWriter<'a> {
+    pub(crate) fn new(out: &'a mut Vec<u8>) -> Self {
+        Self { out }
+    }
+
+    /// Writes an argument that is passed by value.
+    pub fn value<T: Travels>(&mut self, name: &str, value: &T) -> Result<(), Failure> {
+        encode(value, self.out).map_err(|error| unencodable(name, error))
+    }
+
+    /// Writes an argument that is passed by reference.
+    pub fn reference<T: ?Sized + PassedAs<Owned>, Owned>(
+        &mut self,
+        name: &str,
+        value: &T,
+    ) -> Result<(), Failure> {
+        value
+            .write(self.out)
+            .map_err(|error| unencodable(name, error))
+    }
+
+    /// Writes a `&str`.
+    pub fn text(&mut self, name: &str, value: &str) -> Result<(), Failure> {
+        encode(value, self.out).map_err(|error| unencodable(name, error))
+    }
+
+    /// Writes a `&[u8]` at once, and not byte by byte.
+    pub fn bytes(&mut self, name: &str, value: &[u8]) -> Result<(), Failure> {
+        // A `str` and a byte slice look the same in postcard: a length, then the bytes.
+        encode(&value.len(), self.out).map_err(|error| unencodable(name, error))?;
+        self.out.extend_from_slice(value);
+        Ok(())
+    }
+}
+
+fn unencodable(name: &str, error: postcard::Error) -> Failure {
+    Failure::NotExecuted(Refusal::Unencodable(format!("argument `{name}`: {error}")))
+}
+
+/// Reads the arguments of a call.
+#[derive(Debug)]
+pub struct ArgumentReader<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> ArgumentReader<'a> {
+    /// Begins at the start of `message`.
+    pub fn new(message: &'a [u8]) -> Self {
+        Self { rest: message }
+    }
+
+    /// Reads a value of its own.
+    pub fn value<T: Travels>(&mut self, name: &str) -> Result<T, Failure> {
+        self.next(name)
+    }
+
+    /// Reads a `&str` in place.
+    pub fn text(&mut self, name: &str) -> Result<&'a str, Failure> {
+        self.next(name)
+    }
+
+    /// Reads a `&[u8]` in place.
+    pub fn bytes(&mut self, name: &str) -> Result<&'a [u8], Failure> {
+        self.next(name)
+    }
+
+    fn next<T: Deserialize<'a>>(&mut self, name: &str) -> Result<T, Failure> {
+        let (value, rest) = postcard::take_from_bytes(self.rest)
+            .map_err(|error| undecodable(format!("argument `{name}`: {error}")))?;
+        self.rest = rest;
+        Ok(value)
+    }
+
+    /// Checks that nothing is left.
+    pub fn end(self) -> Result<(), Failure> {
+        match self.rest {
+            [] => Ok(()),
+            rest => Err(undecodable(format!(
+                "{} bytes follow the last argument",
+                rest.len()
+            ))),
+        }
+    }
+}
+
+fn undecodable(problem: String) -> Failure {
+    Failure::NotExecuted(Refusal::Undecodable(problem))
+}
+
+/// The answer that carries `result`, written into `buffer`.
+pub fn answer<R>(result: R, buffer: Vec<u8>) -> Result<Answer, Failure>
+where
+    R: CallResult<Value: Travels, Error: Travels>,
+{
+    encode_result::<R>(result, buffer).map(Answer::Message)
+}
+
+fn encode_result<R>(result: R, mut buffer: Vec<u8>) -> Result<Vec<u8>, Failure>
+where
+    R: CallResult<Value: Travels, Error: Travels>,
+{
+    encode(&result.into_result(), &mut buffer)
+        .map_err(|error| Failure::Executed(BadAnswer::Unencodable(error.to_string())))?;
+    Ok(buffer)
+}
+
+/// The answer that carries the items of a stream, or the error with which it did not begin.
+pub fn answer_streaming<R, E, S>(result: Result<S, E>, buffer: Vec<u8>) -> Result<Answer, Failure>
+where
+    R: CallResult<Value: Travels, Error: Travels>,
+    E: Travels,
+    S: Stream<Item = R> + Send + 'static,
+{
+    match result {
+        Ok(items) => Ok(Answer::Stream(Box::pin(Encoded {
+            items: Box::pin(items),
+        }))),
+        Err(error) => encode_result::<Result<(), E>>(Err(error), buffer).map(Answer::Message),
+    }
+}
+
+/// The items of a stream argument, on their way out.
+pub(crate) type OutgoingItems = Pin<Box<dyn Stream<Item = Result<Bytes, Failure>> + Send>>;
+
+/// The items of a stream argument, on their way in.
+pub struct IncomingItems {
+    pub(crate) items: Items,
+    /// Who sends them, for errors.
+    pub(crate) edge: Edge,
+}
+
+/// Sends the items of a stream argument along.
+pub fn outgoing<R>(items: impl Stream<Item = R> + Send + 'static) -> Option<OutgoingItems>
+where
+    R: CallResult<Value: Travels, Error: Travels>,
+{
+    Some(Box::pin(Encoded {
+        items: Box::pin(items),
+    }))
+}
+
+/// Takes the items of a stream argument.
+pub fn incoming<R>(items: Option<IncomingItems>) -> Result<StreamingOf<R>, Failure>
+where
+    R: CallResult<Value: Travels, Error: Travels + From<CallError>>,
+{
+    let IncomingItems { items, edge } =
+        items.ok_or_else(|| undecodable("the stream is missing".to_owned()))?;
+    Ok(decoded::<R>(items, edge))
+}
+
+/// The stream of results that `items` carry; a failure ends it.
+pub(crate) fn decoded<R>(items: Items, edge: Edge) -> StreamingOf<R>
+where
+    R: CallResult<Value: Travels, Error: Travels + From<CallError>>,
+{
+    Streaming::new(Decoded::<R> {
+        items,
+        edge,
+        over: false,
+        result: std::marker::PhantomData,
+    })
+}
+
+/// The result that `message` carries.
+pub(crate) fn decode_result<R>(message: &[u8]) -> Result<R, Failure>
+where
+    R: CallResult<Value: Travels, Error: Travels>,
+{
+    decode::<Result<R::Value, R::Error>>(message)
+        .map(R::from_result)
+        .map_err(|error| Failure::Executed(BadAnswer::Undecodable(error)))
+}
+
+/// A stream of results as a stream of messages.
+struct Encoded<R> {
+    items: Pin<Box<dyn Stream<Item = R> + Send>>,
+}
+
+impl<R: CallResult<Value: Travels, Error: Travels>> Stream for Encoded<R> {
+    type Item = Result<Bytes, Failure>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.items
+            .as_mut()
+            .poll_next(cx)
+            .map(|item| item.map(|item| encode_result::<R>(item, Vec::new()).map(Bytes::from)))
+    }
+}
+
+/// A stream of messages as a stream of results.
+struct Decoded<R> {
+    items: Items,
+    edge: Edge,
+    over: bool,
+    result: std::marker::PhantomData<fn() -> R>,
+}
+
+impl<R> Stream for Decoded<R>
+where
+    R: CallResult<Value: Travels, Error: Travels + From<CallError>>,
+{
+    type Item = Result<R::Value, R::Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if self.over {
+            return Poll::Ready(None);
+        }
+        let next = std::task::ready!(Pin::new(&mut self.items).poll_next(cx));
+        let decoded = match next {
+            None => return Poll::Ready(None),
+            Some(message) => message.and_then(|message| decode_result::<R>(&message)),
+        };
+        Poll::Ready(Some(match decoded {
+            Ok(result) => result.into_result(),
+            Err(failure) => {
+                self.over = true;
+                Err(failure.at(self.edge.clone()).into())
+            }
+        }))
+    }
+}

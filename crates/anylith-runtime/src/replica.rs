@@ -1,0 +1,453 @@
+//! One process of an application: starts its components, serves them, and drains them.
+
+use std::{
+    any::Any,
+    collections::BTreeMap,
+    io,
+    net::TcpListener,
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError, RwLock},
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use anylith_core::{Directory, EdgeSettings, Endpoint, Limits, Name};
+use anylith_rpc::{Network, ServedComponent, Server};
+use anylith_wire::control::ComponentState;
+use arc_swap::ArcSwapOption;
+use pin_project_lite::pin_project;
+use serde_json::Value;
+use tokio::{
+    sync::{mpsc, watch},
+    task::{JoinHandle, JoinSet},
+    time::{Instant, timeout_at},
+};
+
+use crate::{
+    ambient::{self, Frame},
+    component::{Built, Registration, StartError},
+    gate::Gate,
+    guard::catch,
+    serve::{Door, Doors},
+    stopping::Stopping,
+    wiring::{Panel, Wiring},
+};
+
+/// The state of each component of a replica.
+pub(crate) type States = BTreeMap<Name, ComponentState>;
+
+/// How long a component's `stop` may take once its calls are over, if the grace period has run out on them.
+const SHUT_DOWN: Duration = Duration::from_secs(1);
+
+/// What a replica is to be.
+pub(crate) struct Setup {
+    /// The replica's name.
+    pub(crate) name: Name,
+    /// Its components.
+    pub(crate) components: Vec<Registration>,
+    /// Where it answers calls; `None` for a process that nobody calls.
+    pub(crate) endpoint: Option<Endpoint>,
+    pub(crate) listeners: BTreeMap<Name, Arc<TcpListener>>,
+    pub(crate) config: BTreeMap<Name, Value>,
+    pub(crate) edges: Vec<EdgeSettings>,
+    pub(crate) limits: Limits,
+    pub(crate) directory: Directory,
+    /// Whether calls within the process go over its own socket as well.
+    pub(crate) through_the_wire: bool,
+}
+
+/// A component that failed, and how.
+#[derive(Debug)]
+pub(crate) struct ComponentFailure {
+    pub(crate) component: Name,
+    pub(crate) error: StartError,
+}
+
+/// A replica, from inside.
+pub(crate) struct Replica {
+    components: Vec<Hosted>,
+    panel: Arc<Panel>,
+    doors: Arc<Doors>,
+    server: Option<Server>,
+    states: watch::Sender<States>,
+    directory: watch::Sender<Directory>,
+    /// Has room for one failure of each component, and none fails twice.
+    failures: mpsc::Sender<ComponentFailure>,
+}
+
+/// One component of the replica.
+struct Hosted {
+    name: Name,
+    registration: Registration,
+    /// `None` before it is ready and after it was stopped.
+    life: Mutex<Option<Life>>,
+}
+
+/// A component that is ready.
+struct Life {
+    instance: Arc<dyn Any + Send + Sync>,
+    hooks: Arc<dyn crate::component::Life>,
+    stop: watch::Sender<bool>,
+    running: JoinHandle<()>,
+}
+
+impl Replica {
+    /// Prepares a replica, and binds its endpoint. Failures of components that were ready come out of the second
+    /// value; there is at most one from each.
+    ///
+    /// # Errors
+    ///
+    /// The endpoint cannot be bound.
+    pub(crate) fn new(setup: Setup) -> io::Result<(Self, mpsc::Receiver<ComponentFailure>)> {
+        let network = Network::new(setup.name, setup.limits);
+        network.update(setup.directory.clone());
+        let doors: Arc<Doors> = Arc::new(Doors::new(setup.components.iter().map(door).collect()));
+        let server = match &setup.endpoint {
+            Some(endpoint) => Some(network.serve(endpoint, Arc::<Doors>::clone(&doors))?),
+            None => None,
+        };
+        let components: Vec<Hosted> = setup
+            .components
+            .into_iter()
+            .filter_map(|registration| {
+                let name = Name::new(registration.name).ok()?;
+                Some(Hosted {
+                    name,
+                    registration,
+                    life: Mutex::new(None),
+                })
+            })
+            .collect();
+        let states = components
+            .iter()
+            .map(|it| (it.name.clone(), ComponentState::Waiting))
+            .collect();
+        let (failures, failed) = mpsc::channel(components.len().max(1));
+        let panel = Panel {
+            network,
+            config: setup.config,
+            edge_settings: setup.edges,
+            listeners: setup.listeners,
+            through_the_wire: setup.through_the_wire,
+            objects: RwLock::default(),
+            edges: Mutex::default(),
+        };
+        let replica = Self {
+            components,
+            panel: Arc::new(panel),
+            doors,
+            server,
+            states: watch::Sender::new(states),
+            directory: watch::Sender::new(setup.directory),
+            failures,
+        };
+        Ok((replica, failed))
+    }
+
+    /// The endpoint at which it answers.
+    pub(crate) fn endpoint(&self) -> Option<Endpoint> {
+        self.server.as_ref().map(Server::endpoint)
+    }
+
+    /// The state of each component, as it changes.
+    pub(crate) fn states(&self) -> watch::Receiver<States> {
+        self.states.subscribe()
+    }
+
+    /// The epoch of the directory in use.
+    pub(crate) fn epoch(&self) -> u64 {
+        self.directory.borrow().epoch
+    }
+
+    pub(crate) fn panel(&self) -> &Arc<Panel> {
+        &self.panel
+    }
+
+    /// Takes a directory, unless it is older than the one in use.
+    pub(crate) fn update(&self, directory: Directory) {
+        self.panel.network.update(directory.clone());
+        self.directory.send_if_modified(|current| {
+            let newer = directory.epoch > current.epoch;
+            if newer {
+                *current = directory;
+            }
+            newer
+        });
+    }
+
+    /// The component `C` of this process, once it is ready.
+    pub(crate) fn component<C: Any + Send + Sync>(&self, name: &str) -> Option<Arc<C>> {
+        let hosted = self.components.iter().find(|it| it.name == name)?;
+        let life = hosted.life.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&life.as_ref()?.instance).downcast().ok()
+    }
+
+    /// Starts every component, each as soon as what it is dependent on is ready, here or elsewhere.
+    ///
+    /// # Errors
+    ///
+    /// The first component that fails.
+    ///
+    /// # Cancellation
+    ///
+    /// What was ready stays ready; what was starting is dropped.
+    pub(crate) async fn start(self: &Arc<Self>) -> Result<(), ComponentFailure> {
+        let mut starting = JoinSet::new();
+        for index in 0..self.components.len() {
+            let replica = Arc::clone(self);
+            starting.spawn(async move { replica.start_one(index).await });
+        }
+        while let Some(started) = starting.join_next().await {
+            // A panic of the component was caught inside; here it could only be one of ours.
+            started.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))?;
+        }
+        Ok(())
+    }
+
+    async fn start_one(&self, index: usize) -> Result<(), ComponentFailure> {
+        let hosted = &self.components[index];
+        let name = &hosted.name;
+        self.dependencies_ready(&hosted.registration).await;
+        self.enter(name, ComponentState::Starting);
+        let wiring = Wiring {
+            component: name.clone(),
+            panel: Arc::clone(&self.panel),
+        };
+        let frame = Frame::of(hosted.registration.name);
+        let built = Framed {
+            future: (hosted.registration.build)(wiring),
+            frame,
+        }
+        .await;
+        let built = match built {
+            Ok(Ok(built)) => built,
+            Ok(Err(error)) => {
+                return Err(ComponentFailure {
+                    component: name.clone(),
+                    error,
+                });
+            }
+            Err(panic) => {
+                let error = StartError::from_cause(format!("its start panicked: {panic}"));
+                return Err(ComponentFailure {
+                    component: name.clone(),
+                    error,
+                });
+            }
+        };
+        self.open(hosted, built);
+        self.enter(name, ComponentState::Ready);
+        Ok(())
+    }
+
+    /// Waits until every dependency is ready in this process, or in another.
+    async fn dependencies_ready(&self, registration: &Registration) {
+        for dependency in &registration.dependencies {
+            let here = self
+                .components
+                .iter()
+                .any(|it| it.registration.name == *dependency);
+            if here {
+                let is_ready = |states: &States| {
+                    states
+                        .get(*dependency)
+                        .is_some_and(|state| *state == ComponentState::Ready)
+                };
+                // The senders live as long as `self`, so waiting ends with what is waited for.
+                let _ = self.states.subscribe().wait_for(is_ready).await;
+            } else {
+                let is_ready = |directory: &Directory| !directory.replicas(dependency).is_empty();
+                let _ = self.directory.subscribe().wait_for(is_ready).await;
+            }
+        }
+    }
+
+    /// Lets calls in, and sets the component's own work going.
+    fn open(&self, hosted: &Hosted, built: Built) {
+        let name = hosted.registration.name;
+        self.panel
+            .objects
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(name, built.object);
+        if let Some(door) = self.doors.of(name) {
+            door.open.store(Some(Arc::new(built.serve)));
+        }
+        let (stop, stopping) = watch::channel(false);
+        let work = built.life.run(Stopping::new(stopping));
+        let failures = self.failures.clone();
+        let component = hosted.name.clone();
+        let running = tokio::spawn(async move {
+            let error = match (Framed {
+                future: work,
+                frame: Frame::of(name),
+            })
+            .await
+            {
+                Ok(Ok(())) => return,
+                Ok(Err(error)) => error,
+                Err(panic) => StartError::from_cause(format!("its serve panicked: {panic}")),
+            };
+            // Without a receiver the replica is gone, and with it the need to know.
+            let _ = failures.try_send(ComponentFailure { component, error });
+        });
+        let life = Life {
+            instance: built.instance,
+            hooks: built.life,
+            stop,
+            running,
+        };
+        *hosted.life.lock().unwrap_or_else(PoisonError::into_inner) = Some(life);
+    }
+
+    /// Takes one component out of service: no new calls, the end of those under way, then its `stop`. After
+    /// `grace` what is left is dropped.
+    pub(crate) async fn drain(&self, component: &str, grace: Duration) {
+        let Some(hosted) = self.components.iter().find(|it| it.name == component) else {
+            return;
+        };
+        let taken = hosted
+            .life
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let Some(mut life) = taken else {
+            self.enter(&hosted.name, ComponentState::Stopped);
+            return;
+        };
+        self.enter(&hosted.name, ComponentState::Draining);
+        let end = Instant::now() + grace;
+        let door = self.doors.of(hosted.registration.name);
+        if let Some(door) = door {
+            door.gate.close();
+        }
+        life.stop.send_replace(true);
+        let finished = async {
+            let _ = (&mut life.running).await;
+            if let Some(door) = door {
+                door.gate.emptied().await;
+            }
+        };
+        if timeout_at(end, finished).await.is_err() {
+            let calls = door.map_or(0, |door| door.gate.inside());
+            tracing::warn!(
+                component,
+                calls,
+                "the time to drain is over: what the component still does is dropped"
+            );
+            life.running.abort();
+        }
+        let frame = Frame::of(hosted.registration.name);
+        let shut_down = Framed {
+            future: life.hooks.shut_down(),
+            frame,
+        };
+        match timeout_at(end.max(Instant::now() + SHUT_DOWN), shut_down).await {
+            Ok(Ok(())) => {}
+            Ok(Err(panic)) => tracing::error!(component, panic, "the component's stop panicked"),
+            Err(_) => tracing::warn!(
+                component,
+                "the component's stop does not end: it is dropped"
+            ),
+        }
+        if let Some(door) = door {
+            door.open.store(None);
+        }
+        self.panel
+            .objects
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(hosted.registration.name);
+        self.enter(&hosted.name, ComponentState::Stopped);
+    }
+
+    /// Drains every component, callers before what they call, and closes the endpoint.
+    pub(crate) async fn stop(&self, grace: Duration) {
+        let end = Instant::now() + grace;
+        for name in self.order().iter().rev() {
+            let left = end.saturating_duration_since(Instant::now());
+            self.drain(name, left).await;
+        }
+        if let Some(server) = &self.server {
+            let _ = timeout_at(end, server.drain()).await;
+        }
+    }
+
+    /// The components of this replica, dependencies first.
+    fn order(&self) -> Vec<&'static str> {
+        fn visit(
+            all: &[Hosted],
+            name: &str,
+            order: &mut Vec<&'static str>,
+            seen: &mut Vec<String>,
+        ) {
+            let Some(hosted) = all.iter().find(|it| it.registration.name == name) else {
+                return;
+            };
+            if seen.iter().any(|it| it == name) {
+                return;
+            }
+            seen.push(name.to_owned());
+            for dependency in &hosted.registration.dependencies {
+                visit(all, dependency, order, seen);
+            }
+            order.push(hosted.registration.name);
+        }
+        let (mut order, mut seen) = (Vec::new(), Vec::new());
+        for hosted in &self.components {
+            visit(
+                &self.components,
+                hosted.registration.name,
+                &mut order,
+                &mut seen,
+            );
+        }
+        order
+    }
+
+    fn enter(&self, component: &Name, state: ComponentState) {
+        tracing::debug!(target: "anylith", %component, ?state, "component");
+        self.states.send_if_modified(|states| {
+            states
+                .insert(component.clone(), state)
+                .is_none_or(|before| before != state)
+        });
+    }
+}
+
+fn door(registration: &Registration) -> Door {
+    Door {
+        served: ServedComponent {
+            name: Name::new(registration.name)
+                .unwrap_or_else(|_| Name::new("unnamed").expect("a constant that is a name")),
+            fingerprint: registration.fingerprint(),
+            methods: registration.methods.len() as u16,
+        },
+        component: registration.name,
+        methods: registration.methods,
+        gate: Arc::new(Gate::default()),
+        open: ArcSwapOption::empty(),
+    }
+}
+
+pin_project! {
+    /// The code of a component where no call is under way: its hooks. A panic comes out as a value.
+    struct Framed<F> {
+        #[pin]
+        future: F,
+        frame: Frame,
+    }
+}
+
+impl<F: Future> Future for Framed<F> {
+    type Output = Result<F::Output, String>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        match ambient::under(this.frame, || catch(|| this.future.poll(cx))) {
+            Ok(Poll::Pending) => Poll::Pending,
+            Ok(Poll::Ready(output)) => Poll::Ready(Ok(output)),
+            Err(panic) => Poll::Ready(Err(panic)),
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! The receiving end of a call: from a message to the implementation, and back.
+
+use std::{
+    collections::BTreeMap,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use anylith_core::{CallContext, Deadline, Edge, Name, Refusal};
+use anylith_rpc::{Answer, Failure, Incoming, Serve, ServedComponent};
+use arc_swap::ArcSwapOption;
+use bytes::Bytes;
+use futures_core::Stream;
+use pin_project_lite::pin_project;
+
+use crate::{
+    ambient::{self, Frame},
+    gate::{Gate, Permit},
+    guard::catch,
+    interface::Method,
+    message::IncomingItems,
+};
+
+/// A future on the heap that can be sent between threads.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// A call that came from another process.
+pub struct IncomingCall {
+    component: &'static str,
+    methods: &'static [Method],
+    permit: Permit,
+    incoming: Incoming,
+}
+
+impl IncomingCall {
+    /// Which method is called, in the order of the trait.
+    pub fn method(&self) -> u16 {
+        self.incoming.method
+    }
+
+    /// Runs `work`, which reads the arguments, asks the implementation and writes the answer, as a component's
+    /// border demands: a panic fails this call alone, and what the implementation calls in turn has the rest of
+    /// this call's time.
+    pub fn run<W, F>(self, work: W) -> BoxFuture<'static, Answer>
+    where
+        W: FnOnce(Bytes, Option<IncomingItems>, Vec<u8>) -> F,
+        F: Future<Output = Result<Answer, Failure>> + Send + 'static,
+    {
+        let edge = self.edge();
+        let Self {
+            component,
+            permit,
+            incoming,
+            ..
+        } = self;
+        let items = incoming.items.map(|items| IncomingItems {
+            items,
+            edge: edge(),
+        });
+        Box::pin(Served {
+            future: work(incoming.arguments, items, incoming.buffer),
+            border: Some(Border {
+                frame: Frame {
+                    component,
+                    deadline: incoming.deadline.map_or(Deadline::NONE, Deadline::at),
+                },
+                context: incoming.context,
+                permit,
+            }),
+        })
+    }
+
+    /// The edge, for the errors of a stream argument. Which component of the peer called is not sent with
+    /// every call, so the caller is given as `peer`.
+    fn edge(&self) -> impl Fn() -> Edge + use<> {
+        let component = self.component;
+        let method = self.methods.get(usize::from(self.incoming.method));
+        move || {
+            let name = |text: &str| {
+                Name::new(text)
+                    .unwrap_or_else(|_| Name::new("unnamed").expect("a constant that is a name"))
+            };
+            Edge::new(
+                name("peer"),
+                name(component),
+                name(method.map_or("unknown", |it| it.name)),
+            )
+        }
+    }
+
+    /// Refuses a call of a method that the interface does not have.
+    pub fn unknown_method(self) -> BoxFuture<'static, Answer> {
+        Box::pin(async { Answer::Failed(Failure::NotExecuted(Refusal::UnknownMethod)) })
+    }
+}
+
+/// What an answer is made under.
+struct Border {
+    frame: Frame,
+    context: CallContext,
+    permit: Permit,
+}
+
+impl Border {
+    fn cross<T>(&mut self, poll: impl FnOnce() -> T) -> Result<T, Failure> {
+        let Self { frame, context, .. } = self;
+        ambient::with_context(context, || ambient::under(frame, || catch(poll)))
+            .map_err(Failure::Panicked)
+    }
+}
+
+pin_project! {
+    /// The future of a served call.
+    struct Served<F> {
+        #[pin]
+        future: F,
+        // `None` once the answer was given.
+        border: Option<Border>,
+    }
+}
+
+impl<F: Future<Output = Result<Answer, Failure>>> Future for Served<F> {
+    type Output = Answer;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Answer> {
+        let this = self.project();
+        let border = this
+            .border
+            .as_mut()
+            .expect("a future is not polled after it was ready");
+        let answer = match border.cross(|| this.future.poll(cx)) {
+            Ok(Poll::Pending) => return Poll::Pending,
+            Ok(Poll::Ready(Ok(answer))) => answer,
+            Ok(Poll::Ready(Err(failure))) | Err(failure) => Answer::Failed(failure),
+        };
+        let border = this.border.take();
+        Poll::Ready(match answer {
+            Answer::Stream(items) => Answer::Stream(Box::pin(ServedStream { items, border })),
+            other => other,
+        })
+    }
+}
+
+/// The stream that answers a served call. It is inside the component until its end.
+struct ServedStream {
+    items: Pin<Box<dyn Stream<Item = Result<Bytes, Failure>> + Send>>,
+    /// `None` once the stream is over.
+    border: Option<Border>,
+}
+
+impl Stream for ServedStream {
+    type Item = Result<Bytes, Failure>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let Self { items, border } = &mut *self;
+        let Some(inside) = border else {
+            return Poll::Ready(None);
+        };
+        let item = match inside.cross(|| items.as_mut().poll_next(cx)) {
+            Ok(polled) => ready!(polled),
+            Err(failure) => Some(Err(failure)),
+        };
+        if !matches!(item, Some(Ok(_))) {
+            *border = None;
+        }
+        Poll::Ready(item)
+    }
+}
+
+/// An implementation as other processes call it, whatever its type.
+pub(crate) trait Dispatch: Send + Sync {
+    /// Begins a call.
+    fn dispatch(&self, call: IncomingCall) -> BoxFuture<'static, Answer>;
+}
+
+/// One component of this replica, as its peers see it.
+pub(crate) struct Door {
+    pub(crate) served: ServedComponent,
+    pub(crate) component: &'static str,
+    pub(crate) methods: &'static [Method],
+    pub(crate) gate: Arc<Gate>,
+    /// The implementation, while it is ready.
+    pub(crate) open: ArcSwapOption<Box<dyn Dispatch>>,
+}
+
+/// The components of this replica, in the order in which the handshake names them.
+pub(crate) struct Doors {
+    doors: Vec<Door>,
+    by_name: BTreeMap<&'static str, usize>,
+}
+
+impl Doors {
+    pub(crate) fn new(doors: Vec<Door>) -> Self {
+        let by_name = doors
+            .iter()
+            .enumerate()
+            .map(|(index, door)| (door.component, index))
+            .collect();
+        Self { doors, by_name }
+    }
+
+    /// The door of `component`.
+    pub(crate) fn of(&self, component: &str) -> Option<&Door> {
+        self.by_name
+            .get(component)
+            .and_then(|index| self.doors.get(*index))
+    }
+}
+
+impl Serve for Doors {
+    fn components(&self) -> Vec<ServedComponent> {
+        self.doors.iter().map(|door| door.served.clone()).collect()
+    }
+
+    fn call(&self, incoming: Incoming) -> BoxFuture<'static, Answer> {
+        let refuse = |refusal| -> BoxFuture<'static, Answer> {
+            Box::pin(std::future::ready(Answer::Failed(Failure::NotExecuted(
+                refusal,
+            ))))
+        };
+        let Some(door) = self.doors.get(usize::from(incoming.component)) else {
+            return refuse(Refusal::UnknownMethod);
+        };
+        let open = door.open.load();
+        let (Some(implementation), Some(permit)) = (&*open, door.gate.enter()) else {
+            return refuse(Refusal::Moved);
+        };
+        implementation.dispatch(IncomingCall {
+            component: door.component,
+            methods: door.methods,
+            permit,
+            incoming,
+        })
+    }
+}

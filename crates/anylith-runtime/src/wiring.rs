@@ -1,0 +1,115 @@
+//! What a component is given when it is built.
+
+use std::{
+    any::Any,
+    collections::BTreeMap,
+    net::TcpListener,
+    sync::{Arc, Mutex, PoisonError, RwLock},
+    time::Duration,
+};
+
+use anylith_core::{EdgeSettings, Name};
+use anylith_rpc::Network;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::{
+    component::StartError,
+    config,
+    edge::{CallCounts, ClientEdge, Counted},
+    interface::Interface,
+    listener::Listener,
+};
+
+/// What a component is given when it is built: its clients, its config, its listeners.
+#[derive(Clone)]
+pub struct Wiring {
+    pub(crate) component: Name,
+    pub(crate) panel: Arc<Panel>,
+}
+
+impl Wiring {
+    /// The client of a component that this one is dependent on.
+    pub fn client<I: Interface>(&self) -> I {
+        let local = if self.panel.through_the_wire {
+            None
+        } else {
+            self.panel.object::<I>()
+        };
+        let remote = Name::new(I::NAME)
+            .ok()
+            .map(|callee| self.panel.network.callee(callee, I::fingerprint()));
+        let timeout = self.panel.timeout(&self.component, I::NAME);
+        let edge = ClientEdge::new::<I>(self.component.clone(), timeout, local, remote);
+        let counted: Arc<dyn Counted> = edge.state().clone();
+        self.panel
+            .edges
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(counted);
+        I::from_edge(edge)
+    }
+
+    /// The component's section of `anylith.toml`, with defaults where it is silent.
+    ///
+    /// # Errors
+    ///
+    /// What does not fit, and where.
+    pub fn config<T: DeserializeOwned>(&self) -> Result<T, StartError> {
+        let config = self
+            .panel
+            .config
+            .get(&self.component)
+            .unwrap_or(&Value::Null);
+        config::read_config(config).map_err(|problem| {
+            StartError::from_cause(format!("[components.{}] {problem}", self.component))
+        })
+    }
+
+    /// The listener called `name`.
+    ///
+    /// # Errors
+    ///
+    /// If nobody has bound it for this replica.
+    pub fn listener(&self, name: &str) -> Result<Listener, StartError> {
+        let (name, socket) = self.panel.listeners.get_key_value(name).ok_or_else(|| {
+            StartError::from_cause(format!("this replica was not given the listener `{name}`"))
+        })?;
+        Ok(Listener::new(name.clone(), Arc::clone(socket)))
+    }
+}
+
+/// What the components of a replica are wired with.
+pub(crate) struct Panel {
+    pub(crate) network: Network,
+    pub(crate) config: BTreeMap<Name, Value>,
+    pub(crate) edge_settings: Vec<EdgeSettings>,
+    pub(crate) listeners: BTreeMap<Name, Arc<TcpListener>>,
+    /// Whether calls within the process go over its own socket as well.
+    pub(crate) through_the_wire: bool,
+    /// Component → the `Arc<I::Object>` of its implementation in this process.
+    pub(crate) objects: RwLock<BTreeMap<&'static str, Box<dyn Any + Send + Sync>>>,
+    pub(crate) edges: Mutex<Vec<Arc<dyn Counted>>>,
+}
+
+impl Panel {
+    fn object<I: Interface>(&self) -> Option<Arc<I::Object>> {
+        let objects = self.objects.read().unwrap_or_else(PoisonError::into_inner);
+        objects
+            .get(I::NAME)?
+            .downcast_ref::<Arc<I::Object>>()
+            .cloned()
+    }
+
+    fn timeout(&self, caller: &Name, callee: &str) -> Option<Duration> {
+        self.edge_settings
+            .iter()
+            .find(|edge| edge.caller == *caller && edge.callee == callee)
+            .and_then(EdgeSettings::deadline)
+    }
+
+    pub(crate) fn counts(&self) -> Vec<CallCounts> {
+        let edges = self.edges.lock().unwrap_or_else(PoisonError::into_inner);
+        edges.iter().flat_map(|edge| edge.counts()).collect()
+    }
+}
