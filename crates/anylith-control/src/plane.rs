@@ -360,9 +360,8 @@ impl ControlPlane {
         match self.phase {
             Phase::Adopting { .. } | Phase::Running(_) => {
                 // Each replica has its own limit; this one is for what nobody thought of.
-                self.phase = Phase::Stopping {
-                    by: now + self.timing.grace * 6,
-                };
+                let by = now + (self.timing.grace + self.timing.margin()) * 4;
+                self.phase = Phase::Stopping { by };
                 actions.push(Action::Report(Notice::Stopping));
                 self.tell_all(|| Input::Stop, now, actions);
             }

@@ -1,0 +1,355 @@
+//! A replica that does what a test tells it: it speaks to the control plane as the runtime does, and fails
+//! where it is told to.
+//!
+//! `PUPPET` holds its orders, as `Who=what` separated by commas, where `Who` is a component or a replica:
+//!
+//! - `fail`: its start fails, with words; `crash`: without words;
+//! - `mute`: it never connects; `lazy`: it never becomes ready;
+//! - `stuck`: it never answers a drain; `quit`: it exits when it is asked to drain.
+//!
+//! It is the application `puppet`: `Front`, which serves the listener `web`, is dependent on `Cart` and
+//! `Stock`, and `Cart` on `Stock`. What happens to it is written to the file that `PUPPET_JOURNAL` names.
+
+use std::{
+    collections::BTreeMap,
+    env, fs,
+    io::{self, IoSlice, Read, Write},
+    mem::MaybeUninit,
+    net::{Shutdown, TcpListener},
+    os::{fd::AsFd, unix::net::UnixStream},
+    process::exit,
+    thread,
+    time::Duration,
+};
+
+use anylith_core::{
+    ComponentManifest, Directory, Endpoint, Fingerprint, Manifest, MethodManifest, MethodShape,
+    Name,
+};
+use anylith_wire::control::{
+    Bootstrap, CONTROL_PROTOCOL, ComponentState, Decoder, ENV_CONTROL, ENV_INCARNATION,
+    ENV_REPLICA, ENV_ROLE, FromReplica, Hello, Opening, ToReplica, encode,
+};
+use rustix::{
+    net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags},
+    process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open},
+};
+
+fn main() {
+    match env::var(ENV_ROLE).as_deref() {
+        Ok("describe") => println!(
+            "{}",
+            serde_json::to_string(&manifest()).expect("a manifest")
+        ),
+        Ok("check") => check(),
+        _ => Puppet::new().play(),
+    }
+}
+
+fn name(text: &str) -> Name {
+    Name::new(text).expect("a name")
+}
+
+fn manifest() -> Manifest {
+    let component = |of: &str, dependencies: &[&str], listeners: &[&str]| ComponentManifest {
+        name: name(of),
+        summary: String::new(),
+        dependencies: dependencies.iter().map(|of| name(of)).collect(),
+        listeners: listeners.iter().map(|of| name(of)).collect(),
+        methods: vec![MethodManifest {
+            name: name("get"),
+            idempotent: true,
+            shape: MethodShape::Unary,
+        }],
+        fingerprint: Fingerprint::EMPTY.with(of),
+    };
+    Manifest {
+        app: name("puppet"),
+        summary: "Does what a test tells it.".to_owned(),
+        components: vec![
+            component("Front", &["Cart", "Stock"], &["web"]),
+            component("Cart", &["Stock"], &[]),
+            component("Stock", &[], &[]),
+        ],
+    }
+}
+
+/// Only `Cart` has a config, and only `limit`, a number.
+fn check() {
+    let mut input = String::new();
+    io::stdin().read_to_string(&mut input).expect("the config");
+    let config: BTreeMap<String, serde_json::Value> =
+        serde_json::from_str(&input).expect("config as JSON");
+    let mut problems = Vec::new();
+    for (component, value) in config {
+        for (key, value) in value.as_object().into_iter().flatten() {
+            let message = match (component.as_str(), key.as_str(), value.is_u64()) {
+                ("Cart", "limit", true) => continue,
+                ("Cart", "limit", false) => "invalid type: expected a number".to_owned(),
+                _ => format!("unknown field `{key}`, expected `limit`"),
+            };
+            problems.push(serde_json::json!(
+                {"component": component, "key": key, "message": message}
+            ));
+        }
+    }
+    println!("{}", serde_json::Value::from(problems));
+}
+
+struct Puppet {
+    replica: Name,
+    incarnation: u64,
+    orders: BTreeMap<String, String>,
+    life: Option<(Bootstrap, BTreeMap<Name, ComponentState>)>,
+    directory: Directory,
+}
+
+impl Puppet {
+    fn new() -> Self {
+        let orders = env::var("PUPPET").unwrap_or_default();
+        let orders = orders.split(',').filter_map(|order| order.split_once('='));
+        Self {
+            replica: name(&env::var(ENV_REPLICA).expect("a replica's name")),
+            incarnation: env::var(ENV_INCARNATION)
+                .expect("how often")
+                .parse()
+                .expect("a number"),
+            orders: orders
+                .map(|(who, what)| (who.to_owned(), what.to_owned()))
+                .collect(),
+            life: None,
+            directory: Directory::default(),
+        }
+    }
+
+    fn is_told(&self, who: &Name, what: &str) -> bool {
+        let told = |who: &Name| {
+            self.orders
+                .get(who.as_str())
+                .is_some_and(|order| order == what)
+        };
+        told(who) || told(&self.replica)
+    }
+
+    fn play(mut self) {
+        log("INFO", None, &format!("{} begins", self.replica));
+        if self.is_told(&self.replica.clone(), "mute") {
+            loop {
+                thread::park();
+            }
+        }
+        loop {
+            if let Ok(control) = UnixStream::connect(env::var_os(ENV_CONTROL).expect("a socket")) {
+                // When the control plane is gone, it is looked for again.
+                let _ = self.converse(control);
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    fn converse(&mut self, mut control: UnixStream) -> io::Result<()> {
+        let (endpoint, components) = match &self.life {
+            Some((bootstrap, components)) => (Some(bootstrap.endpoint.clone()), components.clone()),
+            None => (None, BTreeMap::new()),
+        };
+        let hello = Hello {
+            protocol: CONTROL_PROTOCOL,
+            replica: self.replica.clone(),
+            incarnation: self.incarnation,
+            pid: std::process::id(),
+            endpoint,
+            epoch: self.directory.epoch,
+            components,
+        };
+        say(&mut control, &FromReplica::Hello(hello))?;
+        let mut decoder = Decoder::default();
+        let mut bytes = [0; 4096];
+        loop {
+            let read = control.read(&mut bytes)?;
+            if read == 0 {
+                return Ok(());
+            }
+            decoder.feed(&bytes[..read]);
+            while let Some(message) = decoder.next().map_err(io::Error::other)? {
+                self.hear(message, &mut control)?;
+            }
+        }
+    }
+
+    fn hear(&mut self, message: ToReplica, control: &mut UnixStream) -> io::Result<()> {
+        match message {
+            ToReplica::Welcome(bootstrap) => {
+                self.take(bootstrap.directory.clone());
+                if let Endpoint::Unix(path) = &bootstrap.endpoint {
+                    fs::write(path, "")?;
+                }
+                if bootstrap.listeners.contains_key("web") {
+                    self.serve(&bootstrap);
+                }
+                let components = bootstrap
+                    .components
+                    .iter()
+                    .map(|of| (of.clone(), ComponentState::Waiting));
+                self.life = Some((*bootstrap.clone(), components.collect()));
+                self.start(control)
+            }
+            ToReplica::Directory(directory) => {
+                self.take(directory);
+                self.start(control)
+            }
+            ToReplica::Drain { component, .. } => {
+                journal(&format!("drain {component} of {}", self.replica));
+                if self.is_told(&component, "quit") {
+                    exit(0);
+                }
+                self.enter(&component, ComponentState::Draining, control)?;
+                if self.is_told(&component, "stuck") {
+                    return Ok(());
+                }
+                self.enter(&component, ComponentState::Stopped, control)
+            }
+            ToReplica::Stop { .. } => {
+                journal(&format!("stop {}", self.replica));
+                log("INFO", None, &format!("{} ends", self.replica));
+                exit(0);
+            }
+            ToReplica::HandOver { listener } => self.hand_over(&listener),
+            _ => Ok(()),
+        }
+    }
+
+    fn take(&mut self, directory: Directory) {
+        assert!(
+            directory.epoch >= self.directory.epoch,
+            "an epoch went back"
+        );
+        self.directory = directory;
+    }
+
+    /// Starts every component that misses nothing.
+    fn start(&mut self, control: &mut UnixStream) -> io::Result<()> {
+        let manifest = manifest();
+        loop {
+            let Some((_, own)) = &self.life else {
+                return Ok(());
+            };
+            let ready = |of: &Name| match own.get(of) {
+                Some(state) => *state == ComponentState::Ready,
+                None => !self.directory.replicas(of.as_str()).is_empty(),
+            };
+            let next = own.iter().find(|(of, state)| {
+                let of = manifest
+                    .component(of.as_str())
+                    .expect("a component of puppet");
+                **state == ComponentState::Waiting && of.dependencies.iter().all(ready)
+            });
+            let Some(next) = next.map(|(of, _)| of.clone()) else {
+                return Ok(());
+            };
+            self.enter(&next, ComponentState::Starting, control)?;
+            if self.is_told(&next, "fail") {
+                log("ERROR", Some(&next), "there is no table `carts`");
+                let message = "no such table: carts".to_owned();
+                say(
+                    control,
+                    &FromReplica::Failed {
+                        component: Some(next),
+                        message,
+                    },
+                )?;
+                exit(1);
+            }
+            if self.is_told(&next, "crash") {
+                eprintln!("thread 'main' panicked at src/stock.rs:7:9: the shelf is gone");
+                exit(101);
+            }
+            if self.is_told(&next, "lazy") {
+                continue;
+            }
+            log("INFO", Some(&next), "ready");
+            self.enter(&next, ComponentState::Ready, control)?;
+        }
+    }
+
+    fn enter(
+        &mut self,
+        component: &Name,
+        state: ComponentState,
+        control: &mut UnixStream,
+    ) -> io::Result<()> {
+        if let Some((_, components)) = &mut self.life {
+            components.insert(component.clone(), state);
+        }
+        say(
+            control,
+            &FromReplica::Component {
+                name: component.clone(),
+                state,
+            },
+        )
+    }
+
+    /// Answers at the listener with its own name.
+    fn serve(&self, bootstrap: &Bootstrap) {
+        assert_eq!(env::var("LISTEN_FDNAMES").as_deref(), Ok("web"));
+        let socket = TcpListener::from(inherited(bootstrap.listeners["web"]).expect("a socket"));
+        socket.set_nonblocking(false).expect("a socket that waits");
+        let answer = format!(
+            "HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n{}\n",
+            self.replica
+        );
+        thread::spawn(move || {
+            for stream in socket.incoming().flatten() {
+                let (mut stream, mut request) = (stream, [0; 1024]);
+                let _ = stream.read(&mut request);
+                let _ = stream.write_all(answer.as_bytes());
+                let _ = stream.shutdown(Shutdown::Write);
+            }
+        });
+    }
+
+    fn hand_over(&self, listener: &Name) -> io::Result<()> {
+        let Some((bootstrap, _)) = &self.life else {
+            return Ok(());
+        };
+        let socket = inherited(bootstrap.listeners[listener])?;
+        let connection = UnixStream::connect(env::var_os(ENV_CONTROL).expect("a socket"))?;
+        let (replica, listener) = (self.replica.clone(), listener.clone());
+        let opening = encode(&Opening::Listener { replica, listener }).map_err(io::Error::other)?;
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut attached = SendAncillaryBuffer::new(&mut space);
+        let sockets = [socket.as_fd()];
+        assert!(attached.push(SendAncillaryMessage::ScmRights(&sockets)));
+        let parts = [IoSlice::new(&opening)];
+        rustix::net::sendmsg(&connection, &parts, &mut attached, SendFlags::empty())?;
+        Ok(())
+    }
+}
+
+fn inherited(number: i32) -> io::Result<std::os::fd::OwnedFd> {
+    let own = pidfd_open(getpid(), PidfdFlags::empty())?;
+    Ok(pidfd_getfd(own, number, PidfdGetfdFlags::empty())?)
+}
+
+fn say(control: &mut UnixStream, message: &FromReplica) -> io::Result<()> {
+    control.write_all(&encode(message).map_err(io::Error::other)?)
+}
+
+fn log(level: &str, component: Option<&Name>, message: &str) {
+    let now = humantime::format_rfc3339_micros(std::time::SystemTime::now()).to_string();
+    let line = serde_json::json!(
+        {"ts": now, "level": level, "component": component, "target": "puppet", "msg": message}
+    );
+    println!("{line}");
+}
+
+fn journal(line: &str) {
+    if let Some(path) = env::var_os("PUPPET_JOURNAL") {
+        let mut file = fs::File::options()
+            .create(true)
+            .append(true)
+            .open(path)
+            .expect("a journal");
+        writeln!(file, "{line}").expect("a journal that can be written");
+    }
+}
