@@ -1,17 +1,25 @@
-//! Stub.
-#![allow(missing_docs, unused)]
+//! Drives the wire protocol over real transports: connections, balancing, retries.
+//!
+//! A replica has one [`Network`]. Through it the replica serves its own components ([`Network::serve`],
+//! [`Serve`]) and calls those of others ([`Network::callee`], [`Callee::call`]). Which replicas there are
+//! is what the last [`Network::update`] said.
+//!
+//! One connection leads from a calling to a serving replica, and carries all calls between them.
+//! `docs/protocol.md` says what goes over it.
+
+mod callee;
+mod connection;
+mod network;
+mod peer;
+mod retry;
+mod routes;
 mod serve;
-pub use serve::*;
+mod server;
+mod serving;
+mod transport;
+
 pub use anylith_wire::{Failure, ServedComponent};
-use anylith_core::*;
-use bytes::Bytes;
-use std::{sync::Arc, time::Instant};
-pub type BoxFuture<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a>>;
-#[derive(Clone)] pub struct Network;
-impl Network { pub fn new(_: Name, _: Limits) -> Self { Self } pub fn serve(&self, _: &Endpoint, _: Arc<dyn Serve>) -> std::io::Result<Server> { todo!() } pub fn update(&self, _: Directory) {} pub fn callee(&self, _: Name, _: Fingerprint) -> Callee { Callee } }
-pub struct Server;
-impl Server { pub fn endpoint(&self) -> Endpoint { todo!() } pub async fn drain(&self) {} }
-#[derive(Clone, Debug)] pub struct Callee;
-impl Callee { pub async fn call(&self, r: Request<'_>) -> Result<Reply, Failure> { todo!() } }
-pub struct Request<'a> { pub method: u16, pub idempotent: bool, pub deadline: Option<Instant>, pub context: &'a CallContext, pub arguments: &'a (dyn Fn(&mut Vec<u8>) -> Result<(), Failure> + Sync), pub items: Option<Items>, pub streaming_answer: bool }
-pub enum Reply { Message(Bytes), Stream(Items) }
+pub use callee::{Arguments, Callee, Reply, Request};
+pub use network::Network;
+pub use serve::{Answer, Answering, Incoming, Items, Serve};
+pub use server::Server;

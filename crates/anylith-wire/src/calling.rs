@@ -128,7 +128,12 @@ impl CallingEnd {
         let mut link = Link::new(ours, now);
         let hello = link.ours.encode();
         link.outbox.push_raw(&hello);
-        Self { link, slots: Slab::new(), earliest: None, going_away: false }
+        Self {
+            link,
+            slots: Slab::new(),
+            earliest: None,
+            going_away: false,
+        }
     }
 
     /// The peer's replica; `None` until the greeting is over.
@@ -185,16 +190,25 @@ impl CallingEnd {
             return Err(Failure::NotExecuted(Refusal::TooLarge { size, limit }));
         }
         let context = encode_context(call.context)?;
-        let remaining_us = match call.deadline.map(|deadline| deadline.checked_duration_since(now)) {
+        let remaining_us = match call
+            .deadline
+            .map(|deadline| deadline.checked_duration_since(now))
+        {
             None => RequestHead::NO_DEADLINE,
             Some(None) => return Err(Failure::DeadlineExceeded(Execution::NotExecuted)),
-            Some(Some(left)) => left.as_micros().try_into().unwrap_or(RequestHead::NO_DEADLINE),
+            Some(Some(left)) => left
+                .as_micros()
+                .try_into()
+                .unwrap_or(RequestHead::NO_DEADLINE),
         };
         if self.slots.is_empty() {
             self.link.heard(now);
         }
-        let head =
-            RequestHead { method: call.method, context: context.len() as u16, remaining_us };
+        let head = RequestHead {
+            method: call.method,
+            context: context.len() as u16,
+            remaining_us,
+        };
         let entry = self.slots.vacant_entry();
         let id = entry.key() as CallId;
         let header = Header {
@@ -207,10 +221,15 @@ impl CallingEnd {
         let large = arguments.len() >= LARGE_BYTES;
         let request = if large {
             let head = [&head.encode()[..], &context].concat();
-            self.link.outbox.push_large(header, head, Bytes::from(std::mem::take(arguments)));
+            self.link
+                .outbox
+                .push_large(header, head, Bytes::from(std::mem::take(arguments)));
             Sent::Large
         } else {
-            let span = self.link.outbox.push(header, &[&head.encode(), &context, arguments]);
+            let span = self
+                .link
+                .outbox
+                .push(header, &[&head.encode(), &context, arguments]);
             arguments.clear();
             Sent::At(span)
         };
@@ -231,7 +250,8 @@ impl CallingEnd {
 
     /// Whether an item of `call` may be sent now. If not, [`CallingEvent::Writable`] tells when.
     pub fn may_send(&self, call: CallId) -> bool {
-        self.open(call).is_some_and(|slot| slot.send.is_open() && !slot.large)
+        self.open(call)
+            .is_some_and(|slot| slot.send.is_open() && !slot.large)
     }
 
     /// Sends an item of `call`; drops it if the call is over.
@@ -262,13 +282,17 @@ impl CallingEnd {
     /// Says that no further item of `call` follows.
     pub fn end_items(&mut self, call: CallId) {
         if self.open(call).is_some() {
-            self.link.outbox.push_behind(Header::new(Kind::End, call, 0), &[]);
+            self.link
+                .outbox
+                .push_behind(Header::new(Kind::End, call, 0), &[]);
         }
     }
 
     /// Notes that the reader of the answer took an item of `length` bytes.
     pub fn taken(&mut self, call: CallId, length: usize) {
-        let Some(slot) = self.slots.get_mut(call as usize).filter(|slot| slot.open) else { return };
+        let Some(slot) = self.slots.get_mut(call as usize).filter(|slot| slot.open) else {
+            return;
+        };
         if let Some(grant) = slot.receive.taken(length) {
             let header = Header::new(Kind::Credit, call, 4);
             self.link.outbox.push(header, &[&grant.to_le_bytes()]);
@@ -299,7 +323,9 @@ impl CallingEnd {
             },
         };
         if tell {
-            self.link.outbox.push(Header::new(Kind::Cancel, call, 0), &[]);
+            self.link
+                .outbox
+                .push(Header::new(Kind::Cancel, call, 0), &[]);
         } else {
             self.slots.remove(call as usize);
         }
@@ -338,18 +364,30 @@ impl CallingEnd {
             return Ok(Some(CallingEvent::GoingAway));
         }
         let out_of_turn = ProtocolError::OutOfTurn { kind, call };
-        let slot = self.slots.get_mut(call as usize).ok_or(out_of_turn.clone())?;
+        let slot = self
+            .slots
+            .get_mut(call as usize)
+            .ok_or(out_of_turn.clone())?;
         let open = slot.open;
         let event = match kind {
-            Kind::Response => CallingEvent::Answered { call, message: frame.body },
-            Kind::Failure => CallingEvent::Failed { call, failure: Failure::decode(&frame.body) },
+            Kind::Response => CallingEvent::Answered {
+                call,
+                message: frame.body,
+            },
+            Kind::Failure => CallingEvent::Failed {
+                call,
+                failure: Failure::decode(&frame.body),
+            },
             Kind::End => CallingEvent::Ended { call },
             Kind::Begin => CallingEvent::Begun { call },
             Kind::Item => {
                 if !slot.receive.received(frame.body.len()) {
                     return Err(ProtocolError::NoCredit { call });
                 }
-                CallingEvent::Item { call, item: frame.body }
+                CallingEvent::Item {
+                    call,
+                    item: frame.body,
+                }
             }
             Kind::Credit => {
                 slot.send.granted(frame.number()?);
@@ -361,7 +399,9 @@ impl CallingEnd {
             let slot = self.slots.remove(call as usize);
             // The callee ended the call before it had all of a message: let it forget the part it has.
             if slot.large && self.link.outbox.drop_large(call) == Some(Unsent::Part) {
-                self.link.outbox.push(Header::new(Kind::Cancel, call, 0), &[]);
+                self.link
+                    .outbox
+                    .push(Header::new(Kind::Cancel, call, 0), &[]);
             }
         }
         Ok(open.then_some(event))
@@ -417,7 +457,9 @@ impl CallingEnd {
     pub fn fill(&mut self, batch: &mut Batch, events: &mut Vec<CallingEvent>) {
         let slots = &mut self.slots;
         self.link.outbox.fill(batch, |call, end| {
-            let Some(slot) = slots.get_mut(call as usize) else { return };
+            let Some(slot) = slots.get_mut(call as usize) else {
+                return;
+            };
             slot.large = false;
             if matches!(slot.request, Sent::Large) {
                 slot.request = Sent::At(Span { start: 0, end });
@@ -444,7 +486,9 @@ impl CallingEnd {
             _ => Failure::NotExecuted(Refusal::NotSent),
         };
         let open = self.slots.iter().filter(|(_, slot)| slot.open);
-        let fates = open.map(|(id, slot)| (id as CallId, failure(slot))).collect();
+        let fates = open
+            .map(|(id, slot)| (id as CallId, failure(slot)))
+            .collect();
         self.slots.clear();
         fates
     }
@@ -468,7 +512,9 @@ fn encode_context(context: &CallContext) -> Result<Vec<u8>, Failure> {
     let bytes = postcard::to_stdvec(context).map_err(|error| unencodable(error.to_string()))?;
     if bytes.len() > MAX_CONTEXT_BYTES {
         let length = bytes.len();
-        return Err(unencodable(format!("the context takes {length} bytes, and may take 65535")));
+        return Err(unencodable(format!(
+            "the context takes {length} bytes, and may take 65535"
+        )));
     }
     Ok(bytes)
 }

@@ -70,7 +70,9 @@ impl Failure {
     /// One that cannot be read says at least that the call is over and that nothing is known of it.
     pub(crate) fn decode(body: &[u8]) -> Self {
         postcard::from_bytes(body).unwrap_or_else(|_| {
-            Self::Unknown(LostAnswer::Protocol("sent a failure that cannot be read".to_owned()))
+            Self::Unknown(LostAnswer::Protocol(
+                "sent a failure that cannot be read".to_owned(),
+            ))
         })
     }
 }
@@ -83,7 +85,10 @@ mod tests {
     fn every_failure() -> Vec<Failure> {
         vec![
             Failure::NotExecuted(Refusal::Moved),
-            Failure::NotExecuted(Refusal::TooLarge { size: 1 << 40, limit: 7 }),
+            Failure::NotExecuted(Refusal::TooLarge {
+                size: 1 << 40,
+                limit: 7,
+            }),
             Failure::Unknown(LostAnswer::Disconnected("reset".into())),
             Failure::Panicked("index out of bounds".into()),
             Failure::Executed(BadAnswer::Unencodable("no".into())),

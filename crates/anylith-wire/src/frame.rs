@@ -118,7 +118,13 @@ pub struct Header {
 impl Header {
     /// The header of a frame that only concerns `call`, with a body of `length` bytes.
     pub fn new(kind: Kind, call: CallId, length: usize) -> Self {
-        Self { length: length as u32, call, kind, flags: 0, extra: 0 }
+        Self {
+            length: length as u32,
+            call,
+            kind,
+            flags: 0,
+            extra: 0,
+        }
     }
 
     /// The header as bytes.
@@ -148,7 +154,13 @@ impl Header {
         if flags & !kind.flags() != 0 {
             return Err(ProtocolError::UnknownFlags { kind, flags });
         }
-        Ok(Self { length, call, kind, flags, extra: u16::from_le_bytes([e0, e1]) })
+        Ok(Self {
+            length,
+            call,
+            kind,
+            flags,
+            extra: u16::from_le_bytes([e0, e1]),
+        })
     }
 }
 
@@ -278,15 +290,28 @@ mod tests {
 
     #[test]
     fn a_header_is_read_as_it_was_written() {
-        for (kind, flags) in [(Kind::Request, MORE | ITEMS), (Kind::Item, MORE), (Kind::Ping, 0)] {
-            let header = Header { length: 7, call: 0xdead_beef, kind, flags, extra: 513 };
+        for (kind, flags) in [
+            (Kind::Request, MORE | ITEMS),
+            (Kind::Item, MORE),
+            (Kind::Ping, 0),
+        ] {
+            let header = Header {
+                length: 7,
+                call: 0xdead_beef,
+                kind,
+                flags,
+                extra: 513,
+            };
             assert_eq!(Header::decode(&header.encode()), Ok(header));
         }
     }
 
     #[test]
     fn a_length_is_refused_before_its_bytes_come() {
-        let header = Header { length: u32::MAX, ..Header::new(Kind::Response, 1, 0) };
+        let header = Header {
+            length: u32::MAX,
+            ..Header::new(Kind::Response, 1, 0)
+        };
         assert!(matches!(
             Header::decode(&header.encode()),
             Err(ProtocolError::FrameTooLong { length: u32::MAX })
@@ -297,8 +322,14 @@ mod tests {
     fn an_unknown_kind_or_flag_is_refused() {
         let mut bytes = Header::new(Kind::Response, 1, 0).encode();
         bytes[9] = ITEMS;
-        assert!(matches!(Header::decode(&bytes), Err(ProtocolError::UnknownFlags { .. })));
+        assert!(matches!(
+            Header::decode(&bytes),
+            Err(ProtocolError::UnknownFlags { .. })
+        ));
         bytes[KIND_AT] = 200;
-        assert_eq!(Header::decode(&bytes), Err(ProtocolError::UnknownKind { kind: 200 }));
+        assert_eq!(
+            Header::decode(&bytes),
+            Err(ProtocolError::UnknownKind { kind: 200 })
+        );
     }
 }

@@ -85,10 +85,15 @@ impl Hello {
         if bytes[..begun] != MAGIC[..begun] {
             return Err(ProtocolError::Magic);
         }
-        let Some(fixed) = bytes.get(MAGIC.len()..FIXED_BYTES) else { return Ok(None) };
+        let Some(fixed) = bytes.get(MAGIC.len()..FIXED_BYTES) else {
+            return Ok(None);
+        };
         let theirs = u16::from_le_bytes([fixed[0], fixed[1]]);
         if theirs != VERSION {
-            return Err(ProtocolError::Version { ours: VERSION, theirs });
+            return Err(ProtocolError::Version {
+                ours: VERSION,
+                theirs,
+            });
         }
         let length = u32::from_le_bytes([fixed[2], fixed[3], fixed[4], fixed[5]]) as usize;
         if length > MAX_HELLO_BYTES {
@@ -117,7 +122,13 @@ impl Hello {
                 methods: body.try_get_u16_le().map_err(cut_short)?,
             });
         }
-        Ok(Self { message_bytes, calls, window_bytes, replica, components })
+        Ok(Self {
+            message_bytes,
+            calls,
+            window_bytes,
+            replica,
+            components,
+        })
     }
 }
 
@@ -128,7 +139,9 @@ fn encode_name(name: &Name, bytes: &mut Vec<u8>) {
 }
 
 fn decode_name(body: &mut &[u8]) -> Result<Name, ProtocolError> {
-    let length = body.try_get_u8().map_err(|_| ProtocolError::Hello("it is cut short"))? as usize;
+    let length = body
+        .try_get_u8()
+        .map_err(|_| ProtocolError::Hello("it is cut short"))? as usize;
     let Some((text, rest)) = body.split_at_checked(length) else {
         return Err(ProtocolError::Hello("it is cut short"));
     };
@@ -170,7 +183,10 @@ mod tests {
 
     #[test]
     fn a_stranger_is_told_from_the_first_wrong_byte() {
-        assert_eq!(Hello::take(&mut BytesMut::from("GET")), Err(ProtocolError::Magic));
+        assert_eq!(
+            Hello::take(&mut BytesMut::from("GET")),
+            Err(ProtocolError::Magic)
+        );
     }
 
     #[test]
@@ -179,7 +195,10 @@ mod tests {
         encoded[8] = 9;
         assert_eq!(
             Hello::take(&mut BytesMut::from(&encoded[..])),
-            Err(ProtocolError::Version { ours: VERSION, theirs: 9 })
+            Err(ProtocolError::Version {
+                ours: VERSION,
+                theirs: 9
+            })
         );
     }
 
@@ -189,6 +208,9 @@ mod tests {
         encoded.extend_from_slice(b"more");
         let length = (encoded.len() - FIXED_BYTES) as u32;
         encoded[FIXED_BYTES - 4..FIXED_BYTES].copy_from_slice(&length.to_le_bytes());
-        assert_eq!(Hello::take(&mut BytesMut::from(&encoded[..])), Ok(Some(hello())));
+        assert_eq!(
+            Hello::take(&mut BytesMut::from(&encoded[..])),
+            Ok(Some(hello()))
+        );
     }
 }

@@ -44,7 +44,11 @@ struct Unfinished {
 impl Inbox {
     /// An inbox for messages of at most `limit` bytes.
     pub(crate) fn new(limit: u32) -> Self {
-        Self { limit: limit as usize, unfinished: Vec::new(), wanted: 0 }
+        Self {
+            limit: limit as usize,
+            unfinished: Vec::new(),
+            wanted: 0,
+        }
     }
 
     /// How long the read buffer must get, in bytes, before [`Inbox::next`] has anything to return.
@@ -91,10 +95,14 @@ impl Inbox {
             match header.kind {
                 // These end a call, and with it what was begun of its messages.
                 Kind::Failure | Kind::Cancel => {
-                    self.unfinished.retain(|part| part.header.call != header.call);
+                    self.unfinished
+                        .retain(|part| part.header.call != header.call);
                 }
                 Kind::Item | Kind::End | Kind::Request | Kind::Response
-                    if self.unfinished.iter().any(|part| part.header.call == header.call) =>
+                    if self
+                        .unfinished
+                        .iter()
+                        .any(|part| part.header.call == header.call) =>
                 {
                     return Err(ProtocolError::Parts);
                 }
@@ -123,20 +131,31 @@ impl Inbox {
         };
         let whole = u32::from_le_bytes(*whole) as usize;
         self.check(header.kind, whole)?;
-        let doubled = self.unfinished.iter().any(|part| part.header.call == header.call);
+        let doubled = self
+            .unfinished
+            .iter()
+            .any(|part| part.header.call == header.call);
         if doubled || self.unfinished.len() == MAX_UNFINISHED || body.len() >= whole {
             return Err(ProtocolError::Parts);
         }
         let mut room = BytesMut::with_capacity(whole.min(FIRST_ROOM_BYTES));
         room.extend_from_slice(body);
-        self.unfinished.push(Unfinished { header, whole, body: room });
+        self.unfinished.push(Unfinished {
+            header,
+            whole,
+            body: room,
+        });
         Ok(())
     }
 
     /// A further frame of a message of several; returns the message if it was the last.
     fn go_on(&mut self, header: &Header, body: &[u8]) -> Result<Option<Frame>, ProtocolError> {
         let of_call = |part: &Unfinished| part.header.call == header.call;
-        let at = self.unfinished.iter().position(of_call).ok_or(ProtocolError::Parts)?;
+        let at = self
+            .unfinished
+            .iter()
+            .position(of_call)
+            .ok_or(ProtocolError::Parts)?;
         let part = &mut self.unfinished[at];
         let more = header.flags & MORE != 0;
         let length = part.body.len() + body.len();
@@ -145,7 +164,8 @@ impl Inbox {
             return Err(ProtocolError::Parts);
         }
         if part.body.capacity() < length {
-            part.body.reserve((part.whole - part.body.len()).min(length.max(FIRST_ROOM_BYTES)));
+            part.body
+                .reserve((part.whole - part.body.len()).min(length.max(FIRST_ROOM_BYTES)));
         }
         part.body.extend_from_slice(body);
         if more {
@@ -171,8 +191,20 @@ impl Inbox {
 
 impl Frame {
     fn new(header: &Header, body: Bytes) -> Self {
-        let Header { kind, flags, extra, call, .. } = *header;
-        Self { kind, flags: flags & !MORE, extra, call, body }
+        let Header {
+            kind,
+            flags,
+            extra,
+            call,
+            ..
+        } = *header;
+        Self {
+            kind,
+            flags: flags & !MORE,
+            extra,
+            call,
+            body,
+        }
     }
 
     /// The body as a number of 32 bits.

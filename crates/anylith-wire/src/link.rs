@@ -42,12 +42,23 @@ impl Link {
     pub(crate) fn new(ours: Hello, now: Instant) -> Self {
         let inbox = Inbox::new(ours.message_bytes);
         let outbox = Outbox::default();
-        Self { ours, peer: None, inbox, outbox, heard: now, pinged: None, written: 0 }
+        Self {
+            ours,
+            peer: None,
+            inbox,
+            outbox,
+            heard: now,
+            pinged: None,
+            written: 0,
+        }
     }
 
     /// The longest message that may be sent, in bytes.
     pub(crate) fn message_limit(&self) -> usize {
-        let theirs = self.peer.as_ref().map_or(u32::MAX, |peer| peer.message_bytes);
+        let theirs = self
+            .peer
+            .as_ref()
+            .map_or(u32::MAX, |peer| peer.message_bytes);
         theirs.min(self.ours.message_bytes) as usize
     }
 
@@ -67,7 +78,8 @@ impl Link {
         while let Some(frame) = self.inbox.next(bytes)? {
             match frame.kind {
                 Kind::Ping if frame.body.len() == 8 => {
-                    self.outbox.push(Header::new(Kind::Pong, 0, 8), &[&frame.body]);
+                    self.outbox
+                        .push(Header::new(Kind::Pong, 0, 8), &[&frame.body]);
                 }
                 Kind::Pong if frame.body.len() == 8 => {}
                 Kind::Ping | Kind::Pong => {
@@ -111,7 +123,10 @@ impl Link {
     pub(crate) fn give_up(&mut self, error: &ProtocolError) {
         let mut reason = error.to_string();
         reason.truncate(reason.floor_char_boundary(MAX_REASON_BYTES));
-        let header = Header { extra: GIVEN_UP, ..Header::new(Kind::GoAway, 0, reason.len()) };
+        let header = Header {
+            extra: GIVEN_UP,
+            ..Header::new(Kind::GoAway, 0, reason.len())
+        };
         self.outbox.push(header, &[reason.as_bytes()]);
     }
 }

@@ -9,7 +9,9 @@ use std::{collections::VecDeque, io::IoSlice};
 
 use bytes::Bytes;
 
-use crate::frame::{CHUNK_BYTES, CallId, HEADER_BYTES, Header, KIND_AT, Kind, MAX_UNFINISHED, MORE};
+use crate::frame::{
+    CHUNK_BYTES, CallId, HEADER_BYTES, Header, KIND_AT, Kind, MAX_UNFINISHED, MORE,
+};
 
 /// From this length on, in bytes, a message is not copied, but written from where it lies.
 pub(crate) const LARGE_BYTES: usize = 16 * 1024;
@@ -78,18 +80,32 @@ impl Outbox {
         for part in parts {
             self.small.extend_from_slice(part);
         }
-        Span { start, end: self.base + self.small.len() as u64 }
+        Span {
+            start,
+            end: self.base + self.small.len() as u64,
+        }
     }
 
     /// Adds a message that is not copied.
     pub(crate) fn push_large(&mut self, header: Header, head: Vec<u8>, body: Bytes) {
         let then = Vec::new();
-        self.large.push_back(Large { header, head, body, sent: 0, begun: false, then });
+        self.large.push_back(Large {
+            header,
+            head,
+            body,
+            sent: 0,
+            begun: false,
+            then,
+        });
     }
 
     /// Adds a frame behind the large message of its call, if there is one.
     pub(crate) fn push_behind(&mut self, header: Header, body: &[u8]) {
-        match self.large.iter_mut().find(|large| large.header.call == header.call) {
+        match self
+            .large
+            .iter_mut()
+            .find(|large| large.header.call == header.call)
+        {
             Some(large) => {
                 large.then.extend_from_slice(&header.encode());
                 large.then.extend_from_slice(body);
@@ -104,7 +120,10 @@ impl Outbox {
     ///
     /// Where a part has left, the frame that ends the call has to follow: it ends the message, too.
     pub(crate) fn drop_large(&mut self, call: CallId) -> Option<Unsent> {
-        let at = self.large.iter().position(|large| large.header.call == call)?;
+        let at = self
+            .large
+            .iter()
+            .position(|large| large.header.call == call)?;
         let large = self.large.remove(at)?;
         if !large.begun {
             return Some(Unsent::All);
@@ -115,7 +134,9 @@ impl Outbox {
 
     /// Makes the frame at `span` void. Returns false if it has left already.
     pub(crate) fn void(&mut self, span: Span) -> bool {
-        let Some(start) = span.start.checked_sub(self.base) else { return false };
+        let Some(start) = span.start.checked_sub(self.base) else {
+            return false;
+        };
         match self.small.get_mut(start as usize + KIND_AT) {
             Some(kind) => {
                 *kind = Kind::Void as u8;
@@ -134,8 +155,12 @@ impl Outbox {
         while total < BATCH_BYTES && batch.chunks.len() < BATCH_CHUNKS {
             let may_begin = self.unfinished < MAX_UNFINISHED;
             let next = |large: &Large| large.begun || may_begin || large.body.len() <= CHUNK_BYTES;
-            let Some(at) = self.large.iter().position(next) else { break };
-            let Some(mut large) = self.large.remove(at) else { break };
+            let Some(at) = self.large.iter().position(next) else {
+                break;
+            };
+            let Some(mut large) = self.large.remove(at) else {
+                break;
+            };
             let was_begun = large.begun;
             total += large.take_chunk(batch);
             if large.sent < large.body.len() {
@@ -156,7 +181,9 @@ impl Outbox {
 impl Large {
     /// Moves the next chunk into `batch`; returns how many bytes that is.
     fn take_chunk(&mut self, batch: &mut Batch) -> usize {
-        let chunk = self.body.slice(self.sent..self.body.len().min(self.sent + CHUNK_BYTES));
+        let chunk = self
+            .body
+            .slice(self.sent..self.body.len().min(self.sent + CHUNK_BYTES));
         self.sent += chunk.len();
         let more = self.sent < self.body.len();
         let before = batch.bytes.len();
@@ -252,7 +279,10 @@ mod tests {
     fn written(batch: &mut Batch) -> Vec<u8> {
         let mut slices = [IoSlice::new(&[]); BATCH_SLICES];
         let count = batch.slices(&mut slices);
-        let bytes: Vec<u8> = slices[..count].iter().flat_map(|slice| slice.to_vec()).collect();
+        let bytes: Vec<u8> = slices[..count]
+            .iter()
+            .flat_map(|slice| slice.to_vec())
+            .collect();
         assert_eq!(bytes.len(), batch.len());
         batch.advance(bytes.len());
         bytes
@@ -315,7 +345,10 @@ mod tests {
         let whole: Vec<u8> = {
             let mut slices = [IoSlice::new(&[]); BATCH_SLICES];
             let count = batch.slices(&mut slices);
-            slices[..count].iter().flat_map(|slice| slice.to_vec()).collect()
+            slices[..count]
+                .iter()
+                .flat_map(|slice| slice.to_vec())
+                .collect()
         };
         let mut cut = Vec::new();
         while !batch.is_empty() {

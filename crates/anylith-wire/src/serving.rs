@@ -148,21 +148,29 @@ impl ServingEnd {
 
     /// How many calls of `component` were begun and not ended.
     pub fn in_flight_of(&self, component: u16) -> usize {
-        let of_component = |slot: &&Slot| slot.component == component && slot.phase != Phase::Leaving;
+        let of_component =
+            |slot: &&Slot| slot.component == component && slot.phase != Phase::Leaving;
         self.slots.iter().flatten().filter(of_component).count()
     }
 
     /// The calls that were begun and not ended.
     pub fn calls(&self) -> impl Iterator<Item = CallId> {
         let begun = |slot: &Option<Slot>| slot.as_ref().is_some_and(|s| s.phase != Phase::Leaving);
-        self.slots.iter().enumerate().filter(move |(_, slot)| begun(slot)).map(|(id, _)| id as CallId)
+        self.slots
+            .iter()
+            .enumerate()
+            .filter(move |(_, slot)| begun(slot))
+            .map(|(id, _)| id as CallId)
     }
 
     /// Refuses all new calls, and tells the peer.
     pub fn drain(&mut self) {
         if !self.draining {
             self.draining = true;
-            let header = Header { extra: DRAINING, ..Header::new(Kind::GoAway, 0, 0) };
+            let header = Header {
+                extra: DRAINING,
+                ..Header::new(Kind::GoAway, 0, 0)
+            };
             // Before the greeting the peer would not understand; its calls are refused all the same.
             if self.link.peer.is_some() {
                 self.link.outbox.push(header, &[]);
@@ -215,7 +223,10 @@ impl ServingEnd {
         self.link.outbox.push_raw(&self.link.ours.encode());
         self.link.peer = Some(hello);
         if self.draining {
-            let header = Header { extra: DRAINING, ..Header::new(Kind::GoAway, 0, 0) };
+            let header = Header {
+                extra: DRAINING,
+                ..Header::new(Kind::GoAway, 0, 0)
+            };
             self.link.outbox.push(header, &[]);
         }
         Ok(Some(ServingEvent::Ready))
@@ -245,7 +256,10 @@ impl ServingEnd {
                 if !slot.receive.received(frame.body.len()) {
                     return Err(ProtocolError::NoCredit { call });
                 }
-                Ok(Some(ServingEvent::Item { call, item: frame.body }))
+                Ok(Some(ServingEvent::Item {
+                    call,
+                    item: frame.body,
+                }))
             }
             (Phase::Open, Kind::End) => {
                 slot.items = false;
@@ -275,7 +289,14 @@ impl ServingEnd {
         frame: Frame,
         now: Instant,
     ) -> Result<Option<ServingEvent>, ProtocolError> {
-        let Frame { kind, call, flags, extra: component, mut body, .. } = frame;
+        let Frame {
+            kind,
+            call,
+            flags,
+            extra: component,
+            mut body,
+            ..
+        } = frame;
         let index = call as usize;
         if call >= self.link.ours.calls || self.slots.get(index).is_some_and(Option::is_some) {
             return Err(ProtocolError::OutOfTurn { kind, call });
@@ -283,7 +304,11 @@ impl ServingEnd {
         let Some(head) = body.first_chunk::<REQUEST_HEAD_BYTES>() else {
             return Err(ProtocolError::Malformed { kind });
         };
-        let RequestHead { method, context, remaining_us } = RequestHead::decode(head);
+        let RequestHead {
+            method,
+            context,
+            remaining_us,
+        } = RequestHead::decode(head);
         body.advance(REQUEST_HEAD_BYTES);
         if body.len() < context as usize {
             return Err(ProtocolError::Malformed { kind });
@@ -322,8 +347,15 @@ impl ServingEnd {
             large: false,
         });
         self.in_flight += 1;
-        let request =
-            Request { call, component, method, deadline, context, arguments: body, items };
+        let request = Request {
+            call,
+            component,
+            method,
+            deadline,
+            context,
+            arguments: body,
+            items,
+        };
         Ok(Some(ServingEvent::Request(request)))
     }
 
@@ -333,7 +365,12 @@ impl ServingEnd {
         if served.is_none_or(|served| method >= served.methods) {
             return Err(Refusal::UnknownMethod);
         }
-        if self.draining || self.refused.get(component as usize).is_some_and(|refused| *refused) {
+        if self.draining
+            || self
+                .refused
+                .get(component as usize)
+                .is_some_and(|refused| *refused)
+        {
             return Err(Refusal::Moved);
         }
         if context.is_empty() {
@@ -350,7 +387,10 @@ impl ServingEnd {
         let limit = self.link.message_limit();
         if message.len() > limit {
             let (size, limit) = (message.len() as u64, limit as u64);
-            self.fail(call, &Failure::Executed(BadAnswer::TooLarge { size, limit }));
+            self.fail(
+                call,
+                &Failure::Executed(BadAnswer::TooLarge { size, limit }),
+            );
             message.clear();
             return;
         }
@@ -395,7 +435,9 @@ impl ServingEnd {
     /// Says that the call is accepted and its answer a stream, before its first item.
     pub fn begin_stream(&mut self, call: CallId) {
         if self.begun(call).is_some() {
-            self.link.outbox.push(Header::new(Kind::Begin, call, 0), &[]);
+            self.link
+                .outbox
+                .push(Header::new(Kind::Begin, call, 0), &[]);
         }
     }
 
@@ -445,7 +487,9 @@ impl ServingEnd {
 
     /// Notes that the implementation took an item of `length` bytes.
     pub fn taken(&mut self, call: CallId, length: usize) {
-        let Some(slot) = self.begun(call).filter(|slot| slot.phase == Phase::Open && slot.items)
+        let Some(slot) = self
+            .begun(call)
+            .filter(|slot| slot.phase == Phase::Open && slot.items)
         else {
             return;
         };
@@ -462,7 +506,10 @@ impl ServingEnd {
 
     /// When [`ServingEnd::on_timeout`] wants to be called, at the latest.
     pub fn next_timeout(&self) -> Option<Instant> {
-        self.earliest.into_iter().chain(self.link.next_timeout(self.in_flight > 0)).min()
+        self.earliest
+            .into_iter()
+            .chain(self.link.next_timeout(self.in_flight > 0))
+            .min()
     }
 
     /// Stops the calls whose deadline has passed, appending an event for each, and looks after the peer.
@@ -505,7 +552,9 @@ impl ServingEnd {
     pub fn fill(&mut self, batch: &mut Batch, events: &mut Vec<ServingEvent>) {
         let slots = &mut self.slots;
         self.link.outbox.fill(batch, |call, _| {
-            let Some(entry) = slots.get_mut(call as usize) else { return };
+            let Some(entry) = slots.get_mut(call as usize) else {
+                return;
+            };
             match entry {
                 Some(slot) if slot.phase == Phase::Leaving => *entry = None,
                 Some(slot) => {
@@ -559,6 +608,8 @@ impl ServingEnd {
 
     fn push_failure(&mut self, call: CallId, failure: &Failure) {
         let body = failure.encode();
-        self.link.outbox.push(Header::new(Kind::Failure, call, body.len()), &[&body]);
+        self.link
+            .outbox
+            .push(Header::new(Kind::Failure, call, body.len()), &[&body]);
     }
 }

@@ -19,7 +19,9 @@ pub(crate) struct SendWindow {
 
 impl SendWindow {
     pub(crate) fn new(window_bytes: u32) -> Self {
-        Self { left: i64::from(window_bytes) }
+        Self {
+            left: i64::from(window_bytes),
+        }
     }
 
     pub(crate) fn is_open(self) -> bool {
@@ -46,7 +48,11 @@ pub(crate) struct ReceiveWindow {
 
 impl ReceiveWindow {
     pub(crate) fn new(window_bytes: u32) -> Self {
-        Self { left: i64::from(window_bytes), owed: 0, size: window_bytes }
+        Self {
+            left: i64::from(window_bytes),
+            owed: 0,
+            size: window_bytes,
+        }
     }
 
     /// Notes an item that came; false if the sender had no credit for it.

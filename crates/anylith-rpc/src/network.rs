@@ -1,0 +1,166 @@
+//! What a replica has of the data plane: its place in it, the directory, and the connections to others.
+
+use std::{
+    collections::HashMap,
+    io,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering::SeqCst},
+    },
+};
+
+use anylith_core::{Address, Directory, Endpoint, Fingerprint, Limits, Name};
+use tokio::{
+    sync::{Notify, watch},
+    task::JoinSet,
+};
+
+use crate::{callee::Callee, peer::Peer, serve::Serve, server::Server};
+
+/// The data plane as one replica sees it. Clones are the same network; when the last one and the last
+/// [`Callee`] are dropped, its connections close.
+#[derive(Debug, Clone)]
+pub struct Network {
+    pub(crate) shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) replica: Name,
+    pub(crate) limits: Limits,
+    directory: watch::Sender<Arc<Directory>>,
+    /// The peers that were needed so far and are in the directory.
+    peers: Mutex<HashMap<Address, Arc<Peer>>>,
+    /// One for each peer, and for each that is retired and still answers calls.
+    tasks: Mutex<JoinSet<()>>,
+    /// Grows whenever a call might find another way than before.
+    version: AtomicU64,
+    pub(crate) changed: Notify,
+}
+
+impl Network {
+    /// The network of `replica`, with an empty directory.
+    pub fn new(replica: Name, limits: Limits) -> Self {
+        let shared = Shared {
+            replica,
+            limits,
+            directory: watch::Sender::new(Arc::default()),
+            peers: Mutex::default(),
+            tasks: Mutex::default(),
+            version: AtomicU64::new(1),
+            changed: Notify::new(),
+        };
+        Self {
+            shared: Arc::new(shared),
+        }
+    }
+
+    /// Begins to serve calls at `endpoint`.
+    ///
+    /// # Errors
+    ///
+    /// The endpoint cannot be bound.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    pub fn serve(&self, endpoint: &Endpoint, service: Arc<dyn Serve>) -> io::Result<Server> {
+        Server::start(
+            self.shared.replica.clone(),
+            self.shared.limits,
+            endpoint,
+            service,
+        )
+    }
+
+    /// Takes a directory, unless it is older than the one that is known. Returns whether it was taken.
+    ///
+    /// Connections to replicas that are no longer in it close once their calls are answered.
+    pub fn update(&self, directory: Directory) -> bool {
+        let directory = Arc::new(directory);
+        let taken = self.shared.directory.send_if_modified(|known| {
+            let newer = directory.epoch > known.epoch || (known.epoch == 0 && directory.epoch == 0);
+            if newer {
+                *known = directory.clone();
+            }
+            newer
+        });
+        if taken {
+            self.shared.forget_absent(&directory);
+            self.shared.bump();
+        }
+        taken
+    }
+
+    /// The directory in use.
+    pub fn directory(&self) -> Arc<Directory> {
+        self.shared.directory()
+    }
+
+    /// The directory in use, and each that follows it.
+    pub fn watch(&self) -> watch::Receiver<Arc<Directory>> {
+        self.shared.directory.subscribe()
+    }
+
+    /// A handle for calls of `component`, whose interface looks like `fingerprint` here.
+    ///
+    /// Connections are opened when the first call is made.
+    pub fn callee(&self, component: Name, fingerprint: Fingerprint) -> Callee {
+        Callee::new(self.shared.clone(), component, fingerprint)
+    }
+}
+
+impl Shared {
+    pub(crate) fn directory(&self) -> Arc<Directory> {
+        self.directory.borrow().clone()
+    }
+
+    pub(crate) fn version(&self) -> u64 {
+        self.version.load(SeqCst)
+    }
+
+    /// Makes callees look anew for their ways, and wakes the calls that wait for one.
+    pub(crate) fn bump(&self) {
+        self.version.fetch_add(1, SeqCst);
+        self.changed.notify_waiters();
+    }
+
+    /// The peer at `address`; begins to connect to it if it was not needed before.
+    pub(crate) fn peer(self: &Arc<Self>, address: &Address) -> Arc<Peer> {
+        let mut peers = self.peers();
+        if let Some(peer) = peers.get(address) {
+            return peer.clone();
+        }
+        let peer = Arc::new(Peer::new(address.clone()));
+        peers.insert(address.clone(), peer.clone());
+        drop(peers);
+        let network = Arc::downgrade(self);
+        let keep = peer
+            .clone()
+            .keep_connected(network, self.replica.clone(), self.limits);
+        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        while tasks.try_join_next().is_some() {}
+        tasks.spawn(keep);
+        peer
+    }
+
+    fn forget_absent(&self, directory: &Directory) {
+        let present = |address: &Address| {
+            directory
+                .components
+                .values()
+                .any(|replicas| replicas.contains(address))
+        };
+        self.peers().retain(|address, peer| {
+            let keep = present(address);
+            if !keep {
+                peer.retire();
+            }
+            keep
+        });
+    }
+
+    fn peers(&self) -> MutexGuard<'_, HashMap<Address, Arc<Peer>>> {
+        self.peers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

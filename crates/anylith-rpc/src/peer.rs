@@ -1,0 +1,158 @@
+//! A replica that this one calls: keeps a connection to it, and opens another when it breaks.
+
+use std::{
+    future::{Future, poll_fn},
+    pin::pin,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
+    task::Poll,
+    time::{Duration, Instant},
+};
+
+use anylith_core::{Address, Limits, Name};
+use anylith_wire::{CallingEnd, ProtocolError};
+use tokio::{
+    sync::Notify,
+    time::{sleep, timeout},
+};
+
+use crate::{
+    connection::{self, Connection, Driver, OpenError},
+    network::Shared,
+    transport::Socket,
+};
+
+/// Connecting and greeting must be done in this time.
+const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
+/// The pause before the next attempt: from the first, doubling to the last.
+const FIRST_PAUSE: Duration = Duration::from_millis(5);
+const LAST_PAUSE: Duration = Duration::from_millis(500);
+
+/// A peer and the connection to it.
+#[derive(Debug)]
+pub(crate) struct Peer {
+    address: Address,
+    status: Mutex<Status>,
+    retired: AtomicBool,
+    /// Rung when the peer is retired.
+    bell: Notify,
+}
+
+/// How it stands with the connection: Opening → Open → Failed → Open …
+#[derive(Debug, Clone)]
+pub(crate) enum Status {
+    /// The first attempt is under way.
+    Opening,
+    /// Greeted; calls can be made.
+    Open(Arc<Connection>),
+    /// The last attempt failed, or the connection broke, for this reason. Another attempt follows.
+    Failed(Arc<str>),
+    /// It speaks another version of the protocol.
+    Incompatible(Arc<str>),
+}
+
+impl Peer {
+    pub(crate) fn new(address: Address) -> Self {
+        Self {
+            address,
+            status: Mutex::new(Status::Opening),
+            retired: AtomicBool::new(false),
+            bell: Notify::new(),
+        }
+    }
+
+    pub(crate) fn address(&self) -> &Address {
+        &self.address
+    }
+
+    pub(crate) fn status(&self) -> Status {
+        self.lock().clone()
+    }
+
+    /// Opens no further connection, and closes the one there is once its calls are answered.
+    pub(crate) fn retire(&self) {
+        self.retired.store(true, SeqCst);
+        self.bell.notify_one();
+        if let Status::Open(connection) = self.status() {
+            connection.retire();
+        }
+    }
+
+    /// Keeps a connection open until the peer is retired. The network owns the task that runs this.
+    pub(crate) async fn keep_connected(
+        self: Arc<Self>,
+        network: Weak<Shared>,
+        replica: Name,
+        limits: Limits,
+    ) {
+        let mut pause = FIRST_PAUSE;
+        while !self.retired.load(SeqCst) {
+            match self.open(&replica, &limits).await {
+                Ok((connection, driver)) => {
+                    pause = FIRST_PAUSE;
+                    self.set(Status::Open(connection.clone()), &network);
+                    // It may have been retired before it could be told so.
+                    if self.retired.load(SeqCst) {
+                        connection.retire();
+                    }
+                    let reason = driver.await;
+                    let reason =
+                        reason.map_or_else(|| "it was closed".into(), |why| why.to_string());
+                    tracing::debug!(peer = %self.address.replica, reason, "a connection ended");
+                    self.set(Status::Failed(reason.into()), &network);
+                }
+                Err(error @ OpenError::Protocol(ProtocolError::Version { .. })) => {
+                    self.set(Status::Incompatible(error.to_string().into()), &network);
+                }
+                Err(error) => self.set(Status::Failed(error.to_string().into()), &network),
+            }
+            // Between half of the pause and all of it, so that callers of a lost peer do not march in step.
+            self.rest(pause.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
+            pause = (pause * 2).min(LAST_PAUSE);
+        }
+    }
+
+    async fn open(
+        &self,
+        replica: &Name,
+        limits: &Limits,
+    ) -> Result<(Arc<Connection>, Driver), OpenError> {
+        let opening = async {
+            let socket = Socket::connect(&self.address.endpoint)
+                .await
+                .map_err(OpenError::Io)?;
+            let end = CallingEnd::new(replica.clone(), limits, Instant::now());
+            connection::open(socket, end).await
+        };
+        match timeout(OPEN_TIMEOUT, opening).await {
+            Ok(opened) => opened,
+            Err(_) => Err(OpenError::Io(std::io::ErrorKind::TimedOut.into())),
+        }
+    }
+
+    /// Waits for `pause`, or until the peer is retired.
+    async fn rest(&self, pause: Duration) {
+        let mut pause = pin!(sleep(pause));
+        let mut bell = pin!(self.bell.notified());
+        poll_fn(
+            |cx| match (pause.as_mut().poll(cx), bell.as_mut().poll(cx)) {
+                (Poll::Pending, Poll::Pending) => Poll::Pending,
+                _ => Poll::Ready(()),
+            },
+        )
+        .await;
+    }
+
+    fn set(&self, status: Status, network: &Weak<Shared>) {
+        *self.lock() = status;
+        if let Some(network) = network.upgrade() {
+            network.bump();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Status> {
+        self.status.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,156 @@
+//! Whether a failed attempt is made again, and after which pause.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use anylith_core::Refusal;
+use anylith_wire::Failure;
+
+use crate::connection::Connection;
+
+/// The pause before the second attempt: from the first, doubling to the last.
+const FIRST_PAUSE: Duration = Duration::from_millis(1);
+const LAST_PAUSE: Duration = Duration::from_millis(50);
+/// A callee that is overloaded is asked this often in all.
+const OVERLOADED_ATTEMPTS: u32 = 3;
+
+/// What retries of calls to one callee may cost it, so that they do not bring down what is in trouble.
+///
+/// Every call earns a fifth of a retry; what is saved up covers a burst, such as all calls in flight to a
+/// replica that was killed.
+#[derive(Debug)]
+pub(crate) struct Budget {
+    tenths: AtomicI64,
+}
+
+impl Budget {
+    const EARNED: i64 = 2;
+    const COST: i64 = 10;
+    /// Room for 4096 retries at once.
+    const FULL: i64 = 4096 * Self::COST;
+
+    /// Notes a call.
+    pub(crate) fn earn(&self) {
+        // Two calls at the same moment may earn for one: it is a budget, not an account.
+        let tenths = self.tenths.load(Relaxed);
+        if tenths < Self::FULL {
+            self.tenths
+                .store((tenths + Self::EARNED).min(Self::FULL), Relaxed);
+        }
+    }
+
+    /// Takes what a retry costs, if it is there.
+    fn spend(&self) -> bool {
+        let spent = |tenths| (tenths >= Self::COST).then_some(tenths - Self::COST);
+        self.tenths.fetch_update(Relaxed, Relaxed, spent).is_ok()
+    }
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self {
+            tenths: AtomicI64::new(Self::FULL),
+        }
+    }
+}
+
+/// The attempts that were made for one call.
+#[derive(Debug, Default)]
+pub(crate) struct Attempts {
+    failed: u32,
+    /// Of the caller's stream an item was taken, which cannot be sent again.
+    pub(crate) items_taken: bool,
+    /// The connection of the last attempt; another is preferred.
+    pub(crate) avoid: Option<Arc<Connection>>,
+}
+
+impl Attempts {
+    /// After which pause to try again after `failure`, if at all.
+    pub(crate) fn pause(
+        &mut self,
+        failure: &Failure,
+        idempotent: bool,
+        budget: &Budget,
+    ) -> Option<Duration> {
+        self.failed += 1;
+        let again = match failure {
+            _ if self.items_taken => false,
+            // It costs the callee nothing, or next to nothing.
+            Failure::NotExecuted(Refusal::NotSent | Refusal::Moved) => true,
+            Failure::NotExecuted(Refusal::Overloaded) => {
+                self.failed < OVERLOADED_ATTEMPTS && budget.spend()
+            }
+            Failure::Unknown(_) => idempotent && budget.spend(),
+            // The others would end the same way, or there is no time left: a call that finds no replica
+            // has already waited as long as it may.
+            _ => false,
+        };
+        again.then(|| {
+            let pause = FIRST_PAUSE
+                .saturating_mul(1 << self.failed.min(10))
+                .min(LAST_PAUSE);
+            // Between none of it and all, so that calls that failed together do not return together.
+            pause.mul_f64(fastrand::f64())
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anylith_core::{Execution, LostAnswer};
+
+    #[test]
+    fn what_may_have_run_is_sent_again_only_if_idempotent() {
+        let lost = Failure::Unknown(LostAnswer::Stopped);
+        let budget = Budget::default();
+        assert!(Attempts::default().pause(&lost, true, &budget).is_some());
+        assert!(Attempts::default().pause(&lost, false, &budget).is_none());
+    }
+
+    #[test]
+    fn what_would_fail_the_same_way_is_not_sent_again() {
+        for failure in [
+            Failure::NotExecuted(Refusal::TooLarge { size: 2, limit: 1 }),
+            Failure::NotExecuted(Refusal::UnknownMethod),
+            Failure::Panicked("no".into()),
+            Failure::DeadlineExceeded(Execution::NotExecuted),
+            Failure::Incompatible("no".into()),
+        ] {
+            assert!(
+                Attempts::default()
+                    .pause(&failure, true, &Budget::default())
+                    .is_none()
+            );
+        }
+    }
+
+    #[test]
+    fn a_call_whose_items_were_taken_is_not_sent_again() {
+        let mut attempts = Attempts {
+            items_taken: true,
+            ..Attempts::default()
+        };
+        let moved = Failure::NotExecuted(Refusal::Moved);
+        assert!(attempts.pause(&moved, true, &Budget::default()).is_none());
+    }
+
+    #[test]
+    fn retries_stop_when_the_budget_is_spent() {
+        let lost = Failure::Unknown(LostAnswer::Stopped);
+        let budget = Budget::default();
+        let retries = (0..10_000)
+            .filter(|_| Attempts::default().pause(&lost, true, &budget).is_some())
+            .count();
+        assert_eq!(retries, 4096);
+        budget.earn();
+        assert!(!budget.spend(), "one call does not earn a whole retry");
+        (0..4).for_each(|_| budget.earn());
+        assert!(budget.spend());
+    }
+}

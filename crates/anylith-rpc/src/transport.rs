@@ -1,0 +1,177 @@
+//! The sockets that connections run over.
+//!
+//! Another transport (TLS, shared memory, a simulated network) is another variant of [`Socket`]: the
+//! drivers ask for nothing but the four methods it has.
+
+use std::{
+    future::Future,
+    io::{self, IoSlice},
+    os::unix::fs::FileTypeExt,
+    path::{Path, PathBuf},
+    pin::{Pin, pin},
+    task::{Context, Poll},
+};
+
+use anylith_core::Endpoint;
+use anylith_wire::{BATCH_SLICES, Batch};
+use bytes::BytesMut;
+use tokio::{
+    io::{AsyncReadExt, AsyncWrite},
+    net::{TcpListener, TcpStream, UnixListener, UnixStream},
+};
+
+/// Room that is made for reading, at least, whenever less than [`LOW_BYTES`] is left.
+const READ_BYTES: usize = 64 * 1024;
+const LOW_BYTES: usize = 8 * 1024;
+
+/// One end of an open connection.
+#[derive(Debug)]
+pub(crate) enum Socket {
+    Unix(UnixStream),
+    Tcp(TcpStream),
+}
+
+impl Socket {
+    /// Connects to `endpoint`.
+    pub(crate) async fn connect(endpoint: &Endpoint) -> io::Result<Self> {
+        match endpoint {
+            Endpoint::Unix(path) => UnixStream::connect(path).await.map(Self::Unix),
+            Endpoint::Tcp(address) => Self::tcp(TcpStream::connect(address).await?),
+        }
+    }
+
+    fn tcp(stream: TcpStream) -> io::Result<Self> {
+        // What belongs together is written together, so waiting for more only delays.
+        stream.set_nodelay(true)?;
+        Ok(Self::Tcp(stream))
+    }
+
+    /// Reads into `bytes` until it holds `wanted` bytes, at most what one read brings. 0 is the end.
+    pub(crate) fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        bytes: &mut BytesMut,
+        wanted: usize,
+    ) -> Poll<io::Result<usize>> {
+        let missing = wanted.saturating_sub(bytes.len());
+        if bytes.capacity() - bytes.len() < missing.max(LOW_BYTES) {
+            bytes.reserve(missing.max(READ_BYTES));
+        }
+        match self {
+            Self::Unix(stream) => pin!(stream.read_buf(bytes)).poll(cx),
+            Self::Tcp(stream) => pin!(stream.read_buf(bytes)).poll(cx),
+        }
+    }
+
+    /// Writes a part of `batch`, or all of it, and returns how many bytes that was.
+    pub(crate) fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        batch: &mut Batch,
+    ) -> Poll<io::Result<usize>> {
+        let mut slices = [IoSlice::new(&[]); BATCH_SLICES];
+        let count = batch.slices(&mut slices);
+        let slices = &slices[..count];
+        let written = match self {
+            Self::Unix(stream) => write(Pin::new(stream), cx, slices),
+            Self::Tcp(stream) => write(Pin::new(stream), cx, slices),
+        };
+        if let Poll::Ready(Ok(count)) = written {
+            batch.advance(count);
+        }
+        written
+    }
+
+    /// Says that nothing more will be written.
+    pub(crate) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+}
+
+fn write(
+    stream: Pin<&mut impl AsyncWrite>,
+    cx: &mut Context<'_>,
+    slices: &[IoSlice<'_>],
+) -> Poll<io::Result<usize>> {
+    let written = match slices {
+        [one] => stream.poll_write(cx, one),
+        _ => stream.poll_write_vectored(cx, slices),
+    };
+    match written {
+        Poll::Ready(Ok(0)) => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+        written => written,
+    }
+}
+
+/// Where connections are accepted.
+#[derive(Debug)]
+pub(crate) enum Listening {
+    Unix {
+        listener: UnixListener,
+        path: PathBuf,
+    },
+    Tcp(TcpListener),
+}
+
+impl Listening {
+    /// Binds `endpoint`. A socket file that nobody listens at any more is replaced.
+    pub(crate) fn bind(endpoint: &Endpoint) -> io::Result<Self> {
+        match endpoint {
+            Endpoint::Unix(path) => {
+                remove_abandoned(path)?;
+                let listener = UnixListener::bind(path)?;
+                Ok(Self::Unix {
+                    listener,
+                    path: path.clone(),
+                })
+            }
+            Endpoint::Tcp(address) => {
+                let listener = std::net::TcpListener::bind(address)?;
+                listener.set_nonblocking(true)?;
+                TcpListener::from_std(listener).map(Self::Tcp)
+            }
+        }
+    }
+
+    /// Where peers reach it: with the port that the system chose, if it was asked to choose one.
+    pub(crate) fn endpoint(&self) -> io::Result<Endpoint> {
+        match self {
+            Self::Unix { path, .. } => Ok(Endpoint::Unix(path.clone())),
+            Self::Tcp(listener) => listener.local_addr().map(Endpoint::Tcp),
+        }
+    }
+
+    pub(crate) async fn accept(&self) -> io::Result<Socket> {
+        match self {
+            Self::Unix { listener, .. } => Ok(Socket::Unix(listener.accept().await?.0)),
+            Self::Tcp(listener) => Socket::tcp(listener.accept().await?.0),
+        }
+    }
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        if let Self::Unix { path, .. } = self {
+            // If it is gone already, all the better.
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+/// Removes the socket that a process which died has left at `path`.
+fn remove_abandoned(path: &Path) -> io::Result<()> {
+    let is_socket = std::fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket());
+    if !is_socket {
+        return Ok(());
+    }
+    match std::os::unix::net::UnixStream::connect(path) {
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            std::fs::remove_file(path)
+        }
+        // Somebody answers there: binding fails, and says so.
+        _ => Ok(()),
+    }
+}
