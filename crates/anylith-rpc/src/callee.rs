@@ -9,7 +9,7 @@ use std::{
     time::Instant,
 };
 
-use anylith_core::{BadAnswer, CallContext, Deadline, Fingerprint, Name};
+use anylith_core::{BadAnswer, CallContext, Fingerprint, Name};
 use anylith_wire::{Failure, NewCall};
 use bytes::Bytes;
 use futures_core::Stream;
@@ -47,8 +47,8 @@ pub struct Request<'a> {
     pub method: u16,
     /// Whether it may be sent again although it may have run.
     pub idempotent: bool,
-    /// When the call has to be over. What of it was not counted yet counts from the call on.
-    pub deadline: Deadline,
+    /// When the call has to be over.
+    pub deadline: Option<Instant>,
     /// What travels along.
     pub context: &'a CallContext,
     /// The arguments.
@@ -56,7 +56,7 @@ pub struct Request<'a> {
     /// The items that follow the arguments. They are polled whenever the answer is.
     pub items: Option<Items>,
     /// Whether the answer is a stream.
-    pub streaming: bool,
+    pub streaming_answer: bool,
 }
 
 /// What a call brought back.
@@ -98,7 +98,7 @@ impl Callee {
     /// The callee is told to stop. A request that has not left never does.
     pub async fn call(&self, mut request: Request<'_>) -> Result<Reply, Failure> {
         let now = Instant::now();
-        let deadline = request.deadline.settle(now);
+        let deadline = request.deadline;
         let mut attempts = Attempts::default();
         self.inner.budget.earn();
         let mut failure = match self
@@ -156,8 +156,8 @@ impl Callee {
             items_taken: false,
         };
         match poll_fn(|cx| call.poll(cx, false)).await {
-            Progress::Message(message) if !request.streaming => Ok(Reply::Message(message)),
-            Progress::Stream if request.streaming => Ok(Reply::Stream(Box::pin(call))),
+            Progress::Message(message) if !request.streaming_answer => Ok(Reply::Message(message)),
+            Progress::Stream if request.streaming_answer => Ok(Reply::Stream(Box::pin(call))),
             Progress::Failed(failure) => {
                 // What nobody has taken can be sent again.
                 attempts.items_taken = call.items_taken;
@@ -280,7 +280,7 @@ impl std::fmt::Debug for Request<'_> {
             .field("idempotent", &self.idempotent)
             .field("deadline", &self.deadline)
             .field("items", &self.items.is_some())
-            .field("streaming", &self.streaming)
+            .field("streaming_answer", &self.streaming_answer)
             .finish_non_exhaustive()
     }
 }

@@ -437,9 +437,11 @@ impl Driver {
             let wanted = self.connection.wanted(&self.bytes);
             match self.socket.poll_read(cx, &mut self.bytes, wanted) {
                 Poll::Pending => break,
-                Poll::Ready(Ok(0)) => return Poll::Ready(Some(disconnected("the peer closed it"))),
+                Poll::Ready(Ok(0)) => {
+                    return Poll::Ready(Some(disconnected(&"the peer closed it")));
+                }
                 Poll::Ready(Ok(_)) => {}
-                Poll::Ready(Err(error)) => return Poll::Ready(Some(disconnected(error))),
+                Poll::Ready(Err(error)) => return Poll::Ready(Some(disconnected(&error))),
             }
             if let Err(error) = self.receive() {
                 return Poll::Ready(Some(self.give_up(cx, &error)));
@@ -447,7 +449,7 @@ impl Driver {
         }
         match self.poll_flush(cx) {
             Poll::Ready(Ok(true)) => return Poll::Ready(None),
-            Poll::Ready(Err(error)) => return Poll::Ready(Some(disconnected(error))),
+            Poll::Ready(Err(error)) => return Poll::Ready(Some(disconnected(&error))),
             Poll::Ready(Ok(false)) | Poll::Pending => {}
         }
         while self.armed.is_some() && self.timer.as_mut().poll(cx).is_ready() {
@@ -456,7 +458,7 @@ impl Driver {
                 return Poll::Ready(Some(self.give_up(cx, &error)));
             }
             match self.poll_flush(cx) {
-                Poll::Ready(Err(error)) => return Poll::Ready(Some(disconnected(error))),
+                Poll::Ready(Err(error)) => return Poll::Ready(Some(disconnected(&error))),
                 Poll::Ready(Ok(_)) | Poll::Pending => {}
             }
         }
@@ -606,11 +608,11 @@ impl Future for Driver {
 
 impl Drop for Driver {
     fn drop(&mut self) {
-        self.end(&disconnected("its network was dropped"));
+        self.end(&disconnected(&"its network was dropped"));
     }
 }
 
-fn disconnected(error: impl ToString) -> LostAnswer {
+fn disconnected(error: &dyn ToString) -> LostAnswer {
     LostAnswer::Disconnected(error.to_string())
 }
 

@@ -63,10 +63,6 @@ impl Peer {
         }
     }
 
-    pub(crate) fn address(&self) -> &Address {
-        &self.address
-    }
-
     pub(crate) fn status(&self) -> Status {
         self.lock().clone()
     }

@@ -113,8 +113,8 @@ impl Server {
     }
 
     /// Where it serves: with the port that the system chose, if port 0 was asked for.
-    pub fn endpoint(&self) -> &Endpoint {
-        &self.endpoint
+    pub fn endpoint(&self) -> Endpoint {
+        self.endpoint.clone()
     }
 
     /// Refuses new calls as moved, tells the callers, and waits until the calls in flight are answered.

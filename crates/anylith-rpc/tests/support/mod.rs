@@ -1,6 +1,7 @@
 //! One server with a component to be called, and a network that knows it.
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
+#![allow(clippy::unwrap_used, reason = "it belongs to tests")]
 
 use std::{
     future::Future,
@@ -9,12 +10,10 @@ use std::{
         Arc,
         atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use anylith_core::{
-    Address, CallContext, Deadline, Directory, Endpoint, Fingerprint, Limits, Name,
-};
+use anylith_core::{Address, CallContext, Directory, Endpoint, Fingerprint, Limits, Name};
 use anylith_rpc::{
     Answer, Answering, Callee, Failure, Incoming, Items, Network, Reply, Request, Serve,
     ServedComponent, Server,
@@ -97,6 +96,12 @@ pub(crate) struct Echo {
 
 struct Running(Arc<Counts>, bool);
 
+impl Running {
+    fn finish(&mut self) {
+        self.1 = true;
+    }
+}
+
 impl Drop for Running {
     fn drop(&mut self) {
         let count = if self.1 {
@@ -125,7 +130,7 @@ impl Serve for Echo {
         assert_ne!(call.method, PANIC, "told to");
         Box::pin(async move {
             let answer = answer(call, &running.0).await;
-            running.1 = true;
+            running.finish();
             answer
         })
     }
@@ -247,7 +252,7 @@ impl World {
         let serving = Network::new(name("Echo-1"), self.limits);
         let server = serving.serve(&endpoint, service).unwrap();
         let network = Network::new(name("Caller-1"), self.limits);
-        network.update(directory(1, &[server.endpoint()]));
+        network.update(directory(1, &[&server.endpoint()]));
         let callee = network.callee(name("Echo"), Fingerprint(1));
         Started {
             server,
@@ -326,7 +331,7 @@ pub(crate) struct Making<'a> {
     callee: &'a Callee,
     method: u16,
     arguments: Vec<u8>,
-    deadline: Deadline,
+    deadline: Option<Duration>,
     idempotent: bool,
     context: CallContext,
     items: Option<Items>,
@@ -338,7 +343,7 @@ pub(crate) fn making(callee: &Callee, method: u16, arguments: impl Into<Vec<u8>>
         callee,
         method,
         arguments: arguments.into(),
-        deadline: Deadline::within(Duration::from_secs(10)),
+        deadline: Some(Duration::from_secs(10)),
         idempotent: false,
         context: CallContext::default(),
         items: None,
@@ -348,12 +353,12 @@ pub(crate) fn making(callee: &Callee, method: u16, arguments: impl Into<Vec<u8>>
 
 impl Making<'_> {
     pub(crate) fn within(mut self, length: Duration) -> Self {
-        self.deadline = Deadline::within(length);
+        self.deadline = Some(length);
         self
     }
 
     pub(crate) fn no_deadline(mut self) -> Self {
-        self.deadline = Deadline::NONE;
+        self.deadline = None;
         self
     }
 
@@ -380,11 +385,11 @@ impl Making<'_> {
         let request = Request {
             method: self.method,
             idempotent: self.idempotent,
-            deadline: self.deadline,
+            deadline: self.deadline.map(|length| Instant::now() + length),
             context: &self.context,
             arguments: &encode,
             items: self.items,
-            streaming: self.streaming,
+            streaming_answer: self.streaming,
         };
         self.callee.call(request).await
     }
