@@ -93,6 +93,16 @@ impl Money {
         }
     }
 
+    /// Whole units of it.
+    pub fn units(self) -> i64 {
+        self.units
+    }
+
+    /// What is left of it besides [`Money::units`], in billionths of a unit.
+    pub fn nanos(self) -> i64 {
+        self.nanos
+    }
+
     /// The same amount in another currency, cut off at a billionth of a unit. It goes through euros with
     /// floating-point numbers, digit for digit as the shop promises to.
     #[must_use]

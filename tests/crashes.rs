@@ -1,0 +1,288 @@
+//! Replicas that are killed while people shop.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, ensure};
+use boutique_load::{Basket, CATALOGUE, Money, Page};
+use e2e::{Answer, Shop, Visitor};
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::{task::JoinSet, time::sleep};
+
+/// A killed replica has to be back after this long.
+const BACK_WITHIN: Duration = Duration::from_secs(2);
+
+/// Between two requests of a person.
+const PAUSE: Duration = Duration::from_millis(10);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_replica_is_back_soon_and_no_page_fails_and_nobody_pays_twice()
+-> anyhow::Result<()> {
+    let shop = Shop::with().topology("micro").start()?;
+    let people = People::begin(&shop.url);
+    let replicas = shop.replicas()?;
+    ensure!(replicas.len() == 10, "{replicas:?}");
+    for replica in &replicas {
+        people.have_read_pages(10).await;
+        let back = kill(&shop, &replica.id).await?;
+        ensure!(
+            back < BACK_WITHIN,
+            "{} was back only after {back:?}",
+            replica.id
+        );
+    }
+    people.have_read_pages(10).await;
+    let (pages, purchases) = people.end().await?;
+
+    let failed: Vec<_> = pages
+        .iter()
+        .filter_map(|page| page.as_ref().err())
+        .collect();
+    ensure!(
+        failed.is_empty(),
+        "{} of {} pages failed: {failed:#?}",
+        failed.len(),
+        pages.len()
+    );
+
+    let payments = payments(&shop)?;
+    for purchase in &purchases {
+        let paid = payments.get(&purchase.total).copied().unwrap_or(0);
+        ensure!(paid <= 1, "{purchase:?} was paid {paid} times");
+        ensure!(
+            paid == 1 || !purchase.confirmed,
+            "{purchase:?} was not paid"
+        );
+    }
+    let confirmed = purchases
+        .iter()
+        .filter(|purchase| purchase.confirmed)
+        .count();
+    ensure!(confirmed > 0, "nobody could buy anything: {purchases:?}");
+    println!(
+        "{} pages, {confirmed} of {} purchases confirmed",
+        pages.len(),
+        purchases.len()
+    );
+    ensure!(shop.stop()?, "the command failed");
+    Ok(())
+}
+
+/// Kills a replica, waits until it is ready again, and returns how long that took.
+async fn kill(shop: &Shop, id: &str) -> anyhow::Result<Duration> {
+    let before = shop.replica(id)?;
+    let pid = before
+        .pid
+        .and_then(Pid::from_raw)
+        .with_context(|| format!("{before:?}"))?;
+    let begin = Instant::now();
+    kill_process(pid, Signal::KILL)?;
+    loop {
+        let now = shop.replica(id)?;
+        let took = begin.elapsed();
+        if now.state == "ready" && now.pid != before.pid {
+            return Ok(took);
+        }
+        ensure!(
+            took < 10 * BACK_WITHIN,
+            "{now:?} does not come back:\n{}",
+            shop.output()
+        );
+        sleep(PAUSE).await;
+    }
+}
+
+/// How often each amount was charged, by the log of the payments. Amounts are in billionths of a dollar.
+fn payments(shop: &Shop) -> anyhow::Result<BTreeMap<i64, usize>> {
+    let mut payments = BTreeMap::new();
+    for line in shop.logged("charged a card")? {
+        let number = |name: &str| line["fields"][name].as_i64().context("no such field");
+        *payments
+            .entry(number("units")? * 1_000_000_000 + number("nanos")?)
+            .or_default() += 1;
+    }
+    Ok(payments)
+}
+
+/// What came of one attempt to buy something. No two have the same total, so payments can be told apart.
+#[derive(Debug)]
+struct Purchase {
+    /// In billionths of a dollar.
+    total: i64,
+    /// Whether the page said that the order is complete.
+    confirmed: bool,
+}
+
+/// Who looks at pages and buys things while replicas are killed.
+struct People {
+    over: Arc<AtomicBool>,
+    pages_read: Arc<AtomicUsize>,
+    readers: JoinSet<anyhow::Result<Vec<anyhow::Result<()>>>>,
+    buyers: JoinSet<anyhow::Result<Vec<Purchase>>>,
+}
+
+impl People {
+    fn begin(shop: &str) -> Self {
+        let over = Arc::new(AtomicBool::new(false));
+        let pages_read = Arc::new(AtomicUsize::new(0));
+        let mut readers = JoinSet::new();
+        for name in ["rosa", "ravi"] {
+            let (shop, over, read) = (shop.to_owned(), Arc::clone(&over), Arc::clone(&pages_read));
+            readers.spawn(async move { read_pages(&shop, name, &over, &read).await });
+        }
+        let mut buyers = JoinSet::new();
+        let (shop, stop) = (shop.to_owned(), Arc::clone(&over));
+        buyers.spawn(async move { buy(&shop, &stop).await });
+        Self {
+            over,
+            pages_read,
+            readers,
+            buyers,
+        }
+    }
+
+    /// Waits until `count` more pages have come, or have failed.
+    async fn have_read_pages(&self, count: usize) {
+        let wanted = self.pages_read.load(Ordering::Relaxed) + count;
+        while self.pages_read.load(Ordering::Relaxed) < wanted {
+            sleep(PAUSE).await;
+        }
+    }
+
+    async fn end(mut self) -> anyhow::Result<(Vec<anyhow::Result<()>>, Vec<Purchase>)> {
+        self.over.store(true, Ordering::Relaxed);
+        let (mut pages, mut purchases) = (Vec::new(), Vec::new());
+        while let Some(reader) = self.readers.join_next().await {
+            pages.extend(reader??);
+        }
+        while let Some(buyer) = self.buyers.join_next().await {
+            purchases.extend(buyer??);
+        }
+        Ok((pages, purchases))
+    }
+}
+
+/// Looks at every kind of page that needs only idempotent calls, over and over, and reads it.
+async fn read_pages(
+    shop: &str,
+    name: &str,
+    over: &AtomicBool,
+    read: &AtomicUsize,
+) -> anyhow::Result<Vec<anyhow::Result<()>>> {
+    let mut visitor = Visitor::new(shop)?;
+    visitor.set_cookie("shop_session-id", name);
+    let mut pages = Vec::new();
+    let basket = Basket::default();
+    for product in CATALOGUE.iter().cycle() {
+        let path = format!("/product/{}", product.id);
+        pages.push(look(&mut visitor, "/", |page| page.is_home(&basket)).await);
+        pages.push(
+            look(&mut visitor, &path, |page| {
+                page.is_product(product, &basket)
+            })
+            .await,
+        );
+        pages.push(look(&mut visitor, "/cart", |page| page.is_cart(&basket)).await);
+        read.fetch_add(3, Ordering::Relaxed);
+        if over.load(Ordering::Relaxed) {
+            break;
+        }
+    }
+    Ok(pages)
+}
+
+/// Gets a page as a browser does, which asks once more where the connection broke before the answer: that is
+/// all one can do when the process that holds the connection is killed.
+async fn look(
+    visitor: &mut Visitor,
+    path: &str,
+    read: impl FnOnce(&Page) -> Result<(), String>,
+) -> anyhow::Result<()> {
+    sleep(PAUSE).await;
+    let answer = match visitor.get(path).await {
+        Ok(answer) => answer,
+        Err(_) => visitor
+            .get(path)
+            .await
+            .with_context(|| format!("GET {path}"))?,
+    };
+    let Answer { status, body, .. } = answer;
+    ensure!(
+        status == 200,
+        "GET {path}: {status}: {}",
+        Page::parse(&body).into_text()
+    );
+    read(&Page::parse(&body)).map_err(|wrong| anyhow::anyhow!("GET {path}: {wrong}"))
+}
+
+/// Buys things, each time for another sum. Adding to a cart and buying are not repeatable, so they may fail.
+async fn buy(shop: &str, over: &AtomicBool) -> anyhow::Result<Vec<Purchase>> {
+    let [watch, jar, mug] = ["Watch", "Bamboo Glass Jar", "Mug"].map(|name| {
+        CATALOGUE
+            .iter()
+            .find(|product| product.name == name)
+            .expect("it is sold")
+    });
+    let mut sums = HashSet::new();
+    let mut purchases = Vec::new();
+    for number in 0..1000 {
+        if over.load(Ordering::Relaxed) {
+            break;
+        }
+        let quantities = [1 + number / 100, 1 + number / 10 % 10, 1 + number % 10];
+        let mut basket = Basket::default();
+        for (product, quantity) in [watch, jar, mug].into_iter().zip(quantities) {
+            basket.add(*product, quantity);
+        }
+        let total = in_nanos(basket.total());
+        if sums.insert(total)
+            && let Some(confirmed) = buy_once(shop, number, &basket).await?
+        {
+            purchases.push(Purchase { total, confirmed });
+        }
+    }
+    Ok(purchases)
+}
+
+/// Fills a new cart and buys what is in it; `None` if it could not be filled.
+async fn buy_once(shop: &str, number: u32, basket: &Basket) -> anyhow::Result<Option<bool>> {
+    let mut visitor = Visitor::new(shop)?;
+    visitor.set_cookie("shop_session-id", &format!("buyer-{number}"));
+    for (product, quantity) in basket.lines() {
+        sleep(PAUSE).await;
+        let form = [
+            ("product_id", product.id),
+            ("quantity", &quantity.to_string()),
+        ];
+        let added = visitor.post("/cart", &form).await;
+        if !added.is_ok_and(|answer| answer.status == 302) {
+            return Ok(None);
+        }
+    }
+    let form = [
+        ("email", "buyer@example.com"),
+        ("street_address", "1 Main Street"),
+        ("zip_code", "10001"),
+        ("city", "New York"),
+        ("state", "NY"),
+        ("country", "United States"),
+        ("credit_card_number", "4432801561520454"),
+        ("credit_card_expiration_month", "1"),
+        ("credit_card_expiration_year", "2099"),
+        ("credit_card_cvv", "672"),
+    ];
+    let answer = visitor.post("/cart/checkout", &form).await;
+    Ok(Some(answer.is_ok_and(|answer| {
+        answer.status == 200 && answer.body.contains("Your order is complete!")
+    })))
+}
+
+fn in_nanos(money: Money) -> i64 {
+    money.units() * 1_000_000_000 + money.nanos()
+}

@@ -1,0 +1,206 @@
+//! A real browser: Debian's chromium, steered by its chromedriver.
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader, Read as _},
+    process::{Child, ChildStdout, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, ensure};
+use fantoccini::{Client, ClientBuilder, Locator};
+use hyper_util::client::legacy::connect::HttpConnector;
+use tempfile::TempDir;
+use tokio::time::sleep;
+
+use crate::{leftovers, target_folder};
+
+/// How long a page may take to show what it should.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A browser that runs until it is dropped. It has never been anywhere before.
+#[derive(Debug)]
+pub struct Browser {
+    client: Client,
+    _driver: Driver,
+    /// The first part of the name of each screenshot.
+    name: String,
+}
+
+impl Browser {
+    /// Starts one, whose screenshots go to `target/screenshots/{name}-….png`.
+    ///
+    /// # Errors
+    ///
+    /// What is missing.
+    pub async fn start(name: &str) -> anyhow::Result<Self> {
+        let profile = TempDir::new()?;
+        let mut driver = Command::new("chromedriver")
+            .arg("--port=0")
+            .env(leftovers::MARK, profile.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .context("cannot run chromedriver: `cargo xtask test` installs it")?;
+        let output = BufReader::new(driver.stdout.take().expect("it is piped"));
+        // From here on, dropping it stops what was started.
+        let mut driver = Driver {
+            process: driver,
+            output,
+            profile,
+        };
+        let lines = driver.output.by_ref().lines();
+        let port = lines.map_while(Result::ok).find_map(|line| {
+            let (_, port) = line.split_once("started successfully on port ")?;
+            port.trim_end_matches('.').parse::<u16>().ok()
+        });
+        let port = port.context("chromedriver did not start")?;
+        let options = serde_json::json!({
+            "args": [
+                "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+                "--disable-background-networking", "--disable-component-update", "--disable-sync",
+                "--disable-dev-shm-usage", "--hide-scrollbars", "--window-size=1280,960",
+                format!("--user-data-dir={}", driver.profile.path().display()),
+            ],
+        });
+        let capabilities = [("goog:chromeOptions".to_owned(), options)]
+            .into_iter()
+            .collect();
+        let client = ClientBuilder::new(HttpConnector::new())
+            .capabilities(capabilities)
+            .connect(&format!("http://127.0.0.1:{port}"))
+            .await
+            .context("chromium did not start")?;
+        Ok(Self {
+            client,
+            _driver: driver,
+            name: name.to_owned(),
+        })
+    }
+
+    /// Closes it in good order; a browser that is only dropped is killed.
+    ///
+    /// # Errors
+    ///
+    /// What the browser says.
+    pub async fn close(self) -> anyhow::Result<()> {
+        Ok(self.client.close().await?)
+    }
+
+    /// Goes to an address.
+    ///
+    /// # Errors
+    ///
+    /// What the browser says.
+    pub async fn go_to(&self, url: &str) -> anyhow::Result<()> {
+        self.client
+            .goto(url)
+            .await
+            .with_context(|| format!("cannot go to {url}"))
+    }
+
+    /// Waits for the first element that fits the CSS selector, and clicks it.
+    ///
+    /// # Errors
+    ///
+    /// If it does not come, or cannot be clicked.
+    pub async fn click(&self, selector: &str) -> anyhow::Result<()> {
+        let element = self.wait_for(selector).await?;
+        element
+            .click()
+            .await
+            .with_context(|| format!("cannot click `{selector}`"))
+    }
+
+    /// Chooses the option with this value.
+    ///
+    /// # Errors
+    ///
+    /// If there is none.
+    pub async fn choose(&self, selector: &str, value: &str) -> anyhow::Result<()> {
+        let element = self.wait_for(selector).await?;
+        element
+            .select_by_value(value)
+            .await
+            .with_context(|| format!("cannot choose {value} in `{selector}`"))
+    }
+
+    /// What the element shows.
+    ///
+    /// # Errors
+    ///
+    /// If it does not come.
+    pub async fn text(&self, selector: &str) -> anyhow::Result<String> {
+        Ok(self.wait_for(selector).await?.text().await?)
+    }
+
+    /// Waits until the first element that fits the selector shows `text`. Going to another page takes a while.
+    ///
+    /// # Errors
+    ///
+    /// If it shows something else to the end.
+    pub async fn wait_for_text(&self, selector: &str, text: &str) -> anyhow::Result<()> {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            // The page may change between finding the element and reading it.
+            let shown = match self.client.find(Locator::Css(selector)).await {
+                Ok(element) => element.text().await.unwrap_or_default(),
+                Err(_) => String::new(),
+            };
+            if shown == text {
+                return Ok(());
+            }
+            ensure!(
+                Instant::now() < end,
+                "`{selector}` shows `{shown}`, and not `{text}`"
+            );
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Saves what is to be seen, as `target/screenshots/{name}-{page}.png`.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be written.
+    pub async fn screenshot(&self, page: &str) -> anyhow::Result<()> {
+        let folder = target_folder().join("screenshots");
+        fs::create_dir_all(&folder)?;
+        let picture = self.client.screenshot().await?;
+        fs::write(folder.join(format!("{}-{page}.png", self.name)), picture)?;
+        Ok(())
+    }
+
+    /// How large the page is seen, in pixels.
+    ///
+    /// # Errors
+    ///
+    /// What the browser says.
+    pub async fn resize(&self, width: u32, height: u32) -> anyhow::Result<()> {
+        Ok(self.client.set_window_size(width, height).await?)
+    }
+
+    async fn wait_for(&self, selector: &str) -> anyhow::Result<fantoccini::elements::Element> {
+        let wait = self.client.wait().for_element(Locator::Css(selector));
+        wait.await
+            .with_context(|| format!("no `{selector}` on the page"))
+    }
+}
+
+/// Chromedriver, and the folder of the browser that it starts.
+#[derive(Debug)]
+struct Driver {
+    process: Child,
+    /// Kept open, or the next thing that it says would end it.
+    output: BufReader<ChildStdout>,
+    profile: TempDir,
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+        leftovers::kill(self.profile.path());
+    }
+}

@@ -1,0 +1,17 @@
+//! What the end-to-end tests share: a shop that runs as real processes, and a browser to visit it with.
+//!
+//! Whatever is started here is stopped when its value is dropped, also when the test fails.
+
+mod browser;
+mod build;
+mod leftovers;
+mod random_parts;
+mod shop;
+mod tour;
+mod visitor;
+
+pub use browser::Browser;
+pub use build::{repository, target_folder};
+pub use shop::{Replica, Shop, Start};
+pub use tour::Tour;
+pub use visitor::{Answer, Visitor};

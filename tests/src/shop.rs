@@ -1,0 +1,358 @@
+//! The online shop, run by the `anylith` command as its users run it.
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader, Read},
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+    sync::{Arc, Mutex, mpsc},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, bail, ensure};
+use rustix::process::{Pid, Signal, kill_process};
+use serde::Deserialize;
+use tempfile::TempDir;
+
+use crate::{
+    build::{program, repository},
+    leftovers,
+};
+
+/// How long a shop may take to be ready. Generous: other tests run at the same time.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How to start a [`Shop`].
+#[derive(Debug, Clone, Default)]
+pub struct Start {
+    arguments: Vec<String>,
+    edges: Vec<(String, String)>,
+}
+
+impl Start {
+    /// `--topology NAME`.
+    #[must_use]
+    pub fn topology(self, name: &str) -> Self {
+        self.argument("--topology").argument(name)
+    }
+
+    /// `--replicas COUNTS`.
+    #[must_use]
+    pub fn replicas(self, counts: &str) -> Self {
+        self.argument("--replicas").argument(counts)
+    }
+
+    /// Another argument of `anylith run`.
+    #[must_use]
+    pub fn argument(mut self, argument: &str) -> Self {
+        self.arguments.push(argument.to_owned());
+        self
+    }
+
+    /// Another deadline for the calls along `edge`.
+    #[must_use]
+    pub fn deadline(mut self, edge: &str, deadline: &str) -> Self {
+        self.edges.push((edge.to_owned(), deadline.to_owned()));
+        self
+    }
+
+    /// Starts the shop, in a folder and with a database of its own, and waits until it is ready.
+    ///
+    /// # Errors
+    ///
+    /// Everything that the command said, if the shop does not get ready.
+    pub fn start(self) -> anyhow::Result<Shop> {
+        let home = TempDir::new().context("cannot make a temporary folder")?;
+        let app = home.path().join("app");
+        write_app(&app, &self.edges)?;
+        let mut command = command(home.path())?;
+        command
+            .arg("run")
+            .arg(&app)
+            .args(&self.arguments)
+            .args(["--listen", "web=127.0.0.1:0"]);
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = command.spawn().context("cannot run the command")?;
+        let (lines, new_lines) = mpsc::channel();
+        let output = Arc::new(Mutex::new(String::new()));
+        let pipes: [Box<dyn Read + Send>; 2] = [
+            Box::new(child.stdout.take().expect("it is piped")),
+            Box::new(child.stderr.take().expect("it is piped")),
+        ];
+        for pipe in pipes {
+            collect(pipe, Arc::clone(&output), lines.clone());
+        }
+        drop(lines);
+        // From here on, dropping it stops what was started.
+        let mut shop = Shop {
+            url: String::new(),
+            app,
+            child,
+            output,
+            home,
+        };
+        shop.url = shop.wait_until_ready(&new_lines)?;
+        Ok(shop)
+    }
+}
+
+/// A folder for the shop, with the `anylith.toml` that users get, but for where the program is and where
+/// the carts are kept.
+fn write_app(app: &Path, edges: &[(String, String)]) -> anyhow::Result<()> {
+    let example = repository().join("examples/boutique");
+    let text = fs::read_to_string(example.join("anylith.toml"))?;
+    let mut file: toml::Table = text.parse()?;
+    let shop = file
+        .get_mut("app")
+        .and_then(toml::Value::as_table_mut)
+        .context("no [app]")?;
+    shop.remove("package");
+    shop.insert(
+        "binary".into(),
+        program("boutique")?.display().to_string().into(),
+    );
+    let database = format!("sqlite:{}", app.join("carts.db").display());
+    table(&mut file, &["components", "Cart"])?.insert("database".into(), database.into());
+    for (edge, deadline) in edges {
+        table(&mut file, &["edges", edge])?.insert("deadline".into(), deadline.clone().into());
+    }
+    fs::create_dir(app)?;
+    fs::write(app.join("anylith.toml"), toml::to_string(&file)?)?;
+    Ok(())
+}
+
+/// The table at `path`, made if it is not there.
+fn table<'a>(file: &'a mut toml::Table, path: &[&str]) -> anyhow::Result<&'a mut toml::Table> {
+    path.iter().try_fold(file, |table, key| {
+        let entry = table
+            .entry(*key)
+            .or_insert_with(|| toml::Table::new().into());
+        entry
+            .as_table_mut()
+            .with_context(|| format!("`{key}` of anylith.toml is no table"))
+    })
+}
+
+/// The `anylith` command, with a run folder of its own.
+fn command(home: &Path) -> anyhow::Result<Command> {
+    let mut command = Command::new(program("anylith")?);
+    command
+        .env("XDG_RUNTIME_DIR", home)
+        .env(leftovers::MARK, home);
+    command.env_remove("RUST_LOG").env("NO_COLOR", "1");
+    // This test may itself be a replica one day; its children start from nothing.
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("ANYLITH_") {
+            command.env_remove(name);
+        }
+    }
+    Ok(command)
+}
+
+/// Adds every line of `pipe` to `output`, and sends it to whoever still listens.
+fn collect(pipe: Box<dyn Read + Send>, output: Arc<Mutex<String>>, lines: mpsc::Sender<String>) {
+    thread::spawn(move || {
+        for line in BufReader::new(pipe).lines().map_while(Result::ok) {
+            let mut output = output.lock().expect("nobody panics while adding a line");
+            output.push_str(&line);
+            output.push('\n');
+            drop(output);
+            let _ = lines.send(line); // After the start, nobody listens.
+        }
+    });
+}
+
+/// A shop that runs until it is dropped.
+#[derive(Debug)]
+pub struct Shop {
+    /// Where its pages are, without a slash at the end.
+    pub url: String,
+    app: PathBuf,
+    child: Child,
+    output: Arc<Mutex<String>>,
+    home: TempDir,
+}
+
+/// One process of a shop, as `anylith status --json` has it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Replica {
+    /// Its name.
+    pub id: String,
+    /// Its process; `None` while there is none.
+    pub pid: Option<i32>,
+    /// `starting`, `ready`, `draining`, `backoff` or `stopped`.
+    pub state: String,
+    /// How often it was started again.
+    pub restarts: u64,
+}
+
+#[derive(Deserialize)]
+struct Status {
+    groups: Vec<Group>,
+}
+
+#[derive(Deserialize)]
+struct Group {
+    replicas: Vec<Replica>,
+}
+
+impl Shop {
+    /// How to start one.
+    pub fn with() -> Start {
+        Start::default()
+    }
+
+    fn wait_until_ready(&mut self, lines: &mpsc::Receiver<String>) -> anyhow::Result<String> {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            match lines.recv_timeout(end.saturating_duration_since(Instant::now())) {
+                Ok(line) => {
+                    if let Some(url) = line.trim().strip_prefix("ready: web ") {
+                        return Ok(url.trim_end_matches('/').to_owned());
+                    }
+                }
+                Err(mpsc::RecvTimeoutError::Timeout) => {
+                    bail!(
+                        "the shop is not ready after {PATIENCE:?}:\n{}",
+                        self.output()
+                    )
+                }
+                Err(mpsc::RecvTimeoutError::Disconnected) => {
+                    let status = self.child.wait()?;
+                    bail!("the command ended with {status}:\n{}", self.output())
+                }
+            }
+        }
+    }
+
+    /// What the command has written so far, errors included.
+    pub fn output(&self) -> String {
+        self.output
+            .lock()
+            .expect("nobody panics while adding a line")
+            .clone()
+    }
+
+    /// Runs the command with other arguments, on this shop: `["status", "--json"]`.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be run; one that fails says so in its output.
+    pub fn command(&self, arguments: &[&str]) -> anyhow::Result<Output> {
+        let (name, options) = arguments.split_first().context("no arguments")?;
+        let mut command = command(self.home.path())?;
+        command
+            .arg(name)
+            .arg(&self.app)
+            .args(options)
+            .stdin(Stdio::null());
+        command.output().context("cannot run the command")
+    }
+
+    /// Every process of the shop.
+    ///
+    /// # Errors
+    ///
+    /// If `anylith status` fails, or says what it should not.
+    pub fn replicas(&self) -> anyhow::Result<Vec<Replica>> {
+        let output = self.command(&["status", "--json"])?;
+        ensure!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        let status: Status = serde_json::from_slice(&output.stdout)?;
+        Ok(status
+            .groups
+            .into_iter()
+            .flat_map(|group| group.replicas)
+            .collect())
+    }
+
+    /// The one called `id`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Shop::replicas`], or if there is none.
+    pub fn replica(&self, id: &str) -> anyhow::Result<Replica> {
+        let replicas = self.replicas()?;
+        replicas
+            .into_iter()
+            .find(|one| one.id == id)
+            .with_context(|| format!("no replica {id}"))
+    }
+
+    /// Every line that any replica has logged with the message `message`, as the JSON that it is.
+    ///
+    /// # Errors
+    ///
+    /// If the logs cannot be read.
+    pub fn logged(&self, message: &str) -> anyhow::Result<Vec<serde_json::Value>> {
+        let mut lines = Vec::new();
+        for app in fs::read_dir(self.home.path().join("anylith"))? {
+            for log in fs::read_dir(app?.path().join("logs"))? {
+                let text = fs::read(log?.path())?;
+                let text = String::from_utf8_lossy(&text);
+                let parsed = text
+                    .lines()
+                    .filter_map(|line| serde_json::from_str(line).ok());
+                lines.extend(parsed.filter(|line: &serde_json::Value| line["msg"] == message));
+            }
+        }
+        Ok(lines)
+    }
+
+    /// Asks it to stop, as Ctrl-C does, and waits for the end; returns whether the command succeeded.
+    ///
+    /// # Errors
+    ///
+    /// If it takes longer than it may.
+    pub fn stop(mut self) -> anyhow::Result<bool> {
+        self.ask_to_stop();
+        let status = self.wait(PATIENCE)?;
+        status.with_context(|| format!("it does not stop:\n{}", self.output()))
+    }
+
+    fn ask_to_stop(&self) {
+        if let Some(pid) = pid(self.child.id()) {
+            let _ = kill_process(pid, Signal::INT); // It may have ended by itself.
+        }
+    }
+
+    /// Whether the command succeeded; `None` if it still runs after `patience`.
+    fn wait(&mut self, patience: Duration) -> anyhow::Result<Option<bool>> {
+        let end = Instant::now() + patience;
+        loop {
+            if let Some(status) = self.child.try_wait()? {
+                return Ok(Some(status.success()));
+            }
+            if Instant::now() >= end {
+                return Ok(None);
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+impl Drop for Shop {
+    fn drop(&mut self) {
+        self.ask_to_stop();
+        if !matches!(self.wait(Duration::from_secs(15)), Ok(Some(_))) {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+        // Whatever it has left behind knows our folder. Where nothing goes wrong there is nothing.
+        leftovers::kill(self.home.path());
+        if thread::panicking() {
+            eprintln!("── what the command said ──\n{}", self.output());
+        }
+    }
+}
+
+fn pid(pid: u32) -> Option<Pid> {
+    Pid::from_raw(i32::try_from(pid).ok()?)
+}
