@@ -28,6 +28,9 @@ impl Settings {
         for (name, topology) in &self.topologies {
             check.topology(name, topology);
         }
+        check
+            .problems
+            .retain(|problem| self.syntax.lets_stand(problem));
         check.problems
     }
 }
@@ -181,9 +184,11 @@ impl Check<'_> {
     fn topology(&mut self, name: &Name, topology: &TopologySettings) {
         let mut owner: HashMap<&str, &GroupSettings> = HashMap::new();
         let mut star: Option<&GroupSettings> = None;
+        let mut stars = 0;
         for group in &topology.groups {
             for (component, at) in &group.components {
                 if component == "*" {
+                    stars += 1;
                     if let Some(other) = star.replace(group) {
                         let what = format!("`*` is in the group `{}` already", other.name);
                         self.report(at, what, "name the components of all groups but one");
@@ -202,7 +207,7 @@ impl Check<'_> {
             }
             self.group_name(group);
         }
-        if topology.complete {
+        if topology.complete && stars < 2 {
             self.whole(name, topology, star);
             self.shared_listeners(topology);
         }

@@ -26,6 +26,9 @@ pub(crate) fn suggest(wrong: &str, valid: &[&str], kind: &str, otherwise: &str) 
     if let Some(name) = nearest(wrong, valid) {
         return format!("did you mean `{name}`?");
     }
+    if let [only] = valid {
+        return format!("the only one is `{only}`");
+    }
     let listed: Vec<String> = valid
         .iter()
         .take(LISTED)

@@ -106,12 +106,14 @@ impl Settings {
             problems.push(self.no_such_topology(topology));
             return Err(Problems::new(problems));
         };
+        let graph = Graph::of(manifest);
+        let mut groups = ordered(groups, &graph, manifest);
+        if self.topologies.get(topology).is_none_or(|own| own.complete) {
+            replicas.apply(&mut groups, &mut problems);
+        }
         if !problems.is_empty() {
             return Err(Problems::new(problems));
         }
-        let graph = Graph::of(manifest);
-        let mut groups = ordered(groups, &graph, manifest);
-        replicas.apply(&mut groups, &mut problems);
         shared_listeners(&groups, manifest, topology, &mut problems);
         let plan = Plan {
             app: self

@@ -12,7 +12,7 @@ use crate::{
     Overrides, Problem, Problems, Secrets,
     config::Config,
     source::{At, Source},
-    tree,
+    tree::{self, Syntax},
 };
 use reader::Reader;
 
@@ -23,6 +23,8 @@ use reader::Reader;
 #[derive(Debug, Clone, Default)]
 pub struct Settings {
     pub(crate) source: Source,
+    /// What could not be read, of which [`Settings::check`] says nothing.
+    pub(crate) syntax: Syntax,
     pub(crate) app: AppSettings,
     pub(crate) app_name_at: Option<At>,
     pub(crate) listeners: BTreeMap<Name, ListenerSettings>,
@@ -154,8 +156,9 @@ impl Settings {
         let mut settings = sections::read(&root, &mut reader, secrets);
         let mut problems = reader.problems;
         problems.retain(|problem| syntax.lets_stand(problem));
-        problems.extend(syntax.problems);
+        problems.extend(syntax.problems.iter().cloned());
         settings.source = source;
+        settings.syntax = syntax;
         Reading { settings, problems }
     }
 

@@ -110,7 +110,7 @@ pub(crate) struct Parsed {
 }
 
 /// The syntax errors of a text.
-#[derive(Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Syntax {
     pub(crate) problems: Vec<Problem>,
     /// From this line on nothing can be said about what the text means.
@@ -216,10 +216,23 @@ fn convert(
 
 /// The first error of each line. An error that swallows what follows it is the last one.
 fn syntax_problems(source: &Source, errors: &[toml::de::Error]) -> Syntax {
-    let mut errors: Vec<_> = errors
-        .iter()
-        .map(|error| (error.span().unwrap_or(0..0), error.message()))
-        .collect();
+    let error = |error: &toml::de::Error| {
+        let span = error.span().unwrap_or(0..0);
+        // What the parser expected is said by the mend, in words.
+        let message = error
+            .message()
+            .split(", expected")
+            .next()
+            .unwrap_or_default();
+        let visible = error.message().contains("visible characters");
+        let message = match message {
+            "string values must be quoted" if span.is_empty() => "missing value",
+            _ if visible => "invalid control character",
+            other => other,
+        };
+        (span, message.to_owned())
+    };
+    let mut errors: Vec<_> = errors.iter().map(error).collect();
     errors.sort_by_key(|(span, _)| span.start);
     let mut syntax = Syntax::default();
     let mut last_line = 0;
@@ -229,7 +242,7 @@ fn syntax_problems(source: &Source, errors: &[toml::de::Error]) -> Syntax {
             continue;
         }
         last_line = line;
-        let mend = syntax_mend(message);
+        let mend = syntax_mend(&message);
         let what = format!("this is not TOML: {message}");
         syntax
             .problems
@@ -278,6 +291,16 @@ fn syntax_mend(message: &str) -> &'static str {
             "multi-line",
             "close the text with the three quotes that it begins with",
         ),
+        ("control character", "take the control character out"),
+        (
+            "float",
+            "put text in quotes: `key = \"value\"`; a number has digits and one point",
+        ),
+        (
+            "integer",
+            "put text in quotes: `key = \"value\"`; a number has digits only",
+        ),
+        ("date", "put text in quotes: `key = \"value\"`"),
         (
             "string",
             "close the text with the quote that it begins with, on the same line",

@@ -11,7 +11,7 @@ pub(super) struct Reader<'a> {
     pub(super) source: &'a Source,
     pub(super) problems: Vec<Problem>,
     /// Whether there were syntax errors, so that what seems to be missing may only be unreadable.
-    incomplete: bool,
+    pub(super) incomplete: bool,
 }
 
 impl<'a> Reader<'a> {
@@ -27,15 +27,17 @@ impl<'a> Reader<'a> {
         self.problems.push(self.source.problem(at, what, mend));
     }
 
-    /// Reports that something is not there.
-    pub(super) fn missing(&mut self, at: &At, what: impl Into<String>, mend: impl Into<String>) {
-        if !self.incomplete {
+    /// Reports that something is not there, if `known` says that there is no unknown key in its place.
+    pub(super) fn missing(&mut self, known: bool, at: &At, what: String, mend: &str) {
+        if known && !self.incomplete {
             self.report(at, what, mend);
         }
     }
 
-    /// Reports every key of `table` that is not one of `known`.
-    pub(super) fn only(&mut self, table: &Table, known: &[&str], place: &str) {
+    /// Reports every key of `table` that is not one of `known`. Where there is one, nothing is said to be
+    /// missing: it is likely to be what that key was meant for.
+    pub(super) fn only(&mut self, table: &Table, known: &[&str], place: &str) -> bool {
+        let before = self.problems.len();
         for entry in &table.entries {
             if !known.contains(&entry.key.as_str()) {
                 let what = format!("unknown key `{}` in {place}", entry.key);
@@ -43,6 +45,7 @@ impl<'a> Reader<'a> {
                 self.report(&entry.at, what, mend);
             }
         }
+        self.problems.len() == before
     }
 
     pub(super) fn table<'i>(

@@ -167,7 +167,7 @@ fn checked_name(text: &str, at: &At, path: &str, reader: &mut Reader<'_>) -> Opt
 }
 
 fn listeners(table: &Table, reader: &mut Reader<'_>) -> BTreeMap<Name, ListenerSettings> {
-    const MEND: &str = "write address = \"127.0.0.1:8080\"";
+    const MEND: &str = "write an address and a port: address = \"127.0.0.1:8080\"";
     let mut listeners = BTreeMap::new();
     let mut taken: Vec<(SocketAddr, &str)> = Vec::new();
     for Entry { key, at, item } in &table.entries {
@@ -176,9 +176,9 @@ fn listeners(table: &Table, reader: &mut Reader<'_>) -> BTreeMap<Name, ListenerS
         let Some(table) = reader.table(item, &section, MEND) else {
             continue;
         };
-        reader.only(table, &["address"], &section);
+        let known = reader.only(table, &["address"], &section);
         let Some(Entry { item, .. }) = table.get("address") else {
-            reader.missing(at, format!("{section} has no `address`"), MEND);
+            reader.missing(known, at, format!("{section} has no `address`"), MEND);
             continue;
         };
         let Some(text) = reader.text(item, &format!("`address` of {section}"), MEND) else {
@@ -260,7 +260,7 @@ fn topologies(table: &Table, reader: &mut Reader<'_>) -> BTreeMap<Name, Topology
         let Some(table) = reader.table(item, &section, MEND) else {
             continue;
         };
-        reader.only(table, &["groups"], &section);
+        let known = reader.only(table, &["groups"], &section);
         let groups = match table.get("groups") {
             Some(entry) => {
                 let path = format!("`groups` of {section}");
@@ -270,11 +270,11 @@ fn topologies(table: &Table, reader: &mut Reader<'_>) -> BTreeMap<Name, Topology
                 }
             }
             None => {
-                reader.missing(at, format!("{section} has no groups"), MEND);
+                reader.missing(known, at, format!("{section} has no groups"), MEND);
                 Vec::new()
             }
         };
-        let complete = reader.problems.len() == before;
+        let complete = reader.problems.len() == before && !reader.incomplete;
         let topology = TopologySettings {
             at: at.clone(),
             groups,
@@ -298,7 +298,7 @@ fn groups(table: &Table, section: &str, reader: &mut Reader<'_>) -> Vec<GroupSet
         let Some(table) = reader.table(item, &path, MEND) else {
             continue;
         };
-        reader.only(table, &["components", "replicas"], &path);
+        let known = reader.only(table, &["components", "replicas"], &path);
         let replicas = match table.get("replicas") {
             Some(entry) => {
                 let name = format!("`replicas` of {path}");
@@ -309,7 +309,7 @@ fn groups(table: &Table, section: &str, reader: &mut Reader<'_>) -> Vec<GroupSet
             None => 1,
         };
         let Some(entry) = table.get("components") else {
-            reader.missing(at, format!("{path} has no components"), MEND);
+            reader.missing(known, at, format!("{path} has no components"), MEND);
             continue;
         };
         let components = members(&entry.item, &path, reader);
@@ -392,11 +392,12 @@ fn deadline(item: &Item, section: &str, reader: &mut Reader<'_>) -> Option<Durat
     let mend = "write a number and its unit: \"100ms\", \"2s\", \"1m\"";
     let name = format!("`deadline` of {section}");
     let text = reader.text(item, &name, mend)?;
-    let what = match quantity::duration(text) {
-        Some(Duration::ZERO) => format!("{name} leaves no time for any call"),
-        Some(long) if long > MAX_DEADLINE => format!("{name} is longer than a day"),
+    let range = "set it from \"1ms\" to \"24h\"";
+    let (what, mend) = match quantity::duration(text) {
+        Some(Duration::ZERO) => (format!("{name} leaves no time for any call"), range),
+        Some(long) if long > MAX_DEADLINE => (format!("{name} is longer than a day"), range),
         Some(deadline) => return Some(deadline),
-        None => format!("`{text}` is not a length of time"),
+        None => (format!("`{text}` is not a length of time"), mend),
     };
     reader.report(&item.at, what, mend);
     None
