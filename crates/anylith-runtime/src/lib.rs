@@ -7,7 +7,6 @@
 
 mod ambient;
 mod app;
-mod checked;
 mod component;
 mod conductor;
 mod config;
@@ -50,15 +49,18 @@ pub mod __rt {
 
     pub use crate::{
         app::Application,
-        checked::{AnswerOf, ArgumentOf, StreamOf, Unchecked, assert_answer, assert_argument},
         component::{Component, Registration, assert_closed},
         config::{ConfigProblem, read_config},
-        edge::{Call, ClientEdge, WriteArguments},
+        edge::{Call, ClientEdge, RemoteCall},
         interface::{
-            Dependencies, FromCallError, ImplementedBy, Interface, InterfacePrint, Method,
-            NoInterface, ProvidedBy, Provides, Travels,
+            CallResult, Dependencies, FromCallError, ImplementedBy, Interface, InterfacePrint,
+            Method, NoInterface, ProvidedBy, Provides, Travels,
         },
-        message::{ArgumentReader, ArgumentWriter, PassedAs},
+        local::LocalCall,
+        message::{
+            ArgumentReader, ArgumentWriter, IncomingItems, PassedAs, answer, answer_streaming,
+            incoming, outgoing,
+        },
         serve::{BoxFuture, IncomingCall},
         streaming::{Streaming, StreamingOf},
         wiring::Wiring,

@@ -86,8 +86,13 @@ impl<'a> ArgumentWriter<'a> {
         Self { out }
     }
 
-    /// Writes a value.
-    pub(crate) fn value<T: ?Sized + PassedAs<Owned>, Owned>(
+    /// Writes an argument that is passed by value.
+    pub fn value<T: Travels>(&mut self, name: &str, value: &T) -> Result<(), Failure> {
+        encode(value, self.out).map_err(|error| unencodable(name, error))
+    }
+
+    /// Writes an argument that is passed by reference.
+    pub fn reference<T: ?Sized + PassedAs<Owned>, Owned>(
         &mut self,
         name: &str,
         value: &T,
@@ -128,7 +133,7 @@ impl<'a> ArgumentReader<'a> {
     }
 
     /// Reads a value of its own.
-    pub(crate) fn value<T: Travels>(&mut self, name: &str) -> Result<T, Failure> {
+    pub fn value<T: Travels>(&mut self, name: &str) -> Result<T, Failure> {
         self.next(name)
     }
 
@@ -166,7 +171,7 @@ fn undecodable(problem: String) -> Failure {
 }
 
 /// The answer that carries `result`, written into `buffer`.
-pub(crate) fn answer<R>(result: R, buffer: Vec<u8>) -> Result<Answer, Failure>
+pub fn answer<R>(result: R, buffer: Vec<u8>) -> Result<Answer, Failure>
 where
     R: CallResult<Value: Travels, Error: Travels>,
 {
@@ -183,10 +188,7 @@ where
 }
 
 /// The answer that carries the items of a stream, or the error with which it did not begin.
-pub(crate) fn answer_streaming<R, E, S>(
-    result: Result<S, E>,
-    buffer: Vec<u8>,
-) -> Result<Answer, Failure>
+pub fn answer_streaming<R, E, S>(result: Result<S, E>, buffer: Vec<u8>) -> Result<Answer, Failure>
 where
     R: CallResult<Value: Travels, Error: Travels>,
     E: Travels,
@@ -200,6 +202,9 @@ where
     }
 }
 
+/// The items of a stream argument, on their way out.
+pub(crate) type OutgoingItems = Pin<Box<dyn Stream<Item = Result<Bytes, Failure>> + Send>>;
+
 /// The items of a stream argument, on their way in.
 pub struct IncomingItems {
     pub(crate) items: Items,
@@ -208,7 +213,7 @@ pub struct IncomingItems {
 }
 
 /// Sends the items of a stream argument along.
-pub(crate) fn outgoing<R>(items: impl Stream<Item = R> + Send + 'static) -> Option<Items>
+pub fn outgoing<R>(items: impl Stream<Item = R> + Send + 'static) -> Option<OutgoingItems>
 where
     R: CallResult<Value: Travels, Error: Travels>,
 {
@@ -218,7 +223,7 @@ where
 }
 
 /// Takes the items of a stream argument.
-pub(crate) fn incoming<R>(items: Option<IncomingItems>) -> Result<StreamingOf<R>, Failure>
+pub fn incoming<R>(items: Option<IncomingItems>) -> Result<StreamingOf<R>, Failure>
 where
     R: CallResult<Value: Travels, Error: Travels + From<CallError>>,
 {

@@ -66,7 +66,7 @@ impl IncomingCall {
                     deadline: incoming.deadline.map_or(Deadline::NONE, Deadline::at),
                 },
                 context: incoming.context,
-                _permit: permit,
+                permit,
             }),
         })
     }
@@ -99,8 +99,7 @@ impl IncomingCall {
 struct Border {
     frame: Frame,
     context: CallContext,
-    /// Held until the answer is complete.
-    _permit: Permit,
+    permit: Permit,
 }
 
 impl Border {
