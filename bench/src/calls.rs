@@ -10,9 +10,6 @@ use crate::{
     report::Report,
 };
 
-/// Who is compared with the peers; tarpc stands in until the runtime serves calls.
-const OURS: Peer = Peer::Tarpc;
-
 /// How many calls are in flight where many are.
 const MANY: usize = 64;
 
@@ -34,7 +31,7 @@ impl Field {
         unit: &'static str,
         cost: fn(&Cost) -> f64,
     ) -> Result<()> {
-        let mut names = vec![OURS];
+        let mut names = vec![Peer::Anylith];
         names.extend(self.peers.iter().map(|(peer, _)| *peer));
         let mut pairs = Vec::new();
         for peer in &names {

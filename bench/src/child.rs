@@ -19,7 +19,8 @@ use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 
 use crate::{
-    contestant::{Peer, raw, tarpc, tonic},
+    contestant::{Peer, anylith, raw, tarpc, tonic},
+    local::LocalRound,
     round::{Answer, Command, Harness, Measurement, Round},
 };
 
@@ -44,12 +45,14 @@ pub(crate) enum Part {
     Serve { peer: Peer, endpoint: Endpoint },
     /// Its client.
     Call { peer: Peer, endpoint: Endpoint },
+    /// Ours, with caller and callee in one process.
+    Local,
 }
 
 /// Where a child may run, and in how many threads.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Placement {
-    /// The processors that it is pinned to.
+    /// The processors that it is pinned to; none for anywhere.
     pub(crate) cpus: Vec<usize>,
     /// The worker threads of a multi-thread runtime, or 0 for a current-thread runtime.
     pub(crate) workers: usize,
@@ -75,13 +78,23 @@ impl Placement {
         })
     }
 
+    /// Anywhere, with a multi-thread runtime of the usual size.
+    pub(crate) fn free() -> Self {
+        Self {
+            cpus: Vec::new(),
+            workers: 2,
+        }
+    }
+
     /// Pins this process, which must have one thread as yet, and makes the runtime.
     fn enter(&self) -> Result<tokio::runtime::Runtime> {
         let mut set = CpuSet::new();
         for cpu in &self.cpus {
             set.set(*cpu);
         }
-        sched_setaffinity(None, &set).context("cannot pin to a processor")?;
+        if !self.cpus.is_empty() {
+            sched_setaffinity(None, &set).context("cannot pin to a processor")?;
+        }
         let mut runtime = match self.workers {
             0 => tokio::runtime::Builder::new_current_thread(),
             workers => {
@@ -115,31 +128,37 @@ impl Role {
                         });
                     };
                     match peer {
+                        Peer::Anylith => {
+                            ready();
+                            anylith::run().await
+                        }
                         Peer::Raw => raw::serve(&endpoint, ready).await,
                         Peer::Tonic => tonic::serve(&endpoint, ready).await,
                         Peer::Tarpc => tarpc::serve(&endpoint, ready).await,
                     }
                 }
+                Part::Local => anylith::run().await,
                 Part::Call { peer, endpoint } => match peer {
+                    Peer::Anylith => anylith::run().await,
                     Peer::Raw => {
                         let client = raw::connect(&endpoint).await?;
                         Harness::connect(&harness)
                             .await?
-                            .obey_as_client(client)
+                            .obey_as_client(client, None)
                             .await
                     }
                     Peer::Tonic => {
                         let client = tonic::connect(&endpoint).await?;
                         Harness::connect(&harness)
                             .await?
-                            .obey_as_client(client)
+                            .obey_as_client(client, None)
                             .await
                     }
                     Peer::Tarpc => {
                         let client = tarpc::connect(&endpoint).await?;
                         Harness::connect(&harness)
                             .await?
-                            .obey_as_client(client)
+                            .obey_as_client(client, None)
                             .await
                     }
                 },
@@ -157,7 +176,7 @@ pub(crate) struct Child {
 
 impl Child {
     /// Starts this binary again and waits until it is ready.
-    pub(crate) fn start(role: &Role, environment: &[(&str, String)]) -> Result<Self> {
+    pub(crate) fn start(role: &Role, environment: &[(&'static str, String)]) -> Result<Self> {
         let folder = TempDir::with_prefix("bench-")?;
         let path = folder.path().join("harness.sock");
         let listener = UnixListener::bind(&path)?;
@@ -197,6 +216,14 @@ impl Child {
         match self.ask(&Command::Run(round))? {
             Answer::Done(measurement) => Ok(measurement),
             other => bail!("a round brought {other:?}"),
+        }
+    }
+
+    /// Lets the child call within itself.
+    pub(crate) fn local(&mut self) -> Result<LocalRound> {
+        match self.ask(&Command::Local)? {
+            Answer::Local(round) => Ok(round),
+            other => bail!("a local round brought {other:?}"),
         }
     }
 

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::payload;
 
+pub(crate) mod anylith;
 pub(crate) mod raw;
 pub(crate) mod tarpc;
 pub(crate) mod tonic;
@@ -19,6 +20,8 @@ pub(crate) mod tonic;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Peer {
+    /// Ours, through a client of a component.
+    Anylith,
     /// Bytes over a tokio socket, to and fro, without any protocol: nothing can be faster.
     Raw,
     /// tonic: gRPC over HTTP/2.
@@ -31,6 +34,7 @@ impl Peer {
     /// Its name, in the figures.
     pub(crate) fn name(self) -> &'static str {
         match self {
+            Self::Anylith => "anylith",
             Self::Raw => "raw socket",
             Self::Tonic => "tonic",
             Self::Tarpc => "tarpc",
@@ -40,6 +44,9 @@ impl Peer {
     /// What it was set to.
     pub(crate) fn settings(self) -> &'static str {
         match self {
+            Self::Anylith => {
+                "anylith, two replicas of an application, postcard, one connection, defaults"
+            }
             Self::Raw => "tokio stream, write_all and read, the same bytes without a header",
             Self::Tonic => {
                 "tonic 0.14, prost with Bytes, one connection, nodelay, windows of 8 and 16 MiB, frames of 1 MiB"

@@ -8,6 +8,8 @@
 mod calls;
 mod child;
 mod contestant;
+mod control;
+mod local;
 mod pair;
 mod payload;
 mod ratio;
@@ -35,6 +37,11 @@ struct Benchmark {
 }
 
 const BENCHMARKS: &[Benchmark] = &[
+    Benchmark {
+        name: "local",
+        about: "a call within one process, beside a bare `Arc<dyn async_trait>`",
+        run: local::local,
+    },
     Benchmark {
         name: "get",
         about: "57 bytes there, a product of 275 back; 64 calls in flight, then one; one core",

@@ -9,6 +9,7 @@ use tempfile::TempDir;
 use crate::{
     child::{Child, Part, Placement, Role},
     contestant::{Method, Peer},
+    control::ControlPlane,
     round::Round,
 };
 
@@ -54,14 +55,22 @@ impl Pair {
             part,
             placement: placement.clone(),
         };
-        let server = Child::start(
-            &role(Part::Serve {
-                peer,
-                endpoint: endpoint.clone(),
-            }),
-            &[],
-        )?;
-        let client = Child::start(&role(Part::Call { peer, endpoint }), &[])?;
+        let (serving, calling) = match peer {
+            Peer::Anylith => {
+                // Nobody calls the caller, but a replica answers somewhere.
+                let unused = Endpoint::Unix(folder.path().join("client.sock"));
+                let homes = [("Store", endpoint.clone()), ("Load", unused)];
+                let control = ControlPlane::start(folder.path(), &homes)?;
+                (control.environment("Store"), control.environment("Load"))
+            }
+            _ => (Vec::new(), Vec::new()),
+        };
+        let serve = role(Part::Serve {
+            peer,
+            endpoint: endpoint.clone(),
+        });
+        let server = Child::start(&serve, &serving)?;
+        let client = Child::start(&role(Part::Call { peer, endpoint }), &calling)?;
         Ok(Self {
             client,
             server,

@@ -18,7 +18,10 @@ use tokio::{
     task::JoinSet,
 };
 
-use crate::contestant::{Calls, Method};
+use crate::{
+    contestant::{Calls, Method},
+    local::{Local, LocalRound},
+};
 
 /// What the parent asks of a child.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -26,6 +29,8 @@ use crate::contestant::{Calls, Method};
 pub(crate) enum Command {
     /// Make these calls, now.
     Run(Round),
+    /// Call within the process, once each way.
+    Local,
     /// Say how much processor time was used up to now.
     Cpu,
 }
@@ -46,6 +51,8 @@ pub(crate) enum Answer {
     Ready,
     /// The calls were made.
     Done(Measurement),
+    /// What the calls within the process cost.
+    Local(LocalRound),
     /// The processor time used by the child since it began, all threads, user and system.
     Cpu(Duration),
     /// It could not be done; for people to read.
@@ -112,10 +119,18 @@ impl Harness {
     }
 
     /// Does as a client is told, until the parent is gone.
-    pub(crate) async fn obey_as_client(mut self, mut calls: impl Calls) -> Result<()> {
+    pub(crate) async fn obey_as_client(
+        mut self,
+        mut calls: impl Calls,
+        local: Option<Local>,
+    ) -> Result<()> {
         loop {
             let answer = match self.command().await? {
                 Command::Cpu => Answer::Cpu(cpu_time()),
+                Command::Local => match &local {
+                    Some(local) => Answer::Local(local.round().await?),
+                    None => Answer::Failed("this contestant has no calls within a process".into()),
+                },
                 Command::Run(round) => match run(round, &mut calls).await {
                     Ok(measurement) => Answer::Done(measurement),
                     Err(error) => Answer::Failed(format!("{error:#}")),

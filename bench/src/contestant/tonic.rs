@@ -35,8 +35,8 @@ pub(crate) fn server() -> Grpc {
         .max_frame_size(FRAME)
 }
 
-/// Connects a channel of tonic, set for speed.
-pub(crate) async fn channel(endpoint: &Endpoint) -> Result<Channel> {
+/// A channel of tonic, set for speed, which connects when it is first used.
+pub(crate) fn lazy_channel(endpoint: &Endpoint) -> Result<Channel> {
     let set = |target: Target| {
         target
             .tcp_nodelay(true)
@@ -52,15 +52,9 @@ pub(crate) async fn channel(endpoint: &Endpoint) -> Result<Channel> {
                 async move { UnixStream::connect(path).await.map(TokioIo::new) }
             });
             // The name is not looked up: the connector knows where to go.
-            set(Target::from_static("http://unix"))
-                .connect_with_connector(connector)
-                .await?
+            set(Target::from_static("http://unix")).connect_with_connector_lazy(connector)
         }
-        Endpoint::Tcp(address) => {
-            set(Target::new(format!("http://{address}"))?)
-                .connect()
-                .await?
-        }
+        Endpoint::Tcp(address) => set(Target::new(format!("http://{address}"))?).connect_lazy(),
     })
 }
 
@@ -128,7 +122,7 @@ pub(crate) struct Client {
 
 /// Connects to a server at `endpoint`.
 pub(crate) async fn connect(endpoint: &Endpoint) -> Result<Client> {
-    let store = proto::store_client::StoreClient::new(channel(endpoint).await?);
+    let store = proto::store_client::StoreClient::new(lazy_channel(endpoint)?);
     Ok(Client {
         store,
         lookup: payload::lookup().into(),

@@ -83,8 +83,7 @@ impl RunFolder {
         self.logs().join(format!("{replica}.log"))
     }
 
-    /// The log of the supervisor itself.
-    pub fn own_log(&self) -> PathBuf {
+    pub(crate) fn own_log(&self) -> PathBuf {
         self.logs().join("anylith.log")
     }
 
