@@ -33,16 +33,19 @@ pattern!(
     r#"(?s)(<aside class="ad".*?)<a href="/product/[0-9A-Z]{10}">[^<]+</a>"#
 );
 
-/// `answer` to a request for `path`, with its random parts hidden.
+/// `answer` of `shop` to a request for `path`, with its random parts hidden.
 ///
+/// - the address of the shop, whose port is free to be any;
 /// - UUIDs, and the random part of tracking numbers;
 /// - which products are recommended, but not how many;
 /// - which advertisement is shown, where more than one fits: on the home page, and for kitchen things;
 /// - the length of the body, which depends on those two; the body itself is there.
-pub(crate) fn hide(path: &str, mut answer: Answer) -> Answer {
+pub(crate) fn hide(shop: &str, path: &str, mut answer: Answer) -> Answer {
     answer.headers.remove("content-length");
     for value in answer.headers.values_mut().flatten() {
-        *value = UUID.replace_all(value, "(uuid)").into_owned();
+        *value = UUID
+            .replace_all(&value.replace(shop, "(shop)"), "(uuid)")
+            .into_owned();
     }
     let body = UUID.replace_all(&answer.body, "(uuid)");
     let body = TRACKING.replace_all(&body, "??-$1???-$2???????");
@@ -71,7 +74,7 @@ mod tests {
             headers: [].into(),
             body: body.to_owned(),
         };
-        hide(path, answer).body
+        hide("http://127.0.0.1:1", path, answer).body
     }
 
     #[test]

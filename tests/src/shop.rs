@@ -27,7 +27,6 @@ const PATIENCE: Duration = Duration::from_secs(60);
 #[derive(Debug, Clone, Default)]
 pub struct Start {
     arguments: Vec<String>,
-    edges: Vec<(String, String)>,
 }
 
 impl Start {
@@ -50,13 +49,6 @@ impl Start {
         self
     }
 
-    /// Another deadline for the calls along `edge`.
-    #[must_use]
-    pub fn deadline(mut self, edge: &str, deadline: &str) -> Self {
-        self.edges.push((edge.to_owned(), deadline.to_owned()));
-        self
-    }
-
     /// Starts the shop, in a folder and with a database of its own, and waits until it is ready.
     ///
     /// # Errors
@@ -65,7 +57,7 @@ impl Start {
     pub fn start(self) -> anyhow::Result<Shop> {
         let home = TempDir::new().context("cannot make a temporary folder")?;
         let app = home.path().join("app");
-        write_app(&app, &self.edges)?;
+        write_app(&app)?;
         let mut command = command(home.path())?;
         command
             .arg("run")
@@ -102,7 +94,7 @@ impl Start {
 
 /// A folder for the shop, with the `anylith.toml` that users get, but for where the program is and where
 /// the carts are kept.
-fn write_app(app: &Path, edges: &[(String, String)]) -> anyhow::Result<()> {
+fn write_app(app: &Path) -> anyhow::Result<()> {
     let example = repository().join("examples/boutique");
     let text = fs::read_to_string(example.join("anylith.toml"))?;
     let mut file: toml::Table = text.parse()?;
@@ -117,9 +109,6 @@ fn write_app(app: &Path, edges: &[(String, String)]) -> anyhow::Result<()> {
     );
     let database = format!("sqlite:{}", app.join("carts.db").display());
     table(&mut file, &["components", "Cart"])?.insert("database".into(), database.into());
-    for (edge, deadline) in edges {
-        table(&mut file, &["edges", edge])?.insert("deadline".into(), deadline.clone().into());
-    }
     fs::create_dir(app)?;
     fs::write(app.join("anylith.toml"), toml::to_string(&file)?)?;
     Ok(())

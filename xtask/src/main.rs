@@ -1,6 +1,7 @@
 //! Every chore of this repository, as one program: `cargo xtask --help`.
 
 mod demo;
+mod fuzz;
 mod machine;
 mod step;
 mod suite;

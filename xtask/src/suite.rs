@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use cargo_metadata::{MetadataCommand, TargetKind};
 
 use crate::{
-    machine,
+    fuzz, machine,
     step::{Cargo, Seconds, Stop, timed},
     tidy,
 };
@@ -246,5 +246,5 @@ fn fuzz(options: &Options) -> Result<(), Stop> {
         println!("left out");
         return Ok(());
     }
-    Ok(())
+    fuzz::smoke()
 }
