@@ -226,19 +226,14 @@ impl Shop {
             .clone()
     }
 
-    /// Runs the command with other arguments, on this shop: `["status", "--json"]`.
+    /// Runs the command with other arguments, in the folder of this shop: `["status", "--json"]`.
     ///
     /// # Errors
     ///
     /// If it cannot be run; one that fails says so in its output.
     pub fn command(&self, arguments: &[&str]) -> anyhow::Result<Output> {
-        let (name, options) = arguments.split_first().context("no arguments")?;
         let mut command = command(self.home.path())?;
-        command
-            .arg(name)
-            .arg(&self.app)
-            .args(options)
-            .stdin(Stdio::null());
+        command.args(arguments).current_dir(&self.app).stdin(Stdio::null());
         command.output().context("cannot run the command")
     }
 

@@ -47,7 +47,7 @@ const ACTING: &[&str] = &[
     "walkdir",
 ];
 
-/// The most packages that an application may be built from, its own not counted.
+/// The most packages that an application may be built from, those of Anylith among them.
 const MOST_PACKAGES: usize = 80;
 
 /// A crate of this repository and the crates of this repository that it is built from.
