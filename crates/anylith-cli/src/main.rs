@@ -1,2 +1,50 @@
 //! The `anylith` command: parses, calls, prints.
-fn main() {}
+//!
+//! Each command is a function in `command/`. What goes wrong comes back as a [`failure::Failure`], which
+//! knows the exit code; only this file ends the process.
+
+mod app;
+mod args;
+mod binary;
+mod command;
+mod describe;
+mod failure;
+mod log_format;
+mod paint;
+mod screen;
+mod secrets;
+
+use std::{io::Write, process::ExitCode};
+
+use clap::Parser;
+
+use crate::{
+    args::{Args, Command},
+    failure::Failure,
+    paint::Paint,
+};
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let outcome = match args.command {
+        Command::Run(args) => command::run::run(&args),
+        Command::Check(args) => command::check::check(&args),
+        Command::Graph(args) => command::graph::graph(&args),
+        Command::Status(args) => command::status::status(&args),
+        Command::Logs(args) => command::logs::logs(&args),
+        Command::Stop(args) => command::stop::stop(&args),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        // Whoever read our output has read enough.
+        Err(Failure::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => {
+            ExitCode::SUCCESS
+        }
+        Err(failure) => {
+            let text = failure.text(&Paint::for_stderr());
+            // If nobody can be told, the exit code tells.
+            let _ = std::io::stderr().write_all(text.as_bytes());
+            failure.exit_code()
+        }
+    }
+}

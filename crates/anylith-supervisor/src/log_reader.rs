@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     fs::{self, File},
     io::{self, Read, Seek, SeekFrom},
+    os::unix::fs::MetadataExt,
     path::PathBuf,
     sync::Arc,
     time::{Duration, SystemTime},
@@ -77,6 +78,16 @@ impl LogReader {
         Ok(in_order(ready))
     }
 
+    /// Like [`LogReader::poll`], but with everything that there is, however much.
+    ///
+    /// # Errors
+    ///
+    /// If the folder or a log cannot be read.
+    pub fn catch_up(&mut self) -> io::Result<Vec<LogLine>> {
+        while self.read()? {}
+        self.poll()
+    }
+
     /// All lines that are left, with those that have no end yet.
     ///
     /// # Errors
@@ -101,6 +112,9 @@ impl LogReader {
         for tail in self.tails.values_mut() {
             any |= tail.read(&mut self.waiting)?;
         }
+        // A new run begins with new logs under the same names.
+        self.tails
+            .retain(|_, tail| tail.file.metadata().is_ok_and(|found| found.nlink() > 0));
         Ok(any)
     }
 

@@ -83,7 +83,8 @@ impl RunFolder {
         self.logs().join(format!("{replica}.log"))
     }
 
-    pub(crate) fn own_log(&self) -> PathBuf {
+    /// The log of the supervisor itself.
+    pub fn own_log(&self) -> PathBuf {
         self.logs().join("anylith.log")
     }
 

@@ -78,6 +78,11 @@ impl Supervisor {
         self.overview.borrow().clone()
     }
 
+    /// The same, to watch it change.
+    pub fn watch(&self) -> watch::Receiver<Overview> {
+        self.overview.clone()
+    }
+
     /// Where the application keeps its sockets and logs.
     pub fn folder(&self) -> &RunFolder {
         &self.folder

@@ -1,0 +1,170 @@
+//! What can be typed.
+
+use std::path::PathBuf;
+
+use anylith_supervisor::Level;
+use anylith_topology::draw::Format;
+use clap::{Args as Group, Parser, Subcommand};
+
+/// Runs applications written as components: whole, split into services, or anything between.
+///
+/// APP is a folder with an `anylith.toml`, or that file; it is this folder if it is left out.
+///
+/// Exit codes: 0 done, 1 failed, 2 the input is wrong (usage, config, topology).
+#[derive(Debug, Parser)]
+#[command(
+    name = "anylith",
+    version,
+    verbatim_doc_comment,
+    arg_required_else_help = true
+)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Builds an application and runs it in a topology, until Ctrl-C drains it
+    Run(RunArgs),
+    /// Says everything that is wrong with an application's topologies and config
+    Check(CheckArgs),
+    /// Draws which component is dependent on which
+    Graph(GraphArgs),
+    /// Says what runs of an application
+    Status(StatusArgs),
+    /// Shows the logs of all replicas as one, in time order
+    Logs(LogsArgs),
+    /// Drains and stops an application that runs
+    Stop(StopArgs),
+}
+
+/// What overrides values of `anylith.toml`.
+#[derive(Debug, Default, Group)]
+pub(crate) struct Overriding {
+    /// Sets a value of anylith.toml, as in `--set components.Currency.rates=other.json`
+    #[arg(long = "set", value_name = "PATH=VALUE")]
+    pub(crate) set: Vec<String>,
+    /// Gives a listener another address, as in `--listen web=127.0.0.1:0`
+    #[arg(long = "listen", value_name = "NAME=ADDR")]
+    pub(crate) listen: Vec<String>,
+}
+
+/// How the application's binary is built, where it is.
+#[derive(Debug, Default, Group)]
+pub(crate) struct Building {
+    /// Builds with optimisations
+    #[arg(long)]
+    pub(crate) release: bool,
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct RunArgs {
+    /// Folder with an anylith.toml, or that file
+    #[arg(value_name = "APP", default_value = ".")]
+    pub(crate) app: PathBuf,
+    /// The topology to run in: monolith, micro, or one of anylith.toml
+    #[arg(long, value_name = "NAME", default_value = "monolith")]
+    pub(crate) topology: String,
+    /// Replicas of every group, or of some, as in `4` or `Catalog=3,Cart=2`
+    #[arg(long, value_name = "N|GROUP=N,...")]
+    pub(crate) replicas: Option<String>,
+    #[command(flatten)]
+    pub(crate) overriding: Overriding,
+    #[command(flatten)]
+    pub(crate) building: Building,
+    /// Comes back when all is ready, and leaves the application running
+    #[arg(long)]
+    pub(crate) detach: bool,
+    /// Is the process that stays when the one with `--detach` comes back
+    #[arg(long, hide = true)]
+    pub(crate) in_background: bool,
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct CheckArgs {
+    /// Folder with an anylith.toml, or that file
+    #[arg(value_name = "APP", default_value = ".")]
+    pub(crate) app: PathBuf,
+    #[command(flatten)]
+    pub(crate) overriding: Overriding,
+    #[command(flatten)]
+    pub(crate) building: Building,
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct GraphArgs {
+    /// Folder with an anylith.toml, or that file
+    #[arg(value_name = "APP", default_value = ".")]
+    pub(crate) app: PathBuf,
+    /// text, svg, mermaid, dot or json
+    #[arg(long, value_name = "FORMAT", default_value = "text", value_parser = format)]
+    pub(crate) format: Format,
+    /// Draws the groups of this topology, too
+    #[arg(long, value_name = "NAME")]
+    pub(crate) topology: Option<String>,
+    #[command(flatten)]
+    pub(crate) building: Building,
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct StatusArgs {
+    /// Folder with an anylith.toml, or that file
+    #[arg(value_name = "APP")]
+    pub(crate) app: Option<PathBuf>,
+    /// The same as APP
+    #[arg(long = "app", value_name = "APP", conflicts_with = "app")]
+    pub(crate) app_flag: Option<PathBuf>,
+    /// Prints it as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct StopArgs {
+    /// Folder with an anylith.toml, or that file
+    #[arg(value_name = "APP")]
+    pub(crate) app: Option<PathBuf>,
+    /// The same as APP
+    #[arg(long = "app", value_name = "APP", conflicts_with = "app")]
+    pub(crate) app_flag: Option<PathBuf>,
+    /// Kills everything at once instead
+    #[arg(long)]
+    pub(crate) kill: bool,
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct LogsArgs {
+    /// Text that lines must have, in capitals or not; several words must all be there
+    #[arg(value_name = "QUERY")]
+    pub(crate) query: Vec<String>,
+    /// Folder with an anylith.toml, or that file
+    #[arg(long, value_name = "APP", default_value = ".")]
+    pub(crate) app: PathBuf,
+    /// Goes on with new lines as they are written
+    #[arg(long, short)]
+    pub(crate) follow: bool,
+    /// Only lines about this component; may be repeated
+    #[arg(long, value_name = "COMPONENT")]
+    pub(crate) component: Vec<String>,
+    /// Only lines of this level or a graver one: trace, debug, info, warn, error
+    #[arg(long, value_name = "LEVEL", value_parser = level)]
+    pub(crate) level: Option<Level>,
+    /// Only lines with this text; like QUERY, but one phrase
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) text: Option<String>,
+    /// Only lines of this replica, or of all replicas of this group; may be repeated
+    #[arg(long, value_name = "REPLICA")]
+    pub(crate) replica: Vec<String>,
+    /// Only the last N lines that fit
+    #[arg(long, short = 'n', value_name = "N")]
+    pub(crate) lines: Option<usize>,
+}
+
+fn format(text: &str) -> Result<Format, String> {
+    text.parse::<Format>().map_err(|error| error.to_string())
+}
+
+fn level(text: &str) -> Result<Level, String> {
+    text.parse()
+}

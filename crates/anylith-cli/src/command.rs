@@ -1,0 +1,46 @@
+//! One module for each command.
+
+pub(crate) mod check;
+pub(crate) mod detach;
+pub(crate) mod graph;
+pub(crate) mod logs;
+pub(crate) mod run;
+pub(crate) mod status;
+pub(crate) mod stop;
+
+use std::path::{Path, PathBuf};
+
+use anylith_supervisor::RunFolder;
+use tokio::runtime::Runtime;
+
+use crate::{app::App, failure::Failure};
+
+/// One thread is enough for a command, and a supervisor is smaller with it.
+fn runtime() -> Result<Runtime, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    runtime.map_err(|error| {
+        Failure::new(
+            format!("this process has no event loop: {error}"),
+            "are file descriptors left?",
+        )
+    })
+}
+
+/// The application that is meant by an argument, by `--app`, or by neither.
+fn app(given: Option<&PathBuf>, flag: Option<&PathBuf>) -> Result<App, Failure> {
+    App::find(given.or(flag).map_or(Path::new("."), PathBuf::as_path))
+}
+
+/// The run folder of the application, which must have been started some time.
+fn last_run(app: &App) -> Result<RunFolder, Failure> {
+    app.last_run()?.ok_or_else(|| not_running(app))
+}
+
+fn not_running(app: &App) -> Failure {
+    Failure::new(
+        format!("the application of {} is not running", app.label()),
+        format!("start it with `{}`", app.hint("run")),
+    )
+}

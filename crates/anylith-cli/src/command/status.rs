@@ -1,0 +1,141 @@
+//! `anylith status`.
+
+use std::{
+    fmt::Write as _,
+    io::{self, Write as _},
+};
+
+use anylith_core::Name;
+use anylith_supervisor::{
+    Answer, AskError, Overview, ReplicaState, Request, RunFolder, ask, living_replicas,
+};
+
+use super::{last_run, not_running, runtime};
+use crate::{
+    app::App,
+    args::StatusArgs,
+    failure::{Failure, with_causes},
+    paint::Paint,
+};
+
+/// Prints what runs of an application.
+pub(crate) fn status(args: &StatusArgs) -> Result<(), Failure> {
+    let app = super::app(args.app.as_ref(), args.app_flag.as_ref())?;
+    let folder = last_run(&app)?;
+    let answer = runtime()?.block_on(ask(&folder.control_socket(), Request::Status));
+    let overview = match answer {
+        Ok(Answer::Status(overview)) => overview,
+        Ok(Answer::Stopped) => return Err(not_running(&app)),
+        Err(error) => return Err(no_answer(&app, &folder, &error)),
+    };
+    let text = match args.json {
+        true => serde_json::to_string_pretty(&overview.status).map_err(io::Error::other)? + "\n",
+        false => table(&overview, Paint::for_stdout()),
+    };
+    io::stdout().lock().write_all(text.as_bytes())?;
+    Ok(())
+}
+
+/// Why the supervisor does not answer, and what still runs without one.
+fn no_answer(app: &App, folder: &RunFolder, error: &AskError) -> Failure {
+    match error {
+        AskError::NotRunning(_) => match living_replicas(folder) {
+            0 => not_running(app),
+            living => Failure::new(
+                format!("the supervisor is gone, and {living} replicas serve on without it"),
+                format!(
+                    "`{}` in the same topology takes them over; `{}` stops them",
+                    app.hint("run"),
+                    app.hint("stop")
+                ),
+            ),
+        },
+        AskError::Lost(_) | AskError::Malformed(_) => Failure::new(
+            with_causes(error),
+            "use the same version of this command as the one that runs the application",
+        ),
+    }
+}
+
+/// ```text
+/// boutique in topology micro, all 10 replicas are ready
+///
+/// REPLICA     STATE   PID   RESTARTS  COMPONENTS
+/// Cart-1      ready   4711  0         Cart
+///
+/// web  http://127.0.0.1:8080
+/// ```
+fn table(overview: &Overview, paint: Paint) -> String {
+    let status = &overview.status;
+    let all = status.replicas().count();
+    let ready = status
+        .replicas()
+        .filter(|one| one.state == ReplicaState::Ready)
+        .count();
+    let how = match (ready, all) {
+        (1, 1) => "its replica is ready".to_owned(),
+        (ready, all) if ready == all => format!("all {all} replicas are ready"),
+        (ready, all) => format!("{ready} of {all} replicas are ready"),
+    };
+    let (app, topology) = (paint.bold(status.app.as_str()), &status.topology);
+    let mut text = format!("{app} in topology {topology}: {how}\n\n");
+    let width =
+        |least: usize, lengths: &mut dyn Iterator<Item = usize>| lengths.fold(least, usize::max);
+    let names = width(
+        "REPLICA".len(),
+        &mut status.replicas().map(|one| one.id.as_str().len()),
+    );
+    let pid = |pid: Option<u32>| pid.map_or("-".to_owned(), |pid| pid.to_string());
+    let pids = width(
+        "PID".len(),
+        &mut status.replicas().map(|one| pid(one.pid).len()),
+    );
+    let head = format!(
+        "{:names$}  STATE     {:pids$}  RESTARTS  COMPONENTS",
+        "REPLICA", "PID"
+    );
+    let _ = writeln!(text, "{}", paint.dim(&head));
+    for group in &status.groups {
+        let components: Vec<&str> = group.components.iter().map(Name::as_str).collect();
+        for replica in &group.replicas {
+            let state = format!("{:8}", replica.state);
+            let state = match replica.state {
+                ReplicaState::Ready => paint.green(&state),
+                ReplicaState::Backoff => paint.red(&state),
+                ReplicaState::Starting | ReplicaState::Draining => paint.yellow(&state),
+                ReplicaState::Stopped => paint.dim(&state),
+            };
+            let _ = writeln!(
+                text,
+                "{:names$}  {state}  {:pids$}  {:<8}  {}",
+                replica.id,
+                pid(replica.pid),
+                replica.restarts,
+                components.join(", ")
+            );
+        }
+    }
+    if !overview.notes.is_empty() {
+        text.push('\n');
+        for note in &overview.notes {
+            let _ = writeln!(
+                text,
+                "{}: {}",
+                paint.yellow(note.replica.as_str()),
+                note.text
+            );
+        }
+    }
+    if !status.listeners.is_empty() {
+        text.push('\n');
+        for (name, url) in &status.listeners {
+            let _ = writeln!(text, "{name}  {}", paint.bold(url));
+        }
+    }
+    let more = format!(
+        "supervisor {}, directory epoch {}",
+        overview.supervisor, status.epoch
+    );
+    let _ = writeln!(text, "\n{}", paint.dim(&more));
+    text
+}

@@ -1,0 +1,171 @@
+//! Asks an application's binary about itself.
+
+use std::{
+    collections::BTreeMap,
+    io::{self, Read, Write},
+    path::{Path, PathBuf},
+    process::{Command, ExitStatus, Stdio},
+    sync::mpsc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use anylith_core::Manifest;
+use serde::{Deserialize, de::DeserializeOwned};
+
+use crate::failure::Failure;
+
+/// How long a binary may take to say what it is.
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+
+/// No answer is longer, in bytes.
+const ANSWER_BYTES: u64 = 16 * 1024 * 1024;
+
+/// What an application says of a config value that its component cannot use.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(crate) struct Complaint {
+    /// The component.
+    pub(crate) component: String,
+    /// The path within its config; may be empty.
+    pub(crate) key: String,
+    /// What is wrong.
+    pub(crate) message: String,
+}
+
+/// Asks `binary` what application it is.
+pub(crate) fn manifest(binary: &Path, folder: &Path) -> Result<Manifest, Failure> {
+    Question {
+        binary,
+        folder,
+        role: "describe",
+        input: Vec::new(),
+    }
+    .ask()
+}
+
+/// Asks `binary` what is wrong with `configs`, by component.
+pub(crate) fn complaints(
+    binary: &Path,
+    folder: &Path,
+    configs: &BTreeMap<String, &serde_json::Value>,
+) -> Result<Vec<Complaint>, Failure> {
+    let input = serde_json::to_vec(configs).map_err(io::Error::other)?;
+    Question {
+        binary,
+        folder,
+        role: "check",
+        input,
+    }
+    .ask()
+}
+
+struct Question<'a> {
+    binary: &'a Path,
+    folder: &'a Path,
+    role: &'static str,
+    input: Vec<u8>,
+}
+
+impl Question<'_> {
+    fn ask<T: DeserializeOwned>(self) -> Result<T, Failure> {
+        let Self { binary, role, .. } = self;
+        let binary = binary.to_owned();
+        let (status, output, errors) = self.exchange()?;
+        match (status.success(), serde_json::from_slice(&output)) {
+            (true, Ok(answer)) => Ok(answer),
+            (true, Err(_)) => {
+                let output = String::from_utf8_lossy(&output);
+                let said = match output.trim().lines().next() {
+                    Some(line) => {
+                        format!("it printed `{}`", line.chars().take(80).collect::<String>())
+                    }
+                    None => "it printed nothing".to_owned(),
+                };
+                Err(no_application(
+                    &binary,
+                    &format!("asked to {role} itself, {said}"),
+                ))
+            }
+            (false, _) => {
+                let errors = String::from_utf8_lossy(&errors);
+                let last: Vec<&str> = errors.trim().lines().rev().take(5).collect();
+                let last: Vec<&str> = last.into_iter().rev().collect();
+                let said = match last.is_empty() {
+                    true => format!("asked to {role} itself, it ended with {status}"),
+                    false => format!(
+                        "asked to {role} itself, it ended with {status} and said\n    {}",
+                        last.join("\n    ")
+                    ),
+                };
+                Err(no_application(&binary, &said))
+            }
+        }
+    }
+
+    /// Runs the binary in its role, within its time.
+    fn exchange(self) -> Result<(ExitStatus, Vec<u8>, Vec<u8>), Failure> {
+        let path = self.binary.display().to_string();
+        let cannot = |error: io::Error| {
+            Failure::new(
+                format!("{path} cannot be run: {error}"),
+                "is it a program for this machine?",
+            )
+        };
+        let mut child = Command::new(self.binary)
+            .env("ANYLITH_ROLE", self.role)
+            .env_remove("ANYLITH_CONTROL")
+            .current_dir(self.folder)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(cannot)?;
+        let output = read_aside(child.stdout.take());
+        let errors = read_aside(child.stderr.take());
+        if let Some(mut stdin) = child.stdin.take() {
+            let input = self.input;
+            // If it does not read, its answer will show that.
+            thread::spawn(move || stdin.write_all(&input));
+        }
+        let until = Instant::now() + ANSWER_WITHIN;
+        let left = || until.saturating_duration_since(Instant::now());
+        let answer = (|| {
+            let output = output.recv_timeout(left()).ok()?;
+            let errors = errors.recv_timeout(left()).ok()?;
+            Some((output, errors))
+        })();
+        // Its output is at its end, so it is about to exit; or it is not, and has to.
+        let Some((output, errors)) = answer else {
+            let _ = child.kill();
+            let _ = child.wait();
+            let said = format!("asked to {} itself, it took longer than 10 s", self.role);
+            return Err(no_application(&PathBuf::from(path), &said));
+        };
+        let status = child.wait().map_err(cannot)?;
+        Ok((status, output, errors))
+    }
+}
+
+/// Reads to the end in a thread of its own, since a process can fill either of its outputs first.
+fn read_aside(from: Option<impl Read + Send + 'static>) -> mpsc::Receiver<Vec<u8>> {
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        if let Some(from) = from {
+            let _ = from.take(ANSWER_BYTES).read_to_end(&mut bytes);
+        }
+        let _ = sender.send(bytes);
+    });
+    receiver
+}
+
+fn no_application(binary: &Path, said: &str) -> Failure {
+    Failure::new(
+        format!(
+            "{} does not answer as an Anylith application: {said}",
+            binary.display()
+        ),
+        "its `main` must call `App::run().await` of the application that `anylith::app!` makes, and nothing \
+         before it that waits or prints; it must be built with the same version of Anylith as this command",
+    )
+}

@@ -1,0 +1,98 @@
+//! Why a command failed, and with which exit code.
+
+use std::{fmt::Write, io, process::ExitCode};
+
+use anylith_topology::Problems;
+
+use crate::paint::Paint;
+
+/// Why a command failed.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The input is wrong, at these places.
+    Wrong(Problems),
+    /// The input is wrong; what, and what to type instead.
+    WrongInput { what: String, mend: String },
+    /// It could not be done; what, and what to do about it.
+    Failed { what: String, mend: String },
+    /// Everything was already said.
+    Said(u8),
+    /// The output could not be written.
+    Output(io::Error),
+}
+
+impl From<Problems> for Failure {
+    fn from(problems: Problems) -> Self {
+        Self::Wrong(problems)
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::Output(error)
+    }
+}
+
+impl Failure {
+    /// It could not be done.
+    pub(crate) fn new(what: impl Into<String>, mend: impl Into<String>) -> Self {
+        Self::Failed {
+            what: what.into(),
+            mend: mend.into(),
+        }
+    }
+
+    /// The input is wrong.
+    pub(crate) fn input(what: impl Into<String>, mend: impl Into<String>) -> Self {
+        Self::WrongInput {
+            what: what.into(),
+            mend: mend.into(),
+        }
+    }
+
+    /// 1 if it failed, 2 if the input is wrong.
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        ExitCode::from(match self {
+            Self::Wrong(_) | Self::WrongInput { .. } => 2,
+            Self::Failed { .. } | Self::Output(_) => 1,
+            Self::Said(code) => *code,
+        })
+    }
+
+    /// What to tell people, with a newline at its end; empty if they know.
+    pub(crate) fn text(&self, paint: &Paint) -> String {
+        let error = paint.bold_red("error");
+        match self {
+            Self::Wrong(problems) => {
+                let mut text = String::new();
+                for problem in problems {
+                    let _ = writeln!(text, "{error}: {problem}\n");
+                }
+                let _ = match problems.len() {
+                    1 => writeln!(text, "1 problem"),
+                    many => writeln!(text, "{many} problems"),
+                };
+                text
+            }
+            Self::WrongInput { what, mend } | Self::Failed { what, mend } if mend.is_empty() => {
+                format!("{error}: {what}\n")
+            }
+            Self::WrongInput { what, mend } | Self::Failed { what, mend } => {
+                format!("{error}: {what}\n  = {mend}\n")
+            }
+            Self::Said(_) => String::new(),
+            Self::Output(cause) => format!("{error}: the output cannot be written: {cause}\n"),
+        }
+    }
+}
+
+/// An error with all its causes, in one line.
+pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let _ = write!(text, ": {error}");
+        cause = error.source();
+    }
+    text
+}

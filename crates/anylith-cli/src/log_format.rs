@@ -1,0 +1,169 @@
+//! How lines of logs look, and which of them are wanted.
+
+use anylith_supervisor::{Level, LogLine};
+
+use crate::{args::LogsArgs, paint::Paint};
+
+/// Makes lines of text out of lines of logs.
+#[derive(Debug)]
+pub(crate) struct LogFormat {
+    paint: Paint,
+    /// As wide as the longest label so far.
+    width: usize,
+}
+
+impl LogFormat {
+    pub(crate) fn new(paint: Paint) -> Self {
+        Self { paint, width: 0 }
+    }
+
+    /// `12:03:04.123 Cart-1     | WARN  slow ms=12`, without a newline.
+    pub(crate) fn line(&mut self, line: &LogLine) -> String {
+        let paint = self.paint;
+        self.width = self.width.max(line.source.chars().count());
+        let time = line.time.split_once('T').map_or("", |(_, time)| time);
+        let time = paint.dim(&format!("{:12}", time.get(..12).unwrap_or("")));
+        let label = format!("{:width$} |", &*line.source, width = self.width);
+        let label = paint.label(&line.source, &label);
+        let level = match line.level {
+            None => String::new(),
+            Some(Level::Error) => paint.bold_red("ERROR "),
+            Some(Level::Warn) => paint.yellow("WARN  "),
+            Some(Level::Info) => paint.green("INFO  "),
+            Some(level) => paint.dim(&format!("{:5} ", level.as_str())),
+        };
+        // A replica of one component says in its own name whose line it is.
+        let component = match &line.component {
+            Some(component) if group_of(&line.source) != component => {
+                format!("{} ", paint.bold(&format!("{component}:")))
+            }
+            _ => String::new(),
+        };
+        format!("{time} {label} {level}{component}{}", printable(&line.text))
+    }
+}
+
+/// Text from a process must not move the cursor, or colour what others say.
+fn printable(text: &str) -> String {
+    text.chars()
+        .map(|char| {
+            if char.is_control() && char != '\t' {
+                '\u{fffd}'
+            } else {
+                char
+            }
+        })
+        .collect()
+}
+
+/// The group of the replica with this name.
+fn group_of(replica: &str) -> &str {
+    replica.rsplit_once('-').map_or(replica, |(group, _)| group)
+}
+
+/// Which lines are wanted.
+#[derive(Debug, Default)]
+pub(crate) struct LogFilter {
+    components: Vec<String>,
+    replicas: Vec<String>,
+    level: Option<Level>,
+    /// In small letters; all of them must be there.
+    texts: Vec<String>,
+}
+
+impl LogFilter {
+    pub(crate) fn new(args: &LogsArgs) -> Self {
+        let texts = args.query.iter().flat_map(|words| words.split_whitespace());
+        let texts = texts.chain(args.text.as_deref());
+        Self {
+            components: args.component.clone(),
+            replicas: args.replica.clone(),
+            level: args.level,
+            texts: texts.map(str::to_lowercase).collect(),
+        }
+    }
+
+    /// Whether `line` is wanted. Plain text, a panic's for one, has no level and counts as one of `info`; it
+    /// belongs to a component if its replica runs that one alone.
+    pub(crate) fn wants(&self, line: &LogLine) -> bool {
+        let group = group_of(&line.source);
+        let component = line.component.as_deref().unwrap_or(group);
+        let is_one = |wanted: &[String], names: &[&str]| {
+            wanted.is_empty() || wanted.iter().any(|name| names.contains(&name.as_str()))
+        };
+        let level = line.level.unwrap_or(Level::Info);
+        is_one(&self.components, &[component])
+            && is_one(&self.replicas, &[&line.source, group])
+            && self.level.is_none_or(|least| level >= least)
+            && self.has_texts(line)
+    }
+
+    fn has_texts(&self, line: &LogLine) -> bool {
+        if self.texts.is_empty() {
+            return true;
+        }
+        let component = line.component.as_deref().unwrap_or_default();
+        let whole = format!("{} {component} {}", line.source, line.text).to_lowercase();
+        self.texts.iter().all(|text| whole.contains(text))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    fn line(source: &str, level: Option<Level>, component: Option<&str>, text: &str) -> LogLine {
+        LogLine {
+            source: Arc::from(source),
+            time: "2026-01-02T03:04:05.678901Z".to_owned(),
+            level,
+            component: component.map(str::to_owned),
+            text: text.to_owned(),
+        }
+    }
+
+    fn plain() -> LogFormat {
+        LogFormat {
+            paint: Paint::for_tests(),
+            width: 0,
+        }
+    }
+
+    #[test]
+    fn a_line_names_its_component_unless_its_replica_does() {
+        let mut format = plain();
+        let cart = line("Cart-1", Some(Level::Warn), Some("Cart"), "slow");
+        assert_eq!(format.line(&cart), "03:04:05.678 Cart-1 | WARN  slow");
+        let whole = line("monolith-1", Some(Level::Info), Some("Cart"), "slow");
+        assert_eq!(
+            format.line(&whole),
+            "03:04:05.678 monolith-1 | INFO  Cart: slow"
+        );
+    }
+
+    #[test]
+    fn text_of_a_process_cannot_steer_the_terminal() {
+        let mut format = plain();
+        assert!(
+            !format
+                .line(&line("Cart-1", None, None, "a\x1b[2Jb\rc"))
+                .contains(['\x1b', '\r'])
+        );
+    }
+
+    #[test]
+    fn filters_hold_together() {
+        let filter = LogFilter {
+            components: vec!["Cart".to_owned()],
+            level: Some(Level::Warn),
+            texts: vec!["slow".to_owned()],
+            ..LogFilter::default()
+        };
+        assert!(filter.wants(&line("one-1", Some(Level::Error), Some("Cart"), "too SLOW")));
+        assert!(!filter.wants(&line("one-1", Some(Level::Info), Some("Cart"), "slow")));
+        assert!(!filter.wants(&line("one-1", Some(Level::Warn), Some("Ad"), "slow")));
+        assert!(!filter.wants(&line("one-1", Some(Level::Warn), Some("Cart"), "fast")));
+    }
+}
