@@ -13,6 +13,8 @@ use proc_macro::TokenStream;
 
 mod app;
 mod component;
+#[cfg(test)]
+mod expansions;
 mod interface;
 mod mistakes;
 

@@ -1,0 +1,4 @@
+anylith::app! {
+    /// The online shop.
+    pub Shop = "shop" { CartService, Frontend }
+}

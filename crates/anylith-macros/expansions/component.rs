@@ -1,0 +1,10 @@
+/// Keeps carts in a database.
+#[derive(anylith::Component)]
+#[component(interface = Cart, start, stop)]
+pub struct CartService {
+    catalog: CatalogClient,
+    #[config]
+    config: CartConfig,
+    #[init]
+    pool: Pool,
+}
