@@ -38,7 +38,7 @@ fn an_interface_expands_as_shown() {
         interface
             .attrs
             .retain(|attribute| attribute.path().is_ident("doc"));
-        crate::interface::expand(TokenStream::new(), interface.into_token_stream())
+        crate::interface::expand(TokenStream::new(), &interface.into_token_stream())
     });
 }
 

@@ -13,7 +13,7 @@ use syn::{ItemTrait, parse2};
 use crate::mistakes::Mistakes;
 
 /// Expands the attribute.
-pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> TokenStream {
+pub(crate) fn expand(arguments: TokenStream, item: &TokenStream) -> TokenStream {
     let item: ItemTrait = match parse2(item.clone()) {
         Ok(item) => item,
         Err(error) => {

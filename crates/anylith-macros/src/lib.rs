@@ -31,7 +31,7 @@ mod mistakes;
 /// - `#[idempotent]` on a method says that a call that may have run can be sent again.
 #[proc_macro_attribute]
 pub fn component(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    interface::expand(arguments.into(), item.into()).into()
+    interface::expand(arguments.into(), &item.into()).into()
 }
 
 /// Makes a struct the implementation of a component.

@@ -70,7 +70,7 @@ pub trait Component: Sized + Send + Sync + 'static {
         self: Arc<Self>,
         stopping: Stopping,
     ) -> impl Future<Output = Result<(), StartError>> + Send {
-        let _ = stopping;
+        drop(stopping);
         async { Ok(()) }
     }
 

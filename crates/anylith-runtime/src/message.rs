@@ -88,7 +88,7 @@ impl<'a> ArgumentWriter<'a> {
 
     /// Writes an argument that is passed by value.
     pub fn value<T: Travels>(&mut self, name: &str, value: &T) -> Result<(), Failure> {
-        encode(value, self.out).map_err(|error| unencodable(name, error))
+        encode(value, self.out).map_err(|error| unencodable(name, &error))
     }
 
     /// Writes an argument that is passed by reference.
@@ -99,24 +99,24 @@ impl<'a> ArgumentWriter<'a> {
     ) -> Result<(), Failure> {
         value
             .write(self.out)
-            .map_err(|error| unencodable(name, error))
+            .map_err(|error| unencodable(name, &error))
     }
 
     /// Writes a `&str`.
     pub fn text(&mut self, name: &str, value: &str) -> Result<(), Failure> {
-        encode(value, self.out).map_err(|error| unencodable(name, error))
+        encode(value, self.out).map_err(|error| unencodable(name, &error))
     }
 
     /// Writes a `&[u8]` at once, and not byte by byte.
     pub fn bytes(&mut self, name: &str, value: &[u8]) -> Result<(), Failure> {
         // A `str` and a byte slice look the same in postcard: a length, then the bytes.
-        encode(&value.len(), self.out).map_err(|error| unencodable(name, error))?;
+        encode(&value.len(), self.out).map_err(|error| unencodable(name, &error))?;
         self.out.extend_from_slice(value);
         Ok(())
     }
 }
 
-fn unencodable(name: &str, error: postcard::Error) -> Failure {
+fn unencodable(name: &str, error: &postcard::Error) -> Failure {
     Failure::NotExecuted(Refusal::Unencodable(format!("argument `{name}`: {error}")))
 }
 
