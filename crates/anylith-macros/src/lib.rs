@@ -29,6 +29,10 @@ mod mistakes;
 /// - Arguments are owned values or shared references; arguments, results and errors are serde types.
 /// - One argument, the `Ok` of the result, or both can be `impl Stream<Item = Result<T, E>>`.
 /// - `#[idempotent]` on a method says that a call that may have run can be sent again.
+///
+/// A trait that has `#[async_trait]` can keep it, below this attribute. Then its implementations keep theirs, and
+/// `Arc<dyn Cart>` goes on being a type: a client fits in it. It costs an allocation a call more, and such a trait has
+/// no streams.
 #[proc_macro_attribute]
 pub fn component(arguments: TokenStream, item: TokenStream) -> TokenStream {
     interface::expand(arguments.into(), &item.into()).into()
@@ -45,8 +49,9 @@ pub fn component(arguments: TokenStream, item: TokenStream) -> TokenStream {
 ///   the calls until it is asked to stop.
 /// - `stop`: `async fn stop(&self)`, after the last call.
 ///
-/// A field is a client of a component that this one is dependent on, or is marked `#[config]` (the component's
-/// section of `anylith.toml`), `#[listener]` (a door for outside traffic) or `#[init]` (made by `start`).
+/// A field is a client of a component that this one is dependent on (`CartClient`; or `Arc<dyn Cart>`, where the trait
+/// keeps its `#[async_trait]`), or is marked `#[config]` (the component's section of `anylith.toml`), `#[listener]` (a
+/// door for outside traffic) or `#[init]` (made by `start`, or by hand: see `Builder::with` and `Builder::assemble`).
 #[proc_macro_derive(Component, attributes(component, config, listener, init))]
 pub fn derive_component(item: TokenStream) -> TokenStream {
     component::expand(item.into()).into()

@@ -19,7 +19,7 @@ use tokio::{
 };
 
 use crate::{
-    component::{Component, Registration},
+    component::{Assembled, Component, Registration},
     conductor::{self, Command, End},
     edge::CallCounts,
     inherited,
@@ -70,6 +70,22 @@ impl<A: Application> Builder<A> {
         A: Provides<C::Interface>,
     {
         self.put(Registration::made(Arc::new(component)))
+    }
+
+    /// Builds the component `C` with `assemble`, which adds what was made by hand to the fields that the runtime
+    /// makes: clients, config and listeners.
+    ///
+    /// It is called where the component runs, and only there, when everything that the component is dependent on
+    /// is ready.
+    #[must_use]
+    pub fn assemble<C: Assembled>(
+        self,
+        assemble: impl Fn(C::Parts) -> C + Send + Sync + 'static,
+    ) -> Self
+    where
+        A: Provides<C::Interface>,
+    {
+        self.put(Registration::assembled(assemble))
     }
 
     /// Puts `implementation` in the place of the component with the interface `I`: a fake, in a test. It is

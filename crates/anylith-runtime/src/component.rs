@@ -80,6 +80,27 @@ pub trait Component: Sized + Send + Sync + 'static {
     }
 }
 
+/// A component that somebody else puts together: the runtime fills some of its fields, and gives them away as `Parts`.
+///
+/// `#[derive(Component)]` implements it for a struct that has a `start` hook or an `#[init]` field. What takes the
+/// parts is that hook, or [`Builder::assemble`](crate::Builder::assemble).
+#[diagnostic::on_unimplemented(
+    message = "nothing is left to be assembled of `{Self}`",
+    label = "the runtime makes all of its fields",
+    note = "mark the fields that are made by hand with `#[init]`"
+)]
+pub trait Assembled: Component {
+    /// The fields that the runtime fills: clients, config and listeners.
+    type Parts;
+
+    /// Takes them out of `wiring`.
+    ///
+    /// # Errors
+    ///
+    /// The config does not fit, or a listener is missing.
+    fn parts(wiring: &Wiring) -> Result<Self::Parts, StartError>;
+}
+
 /// Why a component could not start, or stopped serving.
 #[derive(Debug)]
 pub struct StartError(Box<dyn Error + Send + Sync>);
@@ -95,8 +116,8 @@ impl StartError {
     pub fn not_given(fields: &[&str]) -> Self {
         let fields: Vec<String> = fields.iter().map(|field| format!("`{field}`")).collect();
         Self::from_cause(format!(
-            "nothing makes {}: give the component to the application, `builder().with(...)`, or write a hook \
-             `start` and name it in `#[component(start)]`",
+            "nothing makes {}: give the component to the application, `builder().with(...)` or \
+             `builder().assemble(...)`, or write a hook `start` and name it in `#[component(start)]`",
             fields.join(", ")
         ))
     }
@@ -174,6 +195,18 @@ impl Registration {
         registration.build = Arc::new(move |_| {
             let built = Built::component(Arc::clone(&component));
             Box::pin(std::future::ready(Ok(built)))
+        });
+        registration
+    }
+
+    /// Takes a component that `assemble` makes of its parts.
+    pub(crate) fn assembled<C: Assembled>(
+        assemble: impl Fn(C::Parts) -> C + Send + Sync + 'static,
+    ) -> Self {
+        let mut registration = Self::of::<C>();
+        registration.build = Arc::new(move |wiring| {
+            let built = C::parts(&wiring).map(|parts| Built::component(Arc::new(assemble(parts))));
+            Box::pin(std::future::ready(built))
         });
         registration
     }

@@ -35,6 +35,18 @@ pub trait Interface: Clone + Send + Sync + 'static {
     fn from_edge(edge: ClientEdge<Self::Object>) -> Self;
 }
 
+/// An interface as a trait object, `dyn Cart`: of a trait that keeps its `#[async_trait]`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not the interface of a component",
+    label = "no component is behind this field",
+    note = "put `#[anylith::component]` above the `#[async_trait]` of the trait, or mark the field with `#[init]`: then \
+            you give it its value"
+)]
+pub trait DynInterface {
+    /// The client, which can be put in the place of the object.
+    type Client: Interface;
+}
+
 /// Says that `C` implements the trait of this client.
 pub trait ImplementedBy<C>: Interface {
     /// The implementation as the clients in its process call it.

@@ -30,7 +30,7 @@ mod streaming;
 mod wiring;
 
 pub use app::{AppError, Application, Builder, Running};
-pub use component::{Component, StartError};
+pub use component::{Assembled, Component, StartError};
 pub use edge::CallCounts;
 pub use listener::Listener;
 pub use role::InvalidRole;
@@ -49,12 +49,12 @@ pub mod __rt {
 
     pub use crate::{
         app::Application,
-        component::{Component, Registration, assert_closed},
+        component::{Assembled, Component, Registration, assert_closed},
         config::{ConfigProblem, read_config},
         edge::{Call, ClientEdge, RemoteCall},
         interface::{
-            CallResult, Dependencies, FromCallError, ImplementedBy, Interface, InterfacePrint,
-            Method, NoInterface, ProvidedBy, Provides, Travels,
+            CallResult, Dependencies, DynInterface, FromCallError, ImplementedBy, Interface,
+            InterfacePrint, Method, NoInterface, ProvidedBy, Provides, Travels,
         },
         local::LocalCall,
         message::{

@@ -10,6 +10,6 @@ pub use anylith_macros::{Component, app, component};
 pub use anylith_runtime::__rt;
 pub use anylith_runtime::__rt::Stream;
 pub use anylith_runtime::{
-    AppError, Builder, CallCounts, Component, InvalidRole, Listener, Running, SetupError,
-    StartError, Stopping, Streaming, Wiring, context,
+    AppError, Assembled, Builder, CallCounts, Component, InvalidRole, Listener, Running,
+    SetupError, StartError, Stopping, Streaming, Wiring, context,
 };

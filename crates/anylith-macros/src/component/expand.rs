@@ -27,6 +27,29 @@ pub(super) fn implementation(implementation: &Implementation) -> TokenStream {
     }
 }
 
+/// How a field that the runtime fills is filled.
+fn filled(
+    Field {
+        name,
+        written,
+        source,
+        ..
+    }: &Field,
+) -> TokenStream {
+    match source {
+        Source::Config => quote_spanned!(written.span()=> #name: __wiring.config::<#written>()?),
+        Source::Listener(text) => {
+            quote_spanned!(written.span()=> #name: __wiring.listener(#text)?)
+        }
+        Source::Shared(client) => quote_spanned! {written.span()=>
+            #name: ::std::sync::Arc::new(__wiring.client::<#client>())
+        },
+        Source::Dependency | Source::Init => {
+            quote_spanned!(written.span()=> #name: __wiring.client::<#written>())
+        }
+    }
+}
+
 /// An implementation that compiles in the place of one with mistakes, so that they stay the only errors.
 pub(super) fn stand_in(implementation: &Implementation) -> TokenStream {
     let name = &implementation.name;
@@ -47,9 +70,9 @@ pub(super) fn stand_in(implementation: &Implementation) -> TokenStream {
     }
 }
 
-/// The struct that the `start` hook takes.
+/// The struct that the `start` hook takes, or what assembles the component in its place.
 fn parts(implementation: &Implementation) -> TokenStream {
-    if !implementation.hooks.start {
+    if !implementation.has_parts() {
         return TokenStream::new();
     }
     let Implementation {
@@ -57,22 +80,28 @@ fn parts(implementation: &Implementation) -> TokenStream {
     } = implementation;
     let parts = format_ident!("{name}Parts");
     let about =
-        format!("What the runtime hands to `{name}::start`: each field that is not `#[init]`.");
-    let fields = implementation.wired().map(
-        |Field {
-             visibility,
-             name,
-             written,
-             ..
-         }| {
-            let about = format!("The field `{name}`.");
-            quote!(#[doc = #about] #visibility #name: #written)
-        },
-    );
+        format!("What the runtime makes of a [`{name}`]: each field that is not `#[init]`.");
+    let filled = implementation.wired().map(filled);
+    let fields = implementation.wired().map(|Field { name, written, .. }| {
+        let about = format!("The field `{name}`.");
+        quote!(#[doc = #about] #visibility #name: #written)
+    });
     quote! {
         #[doc = #about]
-        #[allow(dead_code)]
+        #[allow(dead_code, private_interfaces)]
         #visibility struct #parts { #(#fields),* }
+
+        #[automatically_derived]
+        impl ::anylith::__rt::Assembled for #name {
+            type Parts = #parts;
+
+            #[allow(unused_variables)]
+            fn parts(
+                __wiring: &::anylith::__rt::Wiring,
+            ) -> ::core::result::Result<#parts, ::anylith::StartError> {
+                ::core::result::Result::Ok(#parts { #(#filled),* })
+            }
+        }
     }
 }
 
@@ -102,6 +131,9 @@ fn described(implementation: &Implementation) -> TokenStream {
             Source::Dependency => {
                 dependencies = quote_spanned!(written.span()=> (#written, #dependencies));
             }
+            Source::Shared(client) => {
+                dependencies = quote_spanned!(written.span()=> (#client, #dependencies));
+            }
             Source::Listener(name) => listeners.insert(0, name),
             Source::Config => {
                 config = quote_spanned! {written.span()=>
@@ -127,24 +159,7 @@ fn described(implementation: &Implementation) -> TokenStream {
 }
 
 fn build(implementation: &Implementation) -> TokenStream {
-    let wired = implementation.wired().map(
-        |Field {
-             name,
-             written,
-             source,
-             ..
-         }| match source {
-            Source::Config => {
-                quote_spanned!(written.span()=> #name: __wiring.config::<#written>()?)
-            }
-            Source::Listener(text) => {
-                quote_spanned!(written.span()=> #name: __wiring.listener(#text)?)
-            }
-            Source::Dependency | Source::Init => {
-                quote_spanned!(written.span()=> #name: __wiring.client::<#written>())
-            }
-        },
-    );
+    let wired = implementation.wired().map(filled);
     let missing: Vec<String> = implementation
         .fields
         .iter()
@@ -152,9 +167,8 @@ fn build(implementation: &Implementation) -> TokenStream {
         .map(|field| field.name.to_string())
         .collect();
     let body = if implementation.hooks.start {
-        let parts = format_ident!("{}Parts", implementation.name);
         quote! {
-            let __parts = #parts { #(#wired),* };
+            let __parts = <Self as ::anylith::__rt::Assembled>::parts(__wiring)?;
             Self::start(__parts).await.map_err(::anylith::StartError::from_cause)
         }
     } else if missing.is_empty() {

@@ -24,7 +24,6 @@ pub(super) struct Hooks {
 
 /// A named field, and where its value comes from.
 pub(super) struct Field {
-    pub(super) visibility: Visibility,
     pub(super) name: Ident,
     pub(super) written: Type,
     pub(super) source: Source,
@@ -34,6 +33,8 @@ pub(super) struct Field {
 pub(super) enum Source {
     /// The client of a component that this one is dependent on.
     Dependency,
+    /// The same, as an `Arc<dyn Interface>`: the client.
+    Shared(Type),
     /// The component's section of `anylith.toml`.
     Config,
     /// A door for outside traffic, with its name.
@@ -43,6 +44,12 @@ pub(super) enum Source {
 }
 
 impl Implementation {
+    /// Whether some fields are left to somebody who takes the others as `Parts`.
+    pub(super) fn has_parts(&self) -> bool {
+        let init = |field: &Field| matches!(field.source, Source::Init);
+        self.hooks.start || self.fields.iter().any(init)
+    }
+
     /// The fields that the runtime fills.
     pub(super) fn wired(&self) -> impl Iterator<Item = &Field> {
         self.fields

@@ -1,6 +1,9 @@
 //! Reads a struct into the model and notes every mistake on the way.
 
-use syn::{Attribute, Data, DeriveInput, Fields, Ident, LitStr, Path};
+use syn::{
+    Attribute, Data, DeriveInput, Fields, GenericArgument, Ident, LitStr, Path, PathArguments,
+    Type, TypeParamBound, spanned::Spanned as _,
+};
 
 use super::model::{Field, Hooks, Implementation, Source};
 use crate::{interface::expand, mistakes::Mistakes};
@@ -92,12 +95,15 @@ fn fields(item: &DeriveInput, mistakes: &mut Mistakes) -> Vec<Field> {
         .iter()
         .filter_map(|field| {
             let name = field.ident.clone()?;
-            let source = source(&name, &field.attrs, mistakes);
-            let (visibility, written) = (field.vis.clone(), field.ty.clone());
+            let mut source = source(&name, &field.attrs, mistakes);
+            if let (Source::Dependency, Some(interface)) = (&source, shared(&field.ty)) {
+                source = Source::Shared(syn::parse_quote_spanned! {interface.span()=>
+                    <dyn #interface as ::anylith::__rt::DynInterface>::Client
+                });
+            }
             Some(Field {
-                visibility,
                 name,
-                written,
+                written: field.ty.clone(),
                 source,
             })
         })
@@ -128,6 +134,24 @@ fn source(field: &Ident, attributes: &[Attribute], mistakes: &mut Mistakes) -> S
         source = found;
     }
     source
+}
+
+/// The interface in `Arc<dyn Interface>`.
+fn shared(written: &Type) -> Option<&Path> {
+    let Type::Path(path) = written else {
+        return None;
+    };
+    let last = path.path.segments.last()?;
+    let PathArguments::AngleBracketed(arguments) = &last.arguments else {
+        return None;
+    };
+    let Some(GenericArgument::Type(Type::TraitObject(object))) = arguments.args.first() else {
+        return None;
+    };
+    match object.bounds.first()? {
+        TypeParamBound::Trait(bound) if last.ident == "Arc" => Some(&bound.path),
+        _ => None,
+    }
 }
 
 fn plain(attribute: &Attribute, mistakes: &mut Mistakes) {

@@ -42,6 +42,7 @@ fn user_trait(interface: &Interface) -> TokenStream {
         attributes,
         visibility,
         name,
+        boxing,
         methods,
     } = interface;
     let methods = methods.iter().map(|method| {
@@ -57,6 +58,12 @@ fn user_trait(interface: &Interface) -> TokenStream {
                 quote!(::core::result::Result<#stream + use<Self>, #error>)
             }
         };
+        if boxing.is_some() {
+            return quote! {
+                #(#attributes)*
+                async fn #name(&self, #(#arguments),*) -> #output;
+            };
+        }
         quote! {
             #(#attributes)*
             fn #name(
@@ -131,17 +138,17 @@ fn object_trait(interface: &Interface) -> TokenStream {
                 ) -> ::anylith::__rt::BoxFuture<'__call, #output>
             };
             let names = method.arguments.iter().map(|argument| &argument.name);
-            let call = quote!(#trait_name::#name(self, #(#names),*).await);
+            let call = quote!(#trait_name::#name(self, #(#names),*));
             let body = match &method.answer {
-                Answer::Value(_) => call,
-                Answer::Stream { .. } => {
-                    quote!(#call.map(::anylith::__rt::Streaming::new))
-                }
+                Answer::Value(_) if interface.boxing.is_some() => call,
+                Answer::Value(_) => quote!(::std::boxed::Box::pin(async move { #call.await })),
+                Answer::Stream { .. } => quote! {
+                    ::std::boxed::Box::pin(async move {
+                        #call.await.map(::anylith::__rt::Streaming::new)
+                    })
+                },
             };
-            (
-                quote!(#signature;),
-                quote!(#signature { ::std::boxed::Box::pin(async move { #body }) }),
-            )
+            (quote!(#signature;), quote!(#signature { #body }))
         })
         .unzip();
     quote! {
@@ -210,7 +217,7 @@ fn client(interface: &Interface) -> TokenStream {
 }
 
 fn client_implements_trait(interface: &Interface) -> TokenStream {
-    let name = &interface.name;
+    let (name, boxing) = (&interface.name, &interface.boxing);
     let client = client_name(name);
     let methods = interface.methods.iter().enumerate().map(|(index, method)| {
         let index = index as u16;
@@ -270,6 +277,7 @@ fn client_implements_trait(interface: &Interface) -> TokenStream {
         }
     });
     quote! {
+        #boxing
         #[allow(refining_impl_trait, clippy::needless_arbitrary_self_type)]
         impl #name for #client {
             #(#methods)*
@@ -323,7 +331,16 @@ fn client_is_interface(interface: &Interface) -> TokenStream {
         }
     });
     let prints = interface.methods.iter().map(fingerprint);
+    let dynamic = interface.boxing.is_some().then(|| {
+        quote! {
+            impl ::anylith::__rt::DynInterface for dyn #name {
+                type Client = #client;
+            }
+        }
+    });
     quote! {
+        #dynamic
+
         impl ::anylith::__rt::Interface for #client {
             const NAME: &'static str = #text;
             const SUMMARY: &'static str = #summary;

@@ -5,7 +5,7 @@ use proc_macro2::TokenStream;
 use quote::quote;
 use syn::{Error, FnArg, ItemTrait, ReturnType, TraitItem};
 
-use super::expand::client_name;
+use super::{expand::client_name, parse};
 
 /// The trait as it was written, less our marks; a client without an edge; and the mistakes.
 pub(super) fn interface(item: &ItemTrait, error: &Error) -> TokenStream {
@@ -34,8 +34,19 @@ pub(super) fn interface(item: &ItemTrait, error: &Error) -> TokenStream {
             }
             _ => None,
         });
+        let boxing = parse::boxing(&item.attrs);
+        let dynamic = boxing.map(|_| {
+            quote! {
+                impl ::anylith::__rt::DynInterface for dyn #name {
+                    type Client = #client;
+                }
+            }
+        });
         quote! {
+            #boxing
             impl #name for #client { #(#methods)* }
+
+            #dynamic
         }
     });
     quote! {

@@ -9,6 +9,8 @@ pub(super) struct Interface {
     pub(super) visibility: Visibility,
     /// The trait's name, which is also the component's.
     pub(super) name: Ident,
+    /// `#[async_trait]`, where the trait keeps it: its futures are boxed, and `dyn` of it is a type.
+    pub(super) boxing: Option<Attribute>,
     pub(super) methods: Vec<Method>,
 }
 
@@ -58,6 +60,11 @@ pub(super) enum Answer {
 }
 
 impl Method {
+    /// Whether a stream goes either way.
+    pub(super) fn streams(&self) -> bool {
+        self.stream_argument().is_some() || matches!(self.answer, Answer::Stream { .. })
+    }
+
     /// The argument that is a stream, if one is.
     pub(super) fn stream_argument(&self) -> Option<(&Ident, &Items)> {
         self.arguments

@@ -1,7 +1,7 @@
 //! Reads a trait into the model and notes every mistake on the way.
 
 use syn::{
-    Attribute, FnArg, Ident, ItemTrait, Pat, PatType, ReceiverKind, ReturnType, TraitItem,
+    Attribute, FnArg, Ident, ItemTrait, Meta, Pat, PatType, ReceiverKind, ReturnType, TraitItem,
     TraitItemFn, Type, TypeParamBound,
 };
 
@@ -32,10 +32,29 @@ pub(super) fn interface(item: &ItemTrait, mistakes: &mut Mistakes) -> Interface 
             );
         }
     }
-    let methods = item
+    let boxing = boxing(&item.attrs);
+    if let Some(Attribute {
+        meta: Meta::List(list),
+        ..
+    }) = boxing
+    {
+        mistakes.at(
+            list,
+            "the futures of a component can be sent between threads: write `#[async_trait]`",
+        );
+    }
+    let methods: Vec<Method> = item
         .items
         .iter()
         .filter_map(|item| match item {
+            TraitItem::Fn(method) if is_boxed_already(method) => {
+                mistakes.at(
+                    &method.sig.ident,
+                    "`#[async_trait]` has rewritten the method already: write `#[anylith::component]` \
+                     above `#[async_trait]`",
+                );
+                None
+            }
             TraitItem::Fn(method) => self::method(method, mistakes),
             other => {
                 mistakes.at(
@@ -47,12 +66,36 @@ pub(super) fn interface(item: &ItemTrait, mistakes: &mut Mistakes) -> Interface 
             }
         })
         .collect();
+    if boxing.is_some() {
+        for method in methods.iter().filter(|method| method.streams()) {
+            mistakes.at(
+                &method.name,
+                "`#[async_trait]` has no place for a stream: take it out, here and above the \
+                 implementations",
+            );
+        }
+    }
     Interface {
         attributes: item.attrs.clone(),
         visibility: item.vis.clone(),
         name: item.ident.clone(),
+        boxing: boxing.cloned(),
         methods,
     }
+}
+
+/// `#[async_trait]` among the attributes of a trait.
+pub(super) fn boxing(attributes: &[Attribute]) -> Option<&Attribute> {
+    attributes.iter().find(|attribute| {
+        let last = attribute.path().segments.last();
+        last.is_some_and(|last| last.ident == "async_trait")
+    })
+}
+
+/// Whether `#[async_trait]` was here before us: it names a lifetime after itself.
+fn is_boxed_already(method: &TraitItemFn) -> bool {
+    let mut lifetimes = method.sig.generics.lifetimes();
+    lifetimes.any(|parameter| parameter.lifetime.ident == "async_trait")
 }
 
 fn is_implied(bound: &TypeParamBound) -> bool {
