@@ -85,8 +85,8 @@ async fn open() -> (anylith::Running, Arc<Till>) {
         })
         .start()
         .await
-        .unwrap();
-    let till = running.component::<Till>().unwrap();
+        .expect("the shop starts");
+    let till = running.component::<Till>().expect("it is in this process");
     (running, till)
 }
 

@@ -114,7 +114,12 @@ fn interface(implementation: &Implementation) -> TokenStream {
 
 fn described(implementation: &Implementation) -> TokenStream {
     let interface = interface(implementation);
-    let summary = &implementation.summary;
+    let summary = match (&implementation.summary, &implementation.client) {
+        (own, Some(client)) if own.is_empty() => {
+            quote!(<#client as ::anylith::__rt::Interface>::SUMMARY)
+        }
+        (own, _) => quote!(#own),
+    };
     let name = match &implementation.client {
         Some(client) => quote!(<#client as ::anylith::__rt::Interface>::NAME),
         None => {

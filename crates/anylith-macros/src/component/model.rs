@@ -34,7 +34,7 @@ pub(super) enum Source {
     /// The client of a component that this one is dependent on.
     Dependency,
     /// The same, as an `Arc<dyn Interface>`: the client.
-    Shared(Type),
+    Shared(Box<Type>),
     /// The component's section of `anylith.toml`.
     Config,
     /// A door for outside traffic, with its name.

@@ -97,9 +97,9 @@ fn fields(item: &DeriveInput, mistakes: &mut Mistakes) -> Vec<Field> {
             let name = field.ident.clone()?;
             let mut source = source(&name, &field.attrs, mistakes);
             if let (Source::Dependency, Some(interface)) = (&source, shared(&field.ty)) {
-                source = Source::Shared(syn::parse_quote_spanned! {interface.span()=>
+                source = Source::Shared(Box::new(syn::parse_quote_spanned! {interface.span()=>
                     <dyn #interface as ::anylith::__rt::DynInterface>::Client
-                });
+                }));
             }
             Some(Field {
                 name,

@@ -31,7 +31,10 @@ pub(super) struct Argument {
 }
 
 /// How an argument is passed, and so how it travels.
-#[expect(clippy::large_enum_variant, reason = "a handful of them live for one expansion")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a handful of them live for one expansion"
+)]
 pub(super) enum ArgumentKind {
     /// By value: the type.
     Owned(Type),
@@ -51,7 +54,10 @@ pub(super) struct Items {
 }
 
 /// What a method returns.
-#[expect(clippy::large_enum_variant, reason = "a handful of them live for one expansion")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a handful of them live for one expansion"
+)]
 pub(super) enum Answer {
     /// A `Result`, perhaps under another name.
     Value(Type),
