@@ -11,6 +11,7 @@ mod error;
 mod manifest;
 mod name;
 mod settings;
+mod shape;
 
 pub use context::{
     Baggage, BaggageFull, BaggageItem, CallContext, InvalidTraceParent, TraceContext,
