@@ -1,12 +1,25 @@
 // What the macro makes of `component.rs`.
 
-///What the runtime hands to `CartService::start`: each field that is not `#[init]`.
-#[allow(dead_code)]
+///What the runtime makes of a [`CartService`]: each field that is not `#[init]`.
+#[allow(dead_code, private_interfaces)]
 pub struct CartServiceParts {
     ///The field `catalog`.
-    catalog: CatalogClient,
+    pub catalog: CatalogClient,
     ///The field `config`.
-    config: CartConfig,
+    pub config: CartConfig,
+}
+#[automatically_derived]
+impl ::anylith::__rt::Assembled for CartService {
+    type Parts = CartServiceParts;
+    #[allow(unused_variables)]
+    fn parts(
+        __wiring: &::anylith::__rt::Wiring,
+    ) -> ::core::result::Result<CartServiceParts, ::anylith::StartError> {
+        ::core::result::Result::Ok(CartServiceParts {
+            catalog: __wiring.client::<CatalogClient>(),
+            config: __wiring.config::<CartConfig>()?,
+        })
+    }
 }
 #[automatically_derived]
 impl ::anylith::__rt::Component for CartService {
@@ -24,10 +37,7 @@ impl ::anylith::__rt::Component for CartService {
     async fn build(
         __wiring: &::anylith::__rt::Wiring,
     ) -> ::core::result::Result<Self, ::anylith::StartError> {
-        let __parts = CartServiceParts {
-            catalog: __wiring.client::<CatalogClient>(),
-            config: __wiring.config::<CartConfig>()?,
-        };
+        let __parts = <Self as ::anylith::__rt::Assembled>::parts(__wiring)?;
         Self::start(__parts).await.map_err(::anylith::StartError::from_cause)
     }
     async fn shut_down(&self) {

@@ -151,7 +151,7 @@ impl<A: Application> Builder<A> {
             }
             Role::Replica(identity) => self.enlist(identity).await,
             Role::Standalone(path) => {
-                let plan = standalone::plan(&manifest, path)?;
+                let plan = standalone::plan(&manifest, path.as_deref())?;
                 let names: Vec<Name> = plan.listeners.keys().cloned().collect();
                 let listeners = standalone::bind(&plan, inherited::listeners(&names))?;
                 let setup = Setup {

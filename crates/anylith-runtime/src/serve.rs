@@ -66,7 +66,7 @@ impl IncomingCall {
                     deadline: incoming.deadline.map_or(Deadline::NONE, Deadline::at),
                 },
                 context: incoming.context,
-                permit,
+                _permit: permit,
             }),
         })
     }
@@ -99,7 +99,8 @@ impl IncomingCall {
 struct Border {
     frame: Frame,
     context: CallContext,
-    permit: Permit,
+    /// Held until the answer is complete.
+    _permit: Permit,
 }
 
 impl Border {

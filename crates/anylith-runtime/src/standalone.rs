@@ -36,14 +36,12 @@ pub enum SetupError {
 }
 
 /// Reads `anylith.toml`, at `named` or in the current folder, and plans the monolith.
-pub(crate) fn plan(manifest: &Manifest, named: Option<PathBuf>) -> Result<Plan, SetupError> {
-    let path = named
-        .clone()
-        .unwrap_or_else(|| PathBuf::from("anylith.toml"));
-    let text = match fs::read_to_string(&path) {
+pub(crate) fn plan(manifest: &Manifest, named: Option<&Path>) -> Result<Plan, SetupError> {
+    let path = named.unwrap_or(Path::new("anylith.toml"));
+    let text = match fs::read_to_string(path) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound && named.is_none() => String::new(),
-        Err(error) => return Err(SetupError::Unreadable(path, error)),
+        Err(error) => return Err(SetupError::Unreadable(path.to_owned(), error)),
     };
     let names = manifest.components.iter().flat_map(|component| {
         std::iter::once(&component.name)
