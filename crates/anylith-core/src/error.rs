@@ -225,6 +225,9 @@ pub enum LostAnswer {
     /// The peer sent something that the protocol does not allow, so the connection was closed.
     #[error("the peer broke the protocol: {0}")]
     Protocol(String),
+    /// The caller's stream could not be sent to its end, so the call was given up.
+    #[error("the caller's stream could not be sent on: {0}")]
+    Abandoned(String),
     /// The replica was stopped with the call in flight.
     #[error("the replica was stopped")]
     Stopped,

@@ -39,7 +39,11 @@ struct Shop;
 impl Serve for Shop {
     fn components(&self) -> Vec<ServedComponent> {
         let name = Name::new("Shop").expect("it is a name");
-        vec![ServedComponent { name, fingerprint: Fingerprint(1), methods: 4 }]
+        vec![ServedComponent {
+            name,
+            fingerprint: Fingerprint(1),
+            methods: 4,
+        }]
     }
 
     fn call(&self, call: Incoming) -> Answering {
@@ -63,9 +67,13 @@ fn main() -> Outcome<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let multi = arguments.iter().any(|argument| argument == "multi");
     let runtime = if multi {
-        tokio::runtime::Builder::new_multi_thread().enable_all().build()?
+        tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .build()?
     } else {
-        tokio::runtime::Builder::new_current_thread().enable_all().build()?
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?
     };
     if let Some(at) = arguments.iter().position(|argument| argument == "serve") {
         return runtime.block_on(serve(&arguments[at + 1]));
@@ -90,9 +98,17 @@ async fn serve(path: &str) -> Outcome<()> {
     loop {
         let (mut socket, _) = bare.accept().await?;
         tokio::spawn(async move {
-            let (mut request, answer) = (vec![0; 64 * 1024], vec![7; ANSWER]);
-            while socket.read(&mut request).await.is_ok_and(|count| count > 0) {
-                if socket.write_all(&answer).await.is_err() {
+            let mut bytes = vec![0; BLOB];
+            let (Ok(request), Ok(answer)) = (socket.read_u32().await, socket.read_u32().await)
+            else {
+                return;
+            };
+            while socket
+                .read_exact(&mut bytes[..request as usize])
+                .await
+                .is_ok()
+            {
+                if socket.write_all(&bytes[..answer as usize]).await.is_err() {
                     break;
                 }
             }
@@ -109,7 +125,10 @@ impl Server {
         if multi {
             command.arg("multi");
         }
-        let mut child = command.args(["serve", path]).stdout(Stdio::piped()).spawn()?;
+        let mut child = command
+            .args(["serve", path])
+            .stdout(Stdio::piped())
+            .spawn()?;
         if let Some(ready) = &mut child.stdout {
             ready.read_exact(&mut [0])?;
         }
@@ -142,32 +161,42 @@ fn used(pid: &str) -> Outcome<Duration> {
 async fn measure(path: &str, server: &Server) -> Outcome<()> {
     let network = Network::new(Name::new("Caller-1")?, Limits::default());
     let (name, replica) = (Name::new("Shop")?, Name::new("Shop-1")?);
-    let address = Address { replica, endpoint: format!("unix:{path}").parse()? };
-    network.update(Directory { epoch: 1, components: [(name.clone(), vec![address])].into() });
+    let address = Address {
+        replica,
+        endpoint: format!("unix:{path}").parse()?,
+    };
+    network.update(Directory {
+        epoch: 1,
+        components: [(name.clone(), vec![address])].into(),
+    });
     let callee = network.callee(name, Fingerprint(1));
     for round in 0..3 {
         println!("round {round}");
-        bare(path, server).await?;
+        bare(path, server, REQUEST, ANSWER).await?;
+        bare(path, server, BLOB, BLOB).await?;
         run("get", &callee, server, 0, REQUEST, 1, 20_000).await?;
         run("get", &callee, server, 0, REQUEST, 64, 300_000).await?;
         run("get", &callee, server, 0, REQUEST, 512, 300_000).await?;
         run("get, pending", &callee, server, 2, REQUEST, 64, 100_000).await?;
         run("list", &callee, server, 3, REQUEST, 64, 60_000).await?;
+        run("blob", &callee, server, 1, BLOB, 1, 10_000).await?;
+        run("blob", &callee, server, 1, BLOB, 8, 20_000).await?;
         run("blob", &callee, server, 1, BLOB, 64, 20_000).await?;
     }
     Ok(())
 }
 
-async fn bare(path: &str, server: &Server) -> Outcome<()> {
+/// The same bytes without any protocol, one exchange at a time.
+async fn bare(path: &str, server: &Server, request: usize, answer: usize) -> Outcome<()> {
     let mut socket = UnixStream::connect(format!("{path}.bare")).await?;
-    let (request, mut answer) = ([1; REQUEST], vec![0; 64 * 1024]);
+    socket.write_u32(request as u32).await?;
+    socket.write_u32(answer as u32).await?;
+    let (request, mut answer) = (vec![1; request], vec![0; answer]);
     let count = 20_000;
     let (begun, before) = (Instant::now(), server.used()?);
     for _ in 0..count {
         socket.write_all(&request).await?;
-        if socket.read(&mut answer).await? != ANSWER {
-            return Err("the answer is cut".into());
-        }
+        socket.read_exact(&mut answer).await?;
     }
     report("bare", 1, count, begun.elapsed(), server.used()? - before);
     Ok(())
@@ -190,7 +219,13 @@ async fn run(
         caller.await??;
     }
     let made = count / at_once * at_once;
-    report(what, at_once, made, begun.elapsed(), server.used()? - before);
+    report(
+        what,
+        at_once,
+        made,
+        begun.elapsed(),
+        server.used()? - before,
+    );
     Ok(())
 }
 
@@ -220,5 +255,9 @@ async fn call(callee: Callee, method: u16, size: usize, count: u32) -> Outcome<(
 
 fn report(what: &str, at_once: u32, count: u32, wall: Duration, used: Duration) {
     let each = |time: Duration| time.as_secs_f64() * 1e6 / f64::from(count);
-    println!("{what:>14} × {at_once:<3} {:8.2} µs each, {:8.2} µs CPU", each(wall), each(used));
+    println!(
+        "{what:>14} × {at_once:<3} {:8.2} µs each, {:8.2} µs CPU",
+        each(wall),
+        each(used)
+    );
 }

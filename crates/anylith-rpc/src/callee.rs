@@ -9,7 +9,7 @@ use std::{
     time::Instant,
 };
 
-use anylith_core::{BadAnswer, CallContext, Fingerprint, Name};
+use anylith_core::{BadAnswer, CallContext, Execution, Fingerprint, LostAnswer, Name};
 use anylith_wire::{Failure, NewCall};
 use bytes::Bytes;
 use futures_core::Stream;
@@ -97,34 +97,19 @@ impl Callee {
     ///
     /// The callee is told to stop. A request that has not left never does.
     pub async fn call(&self, mut request: Request<'_>) -> Result<Reply, Failure> {
-        let now = Instant::now();
         let deadline = request.deadline;
         let mut attempts = Attempts::default();
         self.inner.budget.earn();
-        let mut failure = match self
-            .attempt(&mut request, deadline, now, &mut attempts)
-            .await
-        {
-            Ok(reply) => return Ok(reply),
-            Err(failure) => failure,
-        };
         loop {
-            let pause = attempts.pause(&failure, request.idempotent, &self.inner.budget);
-            let Some(pause) = pause else {
-                return Err(failure);
-            };
-            if deadline.is_some_and(|at| at <= Instant::now() + pause) {
-                return Err(failure);
-            }
-            sleep(pause).await;
-            let now = Instant::now();
-            failure = match self
-                .attempt(&mut request, deadline, now, &mut attempts)
-                .await
-            {
+            let failure = match self.attempt(&mut request, deadline, &mut attempts).await {
                 Ok(reply) => return Ok(reply),
                 Err(failure) => failure,
             };
+            let pause = attempts.pause(failure, request.idempotent, &self.inner.budget)?;
+            if deadline.is_some_and(|at| at <= Instant::now() + pause) {
+                return Err(attempts.failure());
+            }
+            sleep(pause).await;
         }
     }
 
@@ -132,22 +117,14 @@ impl Callee {
         &self,
         request: &mut Request<'_>,
         deadline: Option<Instant>,
-        mut now: Instant,
         attempts: &mut Attempts,
     ) -> Result<Reply, Failure> {
-        let route = match self.inner.routes.pick(attempts.avoid.as_ref()) {
+        let avoid = attempts.avoid.as_ref();
+        let route = match self.inner.routes.pick(avoid) {
             Some(route) => route,
-            None => {
-                let route = self
-                    .inner
-                    .routes
-                    .wait(deadline, attempts.avoid.as_ref())
-                    .await?;
-                now = Instant::now();
-                route
-            }
+            None => self.inner.routes.wait(deadline, avoid).await?,
         };
-        let begun = begin(&route, request, deadline, now);
+        let begun = begin(&route, request, deadline, Instant::now());
         attempts.avoid = Some(route.connection);
         let items = request.items.take();
         let mut call = InProgress {
@@ -228,7 +205,11 @@ impl InProgress {
                 Poll::Ready(Some(Ok(item))) => {
                     self.items_taken = true;
                     if let Err(failure) = self.call.send_item(item) {
-                        return Some(failure);
+                        return Some(match self.call.cancel() {
+                            Execution::NotExecuted => failure,
+                            // The callee may have worked on the items before.
+                            _ => Failure::Unknown(LostAnswer::Abandoned(failure.to_string())),
+                        });
                     }
                 }
                 Poll::Ready(Some(Err(failure))) => {

@@ -17,7 +17,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anylith_core::{LostAnswer, Name};
+use anylith_core::{Execution, LostAnswer, Name};
 use anylith_wire::{
     Batch, CallId, CallingEnd, CallingEvent, Failure, NewCall, ProtocolError, ServedComponent,
 };
@@ -25,10 +25,13 @@ use bytes::{Bytes, BytesMut};
 use slab::Slab;
 use tokio::time::{Sleep, sleep_until};
 
-use crate::transport::Socket;
+use crate::{lull::Lull, transport::Socket};
 
 /// How many reads the driver handles before it lets other tasks run.
 const READS_PER_TURN: usize = 8;
+
+/// What the latency of a replica that has not answered yet is taken for, in microseconds.
+const UNKNOWN_LATENCY_US: u64 = 1000;
 
 /// An open connection to a replica.
 #[derive(Debug)]
@@ -128,10 +131,14 @@ impl Connection {
         self.open.load(Relaxed)
     }
 
-    /// How long a further call would wait, in no particular unit.
+    /// About how long a further call would wait, in microseconds: the calls before it, times the latency.
     pub(crate) fn load(&self) -> u64 {
-        let latency = u64::from(self.latency_us.load(Relaxed)).max(1);
-        (self.in_flight.load(Relaxed) as u64 + 1) * latency
+        let in_flight = self.in_flight.load(Relaxed) as u64;
+        match u64::from(self.latency_us.load(Relaxed)) {
+            // Nothing is known of it: worth a try, but not worth many at once.
+            0 => in_flight * UNKNOWN_LATENCY_US,
+            latency => (in_flight + 1) * latency,
+        }
     }
 
     /// Closes it once no calls are in flight.
@@ -309,18 +316,20 @@ impl Call {
         self.over
     }
 
-    /// Takes the call back, if it is not over.
-    pub(crate) fn cancel(&mut self) {
+    /// Takes the call back, if it is not over. Returns what the callee may have done.
+    pub(crate) fn cancel(&mut self) -> Execution {
         let mut state = self.connection.lock();
         let mailbox = &state.mailboxes[self.mailbox];
         let call = mailbox.call;
-        if !std::mem::replace(&mut self.over, true) && mailbox.over.is_none() {
-            state.end.cancel(call);
-            self.connection
-                .in_flight
-                .store(state.end.in_flight(), Relaxed);
-            state.ask();
+        if std::mem::replace(&mut self.over, true) || mailbox.over.is_some() {
+            return Execution::Unknown;
         }
+        let execution = state.end.cancel(call);
+        self.connection
+            .in_flight
+            .store(state.end.in_flight(), Relaxed);
+        state.ask();
+        execution
     }
 }
 
@@ -400,6 +409,7 @@ pub(crate) async fn open(
         events: Vec::new(),
         wakers: Vec::new(),
         eager: true,
+        lull: Lull::new(),
     };
     Ok((connection, driver))
 }
@@ -420,6 +430,7 @@ pub(crate) struct Driver {
     wakers: Vec<Waker>,
     /// Bytes came together with the greeting, and were not looked at.
     eager: bool,
+    lull: Lull,
 }
 
 impl Driver {
@@ -446,6 +457,10 @@ impl Driver {
             if let Err(error) = self.receive() {
                 return Poll::Ready(Some(self.give_up(cx, &error)));
             }
+        }
+        let company = self.connection.in_flight.load(Relaxed) > 1;
+        if self.lull.poll(cx, company).is_pending() {
+            return Poll::Pending;
         }
         match self.poll_flush(cx) {
             Poll::Ready(Ok(true)) => return Poll::Ready(None),

@@ -9,6 +9,7 @@
 
 mod callee;
 mod connection;
+mod lull;
 mod network;
 mod peer;
 mod retry;

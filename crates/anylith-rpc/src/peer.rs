@@ -87,7 +87,7 @@ impl Peer {
         while !self.retired.load(SeqCst) {
             match self.open(&replica, &limits).await {
                 Ok((connection, driver)) => {
-                    pause = FIRST_PAUSE;
+                    let opened = Instant::now();
                     self.set(Status::Open(connection.clone()), &network);
                     // It may have been retired before it could be told so.
                     if self.retired.load(SeqCst) {
@@ -96,6 +96,10 @@ impl Peer {
                     let reason = driver.await;
                     let reason =
                         reason.map_or_else(|| "it was closed".into(), |why| why.to_string());
+                    // One that greets and closes, such as a replica that drains, is not asked all the time.
+                    if opened.elapsed() > LAST_PAUSE {
+                        pause = FIRST_PAUSE;
+                    }
                     tracing::debug!(peer = %self.address.replica, reason, "a connection ended");
                     self.set(Status::Failed(reason.into()), &network);
                 }

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use anylith_core::Refusal;
+use anylith_core::{Execution, Refusal};
 use anylith_wire::Failure;
 
 use crate::connection::Connection;
@@ -63,6 +63,8 @@ impl Default for Budget {
 #[derive(Debug, Default)]
 pub(crate) struct Attempts {
     failed: u32,
+    /// What the caller is told if no further attempt is made.
+    failure: Option<Failure>,
     /// Of the caller's stream an item was taken, which cannot be sent again.
     pub(crate) items_taken: bool,
     /// The connection of the last attempt; another is preferred.
@@ -70,15 +72,19 @@ pub(crate) struct Attempts {
 }
 
 impl Attempts {
-    /// After which pause to try again after `failure`, if at all.
+    /// After which pause to try again after `failure`.
+    ///
+    /// # Errors
+    ///
+    /// No further attempt is to be made; says what the caller is told.
     pub(crate) fn pause(
         &mut self,
-        failure: &Failure,
+        failure: Failure,
         idempotent: bool,
         budget: &Budget,
-    ) -> Option<Duration> {
+    ) -> Result<Duration, Failure> {
         self.failed += 1;
-        let again = match failure {
+        let again = match &failure {
             _ if self.items_taken => false,
             // It costs the callee nothing, or next to nothing.
             Failure::NotExecuted(Refusal::NotSent | Refusal::Moved) => true,
@@ -90,27 +96,50 @@ impl Attempts {
             // has already waited as long as it may.
             _ => false,
         };
-        again.then(|| {
-            let pause = FIRST_PAUSE
-                .saturating_mul(1 << self.failed.min(10))
-                .min(LAST_PAUSE);
-            // Between none of it and all, so that calls that failed together do not return together.
-            pause.mul_f64(fastrand::f64())
-        })
+        self.note(failure);
+        if !again {
+            return Err(self.failure());
+        }
+        let pause = FIRST_PAUSE
+            .saturating_mul(1 << self.failed.min(10))
+            .min(LAST_PAUSE);
+        // Between none of it and all, so that calls that failed together do not return together.
+        Ok(pause.mul_f64(fastrand::f64()))
+    }
+
+    /// What the caller is told if no further attempt is made.
+    pub(crate) fn failure(&mut self) -> Failure {
+        self.failure.take().unwrap_or(Failure::Cancelled)
+    }
+
+    /// Keeps the failure that says most. What one attempt may have done, no later one undoes.
+    fn note(&mut self, failure: Failure) {
+        let earlier_says_more = self.failure.as_ref().is_some_and(|earlier| {
+            failure.execution() == Execution::NotExecuted
+                && (earlier.execution() != Execution::NotExecuted
+                    || matches!(failure, Failure::DeadlineExceeded(_)))
+        });
+        if !earlier_says_more {
+            self.failure = Some(failure);
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use anylith_core::{Execution, LostAnswer};
+    use anylith_core::LostAnswer;
 
     #[test]
     fn what_may_have_run_is_sent_again_only_if_idempotent() {
         let lost = Failure::Unknown(LostAnswer::Stopped);
         let budget = Budget::default();
-        assert!(Attempts::default().pause(&lost, true, &budget).is_some());
-        assert!(Attempts::default().pause(&lost, false, &budget).is_none());
+        assert!(
+            Attempts::default()
+                .pause(lost.clone(), true, &budget)
+                .is_ok()
+        );
+        assert!(Attempts::default().pause(lost, false, &budget).is_err());
     }
 
     #[test]
@@ -124,8 +153,8 @@ mod tests {
         ] {
             assert!(
                 Attempts::default()
-                    .pause(&failure, true, &Budget::default())
-                    .is_none()
+                    .pause(failure, true, &Budget::default())
+                    .is_err()
             );
         }
     }
@@ -137,7 +166,7 @@ mod tests {
             ..Attempts::default()
         };
         let moved = Failure::NotExecuted(Refusal::Moved);
-        assert!(attempts.pause(&moved, true, &Budget::default()).is_none());
+        assert!(attempts.pause(moved, true, &Budget::default()).is_err());
     }
 
     #[test]
@@ -145,12 +174,32 @@ mod tests {
         let lost = Failure::Unknown(LostAnswer::Stopped);
         let budget = Budget::default();
         let retries = (0..10_000)
-            .filter(|_| Attempts::default().pause(&lost, true, &budget).is_some())
+            .filter(|_| {
+                Attempts::default()
+                    .pause(lost.clone(), true, &budget)
+                    .is_ok()
+            })
             .count();
         assert_eq!(retries, 4096);
         budget.earn();
         assert!(!budget.spend(), "one call does not earn a whole retry");
         (0..4).for_each(|_| budget.earn());
         assert!(budget.spend());
+    }
+
+    #[test]
+    fn what_one_attempt_may_have_done_is_not_forgotten_by_the_next() {
+        let mut attempts = Attempts::default();
+        let lost = Failure::Unknown(LostAnswer::Stopped);
+        assert!(
+            attempts
+                .pause(lost.clone(), true, &Budget::default())
+                .is_ok()
+        );
+        let unreachable = Failure::NotExecuted(Refusal::Unreachable("it is gone".into()));
+        assert_eq!(
+            attempts.pause(unreachable, true, &Budget::default()),
+            Err(lost)
+        );
     }
 }

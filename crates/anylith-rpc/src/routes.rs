@@ -20,6 +20,9 @@ use crate::{connection::Connection, network::Shared, peer::Status};
 /// How long a call without a deadline waits for a replica that can be reached.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// So many of 256 choices among several replicas are left to chance.
+const EXPLORED_OF_256: u8 = 8;
+
 /// Finds the ways to one component, and keeps them until the network changes.
 #[derive(Debug)]
 pub(crate) struct Routes {
@@ -95,7 +98,10 @@ impl Routes {
                         // Neighbours in the list would always be compared with each other; skip some.
                         let skip = fastrand::usize(..many.len() - 1);
                         let second = preferred.nth(skip).unwrap_or(second);
-                        let better = second.connection.load() < first.connection.load();
+                        // Now and then the load is not asked for, so that a replica that was slow once gets
+                        // a chance to show that it no longer is.
+                        let better = fastrand::u8(..) >= EXPLORED_OF_256
+                            && second.connection.load() < first.connection.load();
                         Some(if better { second } else { first })
                     }
                     (first, _) => first,

@@ -24,6 +24,7 @@ use tokio::{
 };
 
 use crate::{
+    lull::Lull,
     serve::{Answer, Answering, Incoming, Items, Serve},
     server::Gate,
     transport::Socket,
@@ -211,6 +212,7 @@ pub(crate) struct Driver {
     buffers: Vec<Vec<u8>>,
     events: Vec<ServingEvent>,
     wakers: Vec<Waker>,
+    lull: Lull,
 }
 
 /// Why a connection ended.
@@ -243,14 +245,22 @@ impl Driver {
             buffers: Vec::new(),
             events: Vec::new(),
             wakers: Vec::new(),
+            lull: Lull::new(),
         }
     }
 
     fn poll_run(&mut self, cx: &mut Context<'_>) -> Poll<Ended> {
         let mut begun = 0;
+        let mut answered = false;
+        let mut congested = false;
         loop {
             if begun >= CALLS_PER_TURN {
                 cx.waker().wake_by_ref();
+                break;
+            }
+            // A peer that sends and never reads gets no further; the socket wakes this task when it reads.
+            if !self.batch.is_empty() && self.serving.lock().end.is_congested() {
+                congested = true;
                 break;
             }
             let wanted = if self.bytes.is_empty() {
@@ -272,7 +282,7 @@ impl Driver {
                     break;
                 }
                 begun += self.requests.len();
-                self.begin_all();
+                answered |= self.begin_all();
                 // A turn with many calls: let the first answers go before the last calls begin.
                 if begun >= CALLS_PER_TURN
                     && let Poll::Ready(Err(error)) = self.poll_flush(cx)
@@ -281,9 +291,17 @@ impl Driver {
                 }
             }
         }
+        // Answers that were ready at once are as many as there will be. Others come one by one.
+        if !answered && !congested {
+            let company = self.serving.lock().end.in_flight() > 0;
+            if self.lull.poll(cx, company).is_pending() {
+                return Poll::Pending;
+            }
+        }
         match self.poll_flush(cx) {
             Poll::Ready(Ok(true)) => return Poll::Ready(Ended::Closed),
             Poll::Ready(Err(error)) => return Poll::Ready(Ended::Io(error)),
+            Poll::Ready(Ok(false)) if congested => cx.waker().wake_by_ref(),
             Poll::Ready(Ok(false)) | Poll::Pending => {}
         }
         while self.armed.is_some() && self.timer.as_mut().poll(cx).is_ready() {
@@ -317,8 +335,8 @@ impl Driver {
         result
     }
 
-    /// Begins the calls that came, and ends those that are ready at once.
-    fn begin_all(&mut self) {
+    /// Begins the calls that came, and ends those that are ready at once. Returns whether there were any.
+    fn begin_all(&mut self) -> bool {
         let mut requests = std::mem::take(&mut self.requests);
         for request in requests.drain(..) {
             let call = request.call;
@@ -330,7 +348,7 @@ impl Driver {
         }
         self.requests = requests;
         if self.ready.is_empty() {
-            return;
+            return false;
         }
         let mut state = self.serving.lock();
         for (call, answer) in self.ready.drain(..) {
@@ -346,6 +364,7 @@ impl Driver {
                 Err(failure) => state.end.fail(call, &failure),
             }
         }
+        true
     }
 
     fn begin(&mut self, request: Request) {

@@ -1,5 +1,7 @@
 //! Calls over a real socket: answers, failures, deadlines, cancellation.
 
+#![allow(clippy::unwrap_used, reason = "a test fails where it is surprised")]
+
 mod support;
 
 use std::{sync::atomic::Ordering::SeqCst, time::Duration};

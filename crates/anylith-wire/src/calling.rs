@@ -19,6 +19,9 @@ use crate::{
     window::{ReceiveWindow, SendWindow},
 };
 
+/// With more small frames than this waiting for a peer that does not read, in bytes, no call begins.
+const MAX_BACKLOG_BYTES: usize = 64 * 1024 * 1024;
+
 /// The end of a connection that makes calls: bytes in, events out, and bytes out again.
 ///
 /// A call is open from [`CallingEnd::begin`] until an event ends it or [`CallingEnd::cancel`] takes it
@@ -181,7 +184,8 @@ impl CallingEnd {
         if self.going_away {
             return Err(Failure::NotExecuted(Refusal::Moved));
         }
-        if self.slots.len() >= self.capacity() {
+        // A request that was taken back leaves its place in the outbox empty, but takes it.
+        if self.slots.len() >= self.capacity() || self.link.outbox.backlog() > MAX_BACKLOG_BYTES {
             return Err(Failure::NotExecuted(Refusal::Overloaded));
         }
         let limit = self.link.message_limit();
@@ -450,13 +454,13 @@ impl CallingEnd {
 
     /// Whether there is anything to send.
     pub fn has_output(&self) -> bool {
-        !self.link.outbox.is_empty()
+        self.link.has_output()
     }
 
     /// Moves what is to be sent into `batch`, which must be empty. Appends the calls that became writable.
     pub fn fill(&mut self, batch: &mut Batch, events: &mut Vec<CallingEvent>) {
         let slots = &mut self.slots;
-        self.link.outbox.fill(batch, |call, end| {
+        self.link.fill(batch, |call, end| {
             let Some(slot) = slots.get_mut(call as usize) else {
                 return;
             };

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use bytes::BytesMut;
 
 use crate::{
-    frame::{Header, Kind, ProtocolError},
+    frame::{CallId, Header, Kind, ProtocolError},
     hello::Hello,
     inbox::{Frame, Inbox},
-    outbox::Outbox,
+    outbox::{Batch, Outbox},
 };
 
 /// After this long without a byte from the peer, while calls are in flight, it is asked for a sign of life.
@@ -34,6 +34,8 @@ pub(crate) struct Link {
     pub(crate) outbox: Outbox,
     heard: Instant,
     pinged: Option<Instant>,
+    /// The last ping that was not answered yet. Only the last, so that pings cannot pile up answers.
+    owed: Option<[u8; 8]>,
     /// How many bytes of the outbox the driver wrote.
     pub(crate) written: u64,
 }
@@ -49,6 +51,7 @@ impl Link {
             outbox,
             heard: now,
             pinged: None,
+            owed: None,
             written: 0,
         }
     }
@@ -69,6 +72,10 @@ impl Link {
 
     /// The peer is known to live at `now`, or a new reason to ask begins.
     pub(crate) fn heard(&mut self, now: Instant) {
+        // A greeting that comes byte by byte gets no more time for it.
+        if self.peer.is_none() {
+            return;
+        }
         self.heard = self.heard.max(now);
         self.pinged = None;
     }
@@ -77,14 +84,11 @@ impl Link {
     pub(crate) fn next(&mut self, bytes: &mut BytesMut) -> Result<Option<Frame>, ProtocolError> {
         while let Some(frame) = self.inbox.next(bytes)? {
             match frame.kind {
-                Kind::Ping if frame.body.len() == 8 => {
-                    self.outbox
-                        .push(Header::new(Kind::Pong, 0, 8), &[&frame.body]);
+                Kind::Ping => {
+                    let malformed = ProtocolError::Malformed { kind: frame.kind };
+                    self.owed = Some((&frame.body[..]).try_into().map_err(|_| malformed)?);
                 }
-                Kind::Pong if frame.body.len() == 8 => {}
-                Kind::Ping | Kind::Pong => {
-                    return Err(ProtocolError::Malformed { kind: frame.kind });
-                }
+                Kind::Pong => {}
                 Kind::GoAway if frame.extra == GIVEN_UP => {
                     let reason = &frame.body[..frame.body.len().min(MAX_REASON_BYTES)];
                     let reason = String::from_utf8_lossy(reason).into_owned();
@@ -99,6 +103,7 @@ impl Link {
     /// When [`Link::on_timeout`] has something to do, if `busy`: whether there are calls in flight.
     pub(crate) fn next_timeout(&self, busy: bool) -> Option<Instant> {
         match self.pinged {
+            _ if self.peer.is_none() => Some(self.heard + PATIENCE),
             _ if !busy => None,
             Some(pinged) => Some(pinged + PATIENCE),
             None => Some(self.heard + QUIET),
@@ -110,13 +115,26 @@ impl Link {
         if self.next_timeout(busy).is_none_or(|at| now < at) {
             return Ok(());
         }
-        if self.pinged.is_some() {
+        if self.pinged.is_some() || self.peer.is_none() {
             let seconds = now.duration_since(self.heard).as_secs();
             return Err(ProtocolError::Silent { seconds });
         }
         self.pinged = Some(now);
         self.outbox.push(Header::new(Kind::Ping, 0, 8), &[&[0; 8]]);
         Ok(())
+    }
+
+    /// Whether there is anything to send.
+    pub(crate) fn has_output(&self) -> bool {
+        self.owed.is_some() || !self.outbox.is_empty()
+    }
+
+    /// See [`Outbox::fill`].
+    pub(crate) fn fill(&mut self, batch: &mut Batch, finished: impl FnMut(CallId, u64)) {
+        if let Some(owed) = self.owed.take() {
+            self.outbox.push(Header::new(Kind::Pong, 0, 8), &[&owed]);
+        }
+        self.outbox.fill(batch, finished);
     }
 
     /// Tells the peer why the connection is given up.

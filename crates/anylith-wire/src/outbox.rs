@@ -68,6 +68,11 @@ impl Outbox {
         self.small.is_empty() && self.large.is_empty()
     }
 
+    /// How many bytes of small frames wait.
+    pub(crate) fn backlog(&self) -> usize {
+        self.small.len()
+    }
+
     /// Adds bytes that are no frame: the greeting.
     pub(crate) fn push_raw(&mut self, bytes: &[u8]) {
         self.small.extend_from_slice(bytes);

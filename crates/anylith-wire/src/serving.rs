@@ -17,6 +17,9 @@ use crate::{
     window::{ReceiveWindow, SendWindow},
 };
 
+/// With more small frames than this waiting, in bytes, the peer has to read before it is read from.
+const CONGESTED_BYTES: usize = 4 * 1024 * 1024;
+
 /// The end of a connection that serves calls: bytes in, events out, and bytes out again.
 ///
 /// Every [`ServingEvent::Request`] has to be ended, exactly once, by [`ServingEnd::respond`],
@@ -545,13 +548,18 @@ impl ServingEnd {
 
     /// Whether there is anything to send.
     pub fn has_output(&self) -> bool {
-        !self.link.outbox.is_empty()
+        self.link.has_output()
+    }
+
+    /// Whether so much waits for a peer that does not read that nothing more should be read from it.
+    pub fn is_congested(&self) -> bool {
+        self.link.outbox.backlog() > CONGESTED_BYTES
     }
 
     /// Moves what is to be sent into `batch`, which must be empty. Appends the calls that became writable.
     pub fn fill(&mut self, batch: &mut Batch, events: &mut Vec<ServingEvent>) {
         let slots = &mut self.slots;
-        self.link.outbox.fill(batch, |call, _| {
+        self.link.fill(batch, |call, _| {
             let Some(entry) = slots.get_mut(call as usize) else {
                 return;
             };
