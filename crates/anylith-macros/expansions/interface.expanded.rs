@@ -30,6 +30,18 @@ pub trait Cart: ::core::marker::Send + ::core::marker::Sync + 'static {
         >,
     > + ::core::marker::Send;
 }
+const _: () = {
+    #[allow(dead_code)]
+    fn every_type_travels() {
+        ::anylith::__rt::assert_answer::<Result<u32, CartError>>();
+        ::anylith::__rt::assert_argument::<UserId>();
+        ::anylith::__rt::assert_argument::<Line>();
+        ::anylith::__rt::assert_answer::<Result<(), CartError>>();
+        ::anylith::__rt::assert_argument::<UserId>();
+        ::anylith::__rt::assert_answer::<Result<Line, CartError>>();
+        ::anylith::__rt::assert_answer::<::core::result::Result<(), CartError>>();
+    }
+};
 #[doc(hidden)]
 pub trait __CartObject: ::core::marker::Send + ::core::marker::Sync + 'static {
     fn __call_count<'__call>(
@@ -113,16 +125,21 @@ impl ::core::fmt::Debug for CartClient {
 #[allow(refining_impl_trait, clippy::needless_arbitrary_self_type)]
 impl Cart for CartClient {
     async fn count(&self, user: &str) -> Result<u32, CartError> {
+        #[allow(unused_imports)]
+        use ::anylith::__rt::Unchecked as _;
         match self.edge.begin(0u16) {
             ::anylith::__rt::Call::Local(__call) => {
                 let __object = __call.object();
-                __call.run::<Result<u32, CartError>>(__object.__call_count(user)).await
+                ::anylith::__rt::AnswerOf::<Result<u32, CartError>>::new()
+                    .checked()
+                    .local(&__call, __object.__call_count(user))
+                    .await
             }
             ::anylith::__rt::Call::Remote(__call) => {
-                __call
-                    .unary::<
-                        Result<u32, CartError>,
-                    >(
+                ::anylith::__rt::AnswerOf::<Result<u32, CartError>>::new()
+                    .checked()
+                    .remote(
+                        __call,
                         &|__arguments: &mut ::anylith::__rt::ArgumentWriter<'_>| {
                             __arguments.text("user", user)?;
                             ::core::result::Result::Ok(())
@@ -134,21 +151,28 @@ impl Cart for CartClient {
         }
     }
     async fn add(&self, user: &UserId, line: Line) -> Result<(), CartError> {
+        #[allow(unused_imports)]
+        use ::anylith::__rt::Unchecked as _;
         match self.edge.begin(1u16) {
             ::anylith::__rt::Call::Local(__call) => {
                 let __object = __call.object();
-                __call
-                    .run::<Result<(), CartError>>(__object.__call_add(user, line))
+                ::anylith::__rt::AnswerOf::<Result<(), CartError>>::new()
+                    .checked()
+                    .local(&__call, __object.__call_add(user, line))
                     .await
             }
             ::anylith::__rt::Call::Remote(__call) => {
-                __call
-                    .unary::<
-                        Result<(), CartError>,
-                    >(
+                ::anylith::__rt::AnswerOf::<Result<(), CartError>>::new()
+                    .checked()
+                    .remote(
+                        __call,
                         &|__arguments: &mut ::anylith::__rt::ArgumentWriter<'_>| {
-                            __arguments.reference::<UserId, UserId>("user", user)?;
-                            __arguments.value::<Line>("line", &line)?;
+                            ::anylith::__rt::ArgumentOf::<UserId, UserId>::new()
+                                .checked()
+                                .write(__arguments, "user", user)?;
+                            ::anylith::__rt::ArgumentOf::<Line, Line>::new()
+                                .checked()
+                                .write(__arguments, "line", &line)?;
                             ::core::result::Result::Ok(())
                         },
                         ::core::option::Option::None,
@@ -164,24 +188,25 @@ impl Cart for CartClient {
         ::anylith::__rt::StreamingOf<Result<Line, CartError>>,
         CartError,
     > {
+        #[allow(unused_imports)]
+        use ::anylith::__rt::Unchecked as _;
         match self.edge.begin(2u16) {
             ::anylith::__rt::Call::Local(__call) => {
                 let __object = __call.object();
-                __call
-                    .run_streaming::<
-                        Result<Line, CartError>,
-                        CartError,
-                    >(__object.__call_watch(user))
+                ::anylith::__rt::StreamOf::<Result<Line, CartError>, CartError>::new()
+                    .checked()
+                    .local(&__call, __object.__call_watch(user))
                     .await
             }
             ::anylith::__rt::Call::Remote(__call) => {
-                __call
-                    .streaming::<
-                        Result<Line, CartError>,
-                        CartError,
-                    >(
+                ::anylith::__rt::StreamOf::<Result<Line, CartError>, CartError>::new()
+                    .checked()
+                    .remote(
+                        __call,
                         &|__arguments: &mut ::anylith::__rt::ArgumentWriter<'_>| {
-                            __arguments.value::<UserId>("user", &user)?;
+                            ::anylith::__rt::ArgumentOf::<UserId, UserId>::new()
+                                .checked()
+                                .write(__arguments, "user", &user)?;
                             ::core::result::Result::Ok(())
                         },
                         ::core::option::Option::None,
@@ -213,19 +238,38 @@ impl ::anylith::__rt::Interface for CartClient {
     ];
     type Object = dyn __CartObject;
     fn fingerprint() -> ::anylith::__rt::Fingerprint {
-        ::anylith::__rt::InterfacePrint::new()
-            .method("count")
-            .argument::<::std::string::String>("user")
-            .answer::<Result<u32, CartError>>()
-            .method("add")
-            .argument::<UserId>("user")
-            .argument::<Line>("line")
-            .answer::<Result<(), CartError>>()
-            .method("watch")
-            .argument::<UserId>("user")
-            .answer::<::core::result::Result<(), CartError>>()
-            .items::<Result<Line, CartError>>("")
-            .finish()
+        #[allow(unused_imports)]
+        use ::anylith::__rt::Unchecked as _;
+        #[allow(unused_mut)]
+        let mut __print = ::anylith::__rt::InterfacePrint::new();
+        __print = __print.method("count");
+        __print = ::anylith::__rt::ArgumentOf::<
+            ::std::string::String,
+            ::std::string::String,
+        >::new()
+            .checked()
+            .print(__print, "user");
+        __print = ::anylith::__rt::AnswerOf::<Result<u32, CartError>>::new()
+            .checked()
+            .print(__print);
+        __print = __print.method("add");
+        __print = ::anylith::__rt::ArgumentOf::<UserId, UserId>::new()
+            .checked()
+            .print(__print, "user");
+        __print = ::anylith::__rt::ArgumentOf::<Line, Line>::new()
+            .checked()
+            .print(__print, "line");
+        __print = ::anylith::__rt::AnswerOf::<Result<(), CartError>>::new()
+            .checked()
+            .print(__print);
+        __print = __print.method("watch");
+        __print = ::anylith::__rt::ArgumentOf::<UserId, UserId>::new()
+            .checked()
+            .print(__print, "user");
+        __print = ::anylith::__rt::StreamOf::<Result<Line, CartError>, CartError>::new()
+            .checked()
+            .print(__print);
+        __print.finish()
     }
     fn from_edge(edge: ::anylith::__rt::ClientEdge<Self::Object>) -> Self {
         Self { edge }
@@ -242,6 +286,8 @@ impl<__C: Cart> ::anylith::__rt::ImplementedBy<__C> for CartClient {
         __implementation: ::std::sync::Arc<__C>,
         __call: ::anylith::__rt::IncomingCall,
     ) -> ::anylith::__rt::BoxFuture<'static, ::anylith::__rt::Answer> {
+        #[allow(unused_imports)]
+        use ::anylith::__rt::Unchecked as _;
         match __call.method() {
             0u16 => {
                 __call
@@ -251,9 +297,12 @@ impl<__C: Cart> ::anylith::__rt::ImplementedBy<__C> for CartClient {
                         );
                         let user = __arguments.text("user")?;
                         __arguments.end()?;
-                        ::anylith::__rt::answer::<
-                            Result<u32, CartError>,
-                        >(Cart::count(&*__implementation, user).await, __buffer)
+                        ::anylith::__rt::AnswerOf::<Result<u32, CartError>>::new()
+                            .checked()
+                            .encode(
+                                Cart::count(&*__implementation, user).await,
+                                __buffer,
+                            )
                     })
             }
             1u16 => {
@@ -262,12 +311,19 @@ impl<__C: Cart> ::anylith::__rt::ImplementedBy<__C> for CartClient {
                         let mut __arguments = ::anylith::__rt::ArgumentReader::new(
                             &__message,
                         );
-                        let user = __arguments.value::<UserId>("user")?;
-                        let line = __arguments.value::<Line>("line")?;
+                        let user = ::anylith::__rt::ArgumentOf::<UserId, UserId>::new()
+                            .checked()
+                            .read(&mut __arguments, "user")?;
+                        let line = ::anylith::__rt::ArgumentOf::<Line, Line>::new()
+                            .checked()
+                            .read(&mut __arguments, "line")?;
                         __arguments.end()?;
-                        ::anylith::__rt::answer::<
-                            Result<(), CartError>,
-                        >(Cart::add(&*__implementation, &user, line).await, __buffer)
+                        ::anylith::__rt::AnswerOf::<Result<(), CartError>>::new()
+                            .checked()
+                            .encode(
+                                Cart::add(&*__implementation, &user, line).await,
+                                __buffer,
+                            )
                     })
             }
             2u16 => {
@@ -276,13 +332,19 @@ impl<__C: Cart> ::anylith::__rt::ImplementedBy<__C> for CartClient {
                         let mut __arguments = ::anylith::__rt::ArgumentReader::new(
                             &__message,
                         );
-                        let user = __arguments.value::<UserId>("user")?;
+                        let user = ::anylith::__rt::ArgumentOf::<UserId, UserId>::new()
+                            .checked()
+                            .read(&mut __arguments, "user")?;
                         __arguments.end()?;
-                        ::anylith::__rt::answer_streaming::<
+                        ::anylith::__rt::StreamOf::<
                             Result<Line, CartError>,
                             CartError,
-                            _,
-                        >(Cart::watch(&*__implementation, user).await, __buffer)
+                        >::new()
+                            .checked()
+                            .encode(
+                                Cart::watch(&*__implementation, user).await,
+                                __buffer,
+                            )
                     })
             }
             _ => __call.unknown_method(),

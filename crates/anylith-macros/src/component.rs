@@ -21,7 +21,11 @@ pub(crate) fn expand(item: TokenStream) -> TokenStream {
         None => expand::implementation(&implementation),
         Some(error) => {
             let error = error.into_compile_error();
-            let stand_in = expand::stand_in(&implementation);
+            let stand_in = item
+                .generics
+                .params
+                .is_empty()
+                .then(|| expand::stand_in(&implementation));
             quote::quote!(#error #stand_in)
         }
     }

@@ -10,14 +10,14 @@ use std::{
 };
 
 use anylith_core::{CallError, DEFAULT_DEADLINE, Edge, Execution, Name, Refusal};
-use anylith_rpc::{Callee, Failure, Reply, Request};
+use anylith_rpc::{Callee, Failure, Items, Reply, Request};
 use arc_swap::ArcSwapOption;
 
 use crate::{
     ambient,
     interface::{CallResult, ImplementedBy, Interface, Method, Travels},
     local::{LocalCall, LocalTarget},
-    message::{ArgumentWriter, OutgoingItems, decode_result, decoded},
+    message::{ArgumentWriter, decode_result, decoded},
     streaming::StreamingOf,
 };
 
@@ -212,12 +212,11 @@ pub struct RemoteCall<'a, O: ?Sized> {
 }
 
 /// Writes the arguments of a call; perhaps more than once, where it is sent again.
-pub(crate) type WriteArguments<'a> =
-    &'a (dyn Fn(&mut ArgumentWriter<'_>) -> Result<(), Failure> + Sync);
+pub type WriteArguments<'a> = &'a (dyn Fn(&mut ArgumentWriter<'_>) -> Result<(), Failure> + Sync);
 
 impl<O: ?Sized + Send + Sync + 'static> RemoteCall<'_, O> {
     /// Makes a call that has one answer.
-    pub async fn unary<R>(self, write: WriteArguments<'_>, items: Option<OutgoingItems>) -> R
+    pub(crate) async fn unary<R>(self, write: WriteArguments<'_>, items: Option<Items>) -> R
     where
         R: CallResult<Value: Travels, Error: Travels + From<CallError>>,
     {
@@ -232,10 +231,10 @@ impl<O: ?Sized + Send + Sync + 'static> RemoteCall<'_, O> {
     }
 
     /// Makes a call that is answered by a stream.
-    pub async fn streaming<R, E>(
+    pub(crate) async fn streaming<R, E>(
         self,
         write: WriteArguments<'_>,
-        items: Option<OutgoingItems>,
+        items: Option<Items>,
     ) -> Result<StreamingOf<R>, E>
     where
         R: CallResult<Value: Travels, Error: Travels + From<CallError>>,
@@ -258,7 +257,7 @@ impl<O: ?Sized + Send + Sync + 'static> RemoteCall<'_, O> {
     async fn send(
         &self,
         write: WriteArguments<'_>,
-        items: Option<OutgoingItems>,
+        items: Option<Items>,
         streaming_answer: bool,
     ) -> Result<Reply, Failure> {
         let Some(callee) = &self.edge.remote else {

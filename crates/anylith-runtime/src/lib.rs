@@ -7,6 +7,7 @@
 
 mod ambient;
 mod app;
+mod checked;
 mod component;
 mod conductor;
 mod config;
@@ -49,18 +50,15 @@ pub mod __rt {
 
     pub use crate::{
         app::Application,
+        checked::{AnswerOf, ArgumentOf, StreamOf, Unchecked, assert_answer, assert_argument},
         component::{Assembled, Component, Registration, assert_closed},
         config::{ConfigProblem, read_config},
-        edge::{Call, ClientEdge, RemoteCall},
+        edge::{Call, ClientEdge, WriteArguments},
         interface::{
-            CallResult, Dependencies, DynInterface, FromCallError, ImplementedBy, Interface,
-            InterfacePrint, Method, NoInterface, ProvidedBy, Provides, Travels,
+            Dependencies, DynInterface, FromCallError, ImplementedBy, Interface, InterfacePrint,
+            Method, NoInterface, ProvidedBy, Provides, Travels,
         },
-        local::LocalCall,
-        message::{
-            ArgumentReader, ArgumentWriter, IncomingItems, PassedAs, answer, answer_streaming,
-            incoming, outgoing,
-        },
+        message::{ArgumentReader, ArgumentWriter, PassedAs},
         serve::{BoxFuture, IncomingCall},
         streaming::{Streaming, StreamingOf},
         wiring::Wiring,

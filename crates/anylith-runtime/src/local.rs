@@ -43,7 +43,7 @@ impl<O: ?Sized + Send + Sync + 'static> LocalCall<'_, O> {
     }
 
     /// Waits for `future`, which is the implementation's method, as a component's border demands.
-    pub fn run<'c, R: CallResult<Error: From<CallError>>>(
+    pub(crate) fn run<'c, R: CallResult<Error: From<CallError>>>(
         &'c self,
         future: BoxFuture<'c, R>,
     ) -> LocalFuture<'c, R, O> {
@@ -58,7 +58,7 @@ impl<O: ?Sized + Send + Sync + 'static> LocalCall<'_, O> {
     }
 
     /// The same for a method that returns a stream.
-    pub async fn run_streaming<'c, R, E>(
+    pub(crate) async fn run_streaming<'c, R, E>(
         &'c self,
         future: BoxFuture<'c, Result<StreamingOf<R>, E>>,
     ) -> Result<StreamingOf<R>, E>

@@ -86,13 +86,8 @@ impl<'a> ArgumentWriter<'a> {
         Self { out }
     }
 
-    /// Writes an argument that is passed by value.
-    pub fn value<T: Travels>(&mut self, name: &str, value: &T) -> Result<(), Failure> {
-        encode(value, self.out).map_err(|error| unencodable(name, &error))
-    }
-
-    /// Writes an argument that is passed by reference.
-    pub fn reference<T: ?Sized + PassedAs<Owned>, Owned>(
+    /// Writes a value.
+    pub(crate) fn value<T: ?Sized + PassedAs<Owned>, Owned>(
         &mut self,
         name: &str,
         value: &T,
@@ -133,7 +128,7 @@ impl<'a> ArgumentReader<'a> {
     }
 
     /// Reads a value of its own.
-    pub fn value<T: Travels>(&mut self, name: &str) -> Result<T, Failure> {
+    pub(crate) fn value<T: Travels>(&mut self, name: &str) -> Result<T, Failure> {
         self.next(name)
     }
 
@@ -171,7 +166,7 @@ fn undecodable(problem: String) -> Failure {
 }
 
 /// The answer that carries `result`, written into `buffer`.
-pub fn answer<R>(result: R, buffer: Vec<u8>) -> Result<Answer, Failure>
+pub(crate) fn answer<R>(result: R, buffer: Vec<u8>) -> Result<Answer, Failure>
 where
     R: CallResult<Value: Travels, Error: Travels>,
 {
@@ -188,7 +183,10 @@ where
 }
 
 /// The answer that carries the items of a stream, or the error with which it did not begin.
-pub fn answer_streaming<R, E, S>(result: Result<S, E>, buffer: Vec<u8>) -> Result<Answer, Failure>
+pub(crate) fn answer_streaming<R, E, S>(
+    result: Result<S, E>,
+    buffer: Vec<u8>,
+) -> Result<Answer, Failure>
 where
     R: CallResult<Value: Travels, Error: Travels>,
     E: Travels,
@@ -202,9 +200,6 @@ where
     }
 }
 
-/// The items of a stream argument, on their way out.
-pub(crate) type OutgoingItems = Pin<Box<dyn Stream<Item = Result<Bytes, Failure>> + Send>>;
-
 /// The items of a stream argument, on their way in.
 pub struct IncomingItems {
     pub(crate) items: Items,
@@ -213,7 +208,7 @@ pub struct IncomingItems {
 }
 
 /// Sends the items of a stream argument along.
-pub fn outgoing<R>(items: impl Stream<Item = R> + Send + 'static) -> Option<OutgoingItems>
+pub(crate) fn outgoing<R>(items: impl Stream<Item = R> + Send + 'static) -> Option<Items>
 where
     R: CallResult<Value: Travels, Error: Travels>,
 {
@@ -223,7 +218,7 @@ where
 }
 
 /// Takes the items of a stream argument.
-pub fn incoming<R>(items: Option<IncomingItems>) -> Result<StreamingOf<R>, Failure>
+pub(crate) fn incoming<R>(items: Option<IncomingItems>) -> Result<StreamingOf<R>, Failure>
 where
     R: CallResult<Value: Travels, Error: Travels + From<CallError>>,
 {

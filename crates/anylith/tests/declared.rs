@@ -1,14 +1,13 @@
 //! An application as its author declares it, run whole in one process.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering},
-    },
-    time::Duration,
+#![expect(missing_docs, reason = "a test has no readers of its documentation")]
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
 };
 
-use anylith::{CallError, Execution, Streaming};
+use anylith::{CallError, Execution, Stream, Streaming};
 use serde::{Deserialize, Serialize};
 
 /// Why a price could not be told.
@@ -106,8 +105,6 @@ impl Prices for PriceList {
     }
 }
 
-use anylith::__rt::Stream;
-
 struct Numbers<F>(F);
 
 impl<F: FnMut() -> Option<Result<u64, PriceError>> + Unpin> Stream for Numbers<F> {
@@ -121,37 +118,42 @@ impl<F: FnMut() -> Option<Result<u64, PriceError>> + Unpin> Stream for Numbers<F
     }
 }
 
+anylith::app! {
+    /// A shop with two components.
+    pub Shop = "shop" { PriceList, Till }
+}
+
+/// Calls, and works beside its calls.
 #[derive(anylith::Component)]
-#[component(serve)]
+#[component(start, serve)]
 pub struct Till {
     prices: PricesClient,
     #[init]
-    served: AtomicU32,
+    stopped: AtomicBool,
 }
 
 impl Till {
+    async fn start(parts: TillParts) -> Result<Self, PriceError> {
+        // What it is dependent on is ready by now.
+        parts.prices.of("mug", &1).await?;
+        Ok(Self {
+            prices: parts.prices,
+            stopped: AtomicBool::new(false),
+        })
+    }
+
     async fn serve(self: Arc<Self>, stopping: anylith::Stopping) -> Result<(), PriceError> {
         stopping.await;
-        self.served.fetch_add(1, Ordering::Relaxed);
+        self.stopped.store(true, Ordering::Relaxed);
         Ok(())
     }
-}
-
-anylith::app! {
-    /// A shop with two components.
-    pub Shop = "shop" { PriceList, Other }
-}
-
-#[derive(anylith::Component)]
-pub struct Other {
-    prices: PricesClient,
 }
 
 #[tokio::test]
 async fn a_local_call_keeps_the_contract() {
     let running = Shop::start().await.unwrap();
-    let other = running.component::<Other>().unwrap();
-    let prices = &other.prices;
+    let till = running.component::<Till>().unwrap();
+    let prices = &till.prices;
     assert_eq!(prices.of("mug", &3).await, Ok(15));
     assert_eq!(prices.of("car", &3).await, Err(PriceError::Unknown));
     let mut all = Streaming::new(prices.all(7).await.unwrap());
@@ -166,7 +168,7 @@ async fn a_local_call_keeps_the_contract() {
     };
     assert_eq!(
         (edge.to_string().as_str(), message.as_str()),
-        ("Other -> Prices.broken", "out of order")
+        ("Till -> Prices.broken", "out of order")
     );
     tokio::time::pause();
     let Err(PriceError::Call(error)) = prices.asleep().await else {
@@ -175,6 +177,6 @@ async fn a_local_call_keeps_the_contract() {
     assert_eq!(error.execution(), Execution::Unknown);
     tokio::time::resume();
     running.stop();
-    let _ = Duration::ZERO;
     running.wait().await;
+    assert!(till.stopped.load(Ordering::Relaxed));
 }

@@ -2,7 +2,7 @@
 
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote, quote_spanned};
-use syn::{Attribute, Expr, Ident, Lit, Meta, spanned::Spanned};
+use syn::{Attribute, Expr, Ident, Lit, Meta, Type, parse_quote, spanned::Spanned};
 
 use super::model::{Answer, Argument, ArgumentKind, Interface, Items, Method};
 
@@ -10,6 +10,7 @@ use super::model::{Answer, Argument, ArgumentKind, Interface, Items, Method};
 pub(super) fn interface(interface: &Interface) -> TokenStream {
     let parts = [
         user_trait(interface),
+        assertions(interface),
         object_trait(interface),
         client(interface),
         client_implements_trait(interface),
@@ -235,35 +236,25 @@ fn client_implements_trait(interface: &Interface) -> TokenStream {
         let written = method.arguments.iter().filter_map(write_argument);
         let items = match method.stream_argument() {
             Some((stream, items)) => {
-                let result = &items.result;
-                quote_spanned!(result.span()=> ::anylith::__rt::outgoing::<#result>(#stream))
+                let question = stream_question(items, None);
+                quote!(#question.outgoing(#stream))
             }
             None => quote!(::core::option::Option::None),
         };
-        let span = answer_span(&method.answer);
-        let (run, ask) = match &method.answer {
-            Answer::Value(result) => (
-                quote_spanned!(span=> run::<#result>),
-                quote_spanned!(span=> unary::<#result>),
-            ),
-            Answer::Stream { items, error } => {
-                let result = &items.result;
-                (
-                    quote_spanned!(span=> run_streaming::<#result, #error>),
-                    quote_spanned!(span=> streaming::<#result, #error>),
-                )
-            }
-        };
+        let question = answer_question(&method.answer);
         quote! {
             async fn #method_name(&self, #(#arguments),*) -> #output {
+                #[allow(unused_imports)]
+                use ::anylith::__rt::Unchecked as _;
                 match self.edge.begin(#index) {
                     ::anylith::__rt::Call::Local(__call) => {
                         let __object = __call.object();
-                        __call.#run(__object.#object_method(#(#passed),*)).await
+                        #question.local(&__call, __object.#object_method(#(#passed),*)).await
                     }
                     ::anylith::__rt::Call::Remote(__call) => {
-                        __call
-                            .#ask(
+                        #question
+                            .remote(
+                                __call,
                                 &|__arguments: &mut ::anylith::__rt::ArgumentWriter<'_>| {
                                     #(#written)*
                                     ::core::result::Result::Ok(())
@@ -291,21 +282,71 @@ fn write_argument(argument: &Argument) -> Option<TokenStream> {
     let text = name.to_string();
     Some(match &argument.kind {
         ArgumentKind::Owned(owned) => {
-            quote_spanned!(owned.span()=> __arguments.value::<#owned>(#text, &#name)?;)
+            let question = argument_question(owned, owned);
+            quote!(#question.write(__arguments, #text, &#name)?;)
+        }
+        ArgumentKind::Reference { target, owned } => {
+            let question = argument_question(target, owned);
+            quote!(#question.write(__arguments, #text, #name)?;)
         }
         ArgumentKind::Str => quote!(__arguments.text(#text, #name)?;),
         ArgumentKind::Bytes => quote!(__arguments.bytes(#text, #name)?;),
-        ArgumentKind::Reference { target, owned } => {
-            quote_spanned!(target.span()=> __arguments.reference::<#target, #owned>(#text, #name)?;)
-        }
         ArgumentKind::Stream(_) => return None,
     })
 }
 
-fn answer_span(answer: &Answer) -> proc_macro2::Span {
+/// Asks whether an argument can travel: see `checked` in the runtime.
+fn argument_question(passed: &Type, owned: &Type) -> TokenStream {
+    quote!(::anylith::__rt::ArgumentOf::<#passed, #owned>::new().checked())
+}
+
+/// Asks whether what a method returns can travel.
+fn answer_question(answer: &Answer) -> TokenStream {
     match answer {
-        Answer::Value(result) => result.span(),
-        Answer::Stream { items, .. } => items.result.span(),
+        Answer::Value(result) => quote!(::anylith::__rt::AnswerOf::<#result>::new().checked()),
+        Answer::Stream { items, error } => stream_question(items, Some(error)),
+    }
+}
+
+/// Asks whether a stream can travel; with the error that can come in its place where it is an answer.
+fn stream_question(items: &Items, error: Option<&Type>) -> TokenStream {
+    let result = &items.result;
+    let error = match error {
+        Some(error) => quote!(#error),
+        None => quote!(::anylith::CallError),
+    };
+    quote!(::anylith::__rt::StreamOf::<#result, #error>::new().checked())
+}
+
+/// The one place where the compiler says that a type cannot travel, at that type.
+fn assertions(interface: &Interface) -> TokenStream {
+    let mut assertions = Vec::new();
+    let answer = |result: &Type| quote_spanned!(result.span()=> ::anylith::__rt::assert_answer::<#result>(););
+    let argument = |written: &Type, owned: &Type| quote_spanned!(written.span()=> ::anylith::__rt::assert_argument::<#owned>(););
+    for method in &interface.methods {
+        assertions.extend(method.arguments.iter().filter_map(|it| match &it.kind {
+            ArgumentKind::Owned(owned) => Some(argument(owned, owned)),
+            ArgumentKind::Reference { target, owned } => Some(argument(target, owned)),
+            ArgumentKind::Stream(items) => Some(answer(&items.result)),
+            ArgumentKind::Str | ArgumentKind::Bytes => None,
+        }));
+        match &method.answer {
+            Answer::Value(value) => assertions.push(answer(value)),
+            Answer::Stream { items, error } => {
+                assertions.push(answer(&items.result));
+                assertions.push(quote_spanned! {error.span()=>
+                    ::anylith::__rt::assert_answer::<::core::result::Result<(), #error>>();
+                });
+            }
+        }
+    }
+    quote! {
+        const _: () = {
+            #[allow(dead_code)]
+            fn every_type_travels() {
+                #(#assertions)*
+            }
+        };
     }
 }
 
@@ -348,7 +389,12 @@ fn client_is_interface(interface: &Interface) -> TokenStream {
             type Object = dyn #object;
 
             fn fingerprint() -> ::anylith::__rt::Fingerprint {
-                ::anylith::__rt::InterfacePrint::new() #(#prints)* .finish()
+                #[allow(unused_imports)]
+                use ::anylith::__rt::Unchecked as _;
+                #[allow(unused_mut)]
+                let mut __print = ::anylith::__rt::InterfacePrint::new();
+                #(#prints)*
+                __print.finish()
             }
 
             fn from_edge(edge: ::anylith::__rt::ClientEdge<Self::Object>) -> Self {
@@ -360,30 +406,28 @@ fn client_is_interface(interface: &Interface) -> TokenStream {
 
 fn fingerprint(method: &Method) -> TokenStream {
     let name = method.name.to_string();
+    let text: Type = parse_quote!(::std::string::String);
+    let bytes: Type = parse_quote!(::std::vec::Vec<u8>);
     let arguments = method.arguments.iter().map(|argument| {
         let name = argument.name.to_string();
-        match &argument.kind {
-            ArgumentKind::Owned(owned) | ArgumentKind::Reference { owned, .. } => {
-                quote_spanned!(owned.span()=> .argument::<#owned>(#name))
-            }
-            ArgumentKind::Str => quote!(.argument::<::std::string::String>(#name)),
-            ArgumentKind::Bytes => quote!(.argument::<::std::vec::Vec<u8>>(#name)),
+        let question = match &argument.kind {
+            ArgumentKind::Owned(owned) => argument_question(owned, owned),
+            ArgumentKind::Reference { target, owned } => argument_question(target, owned),
+            ArgumentKind::Str => argument_question(&text, &text),
+            ArgumentKind::Bytes => argument_question(&bytes, &bytes),
             ArgumentKind::Stream(items) => {
-                let result = &items.result;
-                quote_spanned!(result.span()=> .items::<#result>(#name))
+                let question = stream_question(items, None);
+                return quote!(__print = #question.print_argument(__print, #name););
             }
-        }
+        };
+        quote!(__print = #question.print(__print, #name);)
     });
-    let answer = match &method.answer {
-        Answer::Value(result) => quote_spanned!(result.span()=> .answer::<#result>()),
-        Answer::Stream { items, error } => {
-            let result = &items.result;
-            quote_spanned!(result.span()=>
-                .answer::<::core::result::Result<(), #error>>().items::<#result>("")
-            )
-        }
-    };
-    quote!(.method(#name) #(#arguments)* #answer)
+    let answer = answer_question(&method.answer);
+    quote! {
+        __print = __print.method(#name);
+        #(#arguments)*
+        __print = #answer.print(__print);
+    }
 }
 
 /// What reads a request, asks the implementation, and writes its answer.
@@ -401,20 +445,13 @@ fn served_by_implementation(interface: &Interface) -> TokenStream {
                 _ => quote!(#name),
             }
         });
-        let span = answer_span(&method.answer);
-        let answer = match &method.answer {
-            Answer::Value(result) => quote_spanned!(span=> ::anylith::__rt::answer::<#result>),
-            Answer::Stream { items, error } => {
-                let result = &items.result;
-                quote_spanned!(span=> ::anylith::__rt::answer_streaming::<#result, #error, _>)
-            }
-        };
+        let answer = answer_question(&method.answer);
         quote! {
             #index => __call.run(move |__message, __items, __buffer| async move {
                 let mut __arguments = ::anylith::__rt::ArgumentReader::new(&__message);
                 #(#read)*
                 __arguments.end()?;
-                #answer(#name::#method_name(&*__implementation, #(#passed),*).await, __buffer)
+                #answer.encode(#name::#method_name(&*__implementation, #(#passed),*).await, __buffer)
             }),
         }
     });
@@ -429,6 +466,8 @@ fn served_by_implementation(interface: &Interface) -> TokenStream {
                 __implementation: ::std::sync::Arc<__C>,
                 __call: ::anylith::__rt::IncomingCall,
             ) -> ::anylith::__rt::BoxFuture<'static, ::anylith::__rt::Answer> {
+                #[allow(unused_imports)]
+                use ::anylith::__rt::Unchecked as _;
                 match __call.method() {
                     #(#arms)*
                     _ => __call.unknown_method(),
@@ -442,14 +481,19 @@ fn read_argument(argument: &Argument) -> TokenStream {
     let name = &argument.name;
     let text = name.to_string();
     match &argument.kind {
-        ArgumentKind::Owned(owned) | ArgumentKind::Reference { owned, .. } => {
-            quote_spanned!(owned.span()=> let #name = __arguments.value::<#owned>(#text)?;)
+        ArgumentKind::Owned(owned) => {
+            let question = argument_question(owned, owned);
+            quote!(let #name = #question.read(&mut __arguments, #text)?;)
+        }
+        ArgumentKind::Reference { target, owned } => {
+            let question = argument_question(target, owned);
+            quote!(let #name = #question.read(&mut __arguments, #text)?;)
         }
         ArgumentKind::Str => quote!(let #name = __arguments.text(#text)?;),
         ArgumentKind::Bytes => quote!(let #name = __arguments.bytes(#text)?;),
         ArgumentKind::Stream(items) => {
-            let result = &items.result;
-            quote_spanned!(result.span()=> let #name = ::anylith::__rt::incoming::<#result>(__items)?;)
+            let question = stream_question(items, None);
+            quote!(let #name = #question.incoming(__items)?;)
         }
     }
 }

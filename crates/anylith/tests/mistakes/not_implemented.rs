@@ -1,0 +1,24 @@
+//! A component that does not implement its interface.
+
+use anylith::CallError;
+use serde::{Deserialize, Serialize};
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Failed(CallError);
+
+impl From<CallError> for Failed {
+    fn from(error: CallError) -> Self {
+        Self(error)
+    }
+}
+
+#[anylith::component]
+pub trait Cart {
+    async fn count(&self) -> Result<u32, Failed>;
+}
+
+#[derive(anylith::Component)]
+#[component(interface = Cart)]
+pub struct CartService {}
+
+fn main() {}
