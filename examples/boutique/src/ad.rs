@@ -71,7 +71,7 @@ pub enum AdError {
     Call(#[from] CallError),
 }
 
-/// [`Ad`], from a list in the program.
+/// Advertises from a list in the program.
 #[derive(anylith::Component)]
 #[component(interface = Ad)]
 pub struct AdService {}

@@ -68,7 +68,7 @@ pub struct CartConfig {
     pub database: DatabaseUrl,
 }
 
-/// [`Cart`], in an SQL database.
+/// Keeps carts in an SQL database.
 #[derive(anylith::Component)]
 #[component(interface = Cart, start, stop)]
 pub struct CartService {

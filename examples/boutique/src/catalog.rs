@@ -64,7 +64,7 @@ pub struct CatalogConfig {
     pub extra_latency_ms: u64,
 }
 
-/// [`Catalog`], from a list of products in memory.
+/// Holds the list of products in memory.
 ///
 /// The signal `SIGUSR1` makes it read its file again on every call, `SIGUSR2` makes it stop that.
 #[derive(anylith::Component)]

@@ -80,7 +80,7 @@ pub enum CheckoutError {
     Call(#[from] CallError),
 }
 
-/// [`Checkout`], one step after the other.
+/// Places orders, one step after the other.
 #[derive(anylith::Component)]
 #[component(interface = Checkout)]
 pub struct CheckoutService {

@@ -52,7 +52,7 @@ pub struct CurrencyConfig {
     pub rates: Option<PathBuf>,
 }
 
-/// [`Currency`], from a table of rates read once.
+/// Converts by a table of rates that it reads once.
 #[derive(anylith::Component)]
 #[component(interface = Currency, start)]
 pub struct CurrencyService {

@@ -30,8 +30,9 @@ struct Confirmation<'a> {
     order: &'a Order,
 }
 
-/// [`Email`], which writes each confirmation and then only logs that it would have sent it: a
-/// demonstration should not write to strangers.
+/// Writes confirmations, and sends none.
+///
+/// It logs that it would have sent each: a demonstration should not write to strangers.
 #[derive(anylith::Component)]
 #[component(interface = Email)]
 pub struct EmailService {}

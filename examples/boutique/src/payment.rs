@@ -49,7 +49,7 @@ pub enum PaymentError {
     Call(#[from] CallError),
 }
 
-/// [`Payment`], which checks the card and charges nobody.
+/// Checks credit cards, and charges none.
 #[derive(anylith::Component)]
 #[component(interface = Payment, start)]
 pub struct PaymentService {

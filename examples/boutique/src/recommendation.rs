@@ -31,7 +31,7 @@ pub enum RecommendationError {
     Call(#[from] CallError),
 }
 
-/// [`Recommendation`], by chance.
+/// Recommends by chance.
 #[derive(anylith::Component)]
 #[component(interface = Recommendation)]
 pub struct RecommendationService {

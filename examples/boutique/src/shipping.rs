@@ -28,7 +28,7 @@ pub enum ShippingError {
     Call(#[from] CallError),
 }
 
-/// [`Shipping`], at a flat rate.
+/// Ships everything at a flat rate.
 #[derive(anylith::Component)]
 #[component(interface = Shipping)]
 pub struct ShippingService {}
