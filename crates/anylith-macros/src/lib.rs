@@ -4,6 +4,7 @@
 //! - [`macro@component`] on a trait: the interface of a component. See `interface/`.
 //! - [`macro@Component`] on a struct: an implementation with its dependencies. See `component/`.
 //! - [`app!`]: the closed set of components that make an application. See `app.rs`.
+//! - [`macro@test`] on a function: a test in every topology. See `test/`.
 //!
 //! Expansions call into `anylith::__rt` and hold no logic of their own. All mistakes are reported at once,
 //! each at its token, and what the user wrote is still emitted, so that one mistake does not bring a
@@ -17,6 +18,7 @@ mod component;
 mod expansions;
 mod interface;
 mod mistakes;
+mod test;
 
 /// Makes a trait the interface of a component.
 ///
@@ -70,4 +72,37 @@ pub fn derive_component(item: TokenStream) -> TokenStream {
 #[proc_macro]
 pub fn app(input: TokenStream) -> TokenStream {
     app::expand(input.into()).into()
+}
+
+/// Makes a function a test that runs in every topology of an application. Add `anylith-test` to the
+/// `[dev-dependencies]` to use it.
+///
+/// ```ignore
+/// #[anylith::test(Shop, fakes(PaymentClient = FakePayment::default()))]
+/// async fn an_order_is_charged_once(checkout: CheckoutClient, payment: Arc<FakePayment>) {
+///     checkout.place_order(order()).await.unwrap();
+///     assert_eq!(payment.charges(), 1);
+/// }
+/// ```
+///
+/// This makes the tests `an_order_is_charged_once::direct` (all components in one process), `::wire` (in one process,
+/// but every call goes through a socket) and `::processes` (each component in a process of its own).
+///
+/// An argument of the function is the client of a component, by its type; an `Arc<Fake>`, which is one of the fakes;
+/// `&Cluster<Shop>`, the application itself; or, as the only one, `ClusterBuilder<Shop>`, which starts it. The function
+/// returns nothing or a `Result`.
+///
+/// After the application's name, in any order:
+///
+/// - `fakes(Client = value, ...)`: what stands in for the component that `Client` calls. Fakes are in the test's own
+///   process in every topology.
+/// - `with(value, ...)`: components that are made by hand, in whichever process they run.
+/// - `settings = "..."`: what `anylith.toml` would say.
+/// - `topologies(direct, wire, processes, processes_tcp, mine)`: in which to run it; the first three unless it is said.
+///   A name of one's own is that of a topology in the settings.
+///
+/// `#[ignore]`, `#[should_panic]` and `#[cfg]` work as on any test.
+#[proc_macro_attribute]
+pub fn test(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    test::expand(arguments.into(), &item.into()).into()
 }

@@ -4,12 +4,14 @@ use std::{
     collections::BTreeMap,
     io::{self, Read as _, Write as _},
     marker::PhantomData,
-    net::TcpListener,
+    net::{SocketAddr, TcpListener},
+    path::PathBuf,
     process::ExitCode,
     sync::Arc,
 };
 
-use anylith_core::{Directory, InvalidName, Manifest, Name};
+use anylith_core::{Address, Directory, Endpoint, InvalidName, Manifest, Name};
+use anylith_topology::Plan;
 use anylith_wire::control::FromReplica;
 use serde_json::{Value, json};
 use tokio::{
@@ -45,7 +47,6 @@ pub trait Application: Sized + 'static {
 /// Takes components that were made by hand, and runs the application.
 pub struct Builder<A> {
     components: Vec<Registration>,
-    through_the_wire: bool,
     app: PhantomData<fn() -> A>,
 }
 
@@ -58,7 +59,6 @@ impl<A: Application> Builder<A> {
     pub fn new() -> Self {
         Self {
             components: A::components(),
-            through_the_wire: false,
             app: PhantomData,
         }
     }
@@ -98,6 +98,16 @@ impl<A: Application> Builder<A> {
         C: Send + Sync + 'static,
     {
         self.put(Registration::stand_in::<I, C>(implementation))
+    }
+
+    /// Adds `C`, which drives the application from this process: it is not in `app!`, it is dependent on every
+    /// component of the application, and nobody calls it.
+    #[must_use]
+    pub fn driven_by<C: Component>(mut self) -> Self {
+        let driven = self.components.iter().map(|it| it.name).collect();
+        self.components
+            .push(Registration::of::<C>().dependent_on(driven));
+        self
     }
 
     fn put(mut self, registration: Registration) -> Self {
@@ -153,26 +163,80 @@ impl<A: Application> Builder<A> {
             Role::Standalone(path) => {
                 let plan = standalone::plan(&manifest, path.as_deref())?;
                 let names: Vec<Name> = plan.listeners.keys().cloned().collect();
-                let listeners = standalone::bind(&plan, inherited::listeners(&names))?;
-                let setup = Setup {
-                    name: Name::new("monolith-1")?,
-                    components: self.components,
-                    endpoint: None,
-                    listeners: listeners.clone(),
-                    config: plan.config,
-                    edges: plan.edges,
-                    limits: plan.limits,
-                    directory: Directory::default(),
-                    through_the_wire: self.through_the_wire,
-                };
-                let (replica, failures) = Replica::new(setup).map_err(AppError::Endpoint)?;
-                Running::begin(replica, failures, None, listeners).await
+                self.start_alone(plan, inherited::listeners(&names), None)
+                    .await
             }
         }
     }
 
+    /// Starts the whole application in this process as `plan` says, whatever the environment says. With an endpoint
+    /// in `wire`, calls between components leave the process through it and come back: everything is encoded, sent
+    /// and decoded as if each component were alone.
+    ///
+    /// # Errors
+    ///
+    /// What kept a component from starting, or an address that cannot be bound.
+    ///
+    /// # Cancellation
+    ///
+    /// As with [`Builder::start`].
+    pub async fn start_with(self, plan: Plan, wire: Option<Endpoint>) -> Result<Running, AppError> {
+        self.start_alone(plan, BTreeMap::new(), wire).await
+    }
+
+    /// Starts this process as the replica called `replica` under the control plane that listens at `control`,
+    /// whatever the environment says. Which components run here is the control plane's to say.
+    ///
+    /// # Errors
+    ///
+    /// As with [`Builder::start`].
+    ///
+    /// # Cancellation
+    ///
+    /// As with [`Builder::start`].
+    pub async fn join(self, control: PathBuf, replica: Name) -> Result<Running, AppError> {
+        let identity = Identity {
+            control,
+            replica,
+            incarnation: 1,
+        };
+        self.enlist(identity).await
+    }
+
+    async fn start_alone(
+        self,
+        plan: Plan,
+        inherited: BTreeMap<Name, Arc<TcpListener>>,
+        wire: Option<Endpoint>,
+    ) -> Result<Running, AppError> {
+        let listeners = standalone::bind(&plan, inherited)?;
+        let names: Vec<&str> = self.components.iter().map(|it| it.name).collect();
+        let through_the_wire = wire.is_some();
+        let setup = Setup {
+            name: Name::new("monolith-1")?,
+            components: self.components,
+            endpoint: wire,
+            listeners: listeners.clone(),
+            config: plan.config,
+            edges: plan.edges,
+            limits: plan.limits,
+            directory: Directory::default(),
+            through_the_wire,
+        };
+        let own = setup.name.clone();
+        let (replica, failures) = Replica::new(setup).map_err(AppError::Endpoint)?;
+        if let Some(endpoint) = replica.endpoint() {
+            replica.update(directory_of_one(&own, &endpoint, &names)?);
+        }
+        Running::begin(replica, failures, None, listeners).await
+    }
+
     /// The application as it describes itself.
-    fn manifest(&self) -> Result<Manifest, InvalidName> {
+    ///
+    /// # Errors
+    ///
+    /// A component whose Rust name is too long to be a [`Name`].
+    pub fn manifest(&self) -> Result<Manifest, InvalidName> {
         Ok(Manifest {
             app: Name::new(A::NAME)?,
             summary: A::SUMMARY.to_owned(),
@@ -230,6 +294,25 @@ impl<A: Application> Builder<A> {
         let (replica, failures) = Replica::new(setup).map_err(AppError::Endpoint)?;
         Running::begin(replica, failures, Some((link, identity)), BTreeMap::new()).await
     }
+}
+
+/// The directory of a process that calls its own components through the wire: all of them answer at `endpoint`.
+fn directory_of_one(
+    replica: &Name,
+    endpoint: &Endpoint,
+    components: &[&str],
+) -> Result<Directory, InvalidName> {
+    let address = Address {
+        replica: replica.clone(),
+        endpoint: endpoint.clone(),
+    };
+    let components = components
+        .iter()
+        .map(|name| Ok((Name::new(name)?, vec![address.clone()])));
+    Ok(Directory {
+        epoch: 1,
+        components: components.collect::<Result<_, _>>()?,
+    })
 }
 
 fn print(line: &str) {
@@ -320,6 +403,23 @@ impl Running {
     /// What was called along each edge out of this process's components.
     pub fn calls(&self) -> Vec<CallCounts> {
         self.replica.panel().counts()
+    }
+
+    /// The address at which the listener called `name` was bound by this process.
+    pub fn address(&self, name: &str) -> Option<SocketAddr> {
+        self.listeners.get(name)?.local_addr().ok()
+    }
+
+    /// Asks the components to stop, and waits until they have. Unlike [`Running::wait`] it leaves the process's
+    /// signals alone.
+    ///
+    /// # Cancellation
+    ///
+    /// The stop goes on.
+    pub async fn shut_down(mut self) {
+        self.stop();
+        let _ = (&mut self.conductor).await;
+        self.end_link().await;
     }
 
     /// Asks the components to stop; [`Running::wait`] returns when they have.
@@ -420,7 +520,7 @@ pub enum AppError {
     #[error("cannot reach the control plane at {}", path.display())]
     NoControl {
         /// Its socket.
-        path: std::path::PathBuf,
+        path: PathBuf,
         /// Why.
         source: io::Error,
     },

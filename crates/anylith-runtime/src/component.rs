@@ -232,6 +232,12 @@ impl Registration {
         }
     }
 
+    /// The same component, dependent on `components` and no others.
+    pub(crate) fn dependent_on(mut self, components: Vec<&'static str>) -> Self {
+        self.dependencies = components;
+        self
+    }
+
     /// The component as the manifest describes it.
     pub(crate) fn manifest(&self) -> Result<ComponentManifest, InvalidName> {
         let methods = self.methods.iter().map(|method| {

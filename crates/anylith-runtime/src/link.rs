@@ -2,7 +2,7 @@
 
 use std::{io, path::PathBuf, sync::Arc, time::Duration};
 
-use anylith_core::Name;
+use anylith_core::{Endpoint, Name};
 use anylith_wire::control::{
     self, Bootstrap, CONTROL_PROTOCOL, Decoder, FromReplica, Hello, Opening, ToReplica,
 };
@@ -50,6 +50,8 @@ impl Identity {
 pub(crate) struct Link {
     stream: UnixStream,
     decoder: Decoder,
+    /// The control plane left the choice of the port to the system, and does not know it yet.
+    port_unknown: bool,
 }
 
 impl Link {
@@ -59,6 +61,7 @@ impl Link {
         let mut link = Self {
             stream,
             decoder: Decoder::default(),
+            port_unknown: false,
         };
         link.send(&Opening::Hello(identity.hello(replica))).await?;
         Ok(link)
@@ -99,7 +102,10 @@ impl Link {
             loop {
                 match Self::open(identity, None).await {
                     Ok(mut link) => match link.next().await? {
-                        ToReplica::Welcome(bootstrap) => return Ok((link, *bootstrap)),
+                        ToReplica::Welcome(bootstrap) => {
+                            link.port_unknown = leaves_port_open(&bootstrap.endpoint);
+                            return Ok((link, *bootstrap));
+                        }
                         other => {
                             let problem = format!("it said {other:?} in the place of a welcome");
                             return Err(io::Error::other(problem));
@@ -152,8 +158,12 @@ impl Link {
                     }
                 },
             };
+            let introduced = match std::mem::take(&mut open.port_unknown) {
+                true => Some(FromReplica::Hello(identity.hello(Some(&replica)))),
+                false => None,
+            };
             let broken = open
-                .converse(&mut states, &mut told, &mut reports, &orders)
+                .converse(introduced, &mut states, &mut told, &mut reports, &orders)
                 .await;
             match broken {
                 Ok(()) => return,
@@ -165,14 +175,18 @@ impl Link {
         }
     }
 
-    /// Talks until the connection breaks, or the replica is gone.
+    /// Talks until the connection breaks, or the replica is gone; says `first` before all else.
     async fn converse(
         &mut self,
+        first: Option<FromReplica>,
         states: &mut watch::Receiver<States>,
         told: &mut States,
         reports: &mut mpsc::Receiver<FromReplica>,
         orders: &mpsc::Sender<ToReplica>,
     ) -> io::Result<()> {
+        if let Some(first) = first {
+            self.send(&first).await?;
+        }
         loop {
             let now = states.borrow_and_update().clone();
             for (name, state) in &now {
@@ -200,4 +214,9 @@ impl Link {
             }
         }
     }
+}
+
+/// Whether the system is to choose the port of `endpoint`.
+fn leaves_port_open(endpoint: &Endpoint) -> bool {
+    matches!(endpoint, Endpoint::Tcp(address) if address.port() == 0)
 }

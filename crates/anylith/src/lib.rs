@@ -5,7 +5,7 @@ pub use anylith_core::{
     BadAnswer, Baggage, BaggageFull, BaggageItem, CallContext, CallError, Edge, Execution,
     LostAnswer, Name, Refusal, TraceContext,
 };
-pub use anylith_macros::{Component, app, component};
+pub use anylith_macros::{Component, app, component, test};
 #[doc(hidden)]
 pub use anylith_runtime::__rt;
 pub use anylith_runtime::__rt::Stream;
