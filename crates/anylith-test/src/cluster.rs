@@ -194,7 +194,7 @@ impl<A: Application> Cluster<A> {
         };
         let socket: Option<PathBuf> = socket.filter(|path| path.exists());
         let socket = socket.unwrap_or_else(|| panic!("`{replica}` has no Unix socket"));
-        Interceptor::before(socket)
+        Interceptor::before(&socket)
             .expect("a socket can be moved within a folder of the test's own")
     }
 

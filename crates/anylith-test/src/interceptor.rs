@@ -2,7 +2,7 @@
 
 use std::{
     fs, io,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -46,10 +46,10 @@ enum Way {
 }
 
 impl Interceptor {
-    pub(crate) fn before(socket: PathBuf) -> io::Result<Self> {
+    pub(crate) fn before(socket: &Path) -> io::Result<Self> {
         let behind = socket.with_extension("behind");
-        fs::rename(&socket, &behind)?;
-        let listener = UnixListener::bind(&socket)?;
+        fs::rename(socket, &behind)?;
+        let listener = UnixListener::bind(socket)?;
         let unlimited = || AtomicU64::new(u64::MAX);
         let shared = Arc::new(Shared {
             behind,
