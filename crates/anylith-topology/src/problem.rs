@@ -1,6 +1,9 @@
 //! What is wrong with the input: where, what, and what to type instead.
 
-use std::fmt::{self, Write as _};
+use std::{
+    collections::HashSet,
+    fmt::{self, Write as _},
+};
 
 /// One thing that is wrong with the input.
 ///
@@ -15,7 +18,7 @@ use std::fmt::{self, Write as _};
 /// ```
 ///
 /// Text that came from the input is shown without its control characters.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Problem {
     /// Where it is.
     pub place: Place,
@@ -26,7 +29,7 @@ pub struct Problem {
 }
 
 /// Where a [`Problem`] is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Place {
     /// In a file.
@@ -47,7 +50,7 @@ pub enum Place {
 }
 
 /// A quoted line, cut if it is long.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Excerpt {
     /// The text, with control characters escaped.
     pub line: String,
@@ -145,13 +148,9 @@ impl Problems {
             Place::Application(_) => (2, 0, 0),
         };
         problems.sort_by_key(rank);
-        let mut kept: Vec<Problem> = Vec::with_capacity(problems.len());
-        for problem in problems {
-            if !kept.contains(&problem) {
-                kept.push(problem);
-            }
-        }
-        Self(kept)
+        let mut seen = HashSet::with_capacity(problems.len());
+        problems.retain(|problem| seen.insert(problem.clone()));
+        Self(problems)
     }
 
     /// `Ok(value)` if there are none.

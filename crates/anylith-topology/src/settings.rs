@@ -20,6 +20,42 @@ use reader::Reader;
 ///
 /// Where there is no such file, [`Settings::default`] is what it would have said. Parsed, every setting
 /// is sound by itself; whether they fit the application is asked of [`Settings::check`].
+///
+/// Everything that the file can say:
+///
+/// ```
+/// # let text = r#"
+/// [app]
+/// name = "boutique"                 # if it is there, what the application calls itself
+/// package = "boutique"              # the cargo package to build, or: binary = "target/release/boutique"
+/// transport = "unix"                # between replicas; or "tcp"
+///
+/// [app.env]                         # for every replica
+/// RUST_LOG = "info"
+///
+/// [listeners.web]
+/// address = "127.0.0.1:8080"        # port 0, or no section: the system's choice
+///
+/// [components.Currency]             # that component's own config, whatever it asks for
+/// rates = "data/rates.json"
+/// key = { env = "RATES_KEY" }       # a secret, or: { file = "secrets/rates" }
+///
+/// [topologies.split]                # besides `monolith` and `micro`
+/// groups.checkout = { components = ["Checkout", "Payment"], replicas = 2 }
+/// groups.rest = { components = ["*"] }
+///
+/// [edges."Frontend -> Ads"]
+/// deadline = "100ms"                # ms, s, m or h
+///
+/// [limits]
+/// message = "64MiB"                 # B, kB, KiB, MB, MiB, GB or GiB
+/// calls_per_connection = 16384
+/// # "#;
+/// # use anylith_topology::{Overrides, Settings, Unread};
+/// # let settings = Settings::parse("anylith.toml", text, &Overrides::default(), &Unread)?;
+/// # assert_eq!(settings.topologies().count(), 1);
+/// # Ok::<(), anylith_topology::Problems>(())
+/// ```
 #[derive(Debug, Clone, Default)]
 pub struct Settings {
     pub(crate) source: Source,
@@ -142,10 +178,7 @@ impl Settings {
 
     /// Like [`Settings::parse`], for those who go on to [`Settings::check`] and report all problems together.
     pub fn read(file: &str, text: &str, overrides: &Overrides, secrets: &dyn Secrets) -> Reading {
-        let source = Source {
-            file: file.to_owned(),
-            text: text.to_owned(),
-        };
+        let source = Source::new(file, text);
         let tree::Parsed {
             mut root,
             problems,

@@ -19,14 +19,28 @@ pub(crate) enum At {
 /// The file's name and its text.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub(crate) struct Source {
-    pub(crate) file: String,
+    file: String,
     pub(crate) text: String,
+    /// The first byte of every line but the first.
+    breaks: Vec<usize>,
 }
 
 /// The longest part of a line that is quoted, in characters.
 const QUOTED: usize = 120;
 
 impl Source {
+    pub(crate) fn new(file: &str, text: &str) -> Self {
+        let breaks = text
+            .match_indices('\n')
+            .map(|(index, _)| index + 1)
+            .collect();
+        Self {
+            file: file.to_owned(),
+            text: text.to_owned(),
+            breaks,
+        }
+    }
+
     /// The problem `what` at `at`, mended by `mend`.
     pub(crate) fn problem(
         &self,
@@ -49,10 +63,16 @@ impl Source {
 
     /// The line of byte `index`, from 1.
     pub(crate) fn line_of(&self, index: usize) -> usize {
-        1 + self.text.as_bytes()[..index.min(self.text.len())]
-            .iter()
-            .filter(|byte| **byte == b'\n')
-            .count()
+        1 + self.breaks.partition_point(|start| *start <= index)
+    }
+
+    /// The line with this number, from 1; empty if there is none.
+    pub(crate) fn line(&self, number: usize) -> &str {
+        let start = number
+            .checked_sub(2)
+            .map_or(Some(0), |index| self.breaks.get(index).copied());
+        let line = start.and_then(|start| self.text[start..].lines().next());
+        line.unwrap_or_default()
     }
 
     fn place(&self, at: &At) -> Place {

@@ -133,10 +133,7 @@ impl Syntax {
 
 /// One value on its own, as a flag or an environment variable gives it; `None` if it is not TOML.
 pub(crate) fn parse_value(text: &str, at: &At) -> Option<Item> {
-    let source = Source {
-        file: String::new(),
-        text: text.to_owned(),
-    };
+    let source = Source::new("", text);
     let value = DeValue::parse(text).ok()?;
     let mut problems = Vec::new();
     let mut item = convert(value.get_ref(), value.span(), &source, &mut problems);
@@ -254,11 +251,7 @@ fn syntax_problems(source: &Source, errors: &[toml::de::Error]) -> Syntax {
             syntax.unreadable_from = Some(line);
             break;
         }
-        let header = source
-            .text
-            .lines()
-            .nth(line - 1)
-            .is_some_and(|l| l.trim_start().starts_with('['));
+        let header = source.line(line).trim_start().starts_with('[');
         if header {
             // The keys below it belong to a table that nobody knows.
             syntax.unreadable_from.get_or_insert(line);
