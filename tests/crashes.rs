@@ -19,7 +19,10 @@ use tokio::{task::JoinSet, time::sleep};
 const BACK_WITHIN: Duration = Duration::from_secs(2);
 
 /// Between two requests of a person.
-const PAUSE: Duration = Duration::from_millis(10);
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// How many people buy.
+const BUYERS: u32 = 2;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_replica_is_back_soon_and_no_page_fails_and_nobody_pays_twice()
@@ -29,15 +32,16 @@ async fn a_killed_replica_is_back_soon_and_no_page_fails_and_nobody_pays_twice()
     let replicas = shop.replicas()?;
     ensure!(replicas.len() == 10, "{replicas:?}");
     for replica in &replicas {
-        people.have_read_pages(10).await;
+        people.have_read_pages(60).await;
         let back = kill(&shop, &replica.id).await?;
         ensure!(
             back < BACK_WITHIN,
             "{} was back only after {back:?}",
             replica.id
         );
+        println!("{} was killed, and back after {back:?}", replica.id);
     }
-    people.have_read_pages(10).await;
+    people.have_read_pages(60).await;
     let (pages, purchases) = people.end().await?;
 
     let failed: Vec<_> = pages
@@ -132,13 +136,15 @@ impl People {
         let over = Arc::new(AtomicBool::new(false));
         let pages_read = Arc::new(AtomicUsize::new(0));
         let mut readers = JoinSet::new();
-        for name in ["rosa", "ravi"] {
+        for name in ["rosa", "ravi", "ruth", "remy"] {
             let (shop, over, read) = (shop.to_owned(), Arc::clone(&over), Arc::clone(&pages_read));
             readers.spawn(async move { read_pages(&shop, name, &over, &read).await });
         }
         let mut buyers = JoinSet::new();
-        let (shop, stop) = (shop.to_owned(), Arc::clone(&over));
-        buyers.spawn(async move { buy(&shop, &stop).await });
+        for first in 0..BUYERS {
+            let (shop, over) = (shop.to_owned(), Arc::clone(&over));
+            buyers.spawn(async move { buy(&shop, first, &over).await });
+        }
         Self {
             over,
             pages_read,
@@ -222,7 +228,29 @@ async fn look(
 }
 
 /// Buys things, each time for another sum. Adding to a cart and buying are not repeatable, so they may fail.
-async fn buy(shop: &str, over: &AtomicBool) -> anyhow::Result<Vec<Purchase>> {
+///
+/// Of all sums there are, this buyer takes every [`BUYERS`]th, from `first`.
+async fn buy(shop: &str, first: u32, over: &AtomicBool) -> anyhow::Result<Vec<Purchase>> {
+    let mut purchases = Vec::new();
+    for (number, basket) in baskets().into_iter().enumerate() {
+        if over.load(Ordering::Relaxed) {
+            break;
+        }
+        let number = u32::try_from(number)?;
+        if number % BUYERS == first
+            && let Some(confirmed) = buy_once(shop, number, &basket).await?
+        {
+            purchases.push(Purchase {
+                total: in_nanos(basket.total()),
+                confirmed,
+            });
+        }
+    }
+    Ok(purchases)
+}
+
+/// Baskets of which no two cost the same.
+fn baskets() -> Vec<Basket> {
     let [watch, jar, mug] = ["Watch", "Bamboo Glass Jar", "Mug"].map(|name| {
         CATALOGUE
             .iter()
@@ -230,24 +258,18 @@ async fn buy(shop: &str, over: &AtomicBool) -> anyhow::Result<Vec<Purchase>> {
             .expect("it is sold")
     });
     let mut sums = HashSet::new();
-    let mut purchases = Vec::new();
+    let mut baskets = Vec::new();
     for number in 0..1000 {
-        if over.load(Ordering::Relaxed) {
-            break;
-        }
         let quantities = [1 + number / 100, 1 + number / 10 % 10, 1 + number % 10];
         let mut basket = Basket::default();
         for (product, quantity) in [watch, jar, mug].into_iter().zip(quantities) {
             basket.add(*product, quantity);
         }
-        let total = in_nanos(basket.total());
-        if sums.insert(total)
-            && let Some(confirmed) = buy_once(shop, number, &basket).await?
-        {
-            purchases.push(Purchase { total, confirmed });
+        if sums.insert(in_nanos(basket.total())) {
+            baskets.push(basket);
         }
     }
-    Ok(purchases)
+    baskets
 }
 
 /// Fills a new cart and buys what is in it; `None` if it could not be filled.

@@ -233,7 +233,10 @@ impl Shop {
     /// If it cannot be run; one that fails says so in its output.
     pub fn command(&self, arguments: &[&str]) -> anyhow::Result<Output> {
         let mut command = command(self.home.path())?;
-        command.args(arguments).current_dir(&self.app).stdin(Stdio::null());
+        command
+            .args(arguments)
+            .current_dir(&self.app)
+            .stdin(Stdio::null());
         command.output().context("cannot run the command")
     }
 
