@@ -1,6 +1,10 @@
 //! `cargo xtask load`: parses, runs the load, prints what came of it.
 
-use std::{io::IsTerminal as _, process::ExitCode, time::Duration};
+use std::{
+    io::{IsTerminal as _, Write as _},
+    process::ExitCode,
+    time::Duration,
+};
 
 use boutique_load::{Load, Pace, Report};
 use clap::{ArgGroup, Parser};
@@ -72,11 +76,12 @@ async fn main() -> ExitCode {
     if shows_progress {
         eprint!("\r\x1b[K");
     }
-    if arguments.json {
-        println!("{:#}", report.to_json());
-    } else {
-        print!("{report}");
-    }
+    let text = match arguments.json {
+        true => format!("{:#}\n", report.to_json()),
+        false => report.to_string(),
+    };
+    // Whoever reads this may have seen enough, and that is no failure of the shop.
+    let _ = std::io::stdout().write_all(text.as_bytes());
     ExitCode::from(u8::from(report.failed() > 0))
 }
 

@@ -226,7 +226,7 @@ impl fmt::Display for Report {
             "request", "count", "per s", "failed"
         )?;
         for heading in ["p50", "p90", "p99", "p99.9", "max"] {
-            write!(f, "{heading:>10}")?;
+            write!(f, "{heading:>12}")?;
         }
         writeln!(f)?;
         let kinds = self.tallies.iter();
@@ -253,15 +253,15 @@ impl fmt::Display for Report {
                 ..
             } = figures;
             for time in [p50_us, p90_us, p99_us, p999_us, max_us] {
-                write!(f, "{:>10}", milliseconds(time))?;
+                write!(f, "{:>12}", milliseconds(time))?;
             }
             writeln!(f)?;
         }
         if self.refused_cards > 0 {
+            let refused = self.refused_cards;
             writeln!(
                 f,
-                "{} cards of Visa Electron were refused, as they should be",
-                self.refused_cards
+                "cards of Visa Electron, refused as they should be: {refused}"
             )?;
         }
         for failure in self.failures() {

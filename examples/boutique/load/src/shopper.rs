@@ -229,7 +229,7 @@ impl Shopper {
         let answer = answer(request).await;
         let time = begin.elapsed();
         let checked = answer
-            .map_err(|error| format!("no answer: {}", causes(&error)))
+            .map_err(|error| format!("no answer: {}", causes(&error.without_url())))
             .and_then(|(status, body)| check(&self.basket, status, &body));
         self.counted(|report| report.add(kind, time, checked.as_ref().err().map(String::as_str)));
         checked.map_err(|_| Failed)
