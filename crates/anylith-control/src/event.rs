@@ -85,7 +85,7 @@ impl fmt::Display for Exit {
             Self::Signal(11) => f.write_str("crashed (SIGSEGV)"),
             Self::Signal(15) => f.write_str("was terminated (SIGTERM)"),
             Self::Signal(signal) => write!(f, "was ended by signal {signal}"),
-            Self::Unseen => f.write_str("ended"),
+            Self::Unseen => f.write_str("ended, and only who started it knows how"),
         }
     }
 }

@@ -343,13 +343,12 @@ fn log(level: &str, component: Option<&Name>, message: &str) {
     println!("{line}");
 }
 
+/// Many puppets write to one journal, so each line goes there at once.
 fn journal(line: &str) {
     if let Some(path) = env::var_os("PUPPET_JOURNAL") {
-        let mut file = fs::File::options()
-            .create(true)
-            .append(true)
-            .open(path)
+        let file = fs::File::options().create(true).append(true).open(path);
+        let line = format!("{line}\n");
+        file.and_then(|mut file| file.write_all(line.as_bytes()))
             .expect("a journal");
-        writeln!(file, "{line}").expect("a journal that can be written");
     }
 }

@@ -6,7 +6,7 @@ use std::{
     io::{self, Read, Write},
     os::unix::fs::{OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use anylith_control::{Event, GroupSpec, Spec, Timing};
@@ -92,7 +92,7 @@ impl Launch {
             source,
         };
         folder.create().map_err(unusable)?;
-        let mut lock = lock(&folder, &self.spec.app)?;
+        let mut lock = lock(&folder, &self.spec.app).await?;
         let path = &self.program.path;
         let build = Build::of(path).map_err(|source| StartError::Program {
             path: path.clone(),
@@ -194,7 +194,7 @@ pub async fn stop_orphans(folder: &RunFolder, timing: Timing) -> Result<usize, S
     let Some(mut record) = Record::read(&folder.record()) else {
         return Ok(0);
     };
-    let lock = lock(folder, &record.spec.app)?;
+    let lock = lock(folder, &record.spec.app).await?;
     let living = record.keep_living();
     if living > 0 {
         let unusable = |source| StartError::Folder {
@@ -233,9 +233,13 @@ async fn retire(past: Record, folder: &RunFolder, timing: Timing, lock: File) ->
     driver.run().await
 }
 
+/// How long a lock may be held by nobody who runs: a child of the supervisor before, between its fork and its
+/// exec, or a supervisor that has answered a stop and is about to exit.
+const LOCK_WITHIN: Duration = Duration::from_millis(300);
+
 /// Takes the lock that says: this process is the supervisor here. The kernel gives it back when the process
 /// is gone, however it went.
-fn lock(folder: &RunFolder, app: &Name) -> Result<File, StartError> {
+async fn lock(folder: &RunFolder, app: &Name) -> Result<File, StartError> {
     let unusable = |source| StartError::Folder {
         path: folder.path().to_owned(),
         source,
@@ -248,24 +252,30 @@ fn lock(folder: &RunFolder, app: &Name) -> Result<File, StartError> {
         .mode(0o600)
         .open(folder.lock())
         .map_err(unusable)?;
-    match file.try_lock() {
-        Ok(()) => {
-            let own = std::process::id().to_string();
-            file.set_len(0)
-                .and_then(|()| file.write_all(own.as_bytes()))
-                .map_err(unusable)?;
-            Ok(file)
+    let until = Instant::now() + LOCK_WITHIN;
+    loop {
+        match file.try_lock() {
+            Ok(()) => break,
+            Err(TryLockError::WouldBlock) if Instant::now() < until => {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            Err(TryLockError::WouldBlock) => {
+                let mut pid = String::new();
+                let _ = file.read_to_string(&mut pid);
+                let pid = pid.parse().unwrap_or(0);
+                return Err(StartError::AlreadyRunning {
+                    app: app.clone(),
+                    pid,
+                });
+            }
+            Err(TryLockError::Error(source)) => return Err(unusable(source)),
         }
-        Err(TryLockError::WouldBlock) => {
-            let mut pid = String::new();
-            let _ = file.read_to_string(&mut pid);
-            Err(StartError::AlreadyRunning {
-                app: app.clone(),
-                pid: pid.parse().unwrap_or(0),
-            })
-        }
-        Err(TryLockError::Error(source)) => Err(unusable(source)),
     }
+    let own = std::process::id().to_string();
+    file.set_len(0)
+        .and_then(|()| file.write_all(own.as_bytes()))
+        .map_err(unusable)?;
+    Ok(file)
 }
 
 /// Binds the control socket in the place of one that a dead supervisor has left. The lock says that it is

@@ -2,8 +2,9 @@
 
 use std::{
     collections::BTreeMap,
-    fs, io,
-    os::unix::fs::MetadataExt,
+    fs,
+    io::{self, Write},
+    os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
 
@@ -84,7 +85,14 @@ impl Record {
     /// not forced to the disk: the replicas don't survive what the page cache doesn't.
     pub(crate) fn write(&self, path: &Path) -> io::Result<()> {
         let new = path.with_extension("json.new");
-        fs::write(&new, serde_json::to_vec(self)?)?;
+        // The config may hold secrets.
+        let mut file = fs::File::options()
+            .create(true)
+            .truncate(true)
+            .write(true)
+            .mode(0o600)
+            .open(&new)?;
+        file.write_all(&serde_json::to_vec(self)?)?;
         fs::rename(new, path)
     }
 

@@ -1,5 +1,7 @@
 //! What a supervisor promises, with real processes.
 
+#![allow(clippy::unwrap_used, reason = "a test says with a panic what is wrong")]
+
 use std::{
     collections::BTreeMap,
     fs,
@@ -9,11 +11,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anylith_core::Name;
+use anylith_core::{Limits, Name};
 use anylith_supervisor::{
     Answer, GroupSpec, Launch, LogReader, Notice, Program, Progress, ReplicaState, Report, Request,
     RunFolder, Spec, StartError, Supervisor, Timing, ask, living_replicas, stop_orphans,
 };
+use anylith_topology::Transport;
 use tempfile::TempDir;
 
 /// An application of puppets: one, in a temporary folder.
@@ -102,8 +105,8 @@ impl Stage {
             listeners: BTreeMap::from([(name("web"), name("Front"))]),
             config: BTreeMap::new(),
             edges: Vec::new(),
-            limits: Default::default(),
-            transport: Default::default(),
+            limits: Limits::default(),
+            transport: Transport::default(),
         };
         let journal = self
             .temp
