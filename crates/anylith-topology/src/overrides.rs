@@ -214,14 +214,19 @@ impl Overrides {
         let sections: &[&str] = if depth == 0 { &SECTIONS } else { &[] };
         let names = self.names.iter().map(String::as_str);
         let names = names.take(if depth == 1 { usize::MAX } else { 0 });
-        let known = table
+        let known: Vec<&str> = table
             .keys()
             .into_iter()
             .chain(sections.iter().copied())
             .chain(names)
-            .find(same);
+            .collect();
+        // A component `Web` often has a listener `web`: what was written exactly is meant exactly.
+        let known = known
+            .iter()
+            .find(|known| **known == part)
+            .or_else(|| known.iter().find(|known| same(known)));
         match known {
-            Some(known) => known.to_owned(),
+            Some(known) => (*known).to_owned(),
             None if part.chars().any(|c| c.is_ascii_lowercase()) => part.to_owned(),
             None => part.to_ascii_lowercase(),
         }

@@ -336,3 +336,16 @@ fn a_long_chain_does_not_exhaust_the_stack() {
     let manifest = application("app", &components);
     assert_eq!(Graph::of(&manifest).order().len(), 2000);
 }
+
+#[test]
+fn a_variable_in_the_right_case_means_just_that_name() {
+    let overrides = Overrides::default()
+        .env([("ANYLITH__listeners__web__address", "127.0.0.1:9000")])
+        .names(["Web", "web"]);
+    // Where the variable meant the component, there would be a listener that nobody serves.
+    let plan = settings(TOML, &overrides)
+        .plan(&shop(), "monolith", &ReplicaChange::NONE)
+        .unwrap();
+    let addresses: Vec<String> = plan.listeners.values().map(ToString::to_string).collect();
+    assert_eq!(addresses, ["127.0.0.1:9000"]);
+}
