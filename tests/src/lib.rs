@@ -12,6 +12,6 @@ mod visitor;
 
 pub use browser::Browser;
 pub use build::{repository, target_folder};
-pub use shop::{Replica, Shop, Start};
+pub use shop::{App, Replica, Shop, Start};
 pub use tour::Tour;
 pub use visitor::{Answer, Visitor};

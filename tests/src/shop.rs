@@ -55,19 +55,21 @@ impl Start {
     ///
     /// Everything that the command said, if the shop does not get ready.
     pub fn start(self) -> anyhow::Result<Shop> {
-        let home = TempDir::new().context("cannot make a temporary folder")?;
-        let app = home.path().join("app");
-        write_app(&app)?;
-        let mut command = command(home.path())?;
+        self.start_in(App::copy()?)
+    }
+
+    /// Starts the shop whose folder is `app`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Start::start`].
+    pub fn start_in(self, app: App) -> anyhow::Result<Shop> {
+        let mut command = app.command()?;
         command
             .arg("run")
-            .arg(&app)
             .args(&self.arguments)
             .args(["--listen", "web=127.0.0.1:0"]);
-        command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().context("cannot run the command")?;
         let (lines, new_lines) = mpsc::channel();
         let output = Arc::new(Mutex::new(String::new()));
@@ -85,33 +87,77 @@ impl Start {
             app,
             child,
             output,
-            home,
         };
         shop.url = shop.wait_until_ready(&new_lines)?;
         Ok(shop)
     }
 }
 
-/// A folder for the shop, with the `anylith.toml` that users get, but for where the program is and where
-/// the carts are kept.
-fn write_app(app: &Path) -> anyhow::Result<()> {
-    let example = repository().join("examples/boutique");
-    let text = fs::read_to_string(example.join("anylith.toml"))?;
-    let mut file: toml::Table = text.parse()?;
-    let shop = file
-        .get_mut("app")
-        .and_then(toml::Value::as_table_mut)
-        .context("no [app]")?;
-    shop.remove("package");
-    shop.insert(
-        "binary".into(),
-        program("boutique")?.display().to_string().into(),
-    );
-    let database = format!("sqlite:{}", app.join("carts.db").display());
-    table(&mut file, &["components", "Cart"])?.insert("database".into(), database.into());
-    fs::create_dir(app)?;
-    fs::write(app.join("anylith.toml"), toml::to_string(&file)?)?;
-    Ok(())
+/// A copy of the shop's folder, with the `anylith.toml` that users get, but for where the program is and
+/// where the carts are kept. Nothing runs yet.
+#[derive(Debug)]
+pub struct App {
+    /// Holds everything: the run folder of the command, and the folder of the shop.
+    home: TempDir,
+    folder: PathBuf,
+}
+
+impl App {
+    /// Makes one.
+    ///
+    /// # Errors
+    ///
+    /// What is missing.
+    pub fn copy() -> anyhow::Result<Self> {
+        let home = TempDir::new().context("cannot make a temporary folder")?;
+        let folder = home.path().join("app");
+        let text = fs::read_to_string(repository().join("examples/boutique/anylith.toml"))?;
+        let mut file: toml::Table = text.parse()?;
+        let app = table(&mut file, &["app"])?;
+        app.remove("package");
+        app.insert(
+            "binary".into(),
+            program("boutique")?.display().to_string().into(),
+        );
+        let database = format!("sqlite:{}", folder.join("carts.db").display());
+        table(&mut file, &["components", "Cart"])?.insert("database".into(), database.into());
+        fs::create_dir(&folder)?;
+        fs::write(folder.join("anylith.toml"), toml::to_string(&file)?)?;
+        Ok(Self { home, folder })
+    }
+
+    /// The folder with the `anylith.toml`.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The `anylith` command, in that folder and with a run folder of its own.
+    ///
+    /// # Errors
+    ///
+    /// If it does not build.
+    pub fn command(&self) -> anyhow::Result<Command> {
+        let mut command = Command::new(program("anylith")?);
+        command.current_dir(&self.folder).stdin(Stdio::null());
+        command
+            .env("XDG_RUNTIME_DIR", self.home.path())
+            .env(leftovers::MARK, self.home.path());
+        command.env_remove("RUST_LOG").env("NO_COLOR", "1");
+        // Should this test itself run inside an application, its children start from nothing all the same.
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("ANYLITH_") {
+                command.env_remove(name);
+            }
+        }
+        Ok(command)
+    }
+}
+
+impl Drop for App {
+    fn drop(&mut self) {
+        // Where nothing goes wrong there is nothing, or what was told to go on by itself.
+        leftovers::kill(self.home.path());
+    }
 }
 
 /// The table at `path`, made if it is not there.
@@ -124,22 +170,6 @@ fn table<'a>(file: &'a mut toml::Table, path: &[&str]) -> anyhow::Result<&'a mut
             .as_table_mut()
             .with_context(|| format!("`{key}` of anylith.toml is no table"))
     })
-}
-
-/// The `anylith` command, with a run folder of its own.
-fn command(home: &Path) -> anyhow::Result<Command> {
-    let mut command = Command::new(program("anylith")?);
-    command
-        .env("XDG_RUNTIME_DIR", home)
-        .env(leftovers::MARK, home);
-    command.env_remove("RUST_LOG").env("NO_COLOR", "1");
-    // This test may itself be a replica one day; its children start from nothing.
-    for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("ANYLITH_") {
-            command.env_remove(name);
-        }
-    }
-    Ok(command)
 }
 
 /// Adds every line of `pipe` to `output`, and sends it to whoever still listens.
@@ -160,10 +190,10 @@ fn collect(pipe: Box<dyn Read + Send>, output: Arc<Mutex<String>>, lines: mpsc::
 pub struct Shop {
     /// Where its pages are, without a slash at the end.
     pub url: String,
-    app: PathBuf,
     child: Child,
     output: Arc<Mutex<String>>,
-    home: TempDir,
+    /// After the command: what is left of it is killed when this is dropped.
+    app: App,
 }
 
 /// One process of a shop, as `anylith status --json` has it.
@@ -218,6 +248,11 @@ impl Shop {
         }
     }
 
+    /// Its folder.
+    pub fn app(&self) -> &App {
+        &self.app
+    }
+
     /// What the command has written so far, errors included.
     pub fn output(&self) -> String {
         self.output
@@ -232,11 +267,8 @@ impl Shop {
     ///
     /// If it cannot be run; one that fails says so in its output.
     pub fn command(&self, arguments: &[&str]) -> anyhow::Result<Output> {
-        let mut command = command(self.home.path())?;
-        command
-            .args(arguments)
-            .current_dir(&self.app)
-            .stdin(Stdio::null());
+        let mut command = self.app.command()?;
+        command.args(arguments);
         command.output().context("cannot run the command")
     }
 
@@ -280,7 +312,7 @@ impl Shop {
     /// If the logs cannot be read.
     pub fn logged(&self, message: &str) -> anyhow::Result<Vec<serde_json::Value>> {
         let mut lines = Vec::new();
-        for app in fs::read_dir(self.home.path().join("anylith"))? {
+        for app in fs::read_dir(self.app.home.path().join("anylith"))? {
             for log in fs::read_dir(app?.path().join("logs"))? {
                 let text = fs::read(log?.path())?;
                 let text = String::from_utf8_lossy(&text);
@@ -332,8 +364,6 @@ impl Drop for Shop {
             let _ = self.child.kill();
             let _ = self.child.wait();
         }
-        // Whatever it has left behind knows our folder. Where nothing goes wrong there is nothing.
-        leftovers::kill(self.home.path());
         if thread::panicking() {
             eprintln!("── what the command said ──\n{}", self.output());
         }
