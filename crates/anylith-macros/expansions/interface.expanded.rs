@@ -240,36 +240,43 @@ impl ::anylith::__rt::Interface for CartClient {
     fn fingerprint() -> ::anylith::__rt::Fingerprint {
         #[allow(unused_imports)]
         use ::anylith::__rt::Unchecked as _;
-        #[allow(unused_mut)]
-        let mut __print = ::anylith::__rt::InterfacePrint::new();
-        __print = __print.method("count");
-        __print = ::anylith::__rt::ArgumentOf::<
-            ::std::string::String,
-            ::std::string::String,
-        >::new()
-            .checked()
-            .print(__print, "user");
-        __print = ::anylith::__rt::AnswerOf::<Result<u32, CartError>>::new()
-            .checked()
-            .print(__print);
-        __print = __print.method("add");
-        __print = ::anylith::__rt::ArgumentOf::<UserId, UserId>::new()
-            .checked()
-            .print(__print, "user");
-        __print = ::anylith::__rt::ArgumentOf::<Line, Line>::new()
-            .checked()
-            .print(__print, "line");
-        __print = ::anylith::__rt::AnswerOf::<Result<(), CartError>>::new()
-            .checked()
-            .print(__print);
-        __print = __print.method("watch");
-        __print = ::anylith::__rt::ArgumentOf::<UserId, UserId>::new()
-            .checked()
-            .print(__print, "user");
-        __print = ::anylith::__rt::StreamOf::<Result<Line, CartError>, CartError>::new()
-            .checked()
-            .print(__print);
-        __print.finish()
+        static PRINT: ::std::sync::OnceLock<::anylith::__rt::Fingerprint> = ::std::sync::OnceLock::new();
+        *PRINT
+            .get_or_init(|| {
+                #[allow(unused_mut)]
+                let mut __print = ::anylith::__rt::InterfacePrint::new();
+                __print = __print.method("count");
+                __print = ::anylith::__rt::ArgumentOf::<
+                    ::std::string::String,
+                    ::std::string::String,
+                >::new()
+                    .checked()
+                    .print(__print, "user");
+                __print = ::anylith::__rt::AnswerOf::<Result<u32, CartError>>::new()
+                    .checked()
+                    .print(__print);
+                __print = __print.method("add");
+                __print = ::anylith::__rt::ArgumentOf::<UserId, UserId>::new()
+                    .checked()
+                    .print(__print, "user");
+                __print = ::anylith::__rt::ArgumentOf::<Line, Line>::new()
+                    .checked()
+                    .print(__print, "line");
+                __print = ::anylith::__rt::AnswerOf::<Result<(), CartError>>::new()
+                    .checked()
+                    .print(__print);
+                __print = __print.method("watch");
+                __print = ::anylith::__rt::ArgumentOf::<UserId, UserId>::new()
+                    .checked()
+                    .print(__print, "user");
+                __print = ::anylith::__rt::StreamOf::<
+                    Result<Line, CartError>,
+                    CartError,
+                >::new()
+                    .checked()
+                    .print(__print);
+                __print.finish()
+            })
     }
     fn from_edge(edge: ::anylith::__rt::ClientEdge<Self::Object>) -> Self {
         Self { edge }

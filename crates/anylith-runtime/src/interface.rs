@@ -213,7 +213,7 @@ impl InterfacePrint {
     /// An argument of the method.
     #[must_use]
     pub fn argument<T: Travels>(self, name: &str) -> Self {
-        Self(self.0.with(name).with(std::any::type_name::<T>()))
+        Self(self.0.with(name).with_shape::<T>())
     }
 
     /// What the method returns.
@@ -222,8 +222,8 @@ impl InterfacePrint {
         Self(
             self.0
                 .with("->")
-                .with(std::any::type_name::<R::Value>())
-                .with(std::any::type_name::<R::Error>()),
+                .with_shape::<R::Value>()
+                .with_shape::<R::Error>(),
         )
     }
 

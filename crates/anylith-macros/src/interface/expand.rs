@@ -391,10 +391,14 @@ fn client_is_interface(interface: &Interface) -> TokenStream {
             fn fingerprint() -> ::anylith::__rt::Fingerprint {
                 #[allow(unused_imports)]
                 use ::anylith::__rt::Unchecked as _;
-                #[allow(unused_mut)]
-                let mut __print = ::anylith::__rt::InterfacePrint::new();
-                #(#prints)*
-                __print.finish()
+                static PRINT: ::std::sync::OnceLock<::anylith::__rt::Fingerprint> =
+                    ::std::sync::OnceLock::new();
+                *PRINT.get_or_init(|| {
+                    #[allow(unused_mut)]
+                    let mut __print = ::anylith::__rt::InterfacePrint::new();
+                    #(#prints)*
+                    __print.finish()
+                })
             }
 
             fn from_edge(edge: ::anylith::__rt::ClientEdge<Self::Object>) -> Self {
