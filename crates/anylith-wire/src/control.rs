@@ -217,6 +217,10 @@ impl Decoder {
     /// # Errors
     ///
     /// A length over [`MAX_MESSAGE`], or JSON that is not a `T`; the connection is then of no more use.
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "it can fail, and the caller chooses its type"
+    )]
     pub fn next<T: DeserializeOwned>(&mut self) -> Result<Option<T>, ControlError> {
         let Some((length, rest)) = self.bytes.split_first_chunk::<4>() else {
             return Ok(None);
