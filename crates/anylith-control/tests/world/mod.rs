@@ -1,0 +1,472 @@
+//! A deployment without processes: the control plane, its replicas and a clock, all simulated.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use anylith_control::{
+    Action, ControlPlane, Event, Exit, GroupSpec, Memory, Notice, Spec, Status, Timing,
+};
+use anylith_core::{Directory, Endpoint, Limits, Name};
+use anylith_topology::Transport;
+use anylith_wire::control::{
+    Bootstrap, CONTROL_PROTOCOL, ComponentState, FromReplica, Hello, ToReplica,
+};
+
+/// What replicas do wrong, by the name of the replica or of the component.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// It never connects.
+    Mute,
+    /// Its start fails, with words.
+    Fails,
+    /// It never answers a drain.
+    Stuck,
+    /// It ignores that it should hand over a socket.
+    Stingy,
+}
+
+/// One simulated process.
+#[derive(Debug, Clone)]
+pub(crate) struct Process {
+    pub(crate) pid: u32,
+    incarnation: u64,
+    pub(crate) connected: bool,
+    pub(crate) bootstrap: Option<Bootstrap>,
+    components: BTreeMap<Name, ComponentState>,
+    directory: Directory,
+}
+
+pub(crate) struct World {
+    pub(crate) plane: ControlPlane,
+    pub(crate) now: Instant,
+    pub(crate) processes: BTreeMap<Name, Process>,
+    pub(crate) faults: BTreeMap<&'static str, Fault>,
+    pub(crate) notices: Vec<Notice>,
+    /// Everything that replicas were told, in order.
+    pub(crate) told: Vec<(Name, ToReplica)>,
+    pub(crate) spawned: usize,
+    pub(crate) bound: usize,
+    pub(crate) done: bool,
+    pub(crate) last_epoch: u64,
+    events: VecDeque<Event>,
+    next_pid: u32,
+}
+
+pub(crate) fn name(text: &str) -> Name {
+    Name::new(text).unwrap()
+}
+
+/// `Front` serves `web` and calls `Cart` and `Stock`; `Cart` calls `Stock`.
+pub(crate) fn spec(groups: &[(&str, &[&str], u32)]) -> Spec {
+    let group = |(of, components, replicas): &(&str, &[&str], u32)| GroupSpec {
+        name: name(of),
+        components: components.iter().map(|of| name(of)).collect(),
+        replicas: *replicas,
+        external: false,
+    };
+    Spec {
+        app: name("puppet"),
+        topology: name("test"),
+        groups: groups.iter().map(group).collect(),
+        dependencies: BTreeMap::from([
+            (name("Front"), vec![name("Cart"), name("Stock")]),
+            (name("Cart"), vec![name("Stock")]),
+            (name("Stock"), vec![]),
+        ]),
+        listeners: BTreeMap::from([(name("web"), name("Front"))]),
+        config: BTreeMap::new(),
+        edges: Vec::new(),
+        limits: Limits::default(),
+        transport: Transport::default(),
+    }
+}
+
+pub(crate) fn micro(replicas: u32) -> Spec {
+    spec(&[
+        ("Front", &["Front"], replicas),
+        ("Cart", &["Cart"], replicas),
+        ("Stock", &["Stock"], replicas),
+    ])
+}
+
+impl World {
+    pub(crate) fn new(spec: Spec) -> Self {
+        let now = Instant::now();
+        let plane = plane(spec, &Memory::default(), &BTreeSet::new(), now);
+        Self {
+            plane,
+            now,
+            processes: BTreeMap::new(),
+            faults: BTreeMap::new(),
+            notices: Vec::new(),
+            told: Vec::new(),
+            spawned: 0,
+            bound: 0,
+            done: false,
+            last_epoch: 0,
+            events: VecDeque::from([Event::Tick]),
+            next_pid: 100,
+        }
+    }
+
+    /// Started, with every replica ready.
+    pub(crate) fn ready(spec: Spec) -> Self {
+        let mut world = Self::new(spec);
+        world.settle();
+        assert!(world.status().is_ready(), "{:?}", world.status());
+        world
+    }
+
+    pub(crate) fn status(&self) -> Status {
+        self.plane.status(&BTreeMap::new())
+    }
+
+    pub(crate) fn happens(&mut self, event: Event) {
+        self.events.push_back(event);
+        self.settle();
+    }
+
+    /// Lets everything happen that needs no time.
+    pub(crate) fn settle(&mut self) {
+        while let Some(event) = self.events.pop_front() {
+            self.take(event);
+        }
+    }
+
+    /// Lets time pass, and everything happen that it brings.
+    pub(crate) fn pass(&mut self, length: Duration) {
+        let until = self.now + length;
+        while let Some(tick) = self.plane.next_tick().filter(|tick| *tick <= until) {
+            // A tick in the past would spin a driver.
+            assert!(tick >= self.now || self.events.is_empty());
+            self.now = self.now.max(tick);
+            let before = self.plane.next_tick();
+            self.happens(Event::Tick);
+            assert!(
+                self.plane.next_tick() != before,
+                "a tick that changes nothing comes again and again"
+            );
+        }
+        self.now = until;
+    }
+
+    /// A process dies by itself.
+    pub(crate) fn dies(&mut self, replica: &str, exit: Exit) {
+        if let Some(process) = self.processes.remove(replica) {
+            if process.connected {
+                self.events.push_back(Event::Disconnected {
+                    replica: name(replica),
+                });
+            }
+            self.happens(Event::Exited {
+                replica: name(replica),
+                pid: process.pid,
+                exit,
+            });
+        }
+    }
+
+    /// The connection breaks, and the replica does not come back before it is told to.
+    pub(crate) fn loses_connection(&mut self, replica: &str) {
+        if let Some(process) = self.processes.get_mut(replica)
+            && std::mem::take(&mut process.connected)
+        {
+            self.happens(Event::Disconnected {
+                replica: name(replica),
+            });
+        }
+    }
+
+    pub(crate) fn connects(&mut self, replica: &str) {
+        if self.faults.get(replica) == Some(&Fault::Mute) {
+            return;
+        }
+        let Some(process) = self.processes.get_mut(replica) else {
+            return;
+        };
+        process.connected = true;
+        let hello = Hello {
+            protocol: CONTROL_PROTOCOL,
+            replica: name(replica),
+            incarnation: process.incarnation,
+            pid: process.pid,
+            endpoint: process
+                .bootstrap
+                .as_ref()
+                .map(|bootstrap| bootstrap.endpoint.clone()),
+            epoch: process.directory.epoch,
+            components: process.components.clone(),
+        };
+        self.happens(Event::Hello(hello));
+    }
+
+    /// Kills the control plane and starts the next one, which has only what was remembered. Who connects
+    /// again is up to the test.
+    pub(crate) fn replaces_control(&mut self) {
+        let mut memory = self.plane.memory();
+        for (replica, past) in &mut memory.replicas {
+            past.pid = past.pid.filter(|_| self.processes.contains_key(replica));
+        }
+        let spec = self.plane.spec().clone();
+        let held = |listener: &&Name| {
+            let group = spec.group_of(spec.listeners[*listener].as_str()).unwrap();
+            group
+                .replica_names()
+                .any(|replica| self.processes.contains_key(&replica))
+        };
+        let lost = spec.listeners.keys().filter(held).cloned().collect();
+        for process in self.processes.values_mut() {
+            process.connected = false;
+        }
+        self.events.clear();
+        self.plane = plane(spec, &memory, &lost, self.now);
+        self.happens(Event::Tick);
+    }
+
+    fn take(&mut self, event: Event) {
+        for action in self.plane.on(event, self.now) {
+            match action {
+                Action::Spawn {
+                    replica,
+                    incarnation,
+                } => self.spawn(&replica, incarnation),
+                Action::Send { replica, message } => self.hear(&replica, message),
+                Action::Publish(directory) => self.publish(&directory),
+                Action::Kill { replica } | Action::Dismiss { replica } => {
+                    let Some(process) = self.processes.remove(&replica) else {
+                        continue;
+                    };
+                    self.events.push_back(Event::Exited {
+                        replica,
+                        pid: process.pid,
+                        exit: Exit::Signal(9),
+                    });
+                }
+                Action::Bind { listener } => {
+                    self.bound += 1;
+                    self.events.push_back(Event::ListenerHeld { listener });
+                }
+                Action::Report(notice) => self.notices.push(notice),
+                Action::Done => {
+                    assert!(
+                        self.processes.is_empty(),
+                        "done, with {:?} left",
+                        self.processes
+                    );
+                    self.done = true;
+                }
+            }
+        }
+    }
+
+    fn spawn(&mut self, replica: &Name, incarnation: u64) {
+        assert!(!self.done, "{replica} was started after the end");
+        self.spawned += 1;
+        self.next_pid += 1;
+        let process = Process {
+            pid: self.next_pid,
+            incarnation,
+            connected: false,
+            bootstrap: None,
+            components: BTreeMap::new(),
+            directory: Directory::default(),
+        };
+        let pid = process.pid;
+        let before = self.processes.insert(replica.clone(), process);
+        assert!(before.is_none(), "{replica} has two processes");
+        self.events.push_back(Event::Spawned {
+            replica: replica.clone(),
+            pid,
+        });
+        self.hello_later(replica);
+    }
+
+    fn hello_later(&mut self, replica: &Name) {
+        if self.faults.get(replica.as_str()) == Some(&Fault::Mute) {
+            return;
+        }
+        let process = self.processes.get_mut(replica).unwrap();
+        process.connected = true;
+        self.events.push_back(Event::Hello(Hello {
+            protocol: CONTROL_PROTOCOL,
+            replica: replica.clone(),
+            incarnation: process.incarnation,
+            pid: process.pid,
+            endpoint: None,
+            epoch: 0,
+            components: BTreeMap::new(),
+        }));
+    }
+
+    fn publish(&mut self, directory: &Directory) {
+        assert!(
+            directory.epoch > self.last_epoch,
+            "epoch {} came again",
+            directory.epoch
+        );
+        self.last_epoch = directory.epoch;
+        let connected: Vec<Name> = self.processes.keys().cloned().collect();
+        for replica in connected {
+            self.hear(&replica, ToReplica::Directory(directory.clone()));
+        }
+    }
+
+    fn hear(&mut self, replica: &Name, message: ToReplica) {
+        let Some(process) = self
+            .processes
+            .get_mut(replica)
+            .filter(|process| process.connected)
+        else {
+            return;
+        };
+        self.told.push((replica.clone(), message.clone()));
+        match message {
+            ToReplica::Welcome(bootstrap) => {
+                let waiting = bootstrap
+                    .components
+                    .iter()
+                    .map(|of| (of.clone(), ComponentState::Waiting));
+                process.components = waiting.collect();
+                process.directory = bootstrap.directory.clone();
+                process.bootstrap = Some(*bootstrap);
+                self.start_components(replica);
+            }
+            ToReplica::Directory(directory) => {
+                assert!(
+                    directory.epoch >= process.directory.epoch,
+                    "{replica} saw an epoch go back"
+                );
+                process.directory = directory;
+                self.start_components(replica);
+            }
+            ToReplica::Drain { component, .. } => {
+                self.check_drain(&component);
+                if self.faults.get(component.as_str()) != Some(&Fault::Stuck) {
+                    self.says(replica, component, ComponentState::Stopped);
+                }
+            }
+            ToReplica::Stop { .. } => {
+                let process = self.processes.remove(replica).unwrap();
+                self.events.push_back(Event::Disconnected {
+                    replica: replica.clone(),
+                });
+                let (replica, pid) = (replica.clone(), process.pid);
+                self.events.push_back(Event::Exited {
+                    replica,
+                    pid,
+                    exit: Exit::Code(0),
+                });
+            }
+            ToReplica::HandOver { listener } => {
+                if self.faults.get(replica.as_str()) != Some(&Fault::Stingy) {
+                    self.events.push_back(Event::ListenerHeld { listener });
+                }
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Nobody who can still call it may be left.
+    fn check_drain(&self, component: &Name) {
+        let spec = self.plane.spec();
+        for caller in spec.callers_of(component) {
+            let state = |process: &Process| process.components.get(caller).copied();
+            let calls = self
+                .processes
+                .values()
+                .filter_map(state)
+                .any(|state| state == ComponentState::Ready);
+            assert!(!calls, "{component} is drained while {caller} calls it");
+        }
+    }
+
+    fn says(&mut self, replica: &Name, component: Name, state: ComponentState) {
+        let process = self.processes.get_mut(replica).unwrap();
+        process.components.insert(component.clone(), state);
+        if process.connected {
+            let message = FromReplica::Component {
+                name: component,
+                state,
+            };
+            self.events.push_back(Event::Said {
+                replica: replica.clone(),
+                message,
+            });
+        }
+    }
+
+    fn start_components(&mut self, replica: &Name) {
+        loop {
+            let spec = self.plane.spec();
+            let Some(process) = self.processes.get(replica) else {
+                return;
+            };
+            let is_there = |of: &Name| match process.components.get(of) {
+                Some(state) => *state == ComponentState::Ready,
+                None => !process.directory.replicas(of.as_str()).is_empty(),
+            };
+            let next = process.components.iter().find(|(of, state)| {
+                **state == ComponentState::Waiting && spec.dependencies[*of].iter().all(is_there)
+            });
+            let Some(next) = next.map(|(of, _)| of.clone()) else {
+                return;
+            };
+            if self.faults.get(next.as_str()) == Some(&Fault::Fails) {
+                let process = self.processes.remove(replica).unwrap();
+                let (replica, pid) = (replica.clone(), process.pid);
+                let message = FromReplica::Failed {
+                    component: Some(next),
+                    message: "no table".to_owned(),
+                };
+                self.events.extend([
+                    Event::Said {
+                        replica: replica.clone(),
+                        message,
+                    },
+                    Event::Disconnected {
+                        replica: replica.clone(),
+                    },
+                    Event::Exited {
+                        replica,
+                        pid,
+                        exit: Exit::Code(1),
+                    },
+                ]);
+                return;
+            }
+            self.says(replica, next, ComponentState::Ready);
+        }
+    }
+
+    /// Every address in the directory is one of a process that lives.
+    pub(crate) fn check_directory(&self) {
+        for (component, addresses) in &self.plane.directory().components {
+            for address in addresses {
+                let process = self.processes.get(&address.replica);
+                let endpoint: Option<&Endpoint> = process
+                    .and_then(|process| process.bootstrap.as_ref())
+                    .map(|it| &it.endpoint);
+                assert_eq!(
+                    endpoint,
+                    Some(&address.endpoint),
+                    "{component} at {}",
+                    address.replica
+                );
+            }
+        }
+    }
+}
+
+fn plane(spec: Spec, memory: &Memory, lost: &BTreeSet<Name>, now: Instant) -> ControlPlane {
+    ControlPlane::new(
+        spec,
+        Timing::default(),
+        PathBuf::from("/run/r"),
+        memory,
+        lost,
+        now,
+    )
+}
