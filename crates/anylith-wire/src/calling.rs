@@ -321,7 +321,7 @@ impl CallingEnd {
                 (Execution::Unknown, true)
             }
             Sent::Large => match self.link.outbox.drop_large(call) {
-                Some(Unsent::All) if !slot.items => (Execution::NotExecuted, false),
+                Some(Unsent::All) => (Execution::NotExecuted, false),
                 // The callee does not begin before it has the last byte.
                 _ => (Execution::NotExecuted, true),
             },

@@ -21,6 +21,8 @@ pub(crate) struct Frame {
     pub(crate) extra: u16,
     pub(crate) call: CallId,
     pub(crate) body: Bytes,
+    /// Of a [`Kind::Cancel`]: the request was not complete, so its call was never begun.
+    pub(crate) never_begun: bool,
 }
 
 /// Takes frames out of a read buffer.
@@ -91,12 +93,16 @@ impl Inbox {
     fn whole(&mut self, header: &Header, bytes: &mut BytesMut) -> Result<Frame, ProtocolError> {
         let length = header.length as usize;
         self.check(header.kind, length)?;
+        let mut never_begun = false;
         if !self.unfinished.is_empty() {
             match header.kind {
                 // These end a call, and with it what was begun of its messages.
                 Kind::Failure | Kind::Cancel => {
-                    self.unfinished
-                        .retain(|part| part.header.call != header.call);
+                    self.unfinished.retain(|part| {
+                        let ended = part.header.call == header.call;
+                        never_begun |= ended && part.header.kind == Kind::Request;
+                        !ended
+                    });
                 }
                 Kind::Item | Kind::End | Kind::Request | Kind::Response
                     if self
@@ -121,7 +127,10 @@ impl Inbox {
             frame.advance(HEADER_BYTES);
             frame.freeze()
         };
-        Ok(Frame::new(header, body))
+        Ok(Frame {
+            never_begun,
+            ..Frame::new(header, body)
+        })
     }
 
     /// The first frame of a message of several.
@@ -204,6 +213,7 @@ impl Frame {
             extra,
             call,
             body,
+            never_begun: false,
         }
     }
 

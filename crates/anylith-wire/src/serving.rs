@@ -247,6 +247,10 @@ impl ServingEnd {
         if !matches!(kind, Kind::Item | Kind::End | Kind::Credit | Kind::Cancel) {
             return Err(ProtocolError::OutOfTurn { kind, call });
         }
+        if frame.never_begun {
+            self.push_failure(call, &Failure::Cancelled);
+            return Ok(None);
+        }
         // What comes for a call that has just ended crossed with its end.
         let Some(slot) = self.slots.get_mut(call as usize).and_then(Option::as_mut) else {
             return Ok(None);
