@@ -583,12 +583,14 @@ impl Replica {
         }
     }
 
-    /// Whether calls to `component` may be sent here.
+    /// Where calls to `component` may be sent, if they may.
     pub(crate) fn answers(&self, component: &Name) -> Option<&Endpoint> {
         match &self.life {
             Life::Starting { run, .. } | Life::Serving { run, .. } | Life::Draining { run, .. } => {
                 let ready = run.components.get(component) == Some(&ComponentState::Ready);
-                ready.then_some(&run.endpoint)
+                // Without a port nobody can call it: its second hello, which says it, is on its way.
+                let callable = !matches!(&run.endpoint, Endpoint::Tcp(at) if at.port() == 0);
+                (ready && callable).then_some(&run.endpoint)
             }
             Life::Due
             | Life::Awaited

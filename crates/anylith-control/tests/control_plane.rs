@@ -7,6 +7,7 @@ mod world;
 use std::{collections::BTreeMap, time::Duration};
 
 use anylith_control::{Event, Exit, Notice, ReplicaState};
+use anylith_topology::Transport;
 use anylith_wire::control::{CONTROL_PROTOCOL, ComponentState, FromReplica, Hello, ToReplica};
 use proptest::prelude::*;
 use world::{Fault, World, micro, name, spec};
@@ -317,6 +318,27 @@ fn an_epoch_that_a_replica_has_seen_never_comes_again() {
     world.last_epoch = hello.epoch;
     world.happens(Event::Hello(hello));
     assert_eq!(world.last_epoch, 1001);
+}
+
+#[test]
+fn a_replica_whose_port_is_not_known_yet_is_not_in_the_directory() {
+    let mut spec = micro(1);
+    spec.transport = Transport::Tcp;
+    let mut world = World::new(spec);
+    world.settle();
+    assert!(world.plane.directory().replicas("Stock").is_empty());
+    let hello = Hello {
+        protocol: CONTROL_PROTOCOL,
+        replica: name("Stock-1"),
+        incarnation: 1,
+        pid: world.processes["Stock-1"].pid,
+        endpoint: Some("tcp:127.0.0.1:4711".parse().unwrap()),
+        epoch: 0,
+        components: BTreeMap::from([(name("Stock"), ComponentState::Ready)]),
+    };
+    world.happens(Event::Hello(hello));
+    let addresses = world.plane.directory().replicas("Stock");
+    assert_eq!(addresses[0].endpoint.to_string(), "tcp:127.0.0.1:4711");
 }
 
 #[test]
