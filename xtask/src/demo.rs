@@ -1,8 +1,6 @@
 //! The online shop, from nothing to a page in a browser.
 
-use std::process::Stdio;
-
-use crate::step::{Cargo, Stop, succeed};
+use crate::step::{Cargo, Stop};
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
@@ -16,17 +14,14 @@ pub(crate) struct Options {
 
 /// Builds the command, and lets it build and run the shop until it is interrupted.
 pub(crate) fn run(options: &Options) -> Result<(), Stop> {
+    println!("Building the `anylith` command, which then builds the online shop; the first time");
     println!(
-        "Building the `anylith` command and the online shop; the first time takes some minutes."
-    );
-    Cargo::new(["build", "-p", "anylith-cli", "-p", "boutique"]).run()?;
-    println!(
-        "Starting the shop as `{}`. Ctrl-C drains and stops it.",
+        "takes some minutes. The shop runs as `{}`, and Ctrl-C stops it.",
         options.topology
     );
-    println!("Its address follows as a line `ready: web http://…`; open that in a browser.\n");
-    // An interrupt from the terminal reaches the whole foreground: the command drains, and we wait for it.
-    let mut shop = Cargo::new([
+    println!("Where it is follows as `ready: web http://…`; open that in a browser.\n");
+    Cargo::new(["build", "-p", "anylith-cli"]).run()?;
+    Cargo::new([
         "run",
         "--quiet",
         "-p",
@@ -38,6 +33,5 @@ pub(crate) fn run(options: &Options) -> Result<(), Stop> {
     .then("--topology")
     .then(&options.topology)
     .then_all(&options.more)
-    .command();
-    succeed(shop.stdin(Stdio::null()).status()?)
+    .replace()
 }

@@ -64,12 +64,12 @@ fn main() -> ExitCode {
                 Cargo::new(["run", "--quiet", "--release", "-p", "boutique-load"])
                     .then("--")
                     .then_all(&passed.arguments)
-                    .run()
+                    .replace()
             }
             Chore::Bench(passed) => Cargo::new(["run", "--profile", "bench", "-p", "bench"])
                 .then("--")
                 .then_all(&passed.arguments)
-                .run(),
+                .replace(),
         });
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    os::unix::process::CommandExt as _,
     process::{Command, ExitStatus, Stdio},
     time::{Duration, Instant},
 };
@@ -99,6 +100,12 @@ impl Cargo {
             command.env_remove(name);
         }
         command
+    }
+
+    /// Runs it in place of this program, so that an interrupt reaches only what it is meant for. Comes back
+    /// only if that fails.
+    pub(crate) fn replace(&self) -> Result<(), Stop> {
+        Err(self.command().exec().into())
     }
 
     /// Runs it to its end, with its output on ours.
