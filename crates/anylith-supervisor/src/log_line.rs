@@ -11,8 +11,8 @@ use serde_json::{Map, Value};
 pub struct LogLine {
     /// Whose log it is: a replica's name, or `anylith` for the supervisor's own.
     pub source: Arc<str>,
-    /// When it was written, in UTC after RFC 3339. A line of plain text has the time of the line before it;
-    /// it is empty if there was none.
+    /// When it was written, in UTC after RFC 3339. A line of plain text that does not begin with its own has the
+    /// time of the line before it; it is empty if there was none.
     pub time: String,
     /// Its level; `None` for plain text.
     pub level: Option<Level>,
@@ -108,15 +108,52 @@ impl LogLine {
                 text,
             };
         }
-        let text = String::from_utf8_lossy(line).trim_end().to_owned();
+        let text = without_escapes(&String::from_utf8_lossy(line));
+        let (time, level, text) = match stamped(&text) {
+            Some((time, level, text)) => (time, Some(level), text),
+            None => (before, None, text.trim_end()),
+        };
         Self {
             source,
-            time: before.to_owned(),
-            level: None,
+            time: time.to_owned(),
+            level,
             component: None,
-            text,
+            text: text.to_owned(),
         }
     }
+}
+
+/// The time, level and rest of a line that the application's own subscriber wrote, in the form that
+/// `tracing_subscriber::fmt` has by default: `2026-01-02T03:04:05.000006Z  INFO listening`.
+fn stamped(line: &str) -> Option<(&str, Level, &str)> {
+    let (time, rest) = line.split_once(' ')?;
+    let shape = time.bytes().enumerate().all(|(index, byte)| match index {
+        4 | 7 => byte == b'-',
+        10 => byte == b'T',
+        13 | 16 => byte == b':',
+        19 => byte == b'.',
+        26 => byte == b'Z',
+        _ => byte.is_ascii_digit(),
+    });
+    let (level, text) = rest.trim_start().split_once(' ')?;
+    let level: Level = level
+        .parse()
+        .ok()
+        .filter(|it: &Level| it.as_str() == level)?;
+    (shape && time.len() == 27).then_some((time, level, text.trim()))
+}
+
+/// `text` without the sequences that colour it: others read it, too, and they have colours of their own.
+fn without_escapes(text: &str) -> String {
+    let mut clean = String::with_capacity(text.len());
+    let mut parts = text.split("\u{1b}[");
+    clean.push_str(parts.next().unwrap_or_default());
+    for part in parts {
+        // A sequence goes on to the first character from `@` to `~`.
+        let end = part.find(|char| ('@'..='~').contains(&char));
+        clean.push_str(end.map_or("", |end| &part[end + 1..]));
+    }
+    clean
 }
 
 #[cfg(test)]
@@ -146,5 +183,14 @@ mod tests {
                 (text, "then", None)
             );
         }
+    }
+
+    #[test]
+    fn a_line_of_the_applications_own_subscriber_keeps_its_time_and_level_and_loses_its_colours() {
+        let line = b"\x1b[2m2026-01-02T03:04:05.000006Z\x1b[0m \x1b[33m WARN\x1b[0m shop: \x1b[3mslow\x1b[0m ms=12";
+        let line = LogLine::parse(&Arc::from("Web-1"), line, "then");
+        assert_eq!(line.time, "2026-01-02T03:04:05.000006Z");
+        assert_eq!(line.level, Some(Level::Warn));
+        assert_eq!(line.text, "shop: slow ms=12");
     }
 }
