@@ -43,6 +43,7 @@ impl Deadline {
 
     /// The deadline of a call made under this one whose own limit is `length`: the earlier of the two.
     #[must_use]
+    #[inline]
     pub fn tightened(self, length: Duration) -> Self {
         let within = self.within.map_or(length, |own| own.min(length));
         Self {

@@ -20,8 +20,9 @@ use tokio::{
     net::{TcpListener, TcpStream, UnixListener, UnixStream},
 };
 
-/// Room that is made for reading, at least, whenever less than [`LOW_BYTES`] is left.
-const READ_BYTES: usize = 64 * 1024;
+/// Room that is made for reading, at least, whenever less than [`LOW_BYTES`] is left. A message of 64 KiB
+/// arrives with its header in one read, and is not moved to a larger room.
+const READ_BYTES: usize = 64 * 1024 + LOW_BYTES;
 const LOW_BYTES: usize = 8 * 1024;
 
 /// One end of an open connection.

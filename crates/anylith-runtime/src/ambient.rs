@@ -12,7 +12,7 @@ use std::{
 
 use anylith_core::{CallContext, Deadline};
 
-use crate::guard::Alarm;
+use crate::guard::{Alarm, catch};
 
 /// The part that every call replaces. It is small and copied.
 #[derive(Clone, Copy, Debug, Default)]
@@ -31,6 +31,17 @@ impl Frame {
             deadline: Deadline::NONE,
         }
     }
+
+    /// The frame of `component`, which is called from this one and may take `length`.
+    ///
+    /// A deadline that only the caller's own code was under begins to count there as well.
+    #[inline]
+    pub(crate) fn entered(self, component: &'static str, length: Duration) -> Self {
+        Self {
+            component,
+            deadline: self.deadline.tightened(length),
+        }
+    }
 }
 
 thread_local! {
@@ -39,29 +50,19 @@ thread_local! {
 }
 
 /// The frame of the code that asks.
+#[inline]
 pub(crate) fn frame() -> Frame {
     FRAME.get()
 }
 
-/// Runs `poll` under `frame`, and keeps in `frame` what became of it.
-pub(crate) fn under<T>(frame: &mut Frame, poll: impl FnOnce() -> T) -> T {
-    let _restore = Restore {
-        outer: FRAME.replace(*frame),
-        inner: frame,
-    };
-    poll()
-}
-
-/// Puts the outer frame back, also when the poll unwinds.
-struct Restore<'a> {
-    outer: Frame,
-    inner: &'a mut Frame,
-}
-
-impl Drop for Restore<'_> {
-    fn drop(&mut self) {
-        *self.inner = FRAME.replace(self.outer);
-    }
+/// Runs `poll` under `frame`, and keeps in `frame` what became of it. A panic ends there: what it said
+/// comes back.
+#[inline]
+pub(crate) fn under<T>(frame: &mut Frame, poll: impl FnOnce() -> T) -> Result<T, String> {
+    let outer = FRAME.replace(*frame);
+    let polled = catch(poll);
+    *frame = FRAME.replace(outer);
+    polled
 }
 
 /// Fixes the deadline of a call that may take `length` and leaves the process now.

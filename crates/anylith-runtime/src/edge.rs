@@ -11,12 +11,11 @@ use std::{
 
 use anylith_core::{CallError, DEFAULT_DEADLINE, Edge, Execution, Name, Refusal};
 use anylith_rpc::{Callee, Failure, Items, Reply, Request};
-use arc_swap::ArcSwapOption;
 
 use crate::{
     ambient,
     interface::{CallResult, ImplementedBy, Interface, Method, Travels},
-    local::{LocalCall, LocalTarget},
+    local::LocalCall,
     message::{ArgumentWriter, decode_result, decoded},
     streaming::StreamingOf,
 };
@@ -47,8 +46,9 @@ pub(crate) struct EdgeState<O: ?Sized> {
     callee: &'static str,
     methods: &'static [Method],
     timeout: Duration,
-    /// The implementation in this process, while there is one.
-    local: ArcSwapOption<LocalTarget<O>>,
+    /// The implementation in this process, if it is here: as long as the edge is, so that a call borrows it
+    /// and counts itself neither in nor out.
+    local: Option<Arc<O>>,
     /// The way to the other replicas; `None` outside of an application.
     remote: Option<Callee>,
     counters: Box<[MethodCounters]>,
@@ -85,13 +85,12 @@ impl<O: ?Sized + Send + Sync + 'static> ClientEdge<O> {
         local: Option<Arc<O>>,
         remote: Option<Callee>,
     ) -> Self {
-        let local = local.map(|object| Arc::new(LocalTarget { object }));
         let state = EdgeState {
             caller,
             callee: I::NAME,
             methods: I::METHODS,
             timeout: timeout.unwrap_or(DEFAULT_DEADLINE),
-            local: ArcSwapOption::new(local),
+            local,
             remote,
             counters: I::METHODS
                 .iter()
@@ -112,18 +111,14 @@ impl<O: ?Sized + Send + Sync + 'static> ClientEdge<O> {
     /// Finds the target of a call of the method at `method`.
     #[inline]
     pub fn begin(&self, method: u16) -> Call<'_, O> {
-        let target = self.state.local.load();
-        if target.is_some() {
-            Call::Local(LocalCall {
-                edge: &self.state,
-                target,
+        let edge = &self.state;
+        match &edge.local {
+            Some(object) => Call::Local(LocalCall {
+                edge,
+                object,
                 method,
-            })
-        } else {
-            Call::Remote(RemoteCall {
-                edge: &self.state,
-                method,
-            })
+            }),
+            None => Call::Remote(RemoteCall { edge, method }),
         }
     }
 

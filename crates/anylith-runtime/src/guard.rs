@@ -15,6 +15,7 @@ use tokio::time::Sleep;
 ///
 /// The state that `work` leaves behind is not looked at again by the caller, but an implementation's own state
 /// may be: a component guards what it shares as any other threaded code does.
+#[inline]
 pub(crate) fn catch<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(work)).map_err(|panic| said(&*panic))
 }

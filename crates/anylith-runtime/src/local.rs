@@ -7,39 +7,30 @@ use std::{
 };
 
 use anylith_core::{CallError, Execution};
-use arc_swap::Guard;
 use futures_core::Stream;
 
 use crate::{
     ambient::{self, Frame},
     edge::EdgeState,
-    guard::{Alarm, catch},
+    guard::Alarm,
     interface::CallResult,
     serve::BoxFuture,
     streaming::{Streaming, StreamingOf},
 };
 
-/// What a local route leads to.
-#[derive(Debug)]
-pub(crate) struct LocalTarget<O: ?Sized> {
-    pub(crate) object: Arc<O>,
-}
-
 /// A call to an implementation in this process, about to be made.
 #[derive(Debug)]
 pub struct LocalCall<'a, O: ?Sized> {
     pub(crate) edge: &'a Arc<EdgeState<O>>,
-    pub(crate) target: Guard<Option<Arc<LocalTarget<O>>>>,
+    pub(crate) object: &'a O,
     pub(crate) method: u16,
 }
 
 impl<O: ?Sized + Send + Sync + 'static> LocalCall<'_, O> {
     /// The implementation.
+    #[inline]
     pub fn object(&self) -> &O {
-        let target = self.target.as_ref();
-        &target
-            .expect("a local call is begun only where there is a local target")
-            .object
+        self.object
     }
 
     /// Waits for `future`, which is the implementation's method, as a component's border demands.
@@ -51,9 +42,7 @@ impl<O: ?Sized + Send + Sync + 'static> LocalCall<'_, O> {
             future,
             edge: self.edge,
             method: self.method,
-            frame: ambient::Frame::of(""),
-            started: false,
-            alarm: Alarm::default(),
+            waiting: None,
         }
     }
 
@@ -72,7 +61,7 @@ impl<O: ?Sized + Send + Sync + 'static> LocalCall<'_, O> {
             items: Some(items),
             edge: Arc::clone(self.edge),
             method: self.method,
-            frame: call.frame,
+            frame: call.frame(),
             alarm: Alarm::default(),
         }))
     }
@@ -83,9 +72,47 @@ pub struct LocalFuture<'c, R, O: ?Sized> {
     future: BoxFuture<'c, R>,
     edge: &'c Arc<EdgeState<O>>,
     method: u16,
+    /// Filled when the call first has to wait: one that is answered at once carries none of it around.
+    waiting: Option<Waiting>,
+}
+
+/// What a call keeps from one poll to the next.
+struct Waiting {
     frame: Frame,
-    started: bool,
     alarm: Alarm,
+}
+
+impl<R: CallResult<Error: From<CallError>>, O: ?Sized> LocalFuture<'_, R, O> {
+    /// The surroundings of the callee's next poll.
+    #[inline]
+    fn frame(&self) -> Frame {
+        match &self.waiting {
+            Some(waiting) => waiting.frame,
+            None => ambient::frame().entered(self.edge.callee(), self.edge.timeout()),
+        }
+    }
+
+    /// Keeps `frame` for the next poll, unless the time is over.
+    #[cold]
+    fn wait(&mut self, frame: Frame, cx: &mut Context<'_>) -> Poll<R> {
+        let waiting = self.waiting.get_or_insert_with(|| Waiting {
+            frame,
+            alarm: Alarm::default(),
+        });
+        waiting.frame = frame;
+        if !ambient::is_over(&mut waiting.alarm, &mut waiting.frame, cx) {
+            return Poll::Pending;
+        }
+        let edge = self.edge.edge(self.method);
+        let execution = Execution::Unknown;
+        self.fail(CallError::DeadlineExceeded { edge, execution })
+    }
+
+    #[cold]
+    fn fail(&self, failure: CallError) -> Poll<R> {
+        self.edge.count(self.method, Some(failure.execution()));
+        Poll::Ready(R::from_result(Err(failure.into())))
+    }
 }
 
 impl<R, O> Future for LocalFuture<'_, R, O>
@@ -95,40 +122,22 @@ where
 {
     type Output = R;
 
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<R> {
         let this = &mut *self;
-        if !this.started {
-            this.started = true;
-            let mut outer = ambient::frame();
-            // A deadline that only the caller's own code was under begins to count here as well.
-            outer.component = this.edge.callee();
-            outer.deadline = outer.deadline.tightened(this.edge.timeout());
-            this.frame = outer;
-        }
+        let mut frame = this.frame();
         let future = &mut this.future;
-        let polled = ambient::under(&mut this.frame, || catch(|| future.as_mut().poll(cx)));
-        let failure = match polled {
+        match ambient::under(&mut frame, || future.as_mut().poll(cx)) {
             Ok(Poll::Ready(result)) => {
                 this.edge.count(this.method, None);
-                return Poll::Ready(result);
+                Poll::Ready(result)
             }
-            Ok(Poll::Pending) => {
-                if !ambient::is_over(&mut this.alarm, &mut this.frame, cx) {
-                    return Poll::Pending;
-                }
+            Ok(Poll::Pending) => this.wait(frame, cx),
+            Err(message) => {
                 let edge = this.edge.edge(this.method);
-                CallError::DeadlineExceeded {
-                    edge,
-                    execution: Execution::Unknown,
-                }
+                this.fail(CallError::Panicked { edge, message })
             }
-            Err(message) => CallError::Panicked {
-                edge: this.edge.edge(this.method),
-                message,
-            },
-        };
-        this.edge.count(this.method, Some(failure.execution()));
-        Poll::Ready(R::from_result(Err(failure.into())))
+        }
     }
 }
 
@@ -154,7 +163,7 @@ where
         let Some(items) = &mut this.items else {
             return Poll::Ready(None);
         };
-        let polled = ambient::under(&mut this.frame, || catch(|| Pin::new(items).poll_next(cx)));
+        let polled = ambient::under(&mut this.frame, || Pin::new(items).poll_next(cx));
         let failure = match polled {
             Ok(Poll::Ready(Some(item))) => return Poll::Ready(Some(item)),
             Ok(Poll::Ready(None)) => {

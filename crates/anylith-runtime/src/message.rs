@@ -1,6 +1,7 @@
 //! Arguments, results and stream items as the bytes that travel: postcard, one value after the other.
 
 use std::{
+    any::{Any, TypeId},
     path::{Path, PathBuf},
     pin::Pin,
     task::{Context, Poll},
@@ -39,6 +40,28 @@ fn encode<T: ?Sized + Serialize>(value: &T, out: &mut Vec<u8>) -> postcard::Resu
         }
     }
     postcard::serialize_with_flavor(value, Append(out))
+}
+
+/// From this length on, in bytes, a [`Bytes`] that arrives is a part of its message and not a copy. Shorter
+/// ones are copied, so that a few of them, kept for long, do not keep whole read buffers alive.
+const SHARED_BYTES: usize = 4 * 1024;
+
+/// Reads a value from the front of `rest`, a part of `message`, and returns what follows it.
+fn take<'m, T: Travels>(message: &Bytes, rest: &'m [u8]) -> postcard::Result<(T, &'m [u8])> {
+    let mut value = None::<T>;
+    let as_bytes = (&mut value as &mut dyn Any).downcast_mut::<Option<Bytes>>();
+    if let Some(shared) = as_bytes {
+        let (bytes, rest) = postcard::take_from_bytes::<&[u8]>(rest)?;
+        *shared = Some(if bytes.len() >= SHARED_BYTES {
+            message.slice_ref(bytes)
+        } else {
+            Bytes::copy_from_slice(bytes)
+        });
+        if let Some(value) = value {
+            return Ok((value, rest));
+        }
+    }
+    postcard::take_from_bytes(rest)
 }
 
 /// Reads all of `message` as one value.
@@ -118,18 +141,25 @@ fn unencodable(name: &str, error: &postcard::Error) -> Failure {
 /// Reads the arguments of a call.
 #[derive(Debug)]
 pub struct ArgumentReader<'a> {
+    message: &'a Bytes,
     rest: &'a [u8],
 }
 
 impl<'a> ArgumentReader<'a> {
     /// Begins at the start of `message`.
-    pub fn new(message: &'a [u8]) -> Self {
-        Self { rest: message }
+    pub fn new(message: &'a Bytes) -> Self {
+        Self {
+            message,
+            rest: message,
+        }
     }
 
     /// Reads a value of its own.
     pub(crate) fn value<T: Travels>(&mut self, name: &str) -> Result<T, Failure> {
-        self.next(name)
+        let (value, rest) =
+            take(self.message, self.rest).map_err(|error| undecodable_argument(name, &error))?;
+        self.rest = rest;
+        Ok(value)
     }
 
     /// Reads a `&str` in place.
@@ -144,7 +174,7 @@ impl<'a> ArgumentReader<'a> {
 
     fn next<T: Deserialize<'a>>(&mut self, name: &str) -> Result<T, Failure> {
         let (value, rest) = postcard::take_from_bytes(self.rest)
-            .map_err(|error| undecodable(format!("argument `{name}`: {error}")))?;
+            .map_err(|error| undecodable_argument(name, &error))?;
         self.rest = rest;
         Ok(value)
     }
@@ -159,6 +189,10 @@ impl<'a> ArgumentReader<'a> {
             ))),
         }
     }
+}
+
+fn undecodable_argument(name: &str, error: &postcard::Error) -> Failure {
+    undecodable(format!("argument `{name}`: {error}"))
 }
 
 fn undecodable(problem: String) -> Failure {
@@ -241,10 +275,17 @@ where
 }
 
 /// The result that `message` carries.
-pub(crate) fn decode_result<R>(message: &[u8]) -> Result<R, Failure>
+pub(crate) fn decode_result<R>(message: &Bytes) -> Result<R, Failure>
 where
     R: CallResult<Value: Travels, Error: Travels>,
 {
+    // A long `Bytes` is not copied: what follows the mark of success is its encoding.
+    if TypeId::of::<R::Value>() == TypeId::of::<Bytes>()
+        && let Some((&0, rest)) = message.split_first()
+        && let Ok((value, [])) = take(message, rest)
+    {
+        return Ok(R::from_result(Ok(value)));
+    }
     decode::<Result<R::Value, R::Error>>(message)
         .map(R::from_result)
         .map_err(|error| Failure::Executed(BadAnswer::Undecodable(error)))
@@ -296,5 +337,60 @@ where
                 Err(failure.at(self.edge.clone()).into())
             }
         }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message<T: Serialize>(value: &T) -> Bytes {
+        let mut out = Vec::new();
+        encode(value, &mut out).unwrap();
+        Bytes::from(out)
+    }
+
+    fn lies_within(part: &Bytes, whole: &Bytes) -> bool {
+        whole.as_ptr_range().contains(&part.as_ptr())
+    }
+
+    #[test]
+    fn a_long_bytes_is_a_part_of_its_message_and_a_short_one_is_not() {
+        for (length, shared) in [
+            (0, false),
+            (100, false),
+            (SHARED_BYTES, true),
+            (70_000, true),
+        ] {
+            let sent = Bytes::from(vec![7; length]);
+
+            let arguments = message(&(1_u8, sent.clone(), "end"));
+            let mut reader = ArgumentReader::new(&arguments);
+            assert_eq!(reader.value::<u8>("first").unwrap(), 1);
+            let came: Bytes = reader.value("body").unwrap();
+            assert_eq!(reader.text("last").unwrap(), "end");
+            reader.end().unwrap();
+            assert_eq!((&came, lies_within(&came, &arguments)), (&sent, shared));
+
+            let answer = message(&Ok::<_, CallError>(sent.clone()));
+            let came = decode_result::<Result<Bytes, CallError>>(&answer)
+                .unwrap()
+                .unwrap();
+            assert_eq!((&came, lies_within(&came, &answer)), (&sent, shared));
+        }
+    }
+
+    #[test]
+    fn a_result_of_bytes_is_read_to_its_end_and_errors_are_read_too() {
+        let name = |text| anylith_core::Name::new(text).unwrap();
+        let edge = Edge::new(name("A"), name("B"), name("c"));
+        let error = Err::<Bytes, _>(CallError::Cancelled { edge });
+        let came = decode_result::<Result<Bytes, CallError>>(&message(&error)).unwrap();
+        assert_eq!(came, error);
+        let mut longer = message(&Ok::<_, CallError>(Bytes::from_static(b"x"))).to_vec();
+        longer.push(0);
+        assert!(decode_result::<Result<Bytes, CallError>>(&longer.into()).is_err());
+        let shorter = Bytes::from_static(&[0, 9, 1]);
+        assert!(decode_result::<Result<Bytes, CallError>>(&shorter).is_err());
     }
 }

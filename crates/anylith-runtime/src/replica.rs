@@ -27,7 +27,6 @@ use crate::{
     ambient::{self, Frame},
     component::{Built, Registration, StartError},
     gate::Gate,
-    guard::catch,
     serve::{Door, Doors},
     stopping::Stopping,
     wiring::{Panel, Wiring},
@@ -444,7 +443,7 @@ impl<F: Future> Future for Framed<F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        match ambient::under(this.frame, || catch(|| this.future.poll(cx))) {
+        match ambient::under(this.frame, || this.future.poll(cx)) {
             Ok(Poll::Pending) => Poll::Pending,
             Ok(Poll::Ready(output)) => Poll::Ready(Ok(output)),
             Err(panic) => Poll::Ready(Err(panic)),

@@ -17,7 +17,6 @@ use pin_project_lite::pin_project;
 use crate::{
     ambient::{self, Frame},
     gate::{Gate, Permit},
-    guard::catch,
     interface::Method,
     message::IncomingItems,
 };
@@ -106,8 +105,7 @@ struct Border {
 impl Border {
     fn cross<T>(&mut self, poll: impl FnOnce() -> T) -> Result<T, Failure> {
         let Self { frame, context, .. } = self;
-        ambient::with_context(context, || ambient::under(frame, || catch(poll)))
-            .map_err(Failure::Panicked)
+        ambient::with_context(context, || ambient::under(frame, poll)).map_err(Failure::Panicked)
     }
 }
 
