@@ -105,6 +105,7 @@ pub(crate) fn blob(report: &mut Report) -> Result<()> {
         placement: Placement::one_core()?,
         peers: &[
             (Peer::Tonic, Some(1.0 / 3.0)),
+            (Peer::TonicLargeFrames, None),
             (Peer::Tarpc, None),
             (Peer::Raw, None),
         ],

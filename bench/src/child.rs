@@ -19,7 +19,11 @@ use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 
 use crate::{
-    contestant::{Peer, anylith, raw, tarpc, tonic},
+    contestant::{
+        Peer, anylith, raw, tarpc,
+        tonic::{self, Frames},
+    },
+    grpc_shop,
     local::LocalRound,
     round::{Answer, Command, Harness, Measurement, Round},
 };
@@ -47,6 +51,8 @@ pub(crate) enum Part {
     Call { peer: Peer, endpoint: Endpoint },
     /// Ours, with caller and callee in one process.
     Local,
+    /// One process of the shop behind tonic.
+    Shop { component: String },
 }
 
 /// Where a child may run, and in how many threads.
@@ -133,11 +139,15 @@ impl Role {
                             anylith::run().await
                         }
                         Peer::Raw => raw::serve(&endpoint, ready).await,
-                        Peer::Tonic => tonic::serve(&endpoint, ready).await,
+                        Peer::Tonic => tonic::serve(&endpoint, Frames::Default, ready).await,
+                        Peer::TonicLargeFrames => {
+                            tonic::serve(&endpoint, Frames::Large, ready).await
+                        }
                         Peer::Tarpc => tarpc::serve(&endpoint, ready).await,
                     }
                 }
                 Part::Local => anylith::run().await,
+                Part::Shop { component } => grpc_shop::run(&component).await,
                 Part::Call { peer, endpoint } => match peer {
                     Peer::Anylith => anylith::run().await,
                     Peer::Raw => {
@@ -147,8 +157,15 @@ impl Role {
                             .obey_as_client(client, None)
                             .await
                     }
+                    Peer::TonicLargeFrames => {
+                        let client = tonic::connect(&endpoint, Frames::Large)?;
+                        Harness::connect(&harness)
+                            .await?
+                            .obey_as_client(client, None)
+                            .await
+                    }
                     Peer::Tonic => {
-                        let client = tonic::connect(&endpoint).await?;
+                        let client = tonic::connect(&endpoint, Frames::Default)?;
                         Harness::connect(&harness)
                             .await?
                             .obey_as_client(client, None)

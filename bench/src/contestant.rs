@@ -26,6 +26,8 @@ pub(crate) enum Peer {
     Raw,
     /// tonic: gRPC over HTTP/2.
     Tonic,
+    /// tonic with frames that take a blob whole.
+    TonicLargeFrames,
     /// tarpc.
     Tarpc,
 }
@@ -37,6 +39,7 @@ impl Peer {
             Self::Anylith => "anylith",
             Self::Raw => "raw socket",
             Self::Tonic => "tonic",
+            Self::TonicLargeFrames => "tonic, large frames",
             Self::Tarpc => "tarpc",
         }
     }
@@ -49,8 +52,9 @@ impl Peer {
             }
             Self::Raw => "tokio stream, write_all and read, the same bytes without a header",
             Self::Tonic => {
-                "tonic 0.14, prost with Bytes, one connection, nodelay, windows of 8 and 16 MiB, frames of 1 MiB"
+                "tonic 0.14, prost with Bytes, one connection, nodelay, windows of 8 and 16 MiB"
             }
+            Self::TonicLargeFrames => "the same with frames of 1 MiB in place of 16 KiB",
             Self::Tarpc => {
                 "tarpc 0.38, bincode, length-delimited frames, a task per request, one connection, nodelay"
             }

@@ -110,6 +110,9 @@ impl Local {
     }
 }
 
+/// Ours and the bare call of one method, out of a round.
+type Method = fn(&LocalRound) -> [LocalCost; 2];
+
 /// A call through a client within one process, beside one through a bare `Arc<dyn …>`.
 pub(crate) fn local(report: &mut Report) -> Result<()> {
     let role = Role {
@@ -122,7 +125,7 @@ pub(crate) fn local(report: &mut Report) -> Result<()> {
     for _ in 0..ROUNDS {
         rounds.push(child.local()?);
     }
-    let methods: [(&str, fn(&LocalRound) -> [LocalCost; 2]); 2] = [
+    let methods: [(&str, Method); 2] = [
         ("local, ready at once", |round| round.next),
         ("local, small call", |round| round.price),
     ];

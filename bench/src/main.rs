@@ -9,12 +9,16 @@ mod calls;
 mod child;
 mod contestant;
 mod control;
+mod deployment;
+mod grpc_shop;
 mod local;
+mod memory;
 mod pair;
 mod payload;
 mod ratio;
 mod report;
 mod round;
+mod shop;
 
 use std::process::ExitCode;
 
@@ -66,6 +70,16 @@ const BENCHMARKS: &[Benchmark] = &[
         name: "get-tcp",
         about: "`get` over TCP",
         run: calls::get_tcp,
+    },
+    Benchmark {
+        name: "shop",
+        about: "the whole shop under its own load, beside its components behind tonic",
+        run: shop::shop,
+    },
+    Benchmark {
+        name: "memory",
+        about: "idle memory of a replica and of the supervisor, and the time of a start",
+        run: memory::memory,
     },
 ];
 

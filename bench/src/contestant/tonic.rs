@@ -24,25 +24,42 @@ mod proto {
 
 const STREAM_WINDOW: u32 = 8 * 1024 * 1024;
 const CONNECTION_WINDOW: u32 = 16 * 1024 * 1024;
-const FRAME: u32 = 1024 * 1024;
 
-/// A server of tonic, set for speed.
-pub(crate) fn server() -> Grpc {
+/// The longest frame of HTTP/2, in bytes: tonic's own, or one that takes a blob whole.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Frames {
+    /// 16 KiB.
+    Default,
+    /// 1 MiB.
+    Large,
+}
+
+impl Frames {
+    fn bytes(self) -> Option<u32> {
+        match self {
+            Self::Default => None,
+            Self::Large => Some(1024 * 1024),
+        }
+    }
+}
+
+/// A server of tonic, with large windows.
+pub(crate) fn server(frames: Frames) -> Grpc {
     Grpc::builder()
         .tcp_nodelay(true)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
-        .max_frame_size(FRAME)
+        .max_frame_size(frames.bytes())
 }
 
-/// A channel of tonic, set for speed, which connects when it is first used.
-pub(crate) fn lazy_channel(endpoint: &Endpoint) -> Result<Channel> {
+/// A channel of tonic, with large windows, which connects when it is first used.
+pub(crate) fn lazy_channel(endpoint: &Endpoint, frames: Frames) -> Result<Channel> {
     let set = |target: Target| {
         target
             .tcp_nodelay(true)
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
-            .max_frame_size(FRAME)
+            .max_frame_size(frames.bytes())
     };
     Ok(match endpoint {
         Endpoint::Unix(path) => {
@@ -91,10 +108,10 @@ impl proto::store_server::Store for Server {
 }
 
 /// Serves for ever; `ready` is called once the socket is bound.
-pub(crate) async fn serve(endpoint: &Endpoint, ready: impl FnOnce()) -> Result<()> {
+pub(crate) async fn serve(endpoint: &Endpoint, frames: Frames, ready: impl FnOnce()) -> Result<()> {
     let products = payload::products().into_iter().map(Into::into).collect();
     let service = proto::store_server::StoreServer::from_arc(Arc::new(Server { products }));
-    let router = server().add_service(service);
+    let router = server(frames).add_service(service);
     match endpoint {
         Endpoint::Unix(path) => {
             let incoming = UnixListenerStream::new(UnixListener::bind(path)?);
@@ -121,8 +138,8 @@ pub(crate) struct Client {
 }
 
 /// Connects to a server at `endpoint`.
-pub(crate) async fn connect(endpoint: &Endpoint) -> Result<Client> {
-    let store = proto::store_client::StoreClient::new(lazy_channel(endpoint)?);
+pub(crate) fn connect(endpoint: &Endpoint, frames: Frames) -> Result<Client> {
+    let store = proto::store_client::StoreClient::new(lazy_channel(endpoint, frames)?);
     Ok(Client {
         store,
         lookup: payload::lookup().into(),
