@@ -155,16 +155,16 @@ fn lints(_: &Options) -> Result<(), Stop> {
 
 /// All test programs but the end-to-end ones.
 fn tests(options: &Options) -> Result<(), Stop> {
+    // Some tests run programs and examples of other packages, which cargo does not build for them.
+    build_programs()?;
     let programs = TestPrograms::read()?;
-    let cargo = Cargo::new([
-        "test",
-        "--workspace",
-        "--no-fail-fast",
-        "--lib",
-        "--bins",
-        "--examples",
-    ]);
+    let cargo = Cargo::new(["test", "--workspace", "--no-fail-fast", "--lib", "--bins"]);
     named(programs.select(cargo, &programs.others), options).run()
+}
+
+/// Builds every program of the workspace: all packages together, so that nothing is built twice in two ways.
+fn build_programs() -> Result<(), Stop> {
+    Cargo::new(["build", "--workspace", "--bins", "--examples"]).run()
 }
 
 fn docs(options: &Options) -> Result<(), Stop> {
@@ -176,8 +176,7 @@ fn docs(options: &Options) -> Result<(), Stop> {
 }
 
 fn end_to_end(options: &Options) -> Result<(), Stop> {
-    // With all packages together, as the tests were, so that nothing is built twice in two ways.
-    Cargo::new(["build", "--workspace", "--bins"]).run()?;
+    build_programs()?;
     let mut programs = TestPrograms::read()?;
     if options.skip_browser {
         programs.end_to_end.retain(|name| name != "browser");
