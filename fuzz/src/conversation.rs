@@ -158,7 +158,9 @@ impl Conversation {
         let call = NewCall {
             component: 0,
             method: (detail % 3) as u16,
-            deadline: detail.is_multiple_of(5).then(|| self.now + Duration::from_millis(300)),
+            deadline: detail
+                .is_multiple_of(5)
+                .then(|| self.now + Duration::from_millis(300)),
             context: &context,
             items: tag % 2 == 1,
         };

@@ -1,0 +1,320 @@
+//! The task of a connection: greets, then moves bytes between the socket and the callers.
+
+use std::{
+    future::{Future, poll_fn},
+    io,
+    pin::Pin,
+    sync::{Arc, atomic::Ordering::Relaxed},
+    task::{Context, Poll, Waker},
+    time::{Duration, Instant},
+};
+
+use anylith_core::LostAnswer;
+use anylith_wire::{Batch, CallingEnd, CallingEvent, ProtocolError};
+use bytes::BytesMut;
+use tokio::time::{Sleep, sleep_until};
+
+use super::Connection;
+use crate::{lull::Lull, transport::Socket};
+
+/// How many reads the driver handles before it lets other tasks run.
+const READS_PER_TURN: usize = 8;
+
+/// Why a connection could not be opened.
+#[derive(Debug)]
+pub(crate) enum OpenError {
+    Io(io::Error),
+    Protocol(ProtocolError),
+}
+
+impl std::fmt::Display for OpenError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Io(error) => error.fmt(f),
+            Self::Protocol(error) => error.fmt(f),
+        }
+    }
+}
+
+/// Greets over `socket`. Returns the connection, and the driver that somebody has to run.
+pub(crate) async fn open(
+    mut socket: Socket,
+    mut end: CallingEnd,
+) -> Result<(Arc<Connection>, Driver), OpenError> {
+    let mut bytes = BytesMut::new();
+    let mut batch = Batch::default();
+    poll_fn(|cx| {
+        loop {
+            if batch.is_empty() && end.has_output() {
+                end.fill(&mut batch, &mut Vec::new());
+            }
+            while !batch.is_empty() {
+                match socket.poll_write(cx, &mut batch) {
+                    Poll::Ready(Ok(count)) => end.written(count),
+                    Poll::Ready(Err(error)) => return Poll::Ready(Err(OpenError::Io(error))),
+                    Poll::Pending => break,
+                }
+            }
+            match std::task::ready!(socket.poll_read(cx, &mut bytes, end.wanted())) {
+                Ok(0) => {
+                    let closed = io::Error::from(io::ErrorKind::UnexpectedEof);
+                    return Poll::Ready(Err(OpenError::Io(closed)));
+                }
+                Ok(_) => {}
+                Err(error) => return Poll::Ready(Err(OpenError::Io(error))),
+            }
+            match end.receive(&mut bytes, Instant::now()) {
+                Ok(None) => {}
+                Ok(Some(_)) => return Poll::Ready(Ok(())),
+                Err(error) => return Poll::Ready(Err(OpenError::Protocol(error))),
+            }
+        }
+    })
+    .await?;
+    let peer = end
+        .peer()
+        .cloned()
+        .ok_or(OpenError::Protocol(ProtocolError::Hello("it is missing")))?;
+    let connection = Arc::new(Connection::new(peer, end));
+    let driver = Driver {
+        connection: connection.clone(),
+        socket,
+        bytes,
+        batch,
+        unreported: 0,
+        timer: Box::pin(sleep_until(Instant::now().into())),
+        armed: None,
+        events: Vec::new(),
+        wakers: Vec::new(),
+        eager: true,
+        lull: Lull::new(),
+    };
+    Ok((connection, driver))
+}
+
+/// Moves bytes between a socket and the callers. A future that ends when the connection does, with the
+/// reason, or none if it was retired.
+#[derive(Debug)]
+pub(crate) struct Driver {
+    connection: Arc<Connection>,
+    socket: Socket,
+    bytes: BytesMut,
+    batch: Batch,
+    /// Bytes that the socket took, of which the machine does not know yet.
+    unreported: usize,
+    timer: Pin<Box<Sleep>>,
+    armed: Option<Instant>,
+    events: Vec<CallingEvent>,
+    wakers: Vec<Waker>,
+    /// Bytes came together with the greeting, and were not looked at.
+    eager: bool,
+    lull: Lull,
+}
+
+impl Driver {
+    fn poll_run(&mut self, cx: &mut Context<'_>) -> Poll<Option<LostAnswer>> {
+        if std::mem::take(&mut self.eager)
+            && let Err(error) = self.receive()
+        {
+            return Poll::Ready(Some(self.give_up(cx, &error)));
+        }
+        for turn in 0.. {
+            if turn == READS_PER_TURN {
+                cx.waker().wake_by_ref();
+                break;
+            }
+            let wanted = self.connection.wanted(&self.bytes);
+            match self.socket.poll_read(cx, &mut self.bytes, wanted) {
+                Poll::Pending => break,
+                Poll::Ready(Ok(0)) => {
+                    return Poll::Ready(Some(disconnected(&"the peer closed it")));
+                }
+                Poll::Ready(Ok(_)) => {}
+                Poll::Ready(Err(error)) => return Poll::Ready(Some(disconnected(&error))),
+            }
+            if let Err(error) = self.receive() {
+                return Poll::Ready(Some(self.give_up(cx, &error)));
+            }
+        }
+        let company = self.connection.in_flight.load(Relaxed) > 1;
+        if self.lull.poll(cx, company).is_pending() {
+            return Poll::Pending;
+        }
+        match self.poll_flush(cx) {
+            Poll::Ready(Ok(true)) => return Poll::Ready(None),
+            Poll::Ready(Err(error)) => return Poll::Ready(Some(disconnected(&error))),
+            Poll::Ready(Ok(false)) | Poll::Pending => {}
+        }
+        while self.armed.is_some() && self.timer.as_mut().poll(cx).is_ready() {
+            self.armed = None;
+            if let Err(error) = self.on_timeout() {
+                return Poll::Ready(Some(self.give_up(cx, &error)));
+            }
+            match self.poll_flush(cx) {
+                Poll::Ready(Err(error)) => return Poll::Ready(Some(disconnected(&error))),
+                Poll::Ready(Ok(_)) | Poll::Pending => {}
+            }
+        }
+        Poll::Pending
+    }
+
+    /// Hands out everything that was read.
+    fn receive(&mut self) -> Result<(), ProtocolError> {
+        let now = Instant::now();
+        let mut latency = self.connection.latency_us.load(Relaxed);
+        let mut state = self.connection.lock();
+        let result = loop {
+            match state.end.receive(&mut self.bytes, now) {
+                Ok(Some(event)) => {
+                    if let CallingEvent::Answered { call, .. } = &event
+                        && let Some(mailbox) = state.mailbox(*call)
+                    {
+                        latency = blend(latency, now.saturating_duration_since(mailbox.begun));
+                    }
+                    self.wakers.extend(state.deliver(event));
+                }
+                Ok(None) => break Ok(()),
+                Err(error) => break Err(error),
+            }
+        };
+        if state.end.is_going_away() {
+            self.connection.open.store(false, Relaxed);
+        }
+        self.connection
+            .in_flight
+            .store(state.end.in_flight(), Relaxed);
+        drop(state);
+        self.connection.latency_us.store(latency, Relaxed);
+        self.wake();
+        result
+    }
+
+    /// Sends what is pending. Ready with true if the connection was retired and is no longer needed.
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        loop {
+            while !self.batch.is_empty() {
+                self.unreported += std::task::ready!(self.socket.poll_write(cx, &mut self.batch))?;
+            }
+            let mut state = self.connection.lock();
+            state.asked = false;
+            match &mut state.driver {
+                Some(driver) => driver.clone_from(cx.waker()),
+                none => *none = Some(cx.waker().clone()),
+            }
+            state.end.written(std::mem::take(&mut self.unreported));
+            state.end.fill(&mut self.batch, &mut self.events);
+            for event in self.events.drain(..) {
+                self.wakers.extend(state.deliver(event));
+            }
+            let next = state.end.next_timeout();
+            let unneeded = (state.retired || state.end.is_going_away())
+                && state.end.in_flight() == 0
+                && self.batch.is_empty();
+            drop(state);
+            self.wake();
+            self.arm(next);
+            if self.batch.is_empty() {
+                return Poll::Ready(Ok(unneeded));
+            }
+        }
+    }
+
+    /// Sets the timer, unless it goes off early enough already: one that goes off for nothing is cheaper
+    /// than one that is set anew for each call.
+    fn arm(&mut self, next: Option<Instant>) {
+        let Some(next) = next else { return };
+        if self.armed.is_none_or(|armed| next < armed) {
+            self.armed = Some(next);
+            self.timer.as_mut().reset(next.into());
+        }
+    }
+
+    fn on_timeout(&mut self) -> Result<(), ProtocolError> {
+        let mut state = self.connection.lock();
+        let result = state.end.on_timeout(Instant::now(), &mut self.events);
+        for event in self.events.drain(..) {
+            self.wakers.extend(state.deliver(event));
+        }
+        self.connection
+            .in_flight
+            .store(state.end.in_flight(), Relaxed);
+        drop(state);
+        self.wake();
+        result
+    }
+
+    fn wake(&mut self) {
+        for waker in self.wakers.drain(..) {
+            waker.wake();
+        }
+    }
+
+    /// Tells the peer why, if the socket takes it at once.
+    fn give_up(&mut self, cx: &mut Context<'_>, error: &ProtocolError) -> LostAnswer {
+        self.connection.lock().end.give_up(error);
+        if !matches!(error, ProtocolError::GivenUp(_)) {
+            let _ = self.poll_flush(cx);
+        }
+        LostAnswer::Protocol(error.to_string())
+    }
+
+    /// Ends all calls.
+    fn end(&mut self, reason: &LostAnswer) {
+        self.connection.open.store(false, Relaxed);
+        let mut state = self.connection.lock();
+        state.end.written(std::mem::take(&mut self.unreported));
+        for (call, failure) in state.end.broken(reason) {
+            self.wakers
+                .extend(state.deliver(CallingEvent::Failed { call, failure }));
+        }
+        self.connection.in_flight.store(0, Relaxed);
+        drop(state);
+        self.wake();
+    }
+}
+
+impl Connection {
+    fn wanted(&self, bytes: &BytesMut) -> usize {
+        // With nothing left over, the next frame begins afresh, and nobody needs to be asked.
+        if bytes.is_empty() {
+            0
+        } else {
+            self.lock().end.wanted()
+        }
+    }
+}
+
+impl Future for Driver {
+    type Output = Option<LostAnswer>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let ended = std::task::ready!(self.poll_run(cx));
+        if let Some(reason) = &ended {
+            self.end(reason);
+        } else {
+            self.end(&LostAnswer::Stopped);
+            let _ = self.socket.poll_shutdown(cx);
+        }
+        Poll::Ready(ended)
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.end(&disconnected(&"its network was dropped"));
+    }
+}
+
+fn disconnected(error: &dyn ToString) -> LostAnswer {
+    LostAnswer::Disconnected(error.to_string())
+}
+
+/// The moving average of latency: a new value counts for an eighth.
+fn blend(average_us: u32, latency: Duration) -> u32 {
+    let latency = u32::try_from(latency.as_micros()).unwrap_or(u32::MAX / 8);
+    if average_us == 0 {
+        latency
+    } else {
+        average_us - average_us / 8 + latency / 8
+    }
+}

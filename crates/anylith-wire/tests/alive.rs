@@ -1,0 +1,136 @@
+//! Time passes only here: peers that fall silent, and deadlines.
+
+#![allow(clippy::unwrap_used, reason = "a test fails where it is surprised")]
+
+use std::time::{Duration, Instant};
+
+use anylith_core::{CallContext, Execution, Fingerprint, Limits, LostAnswer, Name, Refusal};
+use anylith_wire::{
+    Batch, CallId, CallingEnd, CallingEvent, Failure, Hello, NewCall, PATIENCE, ProtocolError,
+    QUIET, ServedComponent,
+};
+use bytes::BytesMut;
+
+fn greeted(now: Instant) -> CallingEnd {
+    let name = |text| Name::new(text).unwrap();
+    let mut end = CallingEnd::new(name("Caller-1"), &Limits::default(), now);
+    let component = ServedComponent {
+        name: name("Shop"),
+        fingerprint: Fingerprint(1),
+        methods: 1,
+    };
+    let hello = Hello {
+        message_bytes: 1 << 26,
+        calls: 100,
+        window_bytes: 1 << 18,
+        replica: name("Shop-1"),
+        components: vec![component],
+    };
+    let mut bytes = BytesMut::from(&hello.encode()[..]);
+    assert_eq!(end.receive(&mut bytes, now), Ok(Some(CallingEvent::Ready)));
+    end
+}
+
+fn begin(end: &mut CallingEnd, deadline: Option<Instant>, now: Instant) -> CallId {
+    let context = CallContext::default();
+    let call = NewCall {
+        component: 0,
+        method: 0,
+        deadline,
+        context: &context,
+        items: false,
+    };
+    end.begin(&call, &mut vec![1; 10], now).unwrap()
+}
+
+/// Hands everything to a transport that takes it.
+fn send(end: &mut CallingEnd) -> usize {
+    let mut batch = Batch::default();
+    end.fill(&mut batch, &mut Vec::new());
+    let count = batch.len();
+    batch.advance(count);
+    end.written(count);
+    count
+}
+
+#[test]
+fn a_peer_that_falls_silent_is_pinged_and_then_given_up() {
+    let now = Instant::now();
+    let mut end = greeted(now);
+    begin(&mut end, None, now);
+    send(&mut end);
+    let mut events = Vec::new();
+    let quiet = end.next_timeout().unwrap();
+    assert_eq!(quiet, now + QUIET);
+    end.on_timeout(quiet, &mut events).unwrap();
+    assert!(send(&mut end) > 0, "a ping");
+    let silent = end.next_timeout().unwrap();
+    assert_eq!(silent, quiet + PATIENCE);
+    let error = end.on_timeout(silent, &mut events).unwrap_err();
+    assert_eq!(
+        error,
+        ProtocolError::Silent {
+            seconds: (QUIET + PATIENCE).as_secs()
+        }
+    );
+    assert_eq!(events, []);
+}
+
+#[test]
+fn an_idle_connection_is_left_alone() {
+    assert_eq!(greeted(Instant::now()).next_timeout(), None);
+}
+
+#[test]
+fn a_peer_that_never_greets_is_given_up() {
+    let now = Instant::now();
+    let name = Name::new("Caller-1").unwrap();
+    let mut end = CallingEnd::new(name, &Limits::default(), now);
+    let silent = end.next_timeout().unwrap();
+    assert!(end.on_timeout(silent, &mut Vec::new()).is_err());
+}
+
+#[test]
+fn a_call_that_expires_says_whether_its_request_had_left() {
+    let now = Instant::now();
+    let mut end = greeted(now);
+    let later = now + Duration::from_secs(1);
+    let sent = begin(&mut end, Some(later), now);
+    send(&mut end);
+    let waiting = begin(&mut end, Some(later), now);
+    let mut events = Vec::new();
+    end.on_timeout(later, &mut events).unwrap();
+    let expired = |call, execution| CallingEvent::Failed {
+        call,
+        failure: Failure::DeadlineExceeded(execution),
+    };
+    let expected = [
+        expired(sent, Execution::Unknown),
+        expired(waiting, Execution::NotExecuted),
+    ];
+    assert_eq!(events, expected);
+    assert_eq!(
+        end.in_flight(),
+        1,
+        "the serving end has not ended the one that left"
+    );
+}
+
+#[test]
+fn a_request_is_lost_only_once_its_last_byte_was_written() {
+    let now = Instant::now();
+    let reason = LostAnswer::Disconnected("reset".into());
+    for missing in [0, 1] {
+        let mut end = greeted(now);
+        let call = begin(&mut end, None, now);
+        let mut batch = Batch::default();
+        end.fill(&mut batch, &mut Vec::new());
+        end.written(batch.len() - missing);
+        batch.advance(batch.len());
+        let failure = match missing {
+            0 => Failure::Unknown(reason.clone()),
+            _ => Failure::NotExecuted(Refusal::NotSent),
+        };
+        assert_eq!(end.broken(&reason), [(call, failure)]);
+    }
+}
