@@ -133,7 +133,8 @@ impl Callee {
             items_taken: false,
         };
         match poll_fn(|cx| call.poll(cx, false)).await {
-            Progress::Message(message) if !request.streaming_answer => Ok(Reply::Message(message)),
+            // Also where a stream was asked for: then it is the error with which the stream did not begin.
+            Progress::Message(message) => Ok(Reply::Message(message)),
             Progress::Stream if request.streaming_answer => Ok(Reply::Stream(Box::pin(call))),
             Progress::Failed(failure) => {
                 // What nobody has taken can be sent again.
