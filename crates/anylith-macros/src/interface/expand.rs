@@ -55,8 +55,13 @@ fn user_trait(interface: &Interface) -> TokenStream {
             Answer::Value(result) => quote!(#result),
             Answer::Stream { items, error } => {
                 let stream = stream_bound(items);
-                // It lives on its own: it borrows neither the component nor the arguments.
-                quote!(::core::result::Result<#stream + use<Self>, #error>)
+                // It lives on its own: it borrows neither the component nor the arguments. Where an argument is a
+                // stream, its type has no name to be listed in `use`; the bound `'static` says it there.
+                let captures = match method.stream_argument() {
+                    None => quote!(+ use<Self>),
+                    Some(_) => TokenStream::new(),
+                };
+                quote!(::core::result::Result<#stream #captures, #error>)
             }
         };
         if boxing.is_some() {
