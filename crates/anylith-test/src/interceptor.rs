@@ -36,6 +36,8 @@ struct Shared {
     cuts: watch::Sender<u64>,
     /// Whether connections are refused.
     closed: watch::Sender<bool>,
+    /// How many were refused.
+    refused: watch::Sender<u64>,
 }
 
 /// Which way bytes go.
@@ -57,6 +59,7 @@ impl Interceptor {
             passed: [watch::Sender::new(0), watch::Sender::new(0)],
             cuts: watch::Sender::new(0),
             closed: watch::Sender::new(false),
+            refused: watch::Sender::new(0),
         });
         let accepting = tokio::spawn(accept(Arc::clone(&shared), listener)).abort_handle();
         Ok(Self { shared, accepting })
@@ -88,6 +91,17 @@ impl Interceptor {
         self.shared.closed.send_replace(false);
     }
 
+    /// Waits until a connection was refused.
+    ///
+    /// # Cancellation
+    ///
+    /// Nothing happens.
+    pub async fn until_refused(&self) {
+        let mut refused = self.shared.refused.subscribe();
+        // The sender lives as long as `self`.
+        let _ = refused.wait_for(|refused| *refused > 0).await;
+    }
+
     /// How often connections were cut.
     pub fn cuts(&self) -> u64 {
         *self.shared.cuts.borrow()
@@ -115,7 +129,10 @@ async fn accept(shared: Arc<Shared>, listener: UnixListener) {
     let mut connections = JoinSet::new();
     while let Ok((near, _)) = listener.accept().await {
         while connections.try_join_next().is_some() {}
-        if !*shared.closed.borrow() {
+        if *shared.closed.borrow() {
+            drop(near);
+            shared.refused.send_modify(|refused| *refused += 1);
+        } else {
             connections.spawn(connect(Arc::clone(&shared), near));
         }
     }

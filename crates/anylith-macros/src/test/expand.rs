@@ -31,6 +31,7 @@ pub(super) fn test(test: &Test) -> TokenStream {
     });
     quote! {
         #(#on_everything)*
+        #[cfg(test)]
         #body
 
         #(#on_everything)*

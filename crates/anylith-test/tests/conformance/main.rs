@@ -1,58 +1,37 @@
-//! Local and remote are the same call: each promise of it, kept in every topology.
+//! Local and remote are the same call: every promise of that contract, kept in every topology.
+//!
+//! Each module is a theme: an application of a few components made for it, and then the promises by name. A test runs
+//! as `theme::promise::direct`, `::wire` and `::processes`; those of `arguments` over TCP as well. Where a promise means
+//! nothing in a topology (there is no connection to cut between components of one process), the test asserts what holds
+//! there instead.
+//!
+//! Nothing sleeps for luck: tests wait for what was noted in a [`journal`], or let time pass that a promise is about.
 
-#![allow(missing_docs, reason = "the tests of a crate are not its interface")]
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::too_many_arguments,
+    reason = "the components of a test are nobody's interface"
+)]
 
-use std::sync::Arc;
+mod arguments;
+mod cancellation;
+mod concurrency;
+mod context;
+mod deadlines;
+mod delivery;
+mod errors;
+mod hops;
+mod interfaces;
+mod journal;
+mod lifecycle;
+mod limits;
+mod panics;
+mod streams;
 
-use anylith::CallError;
-use serde::{Deserialize, Serialize};
+use std::{future::poll_fn, pin::Pin, task::Poll};
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, thiserror::Error)]
-pub enum EchoError {
-    #[error(transparent)]
-    Call(#[from] CallError),
-}
-
-#[anylith::component]
-pub trait Echo {
-    async fn twice(&self, value: u32) -> Result<u32, EchoError>;
-}
-#[anylith::component]
-pub trait Note {
-    async fn note(&self, value: u32) -> Result<(), EchoError>;
-}
-
-#[derive(anylith::Component)]
-#[component(interface = Echo)]
-pub struct EchoService {
-    note: NoteClient,
-}
-impl Echo for EchoService {
-    async fn twice(&self, value: u32) -> Result<u32, EchoError> {
-        self.note.note(value).await?;
-        Ok(value * 2)
-    }
-}
-#[derive(anylith::Component)]
-#[component(interface = Note)]
-pub struct NoteService {}
-impl Note for NoteService {
-    async fn note(&self, _: u32) -> Result<(), EchoError> {
-        Ok(())
-    }
-}
-#[derive(Default)]
-pub struct FakeNote(std::sync::Mutex<Vec<u32>>);
-impl Note for FakeNote {
-    async fn note(&self, value: u32) -> Result<(), EchoError> {
-        self.0.lock().unwrap().push(value);
-        Ok(())
-    }
-}
-anylith::app! { pub App = "app" { EchoService, NoteService } }
-
-#[anylith::test(App, fakes(NoteClient = FakeNote::default()), topologies(direct, wire, processes, processes_tcp))]
-async fn it_works(echo: EchoClient, note: Arc<FakeNote>) {
-    assert_eq!(echo.twice(4).await, Ok(8));
-    assert_eq!(*note.0.lock().unwrap(), [4]);
+/// Polls `future` once: whether it has to wait.
+async fn is_pending<F: Future>(mut future: Pin<&mut F>) -> bool {
+    poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx).is_pending())).await
 }
