@@ -14,6 +14,7 @@ use anylith_rpc::{Callee, Failure, Items, Reply, Request};
 
 use crate::{
     ambient,
+    gate::{Gate, Permit},
     interface::{CallResult, ImplementedBy, Interface, Method, Travels},
     local::LocalCall,
     message::{ArgumentWriter, decode_result, decoded},
@@ -48,10 +49,18 @@ pub(crate) struct EdgeState<O: ?Sized> {
     timeout: Duration,
     /// The implementation in this process, if it is here: as long as the edge is, so that a call borrows it
     /// and counts itself neither in nor out.
-    local: Option<Arc<O>>,
+    local: Option<Local<O>>,
     /// The way to the other replicas; `None` outside of an application.
     remote: Option<Callee>,
     counters: Box<[MethodCounters]>,
+}
+
+/// An implementation in this process, as an edge leads to it.
+#[derive(Debug)]
+pub(crate) struct Local<O: ?Sized> {
+    pub(crate) object: Arc<O>,
+    /// Where calls that have to wait are counted in; `None` outside of an application.
+    pub(crate) gate: Option<Arc<Gate>>,
 }
 
 /// What was called along one edge, of one method.
@@ -82,7 +91,7 @@ impl<O: ?Sized + Send + Sync + 'static> ClientEdge<O> {
     pub(crate) fn new<I: Interface<Object = O>>(
         caller: Name,
         timeout: Option<Duration>,
-        local: Option<Arc<O>>,
+        local: Option<Local<O>>,
         remote: Option<Callee>,
     ) -> Self {
         let state = EdgeState {
@@ -105,7 +114,11 @@ impl<O: ?Sized + Send + Sync + 'static> ClientEdge<O> {
     /// An edge from outside of any application to `implementation`.
     pub fn local<I: Interface<Object = O> + ImplementedBy<C>, C>(implementation: Arc<C>) -> Self {
         let caller = Name::new("outside").expect("a constant that is a name");
-        Self::new::<I>(caller, None, Some(I::object(implementation)), None)
+        let local = Local {
+            object: I::object(implementation),
+            gate: None,
+        };
+        Self::new::<I>(caller, None, Some(local), None)
     }
 
     /// Finds the target of a call of the method at `method`.
@@ -113,9 +126,9 @@ impl<O: ?Sized + Send + Sync + 'static> ClientEdge<O> {
     pub fn begin(&self, method: u16) -> Call<'_, O> {
         let edge = &self.state;
         match &edge.local {
-            Some(object) => Call::Local(LocalCall {
+            Some(local) => Call::Local(LocalCall {
                 edge,
-                object,
+                object: &local.object,
                 method,
             }),
             None => Call::Remote(RemoteCall { edge, method }),
@@ -134,6 +147,11 @@ impl<O: ?Sized> EdgeState<O> {
 
     pub(crate) fn timeout(&self) -> Duration {
         self.timeout
+    }
+
+    /// Counts a call into the component in this process, so that it is not stopped before the call is over.
+    pub(crate) fn enter(&self) -> Option<Permit> {
+        self.local.as_ref()?.gate.as_ref()?.enter()
     }
 
     /// The edge and method by name, for errors.

@@ -12,6 +12,7 @@ use futures_core::Stream;
 use crate::{
     ambient::{self, Frame},
     edge::EdgeState,
+    gate::Permit,
     guard::Alarm,
     interface::CallResult,
     serve::BoxFuture,
@@ -63,6 +64,7 @@ impl<O: ?Sized + Send + Sync + 'static> LocalCall<'_, O> {
             method: self.method,
             frame: call.frame(),
             alarm: Alarm::default(),
+            inside: self.edge.enter(),
         }))
     }
 }
@@ -80,6 +82,8 @@ pub struct LocalFuture<'c, R, O: ?Sized> {
 struct Waiting {
     frame: Frame,
     alarm: Alarm,
+    /// Keeps the component from being stopped. A call that is answered at once need not.
+    _inside: Option<Permit>,
 }
 
 impl<R: CallResult<Error: From<CallError>>, O: ?Sized> LocalFuture<'_, R, O> {
@@ -98,6 +102,7 @@ impl<R: CallResult<Error: From<CallError>>, O: ?Sized> LocalFuture<'_, R, O> {
         let waiting = self.waiting.get_or_insert_with(|| Waiting {
             frame,
             alarm: Alarm::default(),
+            _inside: self.edge.enter(),
         });
         waiting.frame = frame;
         if !ambient::is_over(&mut waiting.alarm, &mut waiting.frame, cx) {
@@ -149,6 +154,8 @@ struct LocalStream<R: CallResult, O: ?Sized> {
     method: u16,
     frame: Frame,
     alarm: Alarm,
+    /// Keeps the component from being stopped; given up at the end.
+    inside: Option<Permit>,
 }
 
 impl<R, O> Stream for LocalStream<R, O>
@@ -167,7 +174,7 @@ where
         let failure = match polled {
             Ok(Poll::Ready(Some(item))) => return Poll::Ready(Some(item)),
             Ok(Poll::Ready(None)) => {
-                this.items = None;
+                (this.items, this.inside) = (None, None);
                 return Poll::Ready(None);
             }
             Ok(Poll::Pending) => {
@@ -185,7 +192,7 @@ where
                 message,
             },
         };
-        this.items = None;
+        (this.items, this.inside) = (None, None);
         Poll::Ready(Some(Err(failure.into())))
     }
 }

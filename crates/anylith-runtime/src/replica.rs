@@ -29,7 +29,7 @@ use crate::{
     gate::Gate,
     serve::{Door, Doors},
     stopping::Stopping,
-    wiring::{Panel, Wiring},
+    wiring::{Panel, Present, Wiring},
 };
 
 /// The state of each component of a replica.
@@ -128,7 +128,7 @@ impl Replica {
             edge_settings: setup.edges,
             listeners: setup.listeners,
             through_the_wire: setup.through_the_wire,
-            objects: RwLock::default(),
+            here: RwLock::default(),
             edges: Mutex::default(),
         };
         let replica = Self {
@@ -264,12 +264,16 @@ impl Replica {
     /// Lets calls in, and sets the component's own work going.
     fn open(&self, hosted: &Hosted, built: Built) {
         let name = hosted.registration.name;
-        self.panel
-            .objects
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(name, built.object);
         if let Some(door) = self.doors.of(name) {
+            let present = Present {
+                object: built.object,
+                gate: Arc::clone(&door.gate),
+            };
+            self.panel
+                .here
+                .write()
+                .unwrap_or_else(PoisonError::into_inner)
+                .insert(name, present);
             door.open.store(Some(Arc::new(built.serve)));
         }
         let (stop, stopping) = watch::channel(false);
@@ -353,7 +357,7 @@ impl Replica {
             door.open.store(None);
         }
         self.panel
-            .objects
+            .here
             .write()
             .unwrap_or_else(PoisonError::into_inner)
             .remove(hosted.registration.name);

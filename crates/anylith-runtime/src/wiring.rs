@@ -16,7 +16,8 @@ use serde_json::Value;
 use crate::{
     component::StartError,
     config,
-    edge::{CallCounts, ClientEdge, Counted},
+    edge::{CallCounts, ClientEdge, Counted, Local},
+    gate::Gate,
     interface::Interface,
     listener::Listener,
 };
@@ -34,7 +35,7 @@ impl Wiring {
         let local = if self.panel.through_the_wire {
             None
         } else {
-            self.panel.object::<I>()
+            self.panel.local::<I>()
         };
         let remote = Name::new(I::NAME)
             .ok()
@@ -87,18 +88,26 @@ pub(crate) struct Panel {
     pub(crate) listeners: BTreeMap<Name, Arc<TcpListener>>,
     /// Whether calls within the process go over its own socket as well.
     pub(crate) through_the_wire: bool,
-    /// Component → the `Arc<I::Object>` of its implementation in this process.
-    pub(crate) objects: RwLock<BTreeMap<&'static str, Box<dyn Any + Send + Sync>>>,
+    /// The components that are ready in this process.
+    pub(crate) here: RwLock<BTreeMap<&'static str, Present>>,
     pub(crate) edges: Mutex<Vec<Arc<dyn Counted>>>,
 }
 
+/// A component that is ready in this process, as others in it find it.
+pub(crate) struct Present {
+    /// The `Arc<I::Object>` of its implementation.
+    pub(crate) object: Box<dyn Any + Send + Sync>,
+    pub(crate) gate: Arc<Gate>,
+}
+
 impl Panel {
-    fn object<I: Interface>(&self) -> Option<Arc<I::Object>> {
-        let objects = self.objects.read().unwrap_or_else(PoisonError::into_inner);
-        objects
-            .get(I::NAME)?
-            .downcast_ref::<Arc<I::Object>>()
-            .cloned()
+    fn local<I: Interface>(&self) -> Option<Local<I::Object>> {
+        let here = self.here.read().unwrap_or_else(PoisonError::into_inner);
+        let Present { object, gate } = here.get(I::NAME)?;
+        Some(Local {
+            object: object.downcast_ref::<Arc<I::Object>>()?.clone(),
+            gate: Some(Arc::clone(gate)),
+        })
     }
 
     fn timeout(&self, caller: &Name, callee: &str) -> Option<Duration> {
