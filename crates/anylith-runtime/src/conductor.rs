@@ -75,7 +75,7 @@ pub(crate) async fn conduct(
                 }
                 Some(ToReplica::Stop { grace_ms }) => {
                     replica.stop(Duration::from_millis(grace_ms)).await;
-                    return End::Stopped;
+                    return stopped(command.as_ref(), &mut failures).await;
                 }
                 Some(ToReplica::HandOver { listener }) => hand_over(&replica, command.as_ref(), listener),
                 Some(other) => {
@@ -91,10 +91,24 @@ pub(crate) async fn conduct(
             }
             () = asked(&mut stop) => {
                 replica.stop(GRACE).await;
-                return End::Stopped;
+                return stopped(command.as_ref(), &mut failures).await;
             }
             Some(_) = drains.join_next() => {}
         }
+    }
+}
+
+/// How a replica ended that was asked to stop: a component may have failed while it finished its work.
+async fn stopped(
+    command: Option<&Command>,
+    failures: &mut mpsc::Receiver<ComponentFailure>,
+) -> End {
+    match failures.try_recv() {
+        Ok(failure) => {
+            report(command, &failure).await;
+            End::Failed(failure)
+        }
+        Err(_) => End::Stopped,
     }
 }
 

@@ -11,13 +11,18 @@ use std::{
 use anylith_core::Deadline;
 use tokio::time::Sleep;
 
-/// Runs `work`, and returns what a panic said.
+/// Runs `work`, and returns what a panic said. It is logged.
 ///
 /// The state that `work` leaves behind is not looked at again by the caller, but an implementation's own state
 /// may be: a component guards what it shares as any other threaded code does.
 #[inline]
 pub(crate) fn catch<T>(work: impl FnOnce() -> T) -> Result<T, String> {
-    catch_unwind(AssertUnwindSafe(work)).map_err(|panic| said(&*panic))
+    catch_unwind(AssertUnwindSafe(work)).map_err(|panic| {
+        let said = said(&*panic);
+        // Under the frame of the component that panicked, whose name the log line takes from it.
+        tracing::error!(target: "anylith", panic = said, "the component panicked");
+        said
+    })
 }
 
 fn said(panic: &(dyn Any + Send)) -> String {

@@ -347,7 +347,14 @@ impl Replica {
         };
         match timeout_at(end.max(Instant::now() + SHUT_DOWN), shut_down).await {
             Ok(Ok(())) => {}
-            Ok(Err(panic)) => tracing::error!(component, panic, "the component's stop panicked"),
+            Ok(Err(panic)) => {
+                let error = StartError::from_cause(format!("its stop panicked: {panic}"));
+                let component = hosted.name.clone();
+                // Full only where the component failed before: then that is what is reported.
+                let _ = self
+                    .failures
+                    .try_send(ComponentFailure { component, error });
+            }
             Err(_) => tracing::warn!(
                 component,
                 "the component's stop does not end: it is dropped"
