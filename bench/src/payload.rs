@@ -85,7 +85,7 @@ fn product(index: usize) -> Product {
         name: "Sunglasses".into(),
         description:
             "Lenses that keep their promise on the brightest of days, in a frame light enough \
-                      to be forgotten, with a case and a cloth to go along."
+                      to be forgotten, with a case and cloth to go along."
                 .into(),
         picture: "/static/img/products/sunglasses.jpg".into(),
         price_usd: Money {

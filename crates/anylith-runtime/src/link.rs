@@ -56,14 +56,14 @@ pub(crate) struct Link {
 
 impl Link {
     /// Connects and introduces the replica.
-    async fn open(identity: &Identity, replica: Option<&Replica>) -> io::Result<Self> {
+    async fn open(identity: &Identity, hello: Hello) -> io::Result<Self> {
         let stream = UnixStream::connect(&identity.control).await?;
         let mut link = Self {
             stream,
             decoder: Decoder::default(),
             port_unknown: false,
         };
-        link.send(&Opening::Hello(identity.hello(replica))).await?;
+        link.send(&Opening::Hello(hello)).await?;
         Ok(link)
     }
 
@@ -100,7 +100,7 @@ impl Link {
         let mut pause = FIRST_PAUSE;
         let welcomed = async {
             loop {
-                match Self::open(identity, None).await {
+                match Self::open(identity, identity.hello(None)).await {
                     Ok(mut link) => match link.next().await? {
                         ToReplica::Welcome(bootstrap) => {
                             link.port_unknown = leaves_port_open(&bootstrap.endpoint);
@@ -141,35 +141,47 @@ impl Link {
         let mut states = replica.states();
         // What the control plane was told last; nothing, as the first hello named no components.
         let mut told = States::new();
+        // A report that was taken off the queue and has not left.
+        let mut unsent = None;
         let mut link = Some(self);
         let mut pause = FIRST_PAUSE;
         loop {
             let mut open = match link.take() {
                 Some(link) => link,
-                None => match Self::open(&identity, Some(&replica)).await {
-                    Ok(link) => {
-                        told = states.borrow_and_update().clone();
-                        link
+                None => {
+                    // Also where the last connection was taken and closed again at once.
+                    sleep(pause).await;
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                    let hello = identity.hello(Some(&replica));
+                    // What the hello says, and no more: a change on the way is told after it.
+                    told.clone_from(&hello.components);
+                    match Self::open(&identity, hello).await {
+                        Ok(link) => link,
+                        Err(_) => continue,
                     }
-                    Err(_) => {
-                        sleep(pause).await;
-                        pause = (pause * 2).min(LONGEST_PAUSE);
-                        continue;
-                    }
-                },
+                }
             };
+            let opened = Instant::now();
             let introduced = match std::mem::take(&mut open.port_unknown) {
                 true => Some(FromReplica::Hello(identity.hello(Some(&replica)))),
                 false => None,
             };
             let broken = open
-                .converse(introduced, &mut states, &mut told, &mut reports, &orders)
+                .converse(
+                    introduced,
+                    &mut states,
+                    &mut told,
+                    (&mut unsent, &mut reports),
+                    &orders,
+                )
                 .await;
             match broken {
                 Ok(()) => return,
                 Err(error) => {
                     tracing::warn!(target: "anylith", %error, "lost the control plane; serving on");
-                    pause = FIRST_PAUSE;
+                    if opened.elapsed() > LONGEST_PAUSE {
+                        pause = FIRST_PAUSE;
+                    }
                 }
             }
         }
@@ -181,7 +193,7 @@ impl Link {
         first: Option<FromReplica>,
         states: &mut watch::Receiver<States>,
         told: &mut States,
-        reports: &mut mpsc::Receiver<FromReplica>,
+        (unsent, reports): (&mut Option<FromReplica>, &mut mpsc::Receiver<FromReplica>),
         orders: &mpsc::Sender<ToReplica>,
     ) -> io::Result<()> {
         if let Some(first) = first {
@@ -200,12 +212,16 @@ impl Link {
                 }
             }
             *told = now;
+            if let Some(report) = &*unsent {
+                self.send(report).await?;
+                *unsent = None;
+            }
             tokio::select! {
                 changed = states.changed() => if changed.is_err() {
                     return Ok(());
                 },
                 report = reports.recv() => match report {
-                    Some(report) => self.send(&report).await?,
+                    Some(report) => *unsent = Some(report),
                     None => return Ok(()),
                 },
                 order = self.next() => if orders.send(order?).await.is_err() {

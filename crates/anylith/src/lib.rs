@@ -1,5 +1,5 @@
 //! Write an application once, as components. Decide at deployment whether it runs as a monolith or as
-//! microservices, and change that decision while it runs.
+//! microservices.
 //!
 //! # An application
 //!
