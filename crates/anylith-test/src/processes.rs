@@ -43,11 +43,23 @@ pub(crate) async fn start<A: Application>(
     };
     let supervisor = launch.start().await?;
     let replica = Name::new(format!("{}-1", cluster::own_group()))?;
-    let running = tokio::select! {
-        running = builder.app.join(supervisor.control_socket(), replica) => running?,
-        failing = failure(&supervisor) => return Err(failing),
+    let joined = async {
+        let running = tokio::select! {
+            running = builder.app.join(supervisor.control_socket(), replica) => running?,
+            failing = failure(&supervisor) => return Err(failing),
+        };
+        supervisor.wait_ready().await.map_err(told)?;
+        Ok(running)
     };
-    supervisor.wait_ready().await.map_err(told)?;
+    let running = match joined.await {
+        Ok(running) => running,
+        Err(error) => {
+            let mut supervisor = supervisor;
+            supervisor.ask_kill().await;
+            supervisor.over().await;
+            return Err(error);
+        }
+    };
     let body = running
         .component::<Body>()
         .expect("the body is a component of this replica, and all of them are ready");

@@ -105,7 +105,8 @@ struct Given {
 
 fn settings(input: ParseStream<'_>) -> syn::Result<Given> {
     if input.is_empty() {
-        return Err(input.error(
+        return Err(syn::Error::new(
+            input.span(),
             "say which application the test runs against: `#[anylith::test(Shop)]`, where \
              `Shop` is the name in `app!`",
         ));
