@@ -70,7 +70,7 @@ pub(crate) struct Replica {
     server: Option<Server>,
     states: watch::Sender<States>,
     directory: watch::Sender<Directory>,
-    /// Has room for one failure of each component, and none fails twice.
+    /// Has room for one failure of each component: a second one of the same adds nothing.
     failures: mpsc::Sender<ComponentFailure>,
 }
 
@@ -78,8 +78,21 @@ pub(crate) struct Replica {
 struct Hosted {
     name: Name,
     registration: Registration,
-    /// `None` before it is ready and after it was stopped.
-    life: Mutex<Option<Life>>,
+    phase: Mutex<Phase>,
+}
+
+impl Hosted {
+    fn is_over(&self) -> bool {
+        let phase = self.phase.lock().unwrap_or_else(PoisonError::into_inner);
+        matches!(*phase, Phase::Over)
+    }
+}
+
+/// Starting → Ready → Over. One that is drained before it is ready goes straight to Over, and stays there.
+enum Phase {
+    Starting,
+    Ready(Life),
+    Over,
 }
 
 /// A component that is ready.
@@ -113,7 +126,7 @@ impl Replica {
                 Some(Hosted {
                     name,
                     registration,
-                    life: Mutex::new(None),
+                    phase: Mutex::new(Phase::Starting),
                 })
             })
             .collect();
@@ -177,8 +190,10 @@ impl Replica {
     /// The component `C` of this process, once it is ready.
     pub(crate) fn component<C: Any + Send + Sync>(&self, name: &str) -> Option<Arc<C>> {
         let hosted = self.components.iter().find(|it| it.name == name)?;
-        let life = hosted.life.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(&life.as_ref()?.instance).downcast().ok()
+        match &*hosted.phase.lock().unwrap_or_else(PoisonError::into_inner) {
+            Phase::Ready(life) => Arc::clone(&life.instance).downcast().ok(),
+            Phase::Starting | Phase::Over => None,
+        }
     }
 
     /// Starts every component, each as soon as what it is dependent on is ready, here or elsewhere.
@@ -207,6 +222,9 @@ impl Replica {
         let hosted = &self.components[index];
         let name = &hosted.name;
         self.dependencies_ready(&hosted.registration).await;
+        if hosted.is_over() {
+            return Ok(());
+        }
         self.enter(name, ComponentState::Starting);
         let wiring = Wiring {
             component: name.clone(),
@@ -234,8 +252,11 @@ impl Replica {
                 });
             }
         };
-        self.open(hosted, built);
-        self.enter(name, ComponentState::Ready);
+        match self.open(hosted, built) {
+            Ok(()) => self.enter(name, ComponentState::Ready),
+            // It was drained while it started. What it has begun it may finish; nobody waits for it.
+            Err(late) => late.shut_down().await,
+        }
         Ok(())
     }
 
@@ -261,9 +282,14 @@ impl Replica {
         }
     }
 
-    /// Lets calls in, and sets the component's own work going.
-    fn open(&self, hosted: &Hosted, built: Built) {
+    /// Lets calls in, and sets the component's own work going. Gives the hooks back of a component that was drained
+    /// before it was ready.
+    fn open(&self, hosted: &Hosted, built: Built) -> Result<(), Arc<dyn crate::component::Life>> {
         let name = hosted.registration.name;
+        let mut phase = hosted.phase.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Phase::Over = *phase {
+            return Err(built.life);
+        }
         if let Some(door) = self.doors.of(name) {
             let present = Present {
                 object: built.object,
@@ -300,7 +326,8 @@ impl Replica {
             stop,
             running,
         };
-        *hosted.life.lock().unwrap_or_else(PoisonError::into_inner) = Some(life);
+        *phase = Phase::Ready(life);
+        Ok(())
     }
 
     /// Takes one component out of service: no new calls, the end of those under way, then its `stop`. After
@@ -309,17 +336,27 @@ impl Replica {
         let Some(hosted) = self.components.iter().find(|it| it.name == component) else {
             return;
         };
-        let taken = hosted
-            .life
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        let Some(mut life) = taken else {
-            self.enter(&hosted.name, ComponentState::Stopped);
-            return;
+        let end = Instant::now() + grace;
+        let before = {
+            let mut phase = hosted.phase.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::replace(&mut *phase, Phase::Over)
+        };
+        let mut life = match before {
+            Phase::Ready(life) => life,
+            Phase::Starting => {
+                self.enter(&hosted.name, ComponentState::Stopped);
+                return;
+            }
+            // Drained already, or somebody is at it.
+            Phase::Over => {
+                let mut states = self.states.subscribe();
+                let stopped = states
+                    .wait_for(|states| states.get(&hosted.name) == Some(&ComponentState::Stopped));
+                let _ = timeout_at(end, stopped).await;
+                return;
+            }
         };
         self.enter(&hosted.name, ComponentState::Draining);
-        let end = Instant::now() + grace;
         let door = self.doors.of(hosted.registration.name);
         if let Some(door) = door {
             door.gate.close();
@@ -459,5 +496,69 @@ impl<F: Future> Future for Framed<F> {
             Ok(Poll::Ready(output)) => Poll::Ready(Ok(output)),
             Err(panic) => Poll::Ready(Err(panic)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use tokio::sync::Notify;
+
+    use super::*;
+    use crate::{component::Component, interface::NoInterface};
+
+    static ALLOWED: Notify = Notify::const_new();
+    static ENDED: AtomicBool = AtomicBool::new(false);
+
+    /// Starts when it is allowed to.
+    struct Slow;
+
+    impl Component for Slow {
+        type Interface = NoInterface<Self>;
+        type Dependencies = ();
+        const NAME: &'static str = "Slow";
+
+        async fn build(_: &Wiring) -> Result<Self, StartError> {
+            ALLOWED.notified().await;
+            Ok(Self)
+        }
+
+        async fn shut_down(&self) {
+            ENDED.store(true, Ordering::Release);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_component_that_is_drained_while_it_starts_never_becomes_ready() {
+        let setup = Setup {
+            name: Name::new("test-1").unwrap(),
+            components: vec![Registration::of::<Slow>()],
+            endpoint: None,
+            listeners: BTreeMap::new(),
+            config: BTreeMap::new(),
+            edges: Vec::new(),
+            limits: Limits::default(),
+            directory: Directory::default(),
+            through_the_wire: false,
+        };
+        let (replica, _failures) = Replica::new(setup).unwrap();
+        let replica = Arc::new(replica);
+        let starting = tokio::spawn({
+            let replica = Arc::clone(&replica);
+            async move { replica.start().await }
+        });
+        let state = |states: &States| states.get("Slow").copied();
+        let mut states = replica.states();
+        let _ = states
+            .wait_for(|states| state(states) == Some(ComponentState::Starting))
+            .await
+            .unwrap();
+        replica.drain("Slow", Duration::from_secs(1)).await;
+        ALLOWED.notify_one();
+        starting.await.unwrap().unwrap();
+        assert_eq!(state(&states.borrow()), Some(ComponentState::Stopped));
+        assert!(replica.component::<Slow>("Slow").is_none());
+        assert!(ENDED.load(Ordering::Acquire), "its stop was left out");
     }
 }
