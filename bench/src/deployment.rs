@@ -31,24 +31,16 @@ pub(crate) struct Binaries {
 }
 
 impl Binaries {
-    /// Builds the command and the shop, or finds that nothing has changed.
-    pub(crate) fn build() -> Result<Self> {
+    /// Builds `packages`, or finds that nothing has changed.
+    pub(crate) fn build(packages: &[&str]) -> Result<Self> {
         let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let status = Command::new(cargo)
-            .args([
-                "build",
-                "--quiet",
-                "--profile",
-                "bench",
-                "-p",
-                "anylith-cli",
-                "-p",
-                "boutique",
-            ])
+            .args(["build", "--quiet", "--profile", "bench"])
+            .args(packages.iter().flat_map(|package| ["-p", package]))
             .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."))
             .status()
             .context("cannot run cargo")?;
-        ensure!(status.success(), "the command and the shop cannot be built");
+        ensure!(status.success(), "{packages:?} cannot be built");
         let this = env::current_exe()?;
         let folder = this
             .parent()
@@ -57,8 +49,9 @@ impl Binaries {
         Ok(Self { folder })
     }
 
-    fn anylith(&self) -> PathBuf {
-        self.folder.join("anylith")
+    /// The binary called `name`.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
     }
 }
 
@@ -88,7 +81,7 @@ impl Deployment {
     /// Runs the shop in `topology`: `monolith`, `micro`, or the mix `front`.
     pub(crate) fn anylith(binaries: &Binaries, topology: &str) -> Result<Self> {
         let folder = TempDir::with_prefix("bench-shop-")?;
-        let shop = binaries.folder.join("boutique");
+        let shop = binaries.path("boutique");
         let settings = format!(
             "[app]\n\
              name = \"boutique\"\n\
@@ -104,7 +97,7 @@ impl Deployment {
         );
         fs::write(folder.path().join("anylith.toml"), settings)?;
         let begin = Instant::now();
-        let mut command = Command::new(binaries.anylith())
+        let mut command = Command::new(binaries.path("anylith"))
             .args(["run", "--topology", topology])
             .current_dir(folder.path())
             .stdin(Stdio::null())
@@ -115,7 +108,7 @@ impl Deployment {
         let lines = command.stdout.take().context("its output is not ours")?;
         let engine = Engine::Anylith {
             command,
-            binary: binaries.anylith(),
+            binary: binaries.path("anylith"),
             folder: folder.path().to_owned(),
         };
         let url = announced(lines)?;

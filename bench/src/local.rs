@@ -2,10 +2,9 @@
 //!
 //! Both reach the same implementation. A round measures one after the other, in short bursts.
 
-use std::{hint::black_box, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, hint::black_box, process::Command, sync::Arc, time::Duration};
 
-use alloc_counter::count_alloc_future;
-use anyhow::Result;
+use anyhow::{Context, Result, ensure};
 use async_trait::async_trait;
 use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
@@ -13,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     child::{Child, Part, Placement, Role},
     contestant::anylith::{Store, StoreClient, StoreError, StoreService},
+    deployment::Binaries,
     ratio::Ratio,
     report::Report,
 };
@@ -47,18 +47,11 @@ pub(crate) struct Local {
     bare: Arc<dyn DynStore>,
 }
 
-/// What a call cost, in nanoseconds and in allocations.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-pub(crate) struct LocalCost {
-    pub(crate) ns: f64,
-    pub(crate) allocations: f64,
-}
-
-/// One round: ours, then the bare call, for each method.
+/// One round: what a call of each method took, in nanoseconds: ours, then the bare one.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(crate) struct LocalRound {
-    pub(crate) next: [LocalCost; 2],
-    pub(crate) price: [LocalCost; 2],
+    pub(crate) next: [f64; 2],
+    pub(crate) price: [f64; 2],
 }
 
 /// The processor time of this thread: it stands still while another process has the core.
@@ -74,13 +67,7 @@ macro_rules! burst {
         for _ in 0..BURST {
             black_box($call.await?);
         }
-        let ns = (thread_time() - start).as_nanos() as f64 / BURST as f64;
-        let (allocated, result) = count_alloc_future(async { $call.await }).await;
-        black_box(result?);
-        LocalCost {
-            ns,
-            allocations: (allocated.0 + allocated.1) as f64,
-        }
+        (thread_time() - start).as_nanos() as f64 / BURST as f64
     }};
 }
 
@@ -111,7 +98,7 @@ impl Local {
 }
 
 /// Ours and the bare call of one method, out of a round.
-type Method = fn(&LocalRound) -> [LocalCost; 2];
+type Method = fn(&LocalRound) -> [f64; 2];
 
 /// A call through a client within one process, beside one through a bare `Arc<dyn …>`.
 pub(crate) fn local(report: &mut Report) -> Result<()> {
@@ -130,8 +117,8 @@ pub(crate) fn local(report: &mut Report) -> Result<()> {
         ("local, small call", |round| round.price),
     ];
     for (name, method) in methods {
-        let ours: Vec<f64> = rounds.iter().map(|round| method(round)[0].ns).collect();
-        let bare: Vec<f64> = rounds.iter().map(|round| method(round)[1].ns).collect();
+        let ours: Vec<f64> = rounds.iter().map(|round| method(round)[0]).collect();
+        let bare: Vec<f64> = rounds.iter().map(|round| method(round)[1]).collect();
         report.ratio(&Ratio::new(
             name,
             "ns",
@@ -140,23 +127,20 @@ pub(crate) fn local(report: &mut Report) -> Result<()> {
             Some(2.5),
         ))?;
     }
-    for (name, method) in methods {
-        let ours: Vec<f64> = rounds
-            .iter()
-            .map(|round| method(round)[0].allocations)
-            .collect();
-        let bare: Vec<f64> = rounds
-            .iter()
-            .map(|round| method(round)[1].allocations)
-            .collect();
-        let name = format!("{name}: allocations");
-        report.ratio(&Ratio::new(
-            name,
-            "a call",
-            &ours,
-            ("bare dyn", &bare),
-            Some(1.0),
-        ))?;
+    for (call, [ours, bare]) in allocations()? {
+        let name = format!("local, {call}: allocations");
+        let bare = ("bare dyn", &[bare][..]);
+        report.ratio(&Ratio::new(name, "a call", &[ours], bare, Some(1.0)))?;
     }
     Ok(())
+}
+
+/// Call → how often it allocates, ours and the bare one.
+fn allocations() -> Result<BTreeMap<String, [f64; 2]>> {
+    let program = Binaries::build(&["bench"])?.path("allocations");
+    let output = Command::new(program)
+        .output()
+        .context("cannot count allocations")?;
+    ensure!(output.status.success(), "allocations were not counted");
+    Ok(serde_json::from_slice(&output.stdout)?)
 }

@@ -22,16 +22,15 @@ mod shop;
 
 use std::process::ExitCode;
 
-use alloc_counter::AllocCounter;
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use mimalloc::MiMalloc;
 
 use crate::{child::Role, report::Report};
 
-/// The same for all contestants. Counting costs each of them about a nanosecond per allocation.
+/// The same for all contestants.
 #[global_allocator]
-static ALLOCATOR: AllocCounter<MiMalloc> = AllocCounter(MiMalloc);
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// One of the benchmarks.
 struct Benchmark {
