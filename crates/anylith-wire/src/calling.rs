@@ -348,7 +348,7 @@ impl CallingEnd {
     ) -> Result<Option<CallingEvent>, ProtocolError> {
         self.link.heard(now);
         if self.link.peer.is_none() {
-            let hello = Hello::take(bytes)?;
+            let hello = self.link.greeting(bytes)?;
             let ready = hello.is_some().then_some(CallingEvent::Ready);
             self.link.peer = hello;
             return Ok(ready);
@@ -413,7 +413,7 @@ impl CallingEnd {
 
     /// How long the read buffer must get, in bytes, before there can be another event.
     pub fn wanted(&self) -> usize {
-        self.link.inbox.wanted()
+        self.link.wanted()
     }
 
     /// When [`CallingEnd::on_timeout`] wants to be called, at the latest. A call made later may come earlier.

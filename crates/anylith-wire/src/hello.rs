@@ -80,13 +80,26 @@ impl Hello {
     ///
     /// Another protocol, another version, or a greeting that cannot be read.
     pub fn take(bytes: &mut BytesMut) -> Result<Option<Self>, ProtocolError> {
+        let length = Self::length(bytes)?;
+        if bytes.len() < length {
+            return Ok(None);
+        }
+        Self::decode(&bytes.split_to(length)[FIXED_BYTES..]).map(Some)
+    }
+
+    /// How long the greeting is that `bytes` begin with, as far as they tell: at least.
+    ///
+    /// # Errors
+    ///
+    /// Another protocol, another version, or a greeting that is too long.
+    pub(crate) fn length(bytes: &[u8]) -> Result<usize, ProtocolError> {
         // What is wrong is said at the first byte that is: a stranger may never send more.
         let begun = bytes.len().min(MAGIC.len());
         if bytes[..begun] != MAGIC[..begun] {
             return Err(ProtocolError::Magic);
         }
         let Some(fixed) = bytes.get(MAGIC.len()..FIXED_BYTES) else {
-            return Ok(None);
+            return Ok(FIXED_BYTES);
         };
         let theirs = u16::from_le_bytes([fixed[0], fixed[1]]);
         if theirs != VERSION {
@@ -99,11 +112,7 @@ impl Hello {
         if length > MAX_HELLO_BYTES {
             return Err(ProtocolError::Hello("it is too long"));
         }
-        if bytes.len() < FIXED_BYTES + length {
-            return Ok(None);
-        }
-        bytes.advance(FIXED_BYTES);
-        Self::decode(&bytes.split_to(length)).map(Some)
+        Ok(FIXED_BYTES + length)
     }
 
     fn decode(mut body: &[u8]) -> Result<Self, ProtocolError> {

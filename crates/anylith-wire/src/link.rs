@@ -30,6 +30,8 @@ pub(crate) struct Link {
     pub(crate) ours: Hello,
     /// The peer's greeting; `None` until it came.
     pub(crate) peer: Option<Hello>,
+    /// How long the peer's greeting is, in bytes, as far as it came.
+    greeting: usize,
     pub(crate) inbox: Inbox,
     pub(crate) outbox: Outbox,
     heard: Instant,
@@ -47,6 +49,7 @@ impl Link {
         Self {
             ours,
             peer: None,
+            greeting: 0,
             inbox,
             outbox,
             heard: now,
@@ -78,6 +81,23 @@ impl Link {
         }
         self.heard = self.heard.max(now);
         self.pinged = None;
+    }
+
+    /// Takes the peer's greeting, or nothing while it is not complete.
+    pub(crate) fn greeting(
+        &mut self,
+        bytes: &mut BytesMut,
+    ) -> Result<Option<Hello>, ProtocolError> {
+        self.greeting = Hello::length(bytes)?;
+        Hello::take(bytes)
+    }
+
+    /// How long the read buffer must get, in bytes, before there is anything to take from it.
+    pub(crate) fn wanted(&self) -> usize {
+        match self.peer {
+            Some(_) => self.inbox.wanted(),
+            None => self.greeting,
+        }
     }
 
     /// The next frame that concerns a call or the connection as a whole. Pings are answered here.

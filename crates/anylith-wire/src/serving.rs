@@ -212,7 +212,7 @@ impl ServingEnd {
     }
 
     fn greet(&mut self, bytes: &mut BytesMut) -> Result<Option<ServingEvent>, ProtocolError> {
-        let hello = match Hello::take(bytes) {
+        let hello = match self.link.greeting(bytes) {
             Ok(Some(hello)) => hello,
             Ok(None) => return Ok(None),
             Err(error) => {
@@ -508,7 +508,7 @@ impl ServingEnd {
 
     /// How long the read buffer must get, in bytes, before there can be another event.
     pub fn wanted(&self) -> usize {
-        self.link.inbox.wanted()
+        self.link.wanted()
     }
 
     /// When [`ServingEnd::on_timeout`] wants to be called, at the latest.

@@ -80,6 +80,55 @@ fn events(bytes: &[u8], cuts: &[usize], now: Instant) -> Vec<ServingEvent> {
     events
 }
 
+/// The bytes of these calls: the method, the length of the arguments, and the lengths of the items that follow
+/// them; and the identifier and the length of the arguments of each.
+fn calls_in_bytes(
+    calls: &[(u16, usize, Vec<usize>)],
+    now: Instant,
+) -> (Vec<u8>, Vec<(u32, usize)>) {
+    let mut end = greeted(now);
+    let (mut bytes, mut expected) = (Vec::new(), Vec::new());
+    for &(method, length, ref items) in calls {
+        let context = CallContext::default();
+        let deadline = (method % 2 == 0).then(|| now + Duration::from_secs(1));
+        let call = NewCall {
+            component: 0,
+            method,
+            deadline,
+            context: &context,
+            items: !items.is_empty(),
+        };
+        let id = end
+            .begin(&call, &mut vec![method as u8; length], now)
+            .unwrap();
+        bytes.extend(sent(|batch| end.fill(batch, &mut Vec::new())));
+        expected.push((id, length));
+        for &item in items {
+            end.send_item(id, Bytes::from(vec![1; item])).unwrap();
+            bytes.extend(sent(|batch| end.fill(batch, &mut Vec::new())));
+        }
+    }
+    (bytes, expected)
+}
+
+/// The identifier and the length of the arguments of each request.
+fn requests(events: &[ServingEvent]) -> Vec<(u32, usize)> {
+    let request = |event: &ServingEvent| match event {
+        ServingEvent::Request(request) => Some((request.call, request.arguments.len())),
+        _ => None,
+    };
+    events.iter().filter_map(request).collect()
+}
+
+#[test]
+fn a_peer_that_sends_byte_by_byte_is_understood_from_its_greeting_on() {
+    let now = Instant::now();
+    let (bytes, expected) = calls_in_bytes(&[(0, 0, vec![]), (1, 300, vec![0, 7])], now);
+    let whole = events(&bytes, &[bytes.len()], now);
+    assert_eq!(requests(&whole), expected);
+    assert!(events(&bytes, &[1], now) == whole);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -89,31 +138,9 @@ proptest! {
         cuts in vec(1..200_000_usize, 1..8),
     ) {
         let now = Instant::now();
-        let mut end = greeted(now);
-        let mut expected = Vec::new();
-        let mut bytes = Vec::new();
-        for (method, length, items) in calls {
-            let context = CallContext::default();
-            let deadline = (method % 2 == 0).then(|| now + Duration::from_secs(1));
-            let call =
-                NewCall { component: 0, method, deadline, context: &context, items: !items.is_empty() };
-            let id = end.begin(&call, &mut vec![method as u8; length], now).unwrap();
-            bytes.extend(sent(|batch| end.fill(batch, &mut Vec::new())));
-            expected.push((id, length));
-            for item in items {
-                end.send_item(id, Bytes::from(vec![1; item])).unwrap();
-                bytes.extend(sent(|batch| end.fill(batch, &mut Vec::new())));
-            }
-        }
+        let (bytes, expected) = calls_in_bytes(&calls, now);
         let whole = events(&bytes, &[bytes.len()], now);
-        let begun: Vec<_> = whole
-            .iter()
-            .filter_map(|event| match event {
-                ServingEvent::Request(request) => Some((request.call, request.arguments.len())),
-                _ => None,
-            })
-            .collect();
-        prop_assert_eq!(begun, expected);
+        prop_assert_eq!(requests(&whole), expected);
         prop_assert!(events(&bytes, &cuts, now) == whole);
     }
 }
