@@ -1,9 +1,18 @@
 //! The instant by which a tree of calls must be over.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::LazyLock,
+    time::{Duration, Instant},
+};
 
 /// How long a call may take where no edge says otherwise.
 pub const DEFAULT_DEADLINE: Duration = Duration::from_secs(10);
+
+/// What instants are counted from, before or after, so that one fits into a word.
+static EPOCH: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+/// Stands for no limit: 292 years.
+const UNLIMITED: i64 = i64::MAX;
 
 /// The time that is left for the work at hand, without asking a clock until somebody must know.
 ///
@@ -12,43 +21,55 @@ pub const DEFAULT_DEADLINE: Duration = Duration::from_secs(10);
 /// any instant yet. [`Deadline::settle`] joins the two the first time that it matters: when the call has
 /// to wait, or leaves the process. Counting begins then, so a call never gets less than its time, and it
 /// gets more only by the processor time it used before it first waited.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+///
+/// It is two words, since every call within a process copies it three times.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Deadline {
-    at: Option<Instant>,
-    within: Option<Duration>,
+    /// Nanoseconds after [`EPOCH`].
+    at: i64,
+    /// Nanoseconds.
+    within: i64,
+}
+
+impl Default for Deadline {
+    fn default() -> Self {
+        Self::NONE
+    }
 }
 
 impl Deadline {
     /// No limit.
     pub const NONE: Self = Self {
-        at: None,
-        within: None,
+        at: UNLIMITED,
+        within: UNLIMITED,
     };
 
     /// Over at `instant`.
-    pub const fn at(instant: Instant) -> Self {
+    pub fn at(instant: Instant) -> Self {
         Self {
-            at: Some(instant),
-            within: None,
+            at: match instant.checked_duration_since(*EPOCH) {
+                Some(after) => nanoseconds(after),
+                None => -nanoseconds(EPOCH.duration_since(instant)),
+            },
+            within: UNLIMITED,
         }
     }
 
     /// Over after `length`, counted from the first [`Deadline::settle`].
-    pub const fn within(length: Duration) -> Self {
+    pub fn within(length: Duration) -> Self {
         Self {
-            at: None,
-            within: Some(length),
+            at: UNLIMITED,
+            within: nanoseconds(length),
         }
     }
 
-    /// The deadline of a call made under this one whose own limit is `length`: the earlier of the two.
+    /// The earlier of the two: what a call may take that is made under this one and has a `limit` of its own.
     #[must_use]
     #[inline]
-    pub fn tightened(self, length: Duration) -> Self {
-        let within = self.within.map_or(length, |own| own.min(length));
+    pub fn tightened(self, limit: Self) -> Self {
         Self {
-            at: self.at,
-            within: Some(within),
+            at: self.at.min(limit.at),
+            within: self.within.min(limit.within),
         }
     }
 
@@ -56,22 +77,26 @@ impl Deadline {
     ///
     /// Returns `None` if there is no limit. A second call returns the same instant, whatever `now` is.
     pub fn settle(&mut self, now: Instant) -> Option<Instant> {
-        if let Some(length) = self.within.take() {
-            // A length past the end of what an `Instant` can hold is no limit.
-            if let Some(end) = now.checked_add(length) {
-                self.at = Some(self.at.map_or(end, |at| at.min(end)));
-            }
+        if self.within != UNLIMITED {
+            let end = Self::at(now).at.saturating_add(self.within);
+            self.at = self.at.min(end);
+            self.within = UNLIMITED;
         }
-        self.at
+        self.instant()
     }
 
-    /// The instant, if it is known without a look at the clock.
-    pub fn settled(&self) -> Option<Instant> {
-        match self.within {
-            None => self.at,
-            Some(_) => None,
+    fn instant(&self) -> Option<Instant> {
+        let distance = Duration::from_nanos(self.at.unsigned_abs());
+        match self.at {
+            UNLIMITED => None,
+            ..0 => EPOCH.checked_sub(distance),
+            _ => EPOCH.checked_add(distance),
         }
     }
+}
+
+fn nanoseconds(length: Duration) -> i64 {
+    i64::try_from(length.as_nanos()).unwrap_or(UNLIMITED)
 }
 
 #[cfg(test)]
@@ -83,8 +108,8 @@ mod tests {
         let now = Instant::now();
         let mut outer = Deadline::within(Duration::from_secs(10));
         outer.settle(now);
-        let mut longer = outer.tightened(Duration::from_secs(60));
-        let mut shorter = outer.tightened(Duration::from_secs(1));
+        let mut longer = outer.tightened(Deadline::within(Duration::from_secs(60)));
+        let mut shorter = outer.tightened(Deadline::within(Duration::from_secs(1)));
         assert_eq!(longer.settle(now), Some(now + Duration::from_secs(10)));
         assert_eq!(shorter.settle(now), Some(now + Duration::from_secs(1)));
     }

@@ -7,7 +7,7 @@
 use std::{
     cell::{Cell, RefCell},
     task::Context,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use anylith_core::{CallContext, Deadline};
@@ -32,14 +32,14 @@ impl Frame {
         }
     }
 
-    /// The frame of `component`, which is called from this one and may take `length`.
+    /// The frame of `component`, which is called from this one with a `limit` of its own.
     ///
     /// A deadline that only the caller's own code was under begins to count there as well.
     #[inline]
-    pub(crate) fn entered(self, component: &'static str, length: Duration) -> Self {
+    pub(crate) fn entered(self, component: &'static str, limit: Deadline) -> Self {
         Self {
             component,
-            deadline: self.deadline.tightened(length),
+            deadline: self.deadline.tightened(limit),
         }
     }
 }
@@ -65,13 +65,13 @@ pub(crate) fn under<T>(frame: &mut Frame, poll: impl FnOnce() -> T) -> Result<T,
     polled
 }
 
-/// Fixes the deadline of a call that may take `length` and leaves the process now.
-pub(crate) fn settle(length: Duration) -> Option<Instant> {
+/// Fixes the deadline of a call that has a `limit` of its own and leaves the process now.
+pub(crate) fn settle(limit: Deadline) -> Option<Instant> {
     let now = Instant::now();
     let mut frame = FRAME.get();
     frame.deadline.settle(now);
     FRAME.set(frame);
-    frame.deadline.tightened(length).settle(now)
+    frame.deadline.tightened(limit).settle(now)
 }
 
 /// Fixes the deadline of the code that asks, and returns it.

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use anylith_core::{CallError, DEFAULT_DEADLINE, Edge, Execution, Name, Refusal};
+use anylith_core::{CallError, DEFAULT_DEADLINE, Deadline, Edge, Execution, Name, Refusal};
 use anylith_rpc::{Callee, Failure, Items, Reply, Request};
 
 use crate::{
@@ -46,7 +46,8 @@ pub(crate) struct EdgeState<O: ?Sized> {
     caller: Name,
     callee: &'static str,
     methods: &'static [Method],
-    timeout: Duration,
+    /// What a call along it may take.
+    limit: Deadline,
     /// The implementation in this process, if it is here: as long as the edge is, so that a call borrows it
     /// and counts itself neither in nor out.
     local: Option<Local<O>>,
@@ -98,7 +99,7 @@ impl<O: ?Sized + Send + Sync + 'static> ClientEdge<O> {
             caller,
             callee: I::NAME,
             methods: I::METHODS,
-            timeout: timeout.unwrap_or(DEFAULT_DEADLINE),
+            limit: Deadline::within(timeout.unwrap_or(DEFAULT_DEADLINE)),
             local,
             remote,
             counters: I::METHODS
@@ -145,8 +146,8 @@ impl<O: ?Sized> EdgeState<O> {
         self.callee
     }
 
-    pub(crate) fn timeout(&self) -> Duration {
-        self.timeout
+    pub(crate) fn limit(&self) -> Deadline {
+        self.limit
     }
 
     /// Counts a call into the component in this process, so that it is not stopped before the call is over.
@@ -287,7 +288,7 @@ impl<O: ?Sized + Send + Sync + 'static> RemoteCall<'_, O> {
             .call(Request {
                 method: self.method,
                 idempotent,
-                deadline: ambient::settle(self.edge.timeout),
+                deadline: ambient::settle(self.edge.limit),
                 context: &context,
                 arguments: &|out: &mut Vec<u8>| write(&mut ArgumentWriter::new(out)),
                 items,

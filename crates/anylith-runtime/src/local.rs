@@ -92,7 +92,7 @@ impl<R: CallResult<Error: From<CallError>>, O: ?Sized> LocalFuture<'_, R, O> {
     fn frame(&self) -> Frame {
         match &self.waiting {
             Some(waiting) => waiting.frame,
-            None => ambient::frame().entered(self.edge.callee(), self.edge.timeout()),
+            None => ambient::frame().entered(self.edge.callee(), self.edge.limit()),
         }
     }
 
@@ -132,17 +132,17 @@ where
         let this = &mut *self;
         let mut frame = this.frame();
         let future = &mut this.future;
-        match ambient::under(&mut frame, || future.as_mut().poll(cx)) {
-            Ok(Poll::Ready(result)) => {
-                this.edge.count(this.method, None);
-                Poll::Ready(result)
-            }
-            Ok(Poll::Pending) => this.wait(frame, cx),
-            Err(message) => {
-                let edge = this.edge.edge(this.method);
-                this.fail(CallError::Panicked { edge, message })
-            }
+        // The answer is written where it stays: to move it out through `under` costs more than all else here.
+        let mut polled = Poll::Pending;
+        if let Err(message) = ambient::under(&mut frame, || polled = future.as_mut().poll(cx)) {
+            let edge = this.edge.edge(this.method);
+            return this.fail(CallError::Panicked { edge, message });
         }
+        if polled.is_pending() {
+            return this.wait(frame, cx);
+        }
+        this.edge.count(this.method, None);
+        polled
     }
 }
 
