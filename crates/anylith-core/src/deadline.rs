@@ -6,7 +6,7 @@ use std::{
 };
 
 /// How long a call may take where no edge says otherwise.
-pub const DEFAULT_DEADLINE: Duration = Duration::from_secs(10);
+pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What instants are counted from, before or after, so that one fits into a word.
 static EPOCH: LazyLock<Instant> = LazyLock::new(Instant::now);

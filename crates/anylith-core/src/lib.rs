@@ -16,7 +16,7 @@ mod shape;
 pub use context::{
     Baggage, BaggageFull, BaggageItem, CallContext, InvalidTraceParent, TraceContext,
 };
-pub use deadline::{DEFAULT_DEADLINE, Deadline};
+pub use deadline::{DEFAULT_TIMEOUT, Deadline};
 pub use directory::{Address, Directory, Endpoint, InvalidEndpoint};
 pub use error::{BadAnswer, CallError, Edge, Execution, LostAnswer, Refusal};
 pub use manifest::{ComponentManifest, Fingerprint, Manifest, MethodManifest, MethodShape};

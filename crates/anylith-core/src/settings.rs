@@ -13,15 +13,15 @@ pub struct EdgeSettings {
     pub caller: Name,
     /// The component it calls.
     pub callee: Name,
-    /// How long a call may take, in milliseconds.
+    /// How long a call may take, in milliseconds: what the file calls `deadline`.
     #[serde(default)]
-    pub deadline_ms: Option<u64>,
+    pub timeout_ms: Option<u64>,
 }
 
 impl EdgeSettings {
     /// How long a call may take.
-    pub fn deadline(&self) -> Option<Duration> {
-        self.deadline_ms.map(Duration::from_millis)
+    pub fn timeout(&self) -> Option<Duration> {
+        self.timeout_ms.map(Duration::from_millis)
     }
 }
 
@@ -33,6 +33,16 @@ pub struct Limits {
     pub message_bytes: u32,
     /// The most calls that may be in flight on one connection.
     pub calls_per_connection: u32,
+    /// How long a call waits for a callee of which no replica can be reached, in milliseconds. It is counted
+    /// from the loss of the last one, so where all have been gone for longer, calls fail at once.
+    pub reach_timeout_ms: u32,
+}
+
+impl Limits {
+    /// How long a call waits for a callee of which no replica can be reached.
+    pub fn reach_timeout(&self) -> Duration {
+        Duration::from_millis(self.reach_timeout_ms.into())
+    }
 }
 
 impl Default for Limits {
@@ -40,6 +50,8 @@ impl Default for Limits {
         Self {
             message_bytes: 64 * 1024 * 1024,
             calls_per_connection: 16 * 1024,
+            // A replica that died is back within two seconds, unless it dies again at its start.
+            reach_timeout_ms: 3000,
         }
     }
 }

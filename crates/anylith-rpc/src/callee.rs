@@ -85,7 +85,9 @@ impl Callee {
 
     /// Makes a call.
     ///
-    /// While no replica can be reached the call waits for one. An attempt that was surely not executed,
+    /// While no replica can be reached the call waits for one, up to
+    /// [`Limits::reach_timeout`](anylith_core::Limits::reach_timeout) from the moment in which the last was lost.
+    /// An attempt that was surely not executed,
     /// or whose method is idempotent, is made again within the deadline and the budget for retries,
     /// unless an item of the caller's stream was taken.
     ///
@@ -98,7 +100,7 @@ impl Callee {
     /// The callee is told to stop. A request that has not left never does.
     pub async fn call(&self, mut request: Request<'_>) -> Result<Reply, Failure> {
         let deadline = request.deadline;
-        let mut attempts = Attempts::default();
+        let mut attempts = Attempts::new(self.inner.routes.reach_timeout());
         self.inner.budget.earn();
         loop {
             let failure = match self.attempt(&mut request, deadline, &mut attempts).await {

@@ -9,7 +9,7 @@ mod driver;
 use std::{
     collections::VecDeque,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::Relaxed},
     },
     task::{Context, Poll, Waker},
@@ -38,6 +38,8 @@ pub(crate) struct Connection {
     latency_us: AtomicU32,
     /// Whether it takes new calls.
     open: AtomicBool,
+    /// When it took the last.
+    closed: OnceLock<Instant>,
 }
 
 #[derive(Debug)]
@@ -106,6 +108,7 @@ impl Connection {
             in_flight: AtomicUsize::new(0),
             latency_us: AtomicU32::new(0),
             open: AtomicBool::new(true),
+            closed: OnceLock::new(),
         }
     }
 
@@ -124,6 +127,17 @@ impl Connection {
         self.open.load(Relaxed)
     }
 
+    /// Since when it takes none, if it takes none.
+    pub(crate) fn closed(&self) -> Option<Instant> {
+        self.closed.get().copied()
+    }
+
+    /// Takes no new calls from now on.
+    fn shut(&self) {
+        self.closed.get_or_init(Instant::now);
+        self.open.store(false, Relaxed);
+    }
+
     /// About how long a further call would wait, in microseconds: the calls before it, times the latency.
     pub(crate) fn load(&self) -> u64 {
         let in_flight = self.in_flight.load(Relaxed) as u64;
@@ -136,7 +150,7 @@ impl Connection {
 
     /// Closes it once no calls are in flight.
     pub(crate) fn retire(&self) {
-        self.open.store(false, Relaxed);
+        self.shut();
         let mut state = self.lock();
         state.retired = true;
         state.ask();

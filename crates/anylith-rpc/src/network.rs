@@ -7,6 +7,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering::SeqCst},
     },
+    time::Instant,
 };
 
 use anylith_core::{Address, Directory, Endpoint, Fingerprint, Limits, Name};
@@ -29,6 +30,10 @@ pub(crate) struct Shared {
     pub(crate) replica: Name,
     pub(crate) limits: Limits,
     directory: watch::Sender<Arc<Directory>>,
+    /// When the directory last named other replicas of a component than before; those without an entry have
+    /// been as they are since the network began.
+    changes: Mutex<HashMap<Name, Instant>>,
+    begun: Instant,
     /// The peers that were needed so far and are in the directory.
     peers: Mutex<HashMap<Address, Arc<Peer>>>,
     /// One for each peer, and for each that is retired and still answers calls.
@@ -45,6 +50,8 @@ impl Network {
             replica,
             limits,
             directory: watch::Sender::new(Arc::default()),
+            changes: Mutex::default(),
+            begun: Instant::now(),
             peers: Mutex::default(),
             tasks: Mutex::default(),
             version: AtomicU64::new(1),
@@ -81,7 +88,8 @@ impl Network {
         let taken = self.shared.directory.send_if_modified(|known| {
             let newer = directory.epoch > known.epoch || (known.epoch == 0 && directory.epoch == 0);
             if newer {
-                *known = directory.clone();
+                let before = std::mem::replace(known, directory.clone());
+                self.shared.note_changes(&before, &directory);
             }
             newer
         });
@@ -142,6 +150,22 @@ impl Shared {
         while tasks.try_join_next().is_some() {}
         tasks.spawn(keep);
         peer
+    }
+
+    fn note_changes(&self, before: &Directory, after: &Directory) {
+        let now = Instant::now();
+        let mut changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
+        for name in before.components.keys().chain(after.components.keys()) {
+            if before.replicas(name.as_str()) != after.replicas(name.as_str()) {
+                changes.insert(name.clone(), now);
+            }
+        }
+    }
+
+    /// Since when the directory names the replicas of `component` that it names.
+    pub(crate) fn unchanged_since(&self, component: &Name) -> Instant {
+        let changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
+        changes.get(component).copied().unwrap_or(self.begun)
     }
 
     fn forget_absent(&self, directory: &Directory) {

@@ -34,10 +34,17 @@ const LAST_PAUSE: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub(crate) struct Peer {
     address: Address,
-    status: Mutex<Status>,
+    state: Mutex<State>,
     retired: AtomicBool,
     /// Rung when the peer is retired.
     bell: Notify,
+}
+
+#[derive(Debug)]
+struct State {
+    status: Status,
+    /// When the last connection that lasted was lost, or the first attempt began.
+    lost: Instant,
 }
 
 /// How it stands with the connection: Opening → Open → Failed → Open …
@@ -57,14 +64,22 @@ impl Peer {
     pub(crate) fn new(address: Address) -> Self {
         Self {
             address,
-            status: Mutex::new(Status::Opening),
+            state: Mutex::new(State {
+                status: Status::Opening,
+                lost: Instant::now(),
+            }),
             retired: AtomicBool::new(false),
             bell: Notify::new(),
         }
     }
 
     pub(crate) fn status(&self) -> Status {
-        self.lock().clone()
+        self.lock().status.clone()
+    }
+
+    /// Since when calls wait for it, if there is no connection.
+    pub(crate) fn lost(&self) -> Instant {
+        self.lock().lost
     }
 
     /// Opens no further connection, and closes the one there is once its calls are answered.
@@ -99,6 +114,7 @@ impl Peer {
                     // One that greets and closes, such as a replica that drains, is not asked all the time.
                     if opened.elapsed() > LAST_PAUSE {
                         pause = FIRST_PAUSE;
+                        self.lock().lost = Instant::now();
                     }
                     tracing::debug!(peer = %self.address.replica, reason, "a connection ended");
                     self.set(Status::Failed(reason.into()), &network);
@@ -146,13 +162,13 @@ impl Peer {
     }
 
     fn set(&self, status: Status, network: &Weak<Shared>) {
-        *self.lock() = status;
+        self.lock().status = status;
         if let Some(network) = network.upgrade() {
             network.bump();
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Status> {
-        self.status.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

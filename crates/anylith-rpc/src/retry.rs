@@ -5,7 +5,7 @@ use std::{
         Arc,
         atomic::{AtomicI64, Ordering::Relaxed},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anylith_core::{Execution, Refusal};
@@ -60,9 +60,13 @@ impl Default for Budget {
 }
 
 /// The attempts that were made for one call.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Attempts {
     failed: u32,
+    /// How long it may go on to be refused by replicas that take no calls.
+    reach_timeout: Duration,
+    /// When it was first refused so.
+    refused: Option<Instant>,
     /// What the caller is told if no further attempt is made.
     failure: Option<Failure>,
     /// Of the caller's stream an item was taken, which cannot be sent again.
@@ -72,6 +76,18 @@ pub(crate) struct Attempts {
 }
 
 impl Attempts {
+    /// For a call that may go on to be refused by replicas that take no calls for `reach_timeout`.
+    pub(crate) fn new(reach_timeout: Duration) -> Self {
+        Self {
+            failed: 0,
+            reach_timeout,
+            refused: None,
+            failure: None,
+            items_taken: false,
+            avoid: None,
+        }
+    }
+
     /// After which pause to try again after `failure`.
     ///
     /// # Errors
@@ -86,8 +102,12 @@ impl Attempts {
         self.failed += 1;
         let again = match &failure {
             _ if self.items_taken => false,
-            // It costs the callee nothing, or next to nothing.
-            Failure::NotExecuted(Refusal::NotSent | Refusal::Moved) => true,
+            // It costs the callee nothing, or next to nothing. But the directory may name for ever, without a
+            // control plane, what has moved.
+            Failure::NotExecuted(Refusal::NotSent | Refusal::Moved) => {
+                let since = *self.refused.get_or_insert_with(Instant::now);
+                since.elapsed() < self.reach_timeout
+            }
             Failure::NotExecuted(Refusal::Overloaded) => {
                 self.failed < OVERLOADED_ATTEMPTS && budget.spend()
             }
@@ -130,16 +150,16 @@ mod tests {
     use super::*;
     use anylith_core::LostAnswer;
 
+    fn attempts() -> Attempts {
+        Attempts::new(Duration::from_secs(3))
+    }
+
     #[test]
     fn what_may_have_run_is_sent_again_only_if_idempotent() {
         let lost = Failure::Unknown(LostAnswer::Stopped);
         let budget = Budget::default();
-        assert!(
-            Attempts::default()
-                .pause(lost.clone(), true, &budget)
-                .is_ok()
-        );
-        assert!(Attempts::default().pause(lost, false, &budget).is_err());
+        assert!(attempts().pause(lost.clone(), true, &budget).is_ok());
+        assert!(attempts().pause(lost, false, &budget).is_err());
     }
 
     #[test]
@@ -151,20 +171,14 @@ mod tests {
             Failure::DeadlineExceeded(Execution::NotExecuted),
             Failure::Incompatible("no".into()),
         ] {
-            assert!(
-                Attempts::default()
-                    .pause(failure, true, &Budget::default())
-                    .is_err()
-            );
+            assert!(attempts().pause(failure, true, &Budget::default()).is_err());
         }
     }
 
     #[test]
     fn a_call_whose_items_were_taken_is_not_sent_again() {
-        let mut attempts = Attempts {
-            items_taken: true,
-            ..Attempts::default()
-        };
+        let mut attempts = attempts();
+        attempts.items_taken = true;
         let moved = Failure::NotExecuted(Refusal::Moved);
         assert!(attempts.pause(moved, true, &Budget::default()).is_err());
     }
@@ -174,11 +188,7 @@ mod tests {
         let lost = Failure::Unknown(LostAnswer::Stopped);
         let budget = Budget::default();
         let retries = (0..10_000)
-            .filter(|_| {
-                Attempts::default()
-                    .pause(lost.clone(), true, &budget)
-                    .is_ok()
-            })
+            .filter(|_| attempts().pause(lost.clone(), true, &budget).is_ok())
             .count();
         assert_eq!(retries, 4096);
         budget.earn();
@@ -189,7 +199,7 @@ mod tests {
 
     #[test]
     fn what_one_attempt_may_have_done_is_not_forgotten_by_the_next() {
-        let mut attempts = Attempts::default();
+        let mut attempts = attempts();
         let lost = Failure::Unknown(LostAnswer::Stopped);
         assert!(
             attempts
@@ -201,5 +211,13 @@ mod tests {
             attempts.pause(unreachable, true, &Budget::default()),
             Err(lost)
         );
+    }
+
+    #[test]
+    fn what_has_moved_is_not_asked_for_ever() {
+        let moved = Failure::NotExecuted(Refusal::Moved);
+        let mut attempts = Attempts::new(Duration::ZERO);
+        let end = attempts.pause(moved.clone(), true, &Budget::default());
+        assert_eq!(end, Err(moved));
     }
 }

@@ -17,9 +17,6 @@ use tokio::time::timeout_at;
 
 use crate::{connection::Connection, network::Shared, peer::Status};
 
-/// How long a call without a deadline waits for a replica that can be reached.
-const PATIENCE: Duration = Duration::from_secs(10);
-
 /// So many of 256 choices among several replicas are left to chance.
 const EXPLORED_OF_256: u8 = 8;
 
@@ -41,6 +38,9 @@ struct Known {
     open: Vec<Route>,
     /// Why replicas of the directory cannot be called.
     obstacles: Vec<Obstacle>,
+    /// Where there is no way: when there was last a reason to hope for one, which is that a replica was new in
+    /// the directory, or a connection to one was there.
+    hoped: Option<Instant>,
 }
 
 /// A way to a component.
@@ -76,14 +76,21 @@ impl Routes {
         &self.component
     }
 
+    /// How long calls wait where there is no way.
+    pub(crate) fn reach_timeout(&self) -> Duration {
+        self.network.limits.reach_timeout()
+    }
+
     /// The better one of two random ways, if there is one now. `avoid` is taken only if it is the only one.
     pub(crate) fn pick(&self, avoid: Option<&Arc<Connection>>) -> Option<Route> {
+        let usable = |route: &Route| route.connection.is_open();
         let mut known = self.known.load();
-        if known.version != self.network.version() {
+        // A peer that goes away is no change of the network, while it still answers calls.
+        let all_gone = || !known.open.is_empty() && !known.open.iter().any(usable);
+        if known.version != self.network.version() || all_gone() {
             self.known.store(Arc::new(self.look()));
             known = self.known.load();
         }
-        let usable = |route: &Route| route.connection.is_open();
         let avoided =
             |route: &Route| avoid.is_some_and(|avoid| Arc::ptr_eq(avoid, &route.connection));
         match known.open.as_slice() {
@@ -112,7 +119,11 @@ impl Routes {
         }
     }
 
-    /// Waits for a way until `deadline`.
+    /// Waits for a way until `deadline`, and while there is hope: [`Limits::reach_timeout`] from the last reason for
+    /// it. So the calls of an outage wait, those in the midst of it fail at once, and a caller with a deadline of
+    /// ten seconds is not held up for ten seconds by a callee that is gone.
+    ///
+    /// [`Limits::reach_timeout`]: anylith_core::Limits::reach_timeout
     pub(crate) async fn wait(
         &self,
         deadline: Option<Instant>,
@@ -130,7 +141,6 @@ impl Routes {
             }
         }
         let _waiting = Waiting(&self.waiting);
-        let until = deadline.unwrap_or_else(|| Instant::now() + PATIENCE);
         loop {
             let mut changed = pin!(self.network.changed.notified());
             changed.as_mut().enable();
@@ -140,9 +150,13 @@ impl Routes {
             if let Some(detail) = self.incompatible() {
                 return Err(Failure::Incompatible(detail));
             }
+            let hoped = self.known.load().hoped.unwrap_or_else(Instant::now);
+            let until = hoped + self.reach_timeout();
+            let until = deadline.map_or(until, |deadline| until.min(deadline));
             let change = poll_fn(|cx| changed.as_mut().poll(cx));
             if timeout_at(until.into(), change).await.is_err() {
-                return Err(Failure::NotExecuted(Refusal::Unreachable(self.obstacle())));
+                let obstacle = self.obstacle(hoped);
+                return Err(Failure::NotExecuted(Refusal::Unreachable(obstacle)));
             }
         }
     }
@@ -153,9 +167,11 @@ impl Routes {
             version: self.network.version(),
             ..Known::default()
         };
+        let mut hoped = self.network.unchanged_since(&self.component);
         for address in self.network.directory().replicas(self.component.as_str()) {
             let peer = self.network.peer(address);
             let at = || format!("{} at {}", address.replica, address.endpoint);
+            hoped = hoped.max(peer.lost());
             match peer.status() {
                 Status::Open(connection) if connection.is_open() => match self.find(&connection) {
                     Ok(component) => known.open.push(Route {
@@ -164,7 +180,8 @@ impl Routes {
                     }),
                     Err(obstacle) => known.obstacles.push(obstacle),
                 },
-                Status::Open(_) => {
+                Status::Open(connection) => {
+                    hoped = connection.closed().map_or(hoped, |at| at.max(hoped));
                     known
                         .obstacles
                         .push(Obstacle::Passing(format!("{} is draining", at())));
@@ -185,6 +202,7 @@ impl Routes {
                 }
             }
         }
+        known.hoped = known.open.is_empty().then_some(hoped);
         known
     }
 
@@ -221,19 +239,21 @@ impl Routes {
             .map(|texts| texts.join("; "))
     }
 
-    /// What is in the way of calls.
-    fn obstacle(&self) -> String {
+    /// What is in the way of calls, since `hoped`.
+    fn obstacle(&self, hoped: Instant) -> String {
         let known = self.known.load();
+        let seconds = hoped.elapsed().as_secs_f64();
         if known.obstacles.is_empty() {
             let epoch = self.network.directory().epoch;
             return format!(
-                "the directory (epoch {epoch}) has no replica of {}",
+                "the directory (epoch {epoch}) has had no replica of {} for {seconds:.1} s",
                 self.component
             );
         }
         let texts = known.obstacles.iter().map(|obstacle| match obstacle {
             Obstacle::Incompatible(text) | Obstacle::Passing(text) => text.as_str(),
         });
-        texts.collect::<Vec<_>>().join("; ")
+        let texts = texts.collect::<Vec<_>>().join("; ");
+        format!("{texts}; for {seconds:.1} s now")
     }
 }

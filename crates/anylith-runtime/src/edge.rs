@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use anylith_core::{CallError, DEFAULT_DEADLINE, Deadline, Edge, Execution, Name, Refusal};
+use anylith_core::{CallError, DEFAULT_TIMEOUT, Deadline, Edge, Execution, Name, Refusal};
 use anylith_rpc::{Callee, Failure, Items, Reply, Request};
 
 use crate::{
@@ -99,7 +99,7 @@ impl<O: ?Sized + Send + Sync + 'static> ClientEdge<O> {
             caller,
             callee: I::NAME,
             methods: I::METHODS,
-            limit: Deadline::within(timeout.unwrap_or(DEFAULT_DEADLINE)),
+            limit: Deadline::within(timeout.unwrap_or(DEFAULT_TIMEOUT)),
             local,
             remote,
             counters: I::METHODS

@@ -114,7 +114,7 @@ impl Panel {
         self.edge_settings
             .iter()
             .find(|edge| edge.caller == *caller && edge.callee == callee)
-            .and_then(EdgeSettings::deadline)
+            .and_then(EdgeSettings::timeout)
     }
 
     pub(crate) fn counts(&self) -> Vec<CallCounts> {

@@ -50,6 +50,7 @@ use reader::Reader;
 /// [limits]
 /// message = "64MiB"                 # B, kB, KiB, MB, MiB, GB or GiB
 /// calls_per_connection = 16384
+/// reach_timeout = "3s"
 /// # "#;
 /// # use anylith_topology::{Overrides, Settings, Unread};
 /// # let settings = Settings::parse("anylith.toml", text, &Overrides::default(), &Unread)?;

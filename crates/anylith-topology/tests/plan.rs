@@ -68,7 +68,7 @@ fn a_plan_carries_everything_that_the_file_says() {
         [EdgeSettings {
             caller,
             callee,
-            deadline_ms: Some(100)
+            timeout_ms: Some(100)
         }]
     );
     assert_eq!(plan.limits.message_bytes, 1 << 20);
@@ -176,7 +176,7 @@ fn variables_override_the_file_and_flags_override_variables() {
         json!({"database": "postgres://db"})
     );
     assert_eq!(plan.limits.message_bytes, 3 << 20);
-    assert_eq!(plan.edges[0].deadline_ms, Some(7000));
+    assert_eq!(plan.edges[0].timeout_ms, Some(7000));
     assert_eq!(plan.listeners[&name("web")].to_string(), "127.0.0.1:9000");
 }
 

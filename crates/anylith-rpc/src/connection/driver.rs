@@ -178,7 +178,7 @@ impl Driver {
             }
         };
         if state.end.is_going_away() {
-            self.connection.open.store(false, Relaxed);
+            self.connection.shut();
         }
         self.connection
             .in_flight
@@ -260,7 +260,7 @@ impl Driver {
 
     /// Ends all calls.
     fn end(&mut self, reason: &LostAnswer) {
-        self.connection.open.store(false, Relaxed);
+        self.connection.shut();
         let mut state = self.connection.lock();
         state.end.written(std::mem::take(&mut self.unreported));
         for (call, failure) in state.end.broken(reason) {

@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     net::{Ipv4Addr, SocketAddr},
+    ops::RangeInclusive,
     time::Duration,
 };
 
@@ -21,8 +22,8 @@ use crate::{
     tree::{Entry, Item, Table},
 };
 
-/// The longest deadline that can be set. Nobody waits longer for one call.
-const MAX_DEADLINE: Duration = Duration::from_secs(24 * 60 * 60);
+/// The longest time that can be set. Nobody waits longer for one call.
+const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The largest message that can be allowed.
 const MAX_MESSAGE: u64 = 2 << 30;
@@ -362,9 +363,14 @@ fn edges(table: &Table, reader: &mut Reader<'_>) -> Vec<PlacedEdge> {
             continue;
         };
         reader.only(table, &["deadline"], &section);
-        let deadline = table
-            .get("deadline")
-            .and_then(|entry| deadline(&entry.item, &section, reader));
+        let timeout = table.get("deadline").and_then(|entry| {
+            let length = Length {
+                name: format!("`deadline` of {section}"),
+                range: "set it from \"1ms\" to \"24h\"",
+                within: Duration::from_millis(1)..=LONGEST_WAIT,
+            };
+            length.read(&entry.item, reader)
+        });
         let Some((caller, callee)) = ends else {
             continue;
         };
@@ -374,11 +380,11 @@ fn edges(table: &Table, reader: &mut Reader<'_>) -> Vec<PlacedEdge> {
             let what = format!("the edge {caller} -> {callee} is there already");
             reader.report(at, what, "join the two sections");
         }
-        let deadline_ms = deadline.map(|deadline| deadline.as_millis() as u64);
+        let timeout_ms = timeout.map(|timeout| timeout.as_millis() as u64);
         let settings = EdgeSettings {
             caller,
             callee,
-            deadline_ms,
+            timeout_ms,
         };
         edges.push(PlacedEdge {
             at: at.clone(),
@@ -388,24 +394,39 @@ fn edges(table: &Table, reader: &mut Reader<'_>) -> Vec<PlacedEdge> {
     edges
 }
 
-fn deadline(item: &Item, section: &str, reader: &mut Reader<'_>) -> Option<Duration> {
-    let mend = "write a number and its unit: \"100ms\", \"2s\", \"1m\"";
-    let name = format!("`deadline` of {section}");
-    let text = reader.text(item, &name, mend)?;
-    let range = "set it from \"1ms\" to \"24h\"";
-    let (what, mend) = match quantity::duration(text) {
-        Some(Duration::ZERO) => (format!("{name} leaves no time for any call"), range),
-        Some(long) if long > MAX_DEADLINE => (format!("{name} is longer than a day"), range),
-        Some(deadline) => return Some(deadline),
-        None => (format!("`{text}` is not a length of time"), mend),
-    };
-    reader.report(&item.at, what, mend);
-    None
+/// A setting that is a length of time.
+struct Length {
+    /// What it is called in messages.
+    name: String,
+    /// The mend, where it is out of bounds.
+    range: &'static str,
+    within: RangeInclusive<Duration>,
+}
+
+impl Length {
+    fn read(&self, item: &Item, reader: &mut Reader<'_>) -> Option<Duration> {
+        let mend = "write a number and its unit: \"100ms\", \"2s\", \"1m\"";
+        let Self {
+            name,
+            range,
+            within,
+        } = self;
+        let text = reader.text(item, name, mend)?;
+        let (what, mend) = match quantity::duration(text) {
+            Some(length) if within.contains(&length) => return Some(length),
+            Some(Duration::ZERO) => (format!("{name} leaves no time for any call"), *range),
+            Some(_) => (format!("{name} is longer than a day"), *range),
+            None => (format!("`{text}` is not a length of time"), mend),
+        };
+        reader.report(&item.at, what, mend);
+        None
+    }
 }
 
 fn limits(table: &Table, reader: &mut Reader<'_>) -> Limits {
     let mut limits = Limits::default();
-    reader.only(table, &["message", "calls_per_connection"], "[limits]");
+    const KEYS: [&str; 3] = ["message", "calls_per_connection", "reach_timeout"];
+    reader.only(table, &KEYS, "[limits]");
     if let Some(entry) = table.get("message") {
         let mend = "write a number and its unit, at most 2 GiB: \"64MiB\"";
         if let Some(text) = reader.text(&entry.item, "`message` of [limits]", mend) {
@@ -423,6 +444,16 @@ fn limits(table: &Table, reader: &mut Reader<'_>) -> Limits {
         let name = "`calls_per_connection` of [limits]";
         if let Some(calls) = reader.count(&entry.item, name, 1..=1_000_000) {
             limits.calls_per_connection = calls;
+        }
+    }
+    if let Some(entry) = table.get("reach_timeout") {
+        let length = Length {
+            name: "`reach_timeout` of [limits]".to_owned(),
+            range: "set it from \"0ms\" to \"24h\"",
+            within: Duration::ZERO..=LONGEST_WAIT,
+        };
+        if let Some(timeout) = length.read(&entry.item, reader) {
+            limits.reach_timeout_ms = timeout.as_millis() as u32;
         }
     }
     limits
