@@ -164,6 +164,7 @@ pub(crate) fn limits() -> Limits {
     Limits {
         message_bytes: 1 << 20,
         calls_per_connection: 16,
+        ..Limits::default()
     }
 }
 
