@@ -86,6 +86,12 @@ pub(crate) struct CheckArgs {
     /// Folder with an anylith.toml, or that file
     #[arg(value_name = "APP", default_value = ".")]
     pub(crate) app: PathBuf,
+    /// Only this topology, instead of all
+    #[arg(long, value_name = "NAME")]
+    pub(crate) topology: Option<String>,
+    /// Replicas as they would be given to `run`
+    #[arg(long, value_name = "N|GROUP=N,...")]
+    pub(crate) replicas: Option<String>,
     #[command(flatten)]
     pub(crate) overriding: Overriding,
     #[command(flatten)]
@@ -103,6 +109,8 @@ pub(crate) struct GraphArgs {
     /// Draws the groups of this topology, too
     #[arg(long, value_name = "NAME")]
     pub(crate) topology: Option<String>,
+    #[command(flatten)]
+    pub(crate) overriding: Overriding,
     #[command(flatten)]
     pub(crate) building: Building,
 }

@@ -1,16 +1,14 @@
 //! The application's binary: built by cargo, or where `anylith.toml` says.
 
-use std::{
-    env, fs,
-    io::{BufRead, BufReader},
-    os::unix::fs::PermissionsExt,
-    path::PathBuf,
-    process::{Command, Stdio},
-};
+use std::{env, fs, io, os::unix::fs::PermissionsExt, path::PathBuf, process::Stdio};
 
 use anylith_core::Name;
-use anylith_topology::AppSettings;
+use anylith_topology::{Problems, Settings};
 use serde::Deserialize;
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    process::Command,
+};
 
 use crate::{app::App, args::Building, failure::Failure};
 
@@ -28,66 +26,61 @@ struct Target {
 }
 
 /// The application's binary, built anew if cargo builds it.
-pub(crate) fn find(
+///
+/// # Cancellation
+///
+/// A build that goes on is killed.
+pub(crate) async fn find(
     app: &App,
-    settings: &AppSettings,
+    settings: &Settings,
     building: &Building,
 ) -> Result<PathBuf, Failure> {
-    match &settings.binary {
-        Some(binary) => given(app, binary),
-        None => built(app, settings, building),
+    match &settings.app().binary {
+        Some(binary) => given(app, settings, binary),
+        None => built(app, settings, building).await,
     }
 }
 
-fn given(app: &App, binary: &str) -> Result<PathBuf, Failure> {
+fn given(app: &App, settings: &Settings, binary: &str) -> Result<PathBuf, Failure> {
     let path = app.folder.join(binary);
-    let found = fs::metadata(&path);
-    if found.is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0) {
-        return Ok(path);
-    }
-    Err(Failure::input(
-        format!(
-            "{}: `binary` of [app]: {} is no program",
-            app.label(),
-            path.display()
-        ),
-        "build it first, or let `package = \"...\"` say which cargo package builds it",
-    ))
+    let why = match fs::metadata(&path) {
+        Ok(found) if found.is_dir() => "is a folder, not a program",
+        Ok(found) if found.permissions().mode() & 0o111 == 0 => {
+            "is not a program: nobody may run it"
+        }
+        Ok(_) => return Ok(path),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => "does not exist",
+        Err(_) => "cannot be looked at",
+    };
+    let what = format!("{} {why}", path.display());
+    let mend = "build it first, or let `package = \"…\"` say which cargo package builds it";
+    Err(wrong(settings, "binary", what, mend))
+}
+
+fn wrong(settings: &Settings, key: &str, what: String, mend: impl Into<String>) -> Failure {
+    Failure::Wrong(settings.app_problem(key, what, mend).into())
 }
 
 /// Builds, with cargo's progress on standard error.
-fn built(app: &App, settings: &AppSettings, building: &Building) -> Result<PathBuf, Failure> {
-    if settings.package.is_none() && !app.folder.join("Cargo.toml").exists() {
-        return Err(Failure::input(
-            format!(
-                "{}: [app] does not say how its binary comes about",
-                app.label()
-            ),
-            "add `package = \"the cargo package to build\"` or `binary = \"path\"` to [app]",
-        ));
+async fn built(app: &App, settings: &Settings, building: &Building) -> Result<PathBuf, Failure> {
+    let package = settings.app().package.as_deref();
+    if package.is_none() && !app.folder.join("Cargo.toml").exists() {
+        if !settings.app_is_clear() {
+            // It may say so in a part that was not understood.
+            return Err(Failure::Wrong(Problems::default()));
+        }
+        let what = "[app] does not say how its binary comes about".to_owned();
+        let mend = "add `package = \"the cargo package to build\"` or `binary = \"path\"` to [app]";
+        return Err(wrong(settings, "", what, mend));
     }
-    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = Command::new(cargo);
-    command
-        .args(["build", "--message-format=json-render-diagnostics"])
-        .current_dir(&app.folder);
-    if let Some(package) = &settings.package {
-        command.args(["--package", package]);
-    }
-    if building.release {
-        command.arg("--release");
-    }
-    let mut cargo = command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()
-        .map_err(|error| {
-            let mend = "install Rust from https://rustup.rs, or set `binary = \"path\"` in [app]";
-            Failure::new(format!("cargo cannot be run: {error}"), mend)
-        })?;
+    let mut cargo = cargo(app, package, building).spawn().map_err(|error| {
+        let mend = "install Rust from https://rustup.rs, or set `binary = \"path\"` in [app]";
+        Failure::new(format!("cargo cannot be run: {error}"), mend)
+    })?;
     let mut programs = Vec::new();
     if let Some(output) = cargo.stdout.take() {
-        for line in BufReader::new(output).lines().map_while(Result::ok) {
+        let mut lines = BufReader::new(output).lines();
+        while let Ok(Some(line)) = lines.next_line().await {
             if let Ok(Artifact {
                 executable: Some(path),
                 target,
@@ -98,42 +91,58 @@ fn built(app: &App, settings: &AppSettings, building: &Building) -> Result<PathB
             }
         }
     }
-    let name = settings.package.as_deref().unwrap_or("the application");
-    match cargo.wait() {
-        Ok(status) if status.success() => choose(app, settings, &programs),
+    match cargo.wait().await {
+        Ok(status) if status.success() => choose(settings, &programs),
         _ => Err(Failure::new(
-            format!("`{name}` could not be built"),
+            format!(
+                "`{}` could not be built",
+                package.unwrap_or("the application")
+            ),
             "cargo says above what is wrong",
         )),
     }
 }
 
+fn cargo(app: &App, package: Option<&str>, building: &Building) -> Command {
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command
+        .args(["build", "--message-format=json-render-diagnostics"])
+        .current_dir(&app.folder)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true);
+    if let Some(package) = package {
+        command.args(["--package", package]);
+    }
+    if building.release {
+        command.arg("--release");
+    }
+    command
+}
+
 /// The one binary of the package; of several, the one that is called like the application or the package.
-fn choose(
-    app: &App,
-    settings: &AppSettings,
-    programs: &[(String, PathBuf)],
-) -> Result<PathBuf, Failure> {
-    let wanted = [
-        settings.name.as_ref().map(Name::as_str),
-        settings.package.as_deref(),
-    ];
+fn choose(settings: &Settings, programs: &[(String, PathBuf)]) -> Result<PathBuf, Failure> {
+    let app = settings.app();
+    let wanted = [app.name.as_ref().map(Name::as_str), app.package.as_deref()];
     let called = |(name, _): &&(String, PathBuf)| wanted.contains(&Some(name.as_str()));
-    match (programs, programs.iter().find(called)) {
-        ([(_, only)], _) | (_, Some((_, only))) => Ok(only.clone()),
-        ([], None) => Err(Failure::input(
-            format!("{}: the package of [app] has no binary", app.label()),
-            "give it a `src/main.rs` that calls `run` of the application, or name another package",
-        )),
+    let (what, mend) = match (programs, programs.iter().find(called)) {
+        ([(_, only)], _) | (_, Some((_, only))) => return Ok(only.clone()),
+        ([], None) => (
+            "the package of [app] has no binary",
+            "give it a `src/main.rs` that calls `run` of the application, or name another package"
+                .to_owned(),
+        ),
         (several, None) => {
             let names: Vec<&str> = several.iter().map(|(name, _)| name.as_str()).collect();
-            Err(Failure::input(
-                format!("{}: the package of [app] has several binaries", app.label()),
+            (
+                "the package of [app] has several binaries",
                 format!(
                     "set `name` of [app] to the one that is meant: {}",
                     names.join(", ")
                 ),
-            ))
+            )
         }
-    }
+    };
+    Err(wrong(settings, "package", what.to_owned(), mend))
 }

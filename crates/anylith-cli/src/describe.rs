@@ -2,16 +2,18 @@
 
 use std::{
     collections::BTreeMap,
-    io::{self, Read, Write},
-    path::{Path, PathBuf},
-    process::{Command, ExitStatus, Stdio},
-    sync::mpsc,
-    thread,
-    time::{Duration, Instant},
+    io,
+    path::Path,
+    process::{ExitStatus, Stdio},
+    time::Duration,
 };
 
 use anylith_core::Manifest;
 use serde::{Deserialize, de::DeserializeOwned};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
+    process::{ChildStdin, Command},
+};
 
 use crate::failure::Failure;
 
@@ -33,7 +35,11 @@ pub(crate) struct Complaint {
 }
 
 /// Asks `binary` what application it is.
-pub(crate) fn manifest(binary: &Path, folder: &Path) -> Result<Manifest, Failure> {
+///
+/// # Cancellation
+///
+/// The binary is killed.
+pub(crate) async fn manifest(binary: &Path, folder: &Path) -> Result<Manifest, Failure> {
     Question {
         binary,
         folder,
@@ -41,10 +47,15 @@ pub(crate) fn manifest(binary: &Path, folder: &Path) -> Result<Manifest, Failure
         input: Vec::new(),
     }
     .ask()
+    .await
 }
 
 /// Asks `binary` what is wrong with `configs`, by component.
-pub(crate) fn complaints(
+///
+/// # Cancellation
+///
+/// The binary is killed.
+pub(crate) async fn complaints(
     binary: &Path,
     folder: &Path,
     configs: &BTreeMap<String, &serde_json::Value>,
@@ -57,6 +68,7 @@ pub(crate) fn complaints(
         input,
     }
     .ask()
+    .await
 }
 
 struct Question<'a> {
@@ -67,10 +79,10 @@ struct Question<'a> {
 }
 
 impl Question<'_> {
-    fn ask<T: DeserializeOwned>(self) -> Result<T, Failure> {
+    async fn ask<T: DeserializeOwned>(self) -> Result<T, Failure> {
         let Self { binary, role, .. } = self;
         let binary = binary.to_owned();
-        let (status, output, errors) = self.exchange()?;
+        let (status, output, errors) = self.exchange().await?;
         match (status.success(), serde_json::from_slice(&output)) {
             (true, Ok(answer)) => Ok(answer),
             (true, Err(_)) => {
@@ -103,7 +115,7 @@ impl Question<'_> {
     }
 
     /// Runs the binary in its role, within its time.
-    fn exchange(self) -> Result<(ExitStatus, Vec<u8>, Vec<u8>), Failure> {
+    async fn exchange(self) -> Result<(ExitStatus, Vec<u8>, Vec<u8>), Failure> {
         let path = self.binary.display().to_string();
         let cannot = |error: io::Error| {
             Failure::new(
@@ -118,45 +130,40 @@ impl Question<'_> {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
+            .kill_on_drop(true)
             .spawn()
             .map_err(cannot)?;
-        let output = read_aside(child.stdout.take());
-        let errors = read_aside(child.stderr.take());
-        if let Some(mut stdin) = child.stdin.take() {
-            let input = self.input;
-            // If it does not read, its answer will show that.
-            thread::spawn(move || stdin.write_all(&input));
-        }
-        let until = Instant::now() + ANSWER_WITHIN;
-        let left = || until.saturating_duration_since(Instant::now());
-        let answer = (|| {
-            let output = output.recv_timeout(left()).ok()?;
-            let errors = errors.recv_timeout(left()).ok()?;
-            Some((output, errors))
-        })();
-        // Its output is at its end, so it is about to exit; or it is not, and has to.
-        let Some((output, errors)) = answer else {
-            let _ = child.kill();
-            let _ = child.wait();
-            let said = format!("asked to {} itself, it took longer than 10 s", self.role);
-            return Err(no_application(&PathBuf::from(path), &said));
+        let (output, errors) = (child.stdout.take(), child.stderr.take());
+        let stdin = child.stdin.take();
+        // It may fill either of its outputs first, and read its input last or never.
+        let exchange = async {
+            let (output, errors, ()) =
+                tokio::join!(read(output), read(errors), write(stdin, &self.input));
+            child.wait().await.map(|status| (status, output, errors))
         };
-        let status = child.wait().map_err(cannot)?;
-        Ok((status, output, errors))
+        match tokio::time::timeout(ANSWER_WITHIN, exchange).await {
+            Ok(answer) => answer.map_err(cannot),
+            Err(_) => {
+                let said = format!("asked to {} itself, it took longer than 10 s", self.role);
+                Err(no_application(Path::new(&path), &said))
+            }
+        }
     }
 }
 
-/// Reads to the end in a thread of its own, since a process can fill either of its outputs first.
-fn read_aside(from: Option<impl Read + Send + 'static>) -> mpsc::Receiver<Vec<u8>> {
-    let (sender, receiver) = mpsc::channel();
-    thread::spawn(move || {
-        let mut bytes = Vec::new();
-        if let Some(from) = from {
-            let _ = from.take(ANSWER_BYTES).read_to_end(&mut bytes);
-        }
-        let _ = sender.send(bytes);
-    });
-    receiver
+async fn read(from: Option<impl AsyncRead + Unpin>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    if let Some(from) = from {
+        let _ = from.take(ANSWER_BYTES).read_to_end(&mut bytes).await;
+    }
+    bytes
+}
+
+/// If it does not read, its answer will show that.
+async fn write(to: Option<ChildStdin>, input: &[u8]) {
+    if let Some(mut to) = to {
+        let _ = to.write_all(input).await;
+    }
 }
 
 fn no_application(binary: &Path, said: &str) -> Failure {

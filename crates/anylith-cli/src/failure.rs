@@ -2,7 +2,7 @@
 
 use std::{fmt::Write, io, process::ExitCode};
 
-use anylith_topology::Problems;
+use anylith_topology::{Problem, Problems};
 
 use crate::paint::Paint;
 
@@ -11,6 +11,11 @@ use crate::paint::Paint;
 pub(crate) enum Failure {
     /// The input is wrong, at these places.
     Wrong(Problems),
+    /// The input is wrong, and there is a reason why no more could be found.
+    WrongAndMore {
+        problems: Problems,
+        more: Box<Failure>,
+    },
     /// The input is wrong; what, and what to type instead.
     WrongInput { what: String, mend: String },
     /// It could not be done; what, and what to do about it.
@@ -34,6 +39,21 @@ impl From<io::Error> for Failure {
 }
 
 impl Failure {
+    /// The same failure, reported together with `problems`.
+    pub(crate) fn with(self, mut problems: Vec<Problem>) -> Self {
+        match self {
+            Self::Wrong(own) => {
+                problems.extend(own);
+                Self::Wrong(Problems::new(problems))
+            }
+            other if problems.is_empty() => other,
+            other => Self::WrongAndMore {
+                problems: Problems::new(problems),
+                more: Box::new(other),
+            },
+        }
+    }
+
     /// It could not be done.
     pub(crate) fn new(what: impl Into<String>, mend: impl Into<String>) -> Self {
         Self::Failed {
@@ -53,7 +73,7 @@ impl Failure {
     /// 1 if it failed, 2 if the input is wrong.
     pub(crate) fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {
-            Self::Wrong(_) | Self::WrongInput { .. } => 2,
+            Self::Wrong(_) | Self::WrongAndMore { .. } | Self::WrongInput { .. } => 2,
             Self::Failed { .. } | Self::Output(_) => 1,
             Self::Said(code) => *code,
         })
@@ -73,6 +93,10 @@ impl Failure {
                     many => writeln!(text, "{many} problems"),
                 };
                 text
+            }
+            // Last is what is read first, and what is nearest to the cause.
+            Self::WrongAndMore { problems, more } => {
+                more.text(paint) + "\n" + &Self::Wrong(problems.clone()).text(paint)
             }
             Self::WrongInput { what, mend } | Self::Failed { what, mend } if mend.is_empty() => {
                 format!("{error}: {what}\n")

@@ -9,6 +9,7 @@ mod binary;
 mod command;
 mod describe;
 mod failure;
+mod inspection;
 mod log_format;
 mod paint;
 mod screen;

@@ -30,8 +30,8 @@ impl ::anylith::__rt::Component for CartService {
     const LISTENERS: &'static [&'static str] = &[];
     fn check_config(
         config: &::anylith::__rt::Value,
-    ) -> ::core::result::Result<(), ::anylith::__rt::ConfigProblem> {
-        ::anylith::__rt::read_config::<CartConfig>(config).map(|_| ())
+    ) -> ::std::vec::Vec<::anylith::__rt::ConfigProblem> {
+        ::anylith::__rt::config_problems::<CartConfig>(config)
     }
     const HAS_CONFIG: bool = true;
     async fn build(

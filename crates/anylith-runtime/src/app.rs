@@ -161,7 +161,7 @@ impl<A: Application> Builder<A> {
             }
             Role::Replica(identity) => self.enlist(identity).await,
             Role::Standalone(path) => {
-                let plan = standalone::plan(&manifest, path.as_deref())?;
+                let plan = standalone::plan(&manifest, &self.components, path.as_deref())?;
                 let names: Vec<Name> = plan.listeners.keys().cloned().collect();
                 self.start_alone(plan, inherited::listeners(&names), None)
                     .await
@@ -256,14 +256,16 @@ impl<A: Application> Builder<A> {
             .map_err(AppError::Input)?;
         let configs: BTreeMap<String, Value> =
             serde_json::from_str(&text).map_err(|error| AppError::Input(error.into()))?;
-        let problems = self.components.iter().filter_map(|registration| {
+        let problems = self.components.iter().flat_map(|registration| {
             let config = configs.get(registration.name).unwrap_or(&Value::Null);
-            let problem = registration.check_config(config).err()?;
-            Some(json!({
-                "component": registration.name,
-                "key": problem.key,
-                "message": problem.message,
-            }))
+            let problems = registration.check_config(config).into_iter();
+            problems.map(|problem| {
+                json!({
+                    "component": registration.name,
+                    "key": problem.key,
+                    "message": problem.message,
+                })
+            })
         });
         Ok(problems.collect())
     }

@@ -48,14 +48,10 @@ pub trait Component: Sized + Send + Sync + 'static {
     /// Whether it reads its section of `anylith.toml`.
     const HAS_CONFIG: bool = false;
 
-    /// Tries to read the component's section of `anylith.toml`.
-    ///
-    /// # Errors
-    ///
-    /// What is wrong with it.
-    fn check_config(config: &Value) -> Result<(), ConfigProblem> {
+    /// Everything that is wrong with the component's section of `anylith.toml`.
+    fn check_config(config: &Value) -> Vec<ConfigProblem> {
         let _ = config;
-        Ok(())
+        Vec::new()
     }
 
     /// Makes the component. Everything that it is dependent on is ready.
@@ -162,7 +158,7 @@ pub struct Registration {
     pub(crate) methods: &'static [Method],
     fingerprint: fn() -> anylith_core::Fingerprint,
     has_config: bool,
-    check_config: fn(&Value) -> Result<(), ConfigProblem>,
+    check_config: fn(&Value) -> Vec<ConfigProblem>,
     pub(crate) build: Build,
 }
 
@@ -192,6 +188,8 @@ impl Registration {
     /// Takes a component that was made by hand in the place of one to be built.
     pub(crate) fn made<C: Component>(component: Arc<C>) -> Self {
         let mut registration = Self::of::<C>();
+        // Whoever made it has read its config, if it has one.
+        registration.check_config = |_| Vec::new();
         registration.build = Arc::new(move |_| {
             let built = Built::component(Arc::clone(&component));
             Box::pin(std::future::ready(Ok(built)))
@@ -224,7 +222,7 @@ impl Registration {
             methods: I::METHODS,
             fingerprint: I::fingerprint,
             has_config: false,
-            check_config: |_| Ok(()),
+            check_config: |_| Vec::new(),
             build: Arc::new(move |_| {
                 let built = Built::stand_in::<I, C>(Arc::clone(&implementation));
                 Box::pin(std::future::ready(Ok(built)))
@@ -269,17 +267,17 @@ impl Registration {
         (self.fingerprint)()
     }
 
-    /// Checks the component's section of `anylith.toml`.
-    pub(crate) fn check_config(&self, config: &Value) -> Result<(), ConfigProblem> {
+    /// Everything that is wrong with the component's section of `anylith.toml`.
+    pub(crate) fn check_config(&self, config: &Value) -> Vec<ConfigProblem> {
         let empty = config.is_null() || config.as_object().is_some_and(serde_json::Map::is_empty);
         if !self.has_config && !empty {
-            return Err(ConfigProblem {
+            return vec![ConfigProblem {
                 key: String::new(),
                 message: format!(
                     "`{}` has no config: give it a `#[config]` field, or take the section out",
                     self.name
                 ),
-            });
+            }];
         }
         (self.check_config)(config)
     }

@@ -28,6 +28,7 @@ mod serve;
 mod standalone;
 mod stopping;
 mod streaming;
+mod survey;
 mod wiring;
 
 pub use app::{AppError, Application, Builder, Running};
@@ -61,6 +62,7 @@ pub mod __rt {
         message::{ArgumentReader, ArgumentWriter, PassedAs},
         serve::{BoxFuture, IncomingCall},
         streaming::{Streaming, StreamingOf},
+        survey::config_problems,
         wiring::Wiring,
     };
 }

@@ -2,14 +2,21 @@
 
 use std::{
     collections::BTreeMap,
-    env, fs, io,
+    env,
+    ffi::OsString,
+    fs, io,
     net::{SocketAddr, TcpListener},
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use anylith_core::{Manifest, Name};
-use anylith_topology::{MONOLITH, Overrides, Plan, Problems, ReplicaChange, Secrets, Settings};
+use anylith_topology::{
+    MONOLITH, Overrides, Plan, Problems, Reading, ReplicaChange, Secrets, Settings,
+};
+use serde_json::Value;
+
+use crate::component::Registration;
 
 /// Why the process could not be set up on its own.
 #[derive(Debug, thiserror::Error)]
@@ -36,7 +43,11 @@ pub enum SetupError {
 }
 
 /// Reads `anylith.toml`, at `named` or in the current folder, and plans the monolith.
-pub(crate) fn plan(manifest: &Manifest, named: Option<&Path>) -> Result<Plan, SetupError> {
+pub(crate) fn plan(
+    manifest: &Manifest,
+    components: &[Registration],
+    named: Option<&Path>,
+) -> Result<Plan, SetupError> {
     let path = named.unwrap_or(Path::new("anylith.toml"));
     let text = match fs::read_to_string(path) {
         Ok(text) => text,
@@ -52,14 +63,27 @@ pub(crate) fn plan(manifest: &Manifest, named: Option<&Path>) -> Result<Plan, Se
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     let overrides = Overrides::default().env(variables).names(names);
     let folder = path.parent().map(Path::to_path_buf).unwrap_or_default();
-    Settings::parse(
-        &path.display().to_string(),
-        &text,
-        &overrides,
-        &Surroundings { folder },
-    )
-    .and_then(|settings| settings.plan(manifest, MONOLITH, &ReplicaChange::default()))
-    .map_err(SetupError::Settings)
+    let file = path.display().to_string();
+    let Reading {
+        settings,
+        mut problems,
+    } = Settings::read(&file, &text, &overrides, &Surroundings { folder });
+    for component in components {
+        let config = settings.config(component.name).unwrap_or(&Value::Null);
+        let found = component.check_config(config).into_iter();
+        let found = found.map(|it| settings.complaint(component.name, &it.key, &it.message));
+        problems.extend(found.flatten());
+    }
+    let planned = settings.plan(manifest, MONOLITH, &ReplicaChange::default());
+    let wrong = |problems| Err(SetupError::Settings(Problems::new(problems)));
+    match planned {
+        Ok(plan) if problems.is_empty() => Ok(plan),
+        Ok(_) => wrong(problems),
+        Err(more) => {
+            problems.extend(more);
+            wrong(problems)
+        }
+    }
 }
 
 /// Secrets out of this process's environment and disk.
@@ -68,13 +92,12 @@ struct Surroundings {
 }
 
 impl Secrets for Surroundings {
-    fn variable(&self, name: &str) -> Option<String> {
-        env::var(name).ok()
+    fn variable(&self, name: &str) -> Option<OsString> {
+        env::var_os(name)
     }
 
-    fn file(&self, path: &str) -> Result<String, String> {
-        let text = fs::read_to_string(self.folder.join(path)).map_err(|error| error.to_string())?;
-        Ok(text.strip_suffix('\n').map(str::to_owned).unwrap_or(text))
+    fn open(&self, path: &str) -> io::Result<Box<dyn io::Read>> {
+        Ok(Box::new(fs::File::open(self.folder.join(path))?))
     }
 }
 

@@ -90,7 +90,7 @@ impl Check<'_> {
             .app
             .name
             .as_ref()
-            .zip(self.settings.app_name_at.as_ref())
+            .zip(self.settings.app_places.get("name"))
         else {
             return;
         };
@@ -127,10 +127,13 @@ impl Check<'_> {
     }
 
     fn components(&mut self) {
-        for (name, config) in &self.settings.components {
+        let read = self.settings.components.iter();
+        let read = read.map(|(name, config)| (name, &config.at));
+        let unread = self.settings.unread_components.iter();
+        for (name, at) in read.chain(unread.map(|(name, at)| (name, at))) {
             if self.manifest.component(name.as_str()).is_none() {
                 let what = format!("there is no component `{name}`");
-                self.report(&config.at, what, self.nearest_component(name.as_str()));
+                self.report(at, what, self.nearest_component(name.as_str()));
             }
         }
     }

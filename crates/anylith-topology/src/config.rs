@@ -5,41 +5,10 @@ use std::fmt;
 use serde_json::{Map, Value as Json};
 
 use crate::{
-    Problem,
+    Problem, Secrets, secrets,
     source::{At, Source},
     tree::{Item, Table, Value},
 };
-
-/// Where secrets are: this crate reads no environment and no file itself.
-///
-/// A value `{ env = "NAME" }` or `{ file = "path" }`, in braces, within `[components.…]` is replaced by
-/// the text that is found there.
-pub trait Secrets {
-    /// The environment variable `name`, if it is set.
-    fn variable(&self, name: &str) -> Option<String>;
-
-    /// The text of the file at `path`, which is relative to the folder of `anylith.toml`. A newline at its
-    /// end is left out.
-    ///
-    /// # Errors
-    ///
-    /// Why it cannot be read, in a few words.
-    fn file(&self, path: &str) -> Result<String, String>;
-}
-
-/// Leaves every secret empty: for those who look at the topology only.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Unread;
-
-impl Secrets for Unread {
-    fn variable(&self, _: &str) -> Option<String> {
-        Some(String::new())
-    }
-
-    fn file(&self, _: &str) -> Result<String, String> {
-        Ok(String::new())
-    }
-}
 
 /// `[components.X]`.
 #[derive(Clone)]
@@ -48,7 +17,18 @@ pub(crate) struct Config {
     pub(crate) at: At,
     pub(crate) json: Json,
     table: Table,
+    /// Texts that must not be shown.
     secrets: Vec<String>,
+    references: Vec<Reference>,
+}
+
+/// A value of a config that is somewhere else: `{ env = "NAME" }` or `{ file = "path" }`.
+#[derive(Clone)]
+pub(crate) struct Reference {
+    /// The value's path, with dots.
+    pub(crate) key: String,
+    /// Whether it was not found, so that nothing stands in its place.
+    pub(crate) lost: bool,
 }
 
 impl Config {
@@ -64,16 +44,49 @@ impl Config {
             from: secrets,
             source,
             found: Vec::new(),
+            references: Vec::new(),
             problems,
         };
-        let json = reading.table(table);
-        let secrets = reading.found;
+        let json = reading.table(table, "");
         Self {
             at,
             json,
+            secrets: reading.found,
+            references: reading.references,
             table: table.clone(),
-            secrets,
         }
+    }
+
+    /// The values that are somewhere else.
+    pub(crate) fn references(&self) -> &[Reference] {
+        &self.references
+    }
+
+    /// The first text of the config that `message` speaks of, by its path; secrets are not looked for. Short
+    /// texts are left out: they would be found in any message.
+    pub(crate) fn mentioned(&self, message: &str) -> Option<(String, &At)> {
+        fn search<'a>(
+            table: &'a Table,
+            path: &str,
+            is_meant: &dyn Fn(&str) -> bool,
+        ) -> Option<(String, &'a At)> {
+            table.entries.iter().find_map(|entry| {
+                let path = join(path, &entry.key);
+                match &entry.item.value {
+                    Value::Table(inner) if reference(inner).is_none() => {
+                        search(inner, &path, is_meant)
+                    }
+                    Value::Text(text) if is_meant(text) => Some((path, &entry.at)),
+                    _ => None,
+                }
+            })
+        }
+        let is_meant = |text: &str| {
+            text.chars().count() > 3
+                && message.contains(text)
+                && !self.secrets.iter().any(|secret| secret == text)
+        };
+        search(&self.table, "", &is_meant)
     }
 
     /// Where the value under `key`, a path with dots, was written; or the longest part of the path that is there.
@@ -127,6 +140,15 @@ fn find<'a, 'k>(table: &'a Table, path: &'k str) -> Option<(&'a Item, &'a At, &'
     })
 }
 
+/// `key` within `path`.
+pub(crate) fn join(path: &str, key: &str) -> String {
+    if path.is_empty() {
+        key.to_owned()
+    } else {
+        format!("{path}.{key}")
+    }
+}
+
 fn find_index<'a, 'k>(items: &'a [Item], path: &'k str) -> Option<(&'a Item, &'a At, &'k str)> {
     let (index, rest) = path.split_once('.').unwrap_or((path, ""));
     let item = items.get(index.parse::<usize>().ok()?)?;
@@ -137,59 +159,56 @@ struct Reading<'a> {
     from: &'a dyn Secrets,
     source: &'a Source,
     found: Vec<String>,
+    references: Vec<Reference>,
     problems: &'a mut Vec<Problem>,
 }
 
 impl Reading<'_> {
-    fn table(&mut self, table: &Table) -> Json {
+    fn table(&mut self, table: &Table, path: &str) -> Json {
         let mut map = Map::new();
         for entry in &table.entries {
-            map.insert(entry.key.clone(), self.item(&entry.item));
+            let value = self.item(&entry.item, &join(path, &entry.key));
+            map.insert(entry.key.clone(), value);
         }
         Json::Object(map)
     }
 
-    fn item(&mut self, item: &Item) -> Json {
-        // What came from outside of the file may be a secret as well, as people pass them so.
-        let outside = matches!(item.at, At::Given(_));
+    fn item(&mut self, item: &Item, path: &str) -> Json {
         match &item.value {
-            Value::Text(text) if outside => self.keep(text.clone()),
-            Value::Text(text) => Json::String(text.clone()),
+            Value::Text(text) => {
+                // The environment is where people keep secrets. What is typed as a flag is there to be seen.
+                if matches!(&item.at, At::Given(label) if !label.starts_with("--")) {
+                    self.keep(text);
+                }
+                Json::String(text.clone())
+            }
             Value::Number(number) => Json::Number(number.clone()),
             Value::Bool(value) => Json::Bool(*value),
-            Value::List(items) => items.iter().map(|item| self.item(item)).collect(),
+            Value::List(items) => items
+                .iter()
+                .enumerate()
+                .map(|(index, item)| self.item(item, &join(path, &index.to_string())))
+                .collect(),
             Value::Table(table) => match reference(table) {
-                Some((kind, name)) => self.secret(&item.at, kind, name),
-                None => self.table(table),
+                Some((kind, name)) => self.secret(&item.at, kind, name, path),
+                None => self.table(table, path),
             },
         }
     }
 
-    fn secret(&mut self, at: &At, kind: &str, name: &str) -> Json {
-        let result = if kind == "env" {
-            self.from.variable(name).ok_or_else(|| {
-                let mend = format!("set it: {name}=… before the command");
-                (
-                    format!("the environment variable `{name}` is not set"),
-                    mend,
-                )
-            })
-        } else {
-            self.from.file(name).map_err(|why| {
-                let mend = "write the path of a file that can be read, from the folder of this one";
-                (
-                    format!("the file `{name}` cannot be read: {why}"),
-                    mend.to_owned(),
-                )
-            })
+    fn secret(&mut self, at: &At, kind: &str, name: &str, path: &str) -> Json {
+        let result = match kind {
+            "env" => secrets::variable(self.from, name),
+            _ => secrets::file(self.from, name),
         };
+        self.references.push(Reference {
+            key: path.to_owned(),
+            lost: result.is_err(),
+        });
         match result {
-            Ok(mut text) => {
-                if kind == "file" {
-                    let end = text.strip_suffix('\n').unwrap_or(&text);
-                    text.truncate(end.strip_suffix('\r').unwrap_or(end).len());
-                }
-                self.keep(text)
+            Ok(text) => {
+                self.keep(&text);
+                Json::String(text)
             }
             Err((what, mend)) => {
                 self.problems.push(self.source.problem(at, what, mend));
@@ -198,11 +217,10 @@ impl Reading<'_> {
         }
     }
 
-    fn keep(&mut self, secret: String) -> Json {
+    fn keep(&mut self, secret: &str) {
         if !secret.is_empty() {
-            self.found.push(secret.clone());
+            self.found.push(secret.to_owned());
         }
-        Json::String(secret)
     }
 }
 

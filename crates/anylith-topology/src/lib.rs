@@ -8,6 +8,7 @@
 //! pictures.
 
 mod check;
+mod complaint;
 mod config;
 pub mod draw;
 mod graph;
@@ -17,14 +18,15 @@ mod plan;
 mod problem;
 mod quantity;
 mod replicas;
+mod secrets;
 mod settings;
 mod source;
 mod tree;
 
-pub use config::{Secrets, Unread};
 pub use graph::Graph;
 pub use overrides::Overrides;
 pub use plan::{BUILT_IN, GroupPlan, MICRO, MONOLITH, Plan};
 pub use problem::{Excerpt, Place, Problem, Problems};
 pub use replicas::{MAX_REPLICAS, ReplicaChange};
+pub use secrets::{Secrets, Unread};
 pub use settings::{AppSettings, Reading, Settings, Transport};

@@ -188,6 +188,11 @@ impl Overrides {
             }
         }
         let key = self.key(last, parents.len(), table, given.caseless);
+        if let [section] = parents
+            && section.eq_ignore_ascii_case("app")
+        {
+            take_out_other_way(table, &key, &at);
+        }
         let entry = table.item_or_table(&key, &at);
         *entry = read(&given.value, &at, &entry.value);
         if let Some(entry) = table.entries.iter_mut().find(|entry| entry.key == key) {
@@ -231,6 +236,21 @@ impl Overrides {
             None => part.to_ascii_lowercase(),
         }
     }
+}
+
+/// `package` and `binary` are two ways to say the same, so the one that is given from outside stands in the place of
+/// the other; not of one that was given in the same way.
+fn take_out_other_way(app: &mut Table, key: &str, at: &At) {
+    let other = match key {
+        "binary" => "package",
+        "package" => "binary",
+        _ => return,
+    };
+    let is_flag = |at: &At| matches!(at, At::Given(label) if label.starts_with("--"));
+    app.entries.retain(|entry| {
+        let is_equal = matches!(entry.at, At::Given(_)) && is_flag(&entry.at) == is_flag(at);
+        entry.key != other || is_equal
+    });
 }
 
 /// Reads `text`, which comes in place of `before`.

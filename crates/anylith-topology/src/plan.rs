@@ -185,7 +185,10 @@ impl Settings {
             .components
             .iter()
             .flat_map(|component| &component.listeners);
-        let address = |name: &Name| self.listeners.get(name).map_or(any, |known| known.address);
+        let address = |name: &Name| {
+            let set = self.listeners.get(name).and_then(|known| known.address);
+            set.unwrap_or(any)
+        };
         listeners
             .map(|name| (name.clone(), address(name)))
             .collect()

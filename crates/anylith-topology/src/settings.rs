@@ -63,9 +63,13 @@ pub struct Settings {
     /// What could not be read, of which [`Settings::check`] says nothing.
     pub(crate) syntax: Syntax,
     pub(crate) app: AppSettings,
-    pub(crate) app_name_at: Option<At>,
+    /// Key of `[app]` → where its value is. The empty key is the section itself.
+    pub(crate) app_places: BTreeMap<String, At>,
+    pub(crate) app_unclear: bool,
     pub(crate) listeners: BTreeMap<Name, ListenerSettings>,
     pub(crate) components: BTreeMap<Name, Config>,
+    /// `[components.X]` that are no tables.
+    pub(crate) unread_components: Vec<(Name, At)>,
     pub(crate) topologies: BTreeMap<Name, TopologySettings>,
     pub(crate) edges: Vec<PlacedEdge>,
     pub(crate) limits: Limits,
@@ -123,7 +127,8 @@ impl fmt::Display for Transport {
 #[derive(Debug, Clone)]
 pub(crate) struct ListenerSettings {
     pub(crate) at: At,
-    pub(crate) address: SocketAddr,
+    /// `None` if it cannot be read.
+    pub(crate) address: Option<SocketAddr>,
 }
 
 /// `[topologies.X]`.
@@ -216,28 +221,22 @@ impl Settings {
         self.components.get(component).map(|config| &config.json)
     }
 
-    /// What the application says against the config of one of its components, as a problem at the line of
-    /// `key`: a path with dots within that config, which may be empty. Secrets are taken out of `message`.
-    pub fn complaint(&self, component: &str, key: &str, message: &str) -> Problem {
-        let named = |key: &str| match key {
-            "" => format!("the config of {component} is wrong"),
-            key => format!("`{key}` in the config of {component} is wrong"),
-        };
-        match self.components.get(component) {
-            Some(config) => {
-                let message = config.redact(message);
-                let mend = "write what the component's config type asks for";
-                self.source.problem(
-                    config.place(key),
-                    format!("{}: {message}", named(key)),
-                    mend,
-                )
-            }
-            None => {
-                let what = format!("{component} has no config: {message}");
-                let mend = format!("add a section [components.{component}]");
-                self.source.problem(&self.source.end(), what, mend)
-            }
-        }
+    /// Whether all that the file says of `[app]` was understood. Where not, what seems to be missing may be what
+    /// was not.
+    pub fn app_is_clear(&self) -> bool {
+        !self.app_unclear
+    }
+
+    /// The problem `what` of `key` of `[app]`, at its line; or where that key would be added.
+    pub fn app_problem(
+        &self,
+        key: &str,
+        what: impl Into<String>,
+        mend: impl Into<String>,
+    ) -> Problem {
+        let keys = &self.app_places;
+        let at = keys.get(key).or_else(|| keys.get(""));
+        let at = at.cloned().unwrap_or_else(|| self.source.end());
+        self.source.problem(&at, what, mend)
     }
 }

@@ -75,6 +75,11 @@ impl Source {
         line.unwrap_or_default()
     }
 
+    /// The place in a few words: `anylith.toml:3:1`.
+    pub(crate) fn label(&self, at: &At) -> String {
+        self.place(at).to_string()
+    }
+
     fn place(&self, at: &At) -> Place {
         let span = match at {
             At::Span(span) => span,

@@ -9,7 +9,7 @@
 mod golden;
 mod shop;
 
-use std::{fs, path::PathBuf};
+use std::{ffi::OsString, fs, io, path::PathBuf};
 
 use anylith_core::Manifest;
 use anylith_topology::{
@@ -20,12 +20,12 @@ use shop::{application, shop};
 struct Nothing;
 
 impl Secrets for Nothing {
-    fn variable(&self, _: &str) -> Option<String> {
+    fn variable(&self, _: &str) -> Option<OsString> {
         None
     }
 
-    fn file(&self, _: &str) -> Result<String, String> {
-        Err("no such file".to_owned())
+    fn open(&self, _: &str) -> io::Result<Box<dyn io::Read>> {
+        Err(io::ErrorKind::NotFound.into())
     }
 }
 

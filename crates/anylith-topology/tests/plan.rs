@@ -5,7 +5,7 @@
 mod shop;
 
 use anylith_core::{EdgeSettings, Manifest};
-use anylith_topology::{Graph, Overrides, Plan, ReplicaChange, Secrets, Settings, Unread};
+use anylith_topology::{Graph, Overrides, Plan, ReplicaChange, Settings, Unread};
 use serde_json::json;
 use shop::{application, name, shop};
 
@@ -192,76 +192,16 @@ fn an_override_of_text_stays_text() {
     assert_eq!(settings.config("Payment"), Some(&expected));
 }
 
-struct Vault;
-
-impl Secrets for Vault {
-    fn variable(&self, name: &str) -> Option<String> {
-        (name == "KEY").then(|| "hunter\"2".to_owned())
-    }
-
-    fn file(&self, path: &str) -> Result<String, String> {
-        if path == "key.pem" {
-            Ok("-----BEGIN\n".to_owned())
-        } else {
-            Err("no such file".to_owned())
-        }
-    }
-}
-
-const SECRETS: &str = r#"
-[components.Payment]
-key = { env = "KEY" }
-more = { pem = { file = "key.pem" }, kept.file = "name" }
-"#;
-
 #[test]
-fn secrets_come_from_outside() {
-    let overrides = Overrides::default();
-    let settings = Settings::parse("anylith.toml", SECRETS, &overrides, &Vault).unwrap();
-    let expected =
-        json!({"key": "hunter\"2", "more": {"pem": "-----BEGIN", "kept": {"file": "name"}}});
-    assert_eq!(settings.config("Payment"), Some(&expected));
-}
-
-#[test]
-fn secrets_are_never_shown() {
-    let overrides = Overrides::default().env([("ANYLITH__components__Payment__pin", "p4ssw0rd")]);
-    let settings = Settings::parse("anylith.toml", SECRETS, &overrides, &Vault).unwrap();
-    let manifest = application("app", &[("Payment", &[], &[])]);
-    let plan = settings
-        .plan(&manifest, "monolith", &ReplicaChange::NONE)
-        .unwrap();
-    let complaint = settings.complaint(
-        "Payment",
-        "key",
-        "invalid value: string \"hunter\\\"2\", expected p4ssw0rd or hunter\"2",
+fn a_binary_from_outside_stands_in_the_place_of_the_package() {
+    let settings = settings(
+        "[app]\npackage = \"shop\"\n",
+        &Overrides::default().set("app.binary=target/shop"),
     );
-    for shown in [
-        format!("{settings:?}"),
-        format!("{plan:?}"),
-        complaint.to_string(),
-    ] {
-        assert!(
-            !shown.contains("hunter") && !shown.contains("p4ssw0rd"),
-            "{shown}"
-        );
-    }
-}
-
-#[test]
-fn a_complaint_of_the_application_is_placed_at_its_key() {
-    let toml = "[components.Currency]\nname = \"x\"\n[components.Currency.rates]\nEUR = 1\nUSD = \"much\"\n\
-                list = [\n  1,\n  \"two\",\n]\n";
-    let settings = settings(toml, &Overrides::default());
-    let line = |key| settings.complaint("Currency", key, "invalid type").line();
-    assert_eq!(line("rates.USD"), Some(5));
-    assert_eq!(line("rates.list.1"), Some(8));
-    assert_eq!(line("rates.JPY"), Some(3));
-    assert_eq!(line("other"), Some(1));
-    assert_eq!(line(""), Some(1));
+    let app = settings.app();
     assert_eq!(
-        settings.complaint("Cart", "", "missing field").line(),
-        Some(9)
+        (app.package.as_deref(), app.binary.as_deref()),
+        (None, Some("target/shop"))
     );
 }
 

@@ -2,34 +2,23 @@
 
 use std::io::{self, Write};
 
-use anylith_topology::{Problems, ReplicaChange, draw};
+use anylith_topology::{ReplicaChange, draw};
 
-use crate::{
-    app::App,
-    args::{GraphArgs, Overriding},
-    binary, describe,
-    failure::Failure,
-};
+use super::runtime;
+use crate::{app::App, args::GraphArgs, failure::Failure, inspection::Inspection};
 
 /// Draws the dependency graph as the application's binary describes it.
+///
+/// Without a topology it is drawn even if something is wrong: a cycle is best seen in its picture.
 pub(crate) fn graph(args: &GraphArgs) -> Result<(), Failure> {
     let app = App::find(&args.app)?;
-    let overriding = Overriding::default();
-    let first = app.read(&overriding, None);
-    let binary = binary::find(&app, first.settings.app(), &args.building)?;
-    let manifest = describe::manifest(&binary, &app.folder)?;
-    let plan = match &args.topology {
-        Some(topology) => {
-            let reading = app.read(&overriding, Some(&manifest));
-            let planned = reading
-                .settings
-                .plan(&manifest, topology, &ReplicaChange::NONE);
-            Problems::new(reading.problems).none_or(())?;
-            Some(planned?)
-        }
-        None => None,
-    };
-    let drawing = draw::draw(args.format, &manifest, plan.as_ref());
-    io::stdout().lock().write_all(drawing.as_bytes())?;
-    Ok(())
+    let inspection = Inspection::of(&app, &args.overriding, &args.building, Vec::new());
+    let inspection = runtime()?.block_on(inspection)?;
+    let plans = inspection.plans(args.topology.as_deref(), &ReplicaChange::NONE);
+    if args.topology.is_none() || plans.is_ok() {
+        let plan = plans.as_ref().ok().and_then(|plans| plans.first());
+        let drawing = draw::draw(args.format, &inspection.manifest, plan);
+        io::stdout().lock().write_all(drawing.as_bytes())?;
+    }
+    plans.map(drop)
 }

@@ -7,18 +7,17 @@ use anylith_supervisor::{
     Launch, LogReader, Notice, Overview, Program, Progress, ReplicaState, Report, Spec, StartError,
     Supervisor, Timing,
 };
-use anylith_topology::{Problems, ReplicaChange};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::broadcast,
 };
 
-use super::{check, detach, runtime};
+use super::{detach, runtime};
 use crate::{
     app::App,
     args::RunArgs,
-    binary, describe,
     failure::{Failure, with_causes},
+    inspection::{Inspection, replicas},
     paint::Paint,
     screen::Screen,
 };
@@ -28,46 +27,34 @@ pub(crate) fn run(args: &RunArgs) -> Result<(), Failure> {
     if args.detach && !args.in_background {
         return detach::run_in_background(args);
     }
-    let app = App::find(&args.app)?;
-    let launch = prepare(&app, args)?;
-    runtime()?.block_on(supervise(launch, &app, args.in_background))
+    runtime()?.block_on(async {
+        // Before anything else, so that every signal finds somebody who answers it.
+        let mut signals = Signals::listen()?;
+        let app = App::find(&args.app)?;
+        let launch = tokio::select! {
+            launch = prepare(&app, args) => launch?,
+            () = signals.next() => return Err(stopped_early(&app)),
+        };
+        supervise(launch, &app, args.in_background, signals).await
+    })
+}
+
+fn stopped_early(app: &App) -> Failure {
+    let what = format!(
+        "{} was stopped by a signal before it was started",
+        app.label()
+    );
+    Failure::new(what, "")
 }
 
 /// From what is written to what should run: settings, binary, manifest, plan.
-fn prepare(app: &App, args: &RunArgs) -> Result<Launch, Failure> {
-    let replicas = args
-        .replicas
-        .as_deref()
-        .map_or(Ok(ReplicaChange::NONE), ReplicaChange::parse);
-    // What is wrong in the file is said before anything is built.
-    let reading = app.read(&args.overriding, None);
-    let mut problems = reading.problems;
-    let replicas = match replicas {
-        Ok(replicas) => replicas,
-        Err(wrong) => {
-            problems.extend(wrong);
-            ReplicaChange::NONE
-        }
-    };
-    Problems::new(problems).none_or(())?;
-    let binary = binary::find(app, reading.settings.app(), &args.building)?;
-    let manifest = describe::manifest(&binary, &app.folder)?;
-    let reading = app.read(&args.overriding, Some(&manifest));
-    let planned = reading.settings.plan(&manifest, &args.topology, &replicas);
-    let mut problems = reading.problems;
-    problems.extend(check::config_problems(
-        &reading.settings,
-        &manifest,
-        &binary,
-        &app.folder,
-    )?);
-    let plan = match planned {
-        Ok(plan) => Problems::new(problems).none_or(plan)?,
-        Err(more) => {
-            problems.extend(more);
-            return Err(Failure::Wrong(Problems::new(problems)));
-        }
-    };
+async fn prepare(app: &App, args: &RunArgs) -> Result<Launch, Failure> {
+    let (replicas, asked) = replicas(args.replicas.as_deref());
+    let inspection = Inspection::of(app, &args.overriding, &args.building, asked).await?;
+    let plan = inspection.plan(&args.topology, &replicas)?;
+    let Inspection {
+        manifest, binary, ..
+    } = inspection;
     let addresses = plan.listeners.iter();
     Ok(Launch {
         spec: Spec::new(&plan, &manifest),
@@ -86,14 +73,18 @@ fn prepare(app: &App, args: &RunArgs) -> Result<Launch, Failure> {
 }
 
 /// Runs the supervisor until nothing of the application runs any more.
-async fn supervise(launch: Launch, app: &App, in_background: bool) -> Result<(), Failure> {
-    let mut signals = Signals::listen()?;
+async fn supervise(
+    launch: Launch,
+    app: &App,
+    in_background: bool,
+    mut signals: Signals,
+) -> Result<(), Failure> {
     let (name, folder) = (launch.spec.app.clone(), launch.folder.clone());
     let listeners: BTreeSet<Name> = launch.spec.listeners.keys().cloned().collect();
     let logs = (!in_background).then(|| LogReader::from_end(&folder));
     let mut supervisor = tokio::select! {
         started = launch.start() => started.map_err(|error| start_failure(&error, app))?,
-        () = signals.next() => return Err(Failure::Said(1)),
+        () = signals.next() => return Err(stopped_early(app)),
     };
     let reports = supervisor.take_reports();
     let mut show = Show {

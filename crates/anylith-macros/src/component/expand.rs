@@ -144,8 +144,8 @@ fn described(implementation: &Implementation) -> TokenStream {
                 config = quote_spanned! {written.span()=>
                     fn check_config(
                         config: &::anylith::__rt::Value,
-                    ) -> ::core::result::Result<(), ::anylith::__rt::ConfigProblem> {
-                        ::anylith::__rt::read_config::<#written>(config).map(|_| ())
+                    ) -> ::std::vec::Vec<::anylith::__rt::ConfigProblem> {
+                        ::anylith::__rt::config_problems::<#written>(config)
                     }
                     const HAS_CONFIG: bool = true;
                 };

@@ -47,8 +47,11 @@ pub(super) fn read(root: &Table, reader: &mut Reader<'_>, secrets: &dyn Secrets)
             reader.report(&entry.at, what, mend);
         }
     }
-    let mut settings = Settings::default();
-    for Entry { key, item, .. } in &root.entries {
+    let mut settings = Settings {
+        app_unclear: reader.incomplete || !reader.problems.is_empty(),
+        ..Settings::default()
+    };
+    for Entry { key, at, item } in &root.entries {
         let mend = format!("write it as a section: [{key}]");
         if !sections.contains(&key.as_str()) {
             continue;
@@ -57,9 +60,14 @@ pub(super) fn read(root: &Table, reader: &mut Reader<'_>, secrets: &dyn Secrets)
             continue;
         };
         match key.as_str() {
-            "app" => app(table, reader, &mut settings),
+            "app" => {
+                settings.app_places.insert(String::new(), at.clone());
+                let before = reader.problems.len();
+                app(table, reader, &mut settings);
+                settings.app_unclear |= reader.problems.len() > before;
+            }
             "listeners" => settings.listeners = listeners(table, reader),
-            "components" => settings.components = components(table, reader, secrets),
+            "components" => components(table, reader, secrets, &mut settings),
             "topologies" => settings.topologies = topologies(table, reader),
             "edges" => settings.edges = edges(table, reader),
             _ => settings.limits = limits(table, reader),
@@ -83,11 +91,9 @@ fn app(table: &Table, reader: &mut Reader<'_>, settings: &mut Settings) {
     );
     for Entry { key, at, item } in &table.entries {
         let path = format!("`{key}` of [app]");
+        settings.app_places.insert(key.clone(), item.at.clone());
         match key.as_str() {
-            "name" => {
-                *name = self::name(item, &path, reader);
-                settings.app_name_at = Some(item.at.clone());
-            }
+            "name" => *name = self::name(item, &path, reader),
             "package" => *package = path_like(item, &path, "package = \"boutique\"", reader),
             "binary" => {
                 *binary = path_like(item, &path, "binary = \"target/release/boutique\"", reader);
@@ -167,51 +173,60 @@ fn checked_name(text: &str, at: &At, path: &str, reader: &mut Reader<'_>) -> Opt
     }
 }
 
+const LISTENER_MEND: &str = "write an address and a port: address = \"127.0.0.1:8080\"";
+
 fn listeners(table: &Table, reader: &mut Reader<'_>) -> BTreeMap<Name, ListenerSettings> {
-    const MEND: &str = "write an address and a port: address = \"127.0.0.1:8080\"";
     let mut listeners = BTreeMap::new();
     let mut taken: Vec<(SocketAddr, &str)> = Vec::new();
     for Entry { key, at, item } in &table.entries {
         let section = format!("[listeners.{key}]");
         let name = checked_name(key, at, &section, reader);
-        let Some(table) = reader.table(item, &section, MEND) else {
-            continue;
-        };
-        let known = reader.only(table, &["address"], &section);
-        let Some(Entry { item, .. }) = table.get("address") else {
-            reader.missing(known, at, format!("{section} has no `address`"), MEND);
-            continue;
-        };
-        let Some(text) = reader.text(item, &format!("`address` of {section}"), MEND) else {
-            continue;
-        };
-        let Some(address) = address(text) else {
-            reader.report(
-                &item.at,
-                format!("`{text}` is not an address and a port"),
-                MEND,
-            );
-            continue;
-        };
-        let other = taken
-            .iter()
-            .find(|(other, _)| *other == address && address.port() != 0);
-        if let Some((_, other)) = other {
-            let what = format!("[listeners.{other}] has the address {address} already");
-            reader.report(&item.at, what, "give each listener a port of its own");
+        let address = listener_address(item, at, &section, reader);
+        if let Some((address, at)) = &address {
+            let other = taken
+                .iter()
+                .find(|(other, _)| other == address && address.port() != 0);
+            if let Some((_, other)) = other {
+                let what = format!("[listeners.{other}] has the address {address} already");
+                reader.report(at, what, "give each listener a port of its own");
+            }
+            taken.push((*address, key));
         }
-        taken.push((address, key));
-        if let Some(name) = name {
-            listeners.insert(
-                name,
-                ListenerSettings {
-                    at: at.clone(),
-                    address,
-                },
-            );
-        }
+        // With a wrong address, too: its name may be wrong as well.
+        listeners.extend(name.map(|name| {
+            let at = at.clone();
+            let address = address.map(|(address, _)| address);
+            (name, ListenerSettings { at, address })
+        }));
     }
     listeners
+}
+
+/// The address of one listener, and where it was written.
+fn listener_address<'i>(
+    item: &'i Item,
+    at: &At,
+    section: &str,
+    reader: &mut Reader<'_>,
+) -> Option<(SocketAddr, &'i At)> {
+    let table = reader.table(item, section, LISTENER_MEND)?;
+    let known = reader.only(table, &["address"], section);
+    let Some(Entry { item, .. }) = table.get("address") else {
+        reader.missing(
+            known,
+            at,
+            format!("{section} has no `address`"),
+            LISTENER_MEND,
+        );
+        return None;
+    };
+    let text = reader.text(item, &format!("`address` of {section}"), LISTENER_MEND)?;
+    let found = address(text);
+    if found.is_none() {
+        let what = format!("`{text}` is not an address and a port");
+        reader.report(&item.at, what, LISTENER_MEND);
+    }
+    found.map(|address| (address, &item.at))
 }
 
 /// An IP address, or `localhost`, and a port.
@@ -226,13 +241,15 @@ fn components(
     table: &Table,
     reader: &mut Reader<'_>,
     secrets: &dyn Secrets,
-) -> BTreeMap<Name, Config> {
-    let mut components = BTreeMap::new();
+    settings: &mut Settings,
+) {
     for Entry { key, at, item } in &table.entries {
         let section = format!("[components.{key}]");
         let name = checked_name(key, at, &section, reader);
         let mend = format!("write the keys of the component's config below {section}");
         let Some(table) = reader.table(item, &section, &mend) else {
+            let named = name.map(|name| (name, at.clone()));
+            settings.unread_components.extend(named);
             continue;
         };
         let config = Config::read(
@@ -242,9 +259,8 @@ fn components(
             reader.source,
             &mut reader.problems,
         );
-        components.extend(name.map(|name| (name, config)));
+        settings.components.extend(name.map(|name| (name, config)));
     }
-    components
 }
 
 fn topologies(table: &Table, reader: &mut Reader<'_>) -> BTreeMap<Name, TopologySettings> {

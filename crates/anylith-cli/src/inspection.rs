@@ -1,0 +1,121 @@
+//! One look at an application, the same for every command: its file, its binary, and what its components say of
+//! their config. So what one command finds wrong, every other one finds wrong in the same words.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use anylith_core::Manifest;
+use anylith_topology::{BUILT_IN, Plan, Problem, Problems, ReplicaChange, Settings};
+
+use crate::{
+    app::App,
+    args::{Building, Overriding},
+    binary, describe,
+    failure::Failure,
+};
+
+/// An application that was looked at.
+#[derive(Debug)]
+pub(crate) struct Inspection {
+    pub(crate) settings: Settings,
+    pub(crate) manifest: Manifest,
+    pub(crate) binary: PathBuf,
+    problems: Vec<Problem>,
+}
+
+impl Inspection {
+    /// Looks at `app`, with the flags that the command was given. `asked` is what else was found wrong with them.
+    ///
+    /// # Cancellation
+    ///
+    /// What was asked of cargo or of the binary is killed.
+    pub(crate) async fn of(
+        app: &App,
+        overriding: &Overriding,
+        building: &Building,
+        asked: Vec<Problem>,
+    ) -> Result<Self, Failure> {
+        let first = app.read(overriding, None);
+        let manifest_of = async {
+            let binary = binary::find(app, &first.settings, building).await?;
+            Ok((describe::manifest(&binary, &app.folder).await?, binary))
+        };
+        let (manifest, binary) = match manifest_of.await {
+            Ok(found) => found,
+            // Without the application only the file itself can be looked at.
+            Err(failure) => {
+                let failure: Failure = failure;
+                return Err(failure.with([first.problems, asked].concat()));
+            }
+        };
+        let reading = app.read(overriding, Some(&manifest));
+        let mut inspection = Self {
+            settings: reading.settings,
+            manifest,
+            binary,
+            problems: [reading.problems, asked].concat(),
+        };
+        match inspection.complaints(app).await {
+            Ok(complaints) => inspection.problems.extend(complaints),
+            Err(failure) => return Err(failure.with(inspection.problems)),
+        }
+        Ok(inspection)
+    }
+
+    /// What the application itself says against the config of its components.
+    async fn complaints(&self, app: &App) -> Result<Vec<Problem>, Failure> {
+        let names = self.manifest.components.iter().map(|it| it.name.as_str());
+        let configs: BTreeMap<String, &serde_json::Value> = names
+            .filter_map(|name| Some((name.to_owned(), self.settings.config(name)?)))
+            .collect();
+        let complaints = describe::complaints(&self.binary, &app.folder, &configs).await?;
+        let problem = |it: describe::Complaint| {
+            let describe::Complaint {
+                component,
+                key,
+                message,
+            } = it;
+            self.settings.complaint(&component, &key, &message)
+        };
+        Ok(complaints.into_iter().filter_map(problem).collect())
+    }
+
+    /// The topologies that there are, by name.
+    pub(crate) fn topologies(&self) -> Vec<String> {
+        let own = self.settings.topologies().map(ToString::to_string);
+        BUILT_IN.map(str::to_owned).into_iter().chain(own).collect()
+    }
+
+    /// The application's plan in each of `topologies`, or everything that is wrong.
+    pub(crate) fn plans<'t>(
+        &self,
+        topologies: impl IntoIterator<Item = &'t str>,
+        replicas: &ReplicaChange,
+    ) -> Result<Vec<Plan>, Failure> {
+        let mut problems = self.problems.clone();
+        // Without a topology to plan for, those of the file are looked at all the same.
+        problems.extend(self.settings.check(&self.manifest));
+        let mut plans = Vec::new();
+        for topology in topologies {
+            match self.settings.plan(&self.manifest, topology, replicas) {
+                Ok(plan) => plans.push(plan),
+                Err(more) => problems.extend(more),
+            }
+        }
+        Ok(Problems::new(problems).none_or(plans)?)
+    }
+
+    /// The application's plan in `topology`, or everything that is wrong.
+    pub(crate) fn plan(&self, topology: &str, replicas: &ReplicaChange) -> Result<Plan, Failure> {
+        let mut plans = self.plans([topology], replicas)?;
+        Ok(plans.remove(0))
+    }
+}
+
+/// What `--replicas` asks for, and what is wrong with it.
+pub(crate) fn replicas(flag: Option<&str>) -> (ReplicaChange, Vec<Problem>) {
+    match flag.map(ReplicaChange::parse) {
+        None => (ReplicaChange::NONE, Vec::new()),
+        Some(Ok(change)) => (change, Vec::new()),
+        Some(Err(wrong)) => (ReplicaChange::NONE, wrong.into_iter().collect()),
+    }
+}

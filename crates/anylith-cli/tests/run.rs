@@ -1,0 +1,191 @@
+//! What `run` and `stop` promise to those who type them, and to their scripts.
+
+#![allow(clippy::unwrap_used, reason = "a test says with a panic what is wrong")]
+
+mod stage;
+
+use std::{fs, io::Read, process::Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+use stage::{Stage, eventually, is_alive, visit};
+
+#[test]
+fn run_says_where_its_listener_answers_and_ctrl_c_drains() {
+    let stage = Stage::new();
+    let running = stage.run("--topology micro");
+    let url = running.ready.strip_prefix("ready: web ").unwrap();
+    assert_eq!(visit(url), "Front-1");
+    let pids = stage.pids();
+    running.signal(Signal::INT);
+    let (code, out, err) = running.end();
+    assert_eq!(code, Some(0), "{err}");
+    assert!(out.contains("Front-1 | INFO  Front-1 ends"), "{out}");
+    assert!(pids.iter().all(|pid| !is_alive(*pid)));
+    let journal = fs::read_to_string(stage.temp.path().join("journal")).unwrap();
+    let drains: Vec<&str> = journal
+        .lines()
+        .filter(|line| line.starts_with("drain"))
+        .collect();
+    assert_eq!(
+        drains,
+        [
+            "drain Front of Front-1",
+            "drain Cart of Cart-1",
+            "drain Stock of Stock-1"
+        ]
+    );
+}
+
+#[test]
+fn a_second_ctrl_c_kills() {
+    let stage = Stage::new().orders("Stock=stuck");
+    let running = stage.run("--topology micro");
+    let pids = stage.pids();
+    running.signal(Signal::INT);
+    let journal = stage.temp.path().join("journal");
+    eventually("the drain begins", || {
+        fs::read_to_string(&journal)
+            .unwrap_or_default()
+            .contains("drain Stock")
+    });
+    running.signal(Signal::INT);
+    let (code, _, err) = running.end();
+    assert_eq!(code, Some(0), "{err}");
+    assert!(err.contains("killing everything"), "{err}");
+    assert!(pids.iter().all(|pid| !is_alive(*pid)));
+}
+
+#[test]
+fn terminating_it_drains_too() {
+    let stage = Stage::new();
+    let running = stage.run("");
+    running.signal(Signal::TERM);
+    assert_eq!(running.end().0, Some(0));
+    let journal = fs::read_to_string(stage.temp.path().join("journal")).unwrap();
+    assert!(journal.contains("drain Stock of monolith-1"), "{journal}");
+}
+
+#[test]
+fn detached_it_comes_back_when_all_is_ready() {
+    let stage = Stage::new();
+    let call = stage.call("run --topology split --replicas rest=2 --detach");
+    assert_eq!(call.code(), 0, "{}", call.err());
+    assert!(
+        call.out().starts_with("ready: web http://127.0.0.1:"),
+        "{}",
+        call.out()
+    );
+    assert_eq!(call.out().lines().count(), 1);
+    assert!(
+        call.err().contains("`anylith stop` stops it"),
+        "{}",
+        call.err()
+    );
+    assert_eq!(stage.pids().len(), 4);
+    let pids = stage.pids();
+    assert_eq!(stage.call("stop").out(), "stopped\n");
+    assert!(pids.iter().all(|pid| !is_alive(*pid)));
+}
+
+#[test]
+fn a_detached_start_that_fails_says_what_the_log_says_and_leaves_nothing() {
+    let stage = Stage::new().orders("Cart=fail");
+    let call = stage.call("run --topology micro --detach");
+    assert_eq!((call.code(), call.out().as_str()), (1, ""));
+    let err = call.err();
+    assert!(
+        err.contains("puppet does not start: Cart-1 has failed"),
+        "{err}"
+    );
+    assert!(err.contains("Cart failed: no such table: carts"), "{err}");
+    assert!(err.contains("ERROR there is no table `carts`"), "{err}");
+    assert_eq!(stage.call("status").code(), 1);
+}
+
+#[test]
+fn a_crash_loop_is_said_plainly_and_shows_as_backoff() {
+    let stage = Stage::new().orders("Cart=fail");
+    let mut running = stage
+        .command("run --topology micro")
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    eventually("it backs off", || {
+        let call = stage.call("status --json");
+        call.code() == 0 && call.out().contains("\"backoff\"")
+    });
+    eventually("it is called a loop", || {
+        stage.call("logs").out().contains("keeps failing, 3 times")
+    });
+    kill_process(Pid::from_child(&running), Signal::INT).unwrap();
+    let mut err = String::new();
+    running
+        .stderr
+        .take()
+        .unwrap()
+        .read_to_string(&mut err)
+        .unwrap();
+    assert!(running.wait().unwrap().success());
+    let wanted = "Cart-1 keeps failing, 3 times in a row now";
+    assert!(
+        err.contains(wanted) && err.contains("Cart failed: no such table: carts"),
+        "{err}"
+    );
+    assert!(err.contains("the last lines of its log:"), "{err}");
+}
+
+#[test]
+fn a_killed_supervisor_leaves_its_replicas_and_the_next_run_adopts_them() {
+    let stage = Stage::new();
+    let mut first = stage.run("--topology micro --replicas 2");
+    let url = first.ready.clone();
+    let before = stage.pids();
+    first.child.kill().unwrap();
+    first.child.wait().unwrap();
+    assert!(before.iter().all(|pid| is_alive(*pid)));
+    assert!(visit(url.strip_prefix("ready: web ").unwrap()).starts_with("Front-"));
+    let gone = stage.call("status");
+    assert_eq!(gone.code(), 1);
+    assert!(
+        gone.err()
+            .contains("the supervisor is gone, and 6 replicas serve on"),
+        "{}",
+        gone.err()
+    );
+    let second = stage.run("--topology micro --replicas 2");
+    assert_eq!(second.ready, url);
+    assert_eq!(stage.pids(), before);
+    second.signal(Signal::INT);
+    let (code, _, err) = second.end();
+    assert_eq!(code, Some(0));
+    assert!(err.contains("adopted 6 replicas"), "{err}");
+    assert!(before.iter().all(|pid| !is_alive(*pid)));
+}
+
+#[test]
+fn stop_works_without_a_supervisor() {
+    let stage = Stage::new();
+    let mut first = stage.run("--topology micro");
+    let pids = stage.pids();
+    first.child.kill().unwrap();
+    first.child.wait().unwrap();
+    assert_eq!(stage.call("stop").out(), "stopped\n");
+    assert!(pids.iter().all(|pid| !is_alive(*pid)));
+}
+
+#[test]
+fn run_refuses_what_already_runs_and_says_how_to_go_on() {
+    let stage = Stage::new();
+    assert_eq!(stage.call("run --detach").code(), 0);
+    let again = stage.call("run");
+    assert_eq!(again.code(), 1);
+    assert!(
+        again
+            .err()
+            .contains("puppet is already running, by process"),
+        "{}",
+        again.err()
+    );
+    assert!(again.err().contains("`anylith stop`"), "{}", again.err());
+}

@@ -1,0 +1,99 @@
+//! What `status` promises, and the folder that it asks.
+
+#![allow(clippy::unwrap_used, reason = "a test says with a panic what is wrong")]
+
+mod stage;
+
+use std::{fs, path::Path, process::Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use stage::{Stage, eventually};
+
+#[test]
+fn status_in_json_is_what_the_contract_says() {
+    let stage = Stage::new();
+    let call = stage.call("run --topology split --detach");
+    let url = call
+        .out()
+        .trim_end()
+        .strip_prefix("ready: web ")
+        .unwrap()
+        .to_owned();
+    let status = stage.status();
+    let keys = |value: &Value| {
+        value
+            .as_object()
+            .unwrap()
+            .keys()
+            .cloned()
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        keys(&status),
+        ["app", "epoch", "groups", "listeners", "topology"]
+    );
+    assert_eq!(
+        (&status["app"], &status["topology"]),
+        (&"puppet".into(), &"split".into())
+    );
+    assert!(status["epoch"].as_u64().unwrap() > 0);
+    assert_eq!(status["listeners"]["web"], url.as_str());
+    let groups = status["groups"].as_array().unwrap();
+    let front = groups
+        .iter()
+        .find(|group| group["name"] == "front")
+        .unwrap();
+    assert_eq!(keys(front), ["components", "name", "replicas"]);
+    assert_eq!(front["components"], serde_json::json!(["Front"]));
+    let replica = &front["replicas"][1];
+    assert_eq!(keys(replica), ["address", "id", "pid", "restarts", "state"]);
+    assert_eq!(
+        (&replica["id"], &replica["state"]),
+        (&"front-2".into(), &"ready".into())
+    );
+    assert_eq!(replica["restarts"], 0);
+    assert!(replica["address"].as_str().unwrap().starts_with("unix:/"));
+}
+
+#[test]
+fn status_for_people_names_what_is_missing() {
+    let stage = Stage::new().orders("Stock=lazy");
+    let mut starting = stage
+        .command("run --topology micro")
+        .stderr(Stdio::null())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    eventually("what is awaited is known", || {
+        stage
+            .call("status")
+            .out()
+            .contains("Front-1: Front waits for Cart, Stock")
+    });
+    assert!(
+        stage
+            .call("status")
+            .out()
+            .contains("0 of 3 replicas are ready")
+    );
+    kill_process(Pid::from_child(&starting), Signal::TERM).unwrap();
+    assert!(starting.wait().unwrap().success());
+}
+
+#[test]
+fn nobody_else_can_look_into_the_run_folder() {
+    use std::os::unix::fs::PermissionsExt;
+    let stage = Stage::new();
+    stage.call("run --detach");
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&stage.run_file("")), 0o700);
+    for file in ["control.sock", "logs/monolith-1.log"] {
+        assert_eq!(mode(&stage.run_file(file)), 0o600, "{file}");
+    }
+    assert_eq!(
+        mode(&stage.run_file("state.json")),
+        0o600,
+        "it holds the config"
+    );
+}
