@@ -1,4 +1,4 @@
-//! What a control plane asks of its driver.
+//! What a control plane asks of its engine: who starts and stops processes.
 
 use std::{fmt, time::Duration};
 
@@ -7,7 +7,7 @@ use anylith_wire::control::ToReplica;
 
 use crate::event::Exit;
 
-/// Something for the driver to do, in the order in which it came.
+/// Something for the engine to do, in the order in which it came.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Action {
     /// Start a process for `replica`; answered by `Spawned` or `SpawnFailed`.
@@ -37,6 +37,17 @@ pub enum Action {
     Dismiss {
         /// The name he gave.
         replica: Name,
+    },
+    /// See whether a debugger holds the process of `replica`, which is silent; answered by `Examined`.
+    Examine {
+        /// The replica.
+        replica: Name,
+    },
+    /// Let no new connection come to the socket of a listener, and wait until none waits there any more;
+    /// answered by `ListenerShut`.
+    Shut {
+        /// The listener.
+        listener: Name,
     },
     /// Bind the socket of a listener; answered by `ListenerHeld` or `ListenerFailed`.
     Bind {
@@ -81,6 +92,18 @@ pub enum Notice {
         /// After which wait it is started again.
         retry_in: Duration,
     },
+    /// A replica gives no sign of life. It gets no calls until it does.
+    Silent {
+        /// The replica.
+        replica: Name,
+        /// For how long it has given none.
+        silence: Duration,
+    },
+    /// A replica that was silent has given a sign of life.
+    Answers {
+        /// The replica.
+        replica: Name,
+    },
     /// A replica did not stop in its time, and is killed.
     Overdue {
         /// The replica.
@@ -111,7 +134,7 @@ pub enum Notice {
 pub struct Failure {
     /// The component at fault, if the replica named one.
     pub component: Option<Name>,
-    /// What the replica or the driver said about it, with its causes.
+    /// What the replica or the engine said about it, with its causes.
     pub message: Option<String>,
     /// How the process ended, if there was one.
     pub exit: Option<Exit>,

@@ -1,5 +1,6 @@
 //! The order in which an application stops: a component is drained once nobody calls it any more, that is
-//! when every component that is dependent on it has stopped in every replica.
+//! when every component that is dependent on it has stopped in every replica, and no connection from outside
+//! waits for it.
 
 use std::{collections::BTreeMap, time::Instant};
 
@@ -7,15 +8,13 @@ use anylith_core::Name;
 use anylith_wire::control::{ComponentState, ToReplica};
 
 use crate::{
-    action::Action,
-    replica::{Life, Replica},
-    spec::Spec,
-    timing::Timing,
+    action::Action, life::Life, listener::Door, replica::Replica, spec::Spec, timing::Timing,
 };
 
 /// Asks every replica for what is due now: to drain a component, or to stop when all of its own have.
 pub(crate) fn advance(
     spec: &Spec,
+    doors: &BTreeMap<Name, Door>,
     replicas: &mut BTreeMap<Name, Replica>,
     timing: &Timing,
     now: Instant,
@@ -27,6 +26,7 @@ pub(crate) fn advance(
         .filter(|component| {
             spec.callers_of(component)
                 .all(|caller| is_closed(replicas, caller))
+                && !is_visited(spec, doors, component)
         })
         .cloned()
         .collect();
@@ -35,6 +35,12 @@ pub(crate) fn advance(
         ask(replica, &due, timing, now, &mut actions);
     }
     actions
+}
+
+/// Whether a connection may still wait at a listener that `component` serves.
+fn is_visited(spec: &Spec, doors: &BTreeMap<Name, Door>, component: &Name) -> bool {
+    let mut served = spec.listeners.iter().filter(|(_, by)| *by == component);
+    served.any(|(listener, _)| matches!(doors.get(listener), Some(Door::Shutting { .. })))
 }
 
 /// Whether `component` makes no calls any more, anywhere.

@@ -5,7 +5,7 @@ use std::fmt;
 use anylith_core::Name;
 use anylith_wire::control::{FromReplica, Hello};
 
-/// Something that happened. The driver reports it with the instant at which it learned of it.
+/// Something that happened. The engine reports it with the instant at which it learned of it.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
     /// The instant of [`crate::ControlPlane::next_tick`] has come.
@@ -47,7 +47,14 @@ pub enum Event {
         /// How it ended.
         exit: Exit,
     },
-    /// The driver holds this listener's socket.
+    /// What [`crate::Action::Examine`] asked for.
+    Examined {
+        /// The replica.
+        replica: Name,
+        /// Whether a debugger holds its process.
+        traced: bool,
+    },
+    /// The engine holds this listener's socket.
     ListenerHeld {
         /// The listener.
         listener: Name,
@@ -58,6 +65,11 @@ pub enum Event {
         listener: Name,
         /// Why, for people to read.
         error: String,
+    },
+    /// No connection waits at this listener any more, and no new one comes.
+    ListenerShut {
+        /// The listener.
+        listener: Name,
     },
     /// Drain and stop everything.
     StopAsked,

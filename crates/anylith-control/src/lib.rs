@@ -10,11 +10,18 @@
 
 mod action;
 mod drain;
+mod endpoint;
 mod event;
+mod input;
+mod life;
 mod listener;
 mod memory;
+mod note;
 mod plane;
+mod pulse;
+mod readiness;
 mod replica;
+mod run;
 mod spec;
 mod status;
 mod timing;
@@ -23,6 +30,7 @@ pub use action::{Action, Failure, Notice};
 pub use event::{Event, Exit};
 pub use memory::{Memory, Remembered};
 pub use plane::ControlPlane;
+pub use replica::CRASH_LOOP;
 pub use spec::{GroupSpec, Spec};
 pub use status::{GroupStatus, Note, ReplicaState, ReplicaStatus, Status};
 pub use timing::Timing;

@@ -8,28 +8,27 @@ use std::{
 use anylith_core::Name;
 use anylith_wire::control::ToReplica;
 
-use crate::{
-    action::Action,
-    replica::{Life, Replica},
-    spec::Spec,
-    timing::Timing,
-};
+use crate::{action::Action, life::Life, replica::Replica, spec::Spec, timing::Timing};
 
 /// The socket of one listener. Lost → Held, by way of a replica that has it; or Lost → Binding → Held, if
-/// nobody has it any more.
+/// nobody has it any more. When everything stops, Held → Shutting → Shut.
 #[derive(Debug)]
 pub(crate) enum Door {
-    /// The driver has it.
+    /// The engine has it.
     Held,
     /// Replicas of an earlier control plane may have it.
     Lost {
         asked: Option<(Name, Instant)>,
         refused: BTreeSet<Name>,
     },
-    /// The driver binds it at this moment.
+    /// The engine binds it at this moment.
     Binding,
     /// It could not be bound, and is tried again at this instant.
     Unbindable { retry_at: Instant },
+    /// No connection comes any more, and those that wait are taken in, or given up at this instant.
+    Shutting { by: Instant },
+    /// No connection waits.
+    Shut,
 }
 
 impl Door {
@@ -49,7 +48,7 @@ impl Door {
             })
         };
         match self {
-            Self::Held | Self::Binding => None,
+            Self::Held | Self::Binding | Self::Shutting { .. } | Self::Shut => None,
             Self::Unbindable { retry_at } => (*retry_at <= now).then(|| bind(self))?,
             Self::Lost { asked, refused } => {
                 if let Some((replica, until)) = asked {
@@ -82,10 +81,40 @@ impl Door {
         }
     }
 
+    /// Everything stops: what has come through the door is still to be served, if anybody can.
+    pub(crate) fn shut(
+        &mut self,
+        listener: &Name,
+        spec: &Spec,
+        replicas: &BTreeMap<Name, Replica>,
+        timing: &Timing,
+        now: Instant,
+    ) -> Option<Action> {
+        let served_by = &spec.listeners[listener];
+        let mut replicas = replicas.values();
+        let is_served = replicas.any(|replica| replica.life.answers(served_by).is_some());
+        if !(matches!(self, Self::Held) && is_served) {
+            return None;
+        }
+        let by = now + timing.take_in;
+        *self = Self::Shutting { by };
+        Some(Action::Shut {
+            listener: listener.clone(),
+        })
+    }
+
+    /// Gives up what still waits, once its time is over.
+    pub(crate) fn expire(&mut self, now: Instant) {
+        if matches!(self, Self::Shutting { by } if *by <= now) {
+            *self = Self::Shut;
+        }
+    }
+
     /// When it wants a tick.
     pub(crate) fn next_tick(&self) -> Option<Instant> {
         match self {
-            Self::Held | Self::Binding | Self::Lost { asked: None, .. } => None,
+            Self::Held | Self::Binding | Self::Lost { asked: None, .. } | Self::Shut => None,
+            Self::Shutting { by } => Some(*by),
             Self::Lost {
                 asked: Some((_, until)),
                 ..

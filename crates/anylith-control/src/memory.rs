@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// What a control plane must know of the one before it.
 ///
-/// The driver keeps it where a killed control plane leaves it behind, and writes it *before* it carries out
+/// The engine keeps it where a killed control plane leaves it behind, and writes it *before* it carries out
 /// the actions that came with it: an epoch that a replica has seen, or an incarnation that was started, is
 /// never given out twice.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]

@@ -2,31 +2,30 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::{Ipv4Addr, SocketAddr},
-    path::{Path, PathBuf},
+    path::PathBuf,
     time::Instant,
 };
 
-use anylith_core::{Address, Directory, Endpoint, Fingerprint, Name};
-use anylith_topology::Transport;
-use anylith_wire::control::{
-    Bootstrap, CONTROL_PROTOCOL, ComponentState, FromReplica, Hello, ToReplica,
-};
+use anylith_core::{Address, Directory, Name};
+use anylith_wire::control::{Bootstrap, CONTROL_PROTOCOL, FromReplica, Hello, ToReplica};
 
 use crate::{
     action::{Action, Notice},
     drain,
+    endpoint::endpoint,
     event::Event,
+    input::{Input, Step, Surroundings, Word},
+    life::Life,
     listener::Door,
     memory::{Memory, Remembered},
-    replica::{Input, Life, Replica, Run, Step, Surroundings},
+    note,
+    readiness::Readiness,
+    replica::Replica,
+    run::Run,
     spec::Spec,
     status::{GroupStatus, Note, ReplicaState, ReplicaStatus, Status},
     timing::Timing,
 };
-
-/// The longest path of a Unix socket on Linux, in bytes, without the zero at its end.
-const SOCKET_PATH_BYTES: usize = 107;
 
 /// Holds what is wanted, compares it with what runs, and says what makes the difference go away.
 #[derive(Debug)]
@@ -36,7 +35,7 @@ pub struct ControlPlane {
     /// The folder in which replicas bind their sockets.
     sockets: PathBuf,
     replicas: BTreeMap<Name, Replica>,
-    doors: BTreeMap<Name, Door>,
+    pub(crate) doors: BTreeMap<Name, Door>,
     directory: Directory,
     phase: Phase,
 }
@@ -57,18 +56,11 @@ enum Phase {
     Done,
 }
 
-#[derive(Debug, Clone, Copy)]
-enum Readiness {
-    Never,
-    Now,
-    Lost,
-}
-
 impl ControlPlane {
     /// A control plane for `spec`, whose replicas bind their sockets in the folder `sockets`.
     ///
     /// `memory` is what the control plane before this one left behind, with the processes that are still
-    /// alive and no others; those are adopted. `lost` are the listeners whose sockets the driver does not
+    /// alive and no others; those are adopted. `lost` are the listeners whose sockets the engine does not
     /// hold. Nothing happens before the first event: begin with [`Event::Tick`].
     pub fn new(
         spec: Spec,
@@ -134,7 +126,7 @@ impl ControlPlane {
         }
     }
 
-    /// Takes one event at `now`; returns what the driver must do, in this order.
+    /// Takes one event at `now`; returns what the engine must do, in this order.
     ///
     /// An event about a replica that is not wanted, or not (any more) in a state to which it belongs,
     /// changes nothing.
@@ -165,6 +157,10 @@ impl ControlPlane {
                     self.tell(&replica, Input::Exited { exit }, now, &mut actions);
                 }
             }
+            Event::Examined { replica, traced } => {
+                self.tell(&replica, Input::Examined { traced }, now, &mut actions);
+            }
+            Event::ListenerShut { listener } => self.set_door(&listener, Door::Shut),
             Event::ListenerHeld { listener } => self.set_door(&listener, Door::Held),
             Event::ListenerFailed { listener, error } => {
                 let retry_at = now + self.timing.hand_over;
@@ -214,6 +210,10 @@ impl ControlPlane {
         &self.spec
     }
 
+    pub(crate) fn timing(&self) -> &Timing {
+        &self.timing
+    }
+
     /// The directory as it was last published.
     pub fn directory(&self) -> &Directory {
         &self.directory
@@ -245,65 +245,16 @@ impl ControlPlane {
         }
     }
 
-    /// Why replicas are not ready, one line for each that is not and has a reason.
+    /// Why replicas are not ready or not stopped, one line for each that is not and has a reason.
     pub fn notes(&self, now: Instant) -> Vec<Note> {
-        let note = |replica: &Replica| {
-            let text = self.note(replica, now)?;
+        let of = |replica: &Replica| {
+            let text = note::about(replica, self, now)?;
             Some(Note {
                 replica: replica.name.clone(),
                 text,
             })
         };
-        self.replicas.values().filter_map(note).collect()
-    }
-
-    fn note(&self, replica: &Replica, now: Instant) -> Option<String> {
-        match &replica.life {
-            Life::Due => Some("waits for the sockets of its listeners".to_owned()),
-            Life::Awaited => Some("waits for its process, which is started elsewhere".to_owned()),
-            Life::Adopting { .. } => Some("waits to be heard of again".to_owned()),
-            Life::Starting { run, .. } if !run.connected => {
-                Some("its process has not connected yet".to_owned())
-            }
-            Life::Starting { run, .. } => self.waiting(replica, run),
-            Life::Backoff { retry_at } => {
-                let failure = replica.last_failure.as_ref()?;
-                let wait = retry_at.saturating_duration_since(now);
-                let times = replica.failures;
-                Some(format!(
-                    "failed {times} times in a row, the next start is in {wait:.1?}: {failure}"
-                ))
-            }
-            Life::Spawning
-            | Life::Serving { .. }
-            | Life::Draining { .. }
-            | Life::Dying { .. }
-            | Life::Stopped => None,
-        }
-    }
-
-    /// `Checkout waits for Payment and Cart; Frontend waits for Checkout`.
-    fn waiting(&self, replica: &Replica, run: &Run) -> Option<String> {
-        let ready_here = |name: &Name| run.components.get(name) == Some(&ComponentState::Ready);
-        let missing = |component: &Name| {
-            let needed = self.spec.dependencies.get(component).into_iter().flatten();
-            let absent = needed.filter(|name| match replica.components.contains(name) {
-                true => !ready_here(name),
-                false => self.directory.replicas(name.as_str()).is_empty(),
-            });
-            absent.map(Name::as_str).collect::<Vec<_>>().join(", ")
-        };
-        let about = |component: &Name| match run.components.get(component) {
-            Some(ComponentState::Ready) => None,
-            Some(ComponentState::Starting) => Some(format!("{component} is starting")),
-            Some(ComponentState::Draining | ComponentState::Stopped) => None,
-            None | Some(ComponentState::Waiting) => match missing(component) {
-                missing if missing.is_empty() => None,
-                missing => Some(format!("{component} waits for {missing}")),
-            },
-        };
-        let lines: Vec<String> = replica.components.iter().filter_map(about).collect();
-        (!lines.is_empty()).then(|| lines.join("; "))
+        self.replicas.values().filter_map(of).collect()
     }
 
     fn hello(&mut self, hello: Hello, now: Instant, actions: &mut Vec<Action>) {
@@ -339,15 +290,17 @@ impl ControlPlane {
         now: Instant,
         actions: &mut Vec<Action>,
     ) {
-        let input = match message {
-            // The driver makes an event of its own of it.
+        let word = match message {
+            // Who it is, once more: now with the port that the system gave it.
+            FromReplica::Hello(hello) if hello.replica != *replica => return,
             FromReplica::Hello(hello) => return self.hello(hello, now, actions),
-            FromReplica::Component { name, state } => Input::Component { name, state },
-            FromReplica::Failed { component, message } => Input::LastWords { component, message },
+            FromReplica::Component { name, state } => Word::Component { name, state },
+            FromReplica::Failed { component, message } => Word::Last { component, message },
+            FromReplica::Pong { calls } => Word::Alive { calls },
             // A word of a later version: what it means is not known here, and not needed.
             _ => return,
         };
-        self.tell(replica, input, now, actions);
+        self.tell(replica, Input::Said(word), now, actions);
     }
 
     fn set_door(&mut self, listener: &Name, door: Door) {
@@ -363,6 +316,10 @@ impl ControlPlane {
                 let by = now + (self.timing.grace + self.timing.margin()) * 4;
                 self.phase = Phase::Stopping { by };
                 actions.push(Action::Report(Notice::Stopping));
+                for (listener, door) in &mut self.doors {
+                    let shut = door.shut(listener, &self.spec, &self.replicas, &self.timing, now);
+                    actions.extend(shut);
+                }
                 self.tell_all(|| Input::Stop, now, actions);
             }
             Phase::Stopping { .. } | Phase::Done => {}
@@ -401,6 +358,11 @@ impl ControlPlane {
                     let message = ToReplica::Directory(self.directory.clone());
                     Some(Action::Send { replica, message })
                 }
+                Step::Ask => Some(Action::Send {
+                    replica,
+                    message: ToReplica::Ping,
+                }),
+                Step::Examine => Some(Action::Examine { replica }),
                 Step::Stop => Some(Action::Send {
                     replica,
                     message: ToReplica::Stop { grace_ms },
@@ -459,8 +421,15 @@ impl ControlPlane {
                     *by = now + self.timing.grace;
                     self.tell_all(|| Input::Kill, now, actions);
                 }
+                self.doors.values_mut().for_each(|door| door.expire(now));
                 // Out of the directory first, and then the word to drain.
-                let asks = drain::advance(&self.spec, &mut self.replicas, &self.timing, now);
+                let asks = drain::advance(
+                    &self.spec,
+                    &self.doors,
+                    &mut self.replicas,
+                    &self.timing,
+                    now,
+                );
                 self.publish(actions);
                 actions.extend(asks);
                 if self
@@ -513,7 +482,7 @@ impl ControlPlane {
         let mut components: BTreeMap<Name, Vec<Address>> = BTreeMap::new();
         for replica in self.replicas.values() {
             for component in &replica.components {
-                if let Some(endpoint) = replica.answers(component) {
+                if let Some(endpoint) = replica.life.answers(component) {
                     let address = Address {
                         replica: replica.name.clone(),
                         endpoint: endpoint.clone(),
@@ -542,34 +511,7 @@ impl ControlPlane {
         let Phase::Running(readiness) = &mut self.phase else {
             return;
         };
-        let (next, notice) = match (*readiness, ready) {
-            (Readiness::Never, true) => (Readiness::Now, Some(Notice::Ready)),
-            (Readiness::Lost, true) => (Readiness::Now, Some(Notice::Recovered)),
-            (Readiness::Now, false) => (Readiness::Lost, None),
-            (Readiness::Now, true) => (Readiness::Now, None),
-            (Readiness::Never, false) => (Readiness::Never, None),
-            (Readiness::Lost, false) => (Readiness::Lost, None),
-        };
-        *readiness = next;
+        let notice = readiness.turn(ready);
         actions.extend(notice.map(Action::Report));
     }
-}
-
-/// Where a replica answers: a socket of its own for each start, so that nobody who means the process of
-/// before can reach this one.
-fn endpoint(spec: &Spec, sockets: &Path, replica: &Name, incarnation: u64) -> Endpoint {
-    match spec.transport {
-        Transport::Unix => unix_endpoint(sockets, replica, incarnation),
-        // The system chooses the port, and the replica says which in a second hello.
-        Transport::Tcp => Endpoint::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))),
-    }
-}
-
-fn unix_endpoint(sockets: &Path, replica: &Name, incarnation: u64) -> Endpoint {
-    let path = sockets.join(format!("{replica}.{incarnation}.sock"));
-    if path.as_os_str().len() <= SOCKET_PATH_BYTES {
-        return Endpoint::Unix(path);
-    }
-    let short = Fingerprint::EMPTY.with(replica.as_str()).0 as u32;
-    Endpoint::Unix(sockets.join(format!("{short:08x}.{incarnation}")))
 }

@@ -1,19 +1,22 @@
-//! The life of one replica.
+//! One replica, and how each thing that happens to it moves its life on.
 
-use std::{collections::BTreeMap, time::Instant};
+use std::time::{Duration, Instant};
 
 use anylith_core::{Endpoint, Name};
-use anylith_wire::control::{ComponentState, Hello};
+use anylith_wire::control::Hello;
 
 use crate::{
     action::{Failure, Notice},
     event::Exit,
+    input::{Input, Step, Surroundings, Word},
+    life::Life,
+    run::{Greeting, Run},
     status::ReplicaState,
     timing::Timing,
 };
 
 /// From this many failures in a row on, it is called a crash loop.
-const CRASH_LOOP: u32 = 3;
+pub const CRASH_LOOP: u32 = 3;
 
 /// One replica that is wanted.
 #[derive(Debug)]
@@ -31,134 +34,6 @@ pub(crate) struct Replica {
     pub(crate) life: Life,
 }
 
-/// Due → Spawning → Starting → Serving → Draining → Stopped; a crash leads through Backoff back to Due, and
-/// a new control plane begins at Adopting with those that already run.
-#[derive(Debug)]
-pub(crate) enum Life {
-    /// It has no process, and gets one as soon as the sockets it serves are there.
-    Due,
-    /// It is external, and has not connected yet.
-    Awaited,
-    /// The driver starts its process at this moment.
-    Spawning,
-    /// It runs since before this control plane, and has until then to say so itself.
-    Adopting { run: Run, until: Instant },
-    /// It runs, and not all of its components were ready yet.
-    Starting {
-        run: Run,
-        connect_by: Option<Instant>,
-    },
-    /// All of its components have been ready.
-    Serving { run: Run, since: Instant },
-    /// It is being stopped. `until` is there while it owes an answer.
-    Draining {
-        run: Run,
-        until: Option<Instant>,
-        stop_sent: bool,
-    },
-    /// It was killed, and its exit is still to be seen.
-    Dying { run: Run },
-    /// It has failed, and is started again at this instant.
-    Backoff { retry_at: Instant },
-    /// It has no process and gets none.
-    Stopped,
-}
-
-/// What is known of a replica that runs.
-#[derive(Debug)]
-pub(crate) struct Run {
-    /// Its process; `None` if it is external.
-    pub(crate) pid: Option<u32>,
-    pub(crate) endpoint: Endpoint,
-    pub(crate) connected: bool,
-    pub(crate) components: BTreeMap<Name, ComponentState>,
-    /// What it, or this control plane, said about its end before it came.
-    last_words: Option<(Option<Name>, String)>,
-}
-
-impl Run {
-    pub(crate) fn new(pid: Option<u32>, endpoint: Endpoint) -> Self {
-        Self {
-            pid,
-            endpoint,
-            connected: false,
-            components: BTreeMap::new(),
-            last_words: None,
-        }
-    }
-
-    fn greet(&mut self, hello: Hello) -> Step {
-        self.connected = true;
-        self.components = hello.components;
-        match hello.endpoint {
-            Some(endpoint) => {
-                self.endpoint = endpoint;
-                Step::Resume
-            }
-            None => Step::Welcome,
-        }
-    }
-
-    fn all_ready(&self, wanted: &[Name]) -> bool {
-        wanted
-            .iter()
-            .all(|name| self.components.get(name) == Some(&ComponentState::Ready))
-    }
-}
-
-/// What happens to one replica.
-#[derive(Debug)]
-pub(crate) enum Input {
-    Spawned {
-        run: Run,
-    },
-    SpawnFailed {
-        error: String,
-    },
-    /// With where it answers if it is external and does not know yet.
-    Hello {
-        hello: Hello,
-        endpoint: Endpoint,
-    },
-    Component {
-        name: Name,
-        state: ComponentState,
-    },
-    LastWords {
-        component: Option<Name>,
-        message: String,
-    },
-    Disconnected,
-    Exited {
-        exit: Exit,
-    },
-    Stop,
-    Kill,
-    Tick,
-}
-
-/// What follows for the control plane.
-#[derive(Debug)]
-pub(crate) enum Step {
-    /// Send it its bootstrap.
-    Welcome,
-    /// Send it the directory.
-    Resume,
-    /// Tell it to stop, all of it.
-    Stop,
-    Dismiss,
-    Kill,
-    Report(Notice),
-}
-
-/// What a replica must know of its surroundings.
-pub(crate) struct Surroundings<'a> {
-    pub(crate) now: Instant,
-    pub(crate) timing: &'a Timing,
-    /// Whether the whole application is being stopped.
-    pub(crate) stopping: bool,
-}
-
 impl Replica {
     /// Takes one input; returns what the control plane must do.
     pub(crate) fn on(&mut self, input: Input, around: &Surroundings<'_>) -> Vec<Step> {
@@ -167,11 +42,9 @@ impl Replica {
             Input::Spawned { run } => self.spawned(life, run, around),
             Input::SpawnFailed { error } => self.spawn_failed(life, error, around),
             Input::Hello { hello, endpoint } => self.hello(life, hello, endpoint, around),
-            Input::Component { name, state } => self.component(life, name, state, around),
-            Input::LastWords { component, message } => {
-                (last_words(life, component, message), vec![])
-            }
+            Input::Said(word) => self.said(life, word, around),
             Input::Disconnected => self.disconnected(life, around),
+            Input::Examined { traced } => self.examined(life, traced, around),
             Input::Exited { exit } => self.exited(life, exit, around),
             Input::Stop => self.stop(life, around),
             Input::Kill => kill(life),
@@ -247,48 +120,53 @@ impl Replica {
             Life::Awaited => {
                 self.incarnation = hello.incarnation;
                 let mut run = Run::new(None, endpoint);
-                let step = run.greet(hello);
-                (self.settled(run, around), vec![step])
+                let steps = self.greet(&mut run, hello, around);
+                (self.settled(run, around), steps)
             }
             // Adopting → Draining, if a stop waited for it.
             Life::Adopting { mut run, .. } if around.stopping => {
-                let step = run.greet(hello);
-                (
-                    Life::Draining {
-                        run,
-                        until: None,
-                        stop_sent: false,
-                    },
-                    vec![step],
-                )
+                let steps = self.greet(&mut run, hello, around);
+                (draining(run), steps)
             }
             // Adopting | Starting → Starting | Serving.
             Life::Adopting { mut run, .. } | Life::Starting { mut run, .. } => {
-                let step = run.greet(hello);
-                (self.settled(run, around), vec![step])
+                let steps = self.greet(&mut run, hello, around);
+                (self.settled(run, around), steps)
             }
             // It connected again.
             Life::Serving { mut run, since } => {
-                let step = run.greet(hello);
-                (Life::Serving { run, since }, vec![step])
+                let steps = self.greet(&mut run, hello, around);
+                (Life::Serving { run, since }, steps)
             }
             // It connected again; what it was told may be lost, so it is told once more.
             Life::Draining { mut run, .. } => {
-                let step = run.greet(hello);
-                (
-                    Life::Draining {
-                        run,
-                        until: None,
-                        stop_sent: false,
-                    },
-                    vec![step],
-                )
+                let steps = self.greet(&mut run, hello, around);
+                (draining(run), steps)
             }
             // It does not know yet that it is dead.
             life @ Life::Dying { .. } => (life, vec![]),
             life @ (Life::Due | Life::Spawning | Life::Backoff { .. } | Life::Stopped) => {
                 (life, vec![Step::Dismiss])
             }
+        }
+    }
+
+    fn greet(&self, run: &mut Run, hello: Hello, around: &Surroundings<'_>) -> Vec<Step> {
+        let mut steps = self.heard(run, around);
+        steps.push(match run.greet(hello) {
+            Greeting::New => Step::Welcome,
+            Greeting::Again => Step::Resume,
+        });
+        steps
+    }
+
+    /// Any word of it is a sign of life.
+    fn heard(&self, run: &mut Run, around: &Surroundings<'_>) -> Vec<Step> {
+        let was_silent = run.pulse.heard(around.now, around.timing);
+        let replica = self.name.clone();
+        match was_silent {
+            true => vec![Step::Report(Notice::Answers { replica })],
+            false => vec![],
         }
     }
 
@@ -307,47 +185,34 @@ impl Replica {
         }
     }
 
-    fn component(
-        &self,
-        life: Life,
-        name: Name,
-        state: ComponentState,
-        around: &Surroundings<'_>,
-    ) -> (Life, Vec<Step>) {
-        if !self.components.contains(&name) {
+    fn said(&self, mut life: Life, word: Word, around: &Surroundings<'_>) -> (Life, Vec<Step>) {
+        let Some(run) = life.listen() else {
             return (life, vec![]);
+        };
+        let steps = self.heard(run, around);
+        match word {
+            Word::Component { name, state } if self.components.contains(&name) => {
+                run.components.insert(name, state);
+            }
+            // Of a component that it should not have.
+            Word::Component { .. } => {}
+            Word::Last { component, message } => run.say_last(component, message),
+            Word::Alive { calls } => run.calls = calls,
         }
         let life = match life {
             // Starting → Serving, with the last of its components.
-            Life::Starting { mut run, .. } => {
-                run.components.insert(name, state);
-                self.settled(run, around)
-            }
-            Life::Serving { mut run, since } => {
-                run.components.insert(name, state);
-                Life::Serving { run, since }
-            }
-            Life::Draining {
-                mut run,
-                until,
-                stop_sent,
-            } => {
-                run.components.insert(name, state);
-                Life::Draining {
-                    run,
-                    until,
-                    stop_sent,
-                }
-            }
+            Life::Starting { run, .. } => self.settled(run, around),
             life @ (Life::Due
             | Life::Awaited
             | Life::Spawning
             | Life::Adopting { .. }
+            | Life::Serving { .. }
+            | Life::Draining { .. }
             | Life::Dying { .. }
             | Life::Backoff { .. }
             | Life::Stopped) => life,
         };
-        (life, vec![])
+        (life, steps)
     }
 
     fn disconnected(&self, life: Life, around: &Surroundings<'_>) -> (Life, Vec<Step>) {
@@ -400,18 +265,67 @@ impl Replica {
         (life, vec![])
     }
 
+    /// A silent replica was looked at.
+    fn examined(
+        &mut self,
+        mut life: Life,
+        traced: bool,
+        around: &Surroundings<'_>,
+    ) -> (Life, Vec<Step>) {
+        let patience = self.patience(&life, around.timing);
+        let Some(run) = life.listen() else {
+            return (life, vec![]);
+        };
+        if run.pulse.silence(around.timing) < patience {
+            // It has answered in the meantime.
+            return (life, vec![]);
+        }
+        if traced {
+            run.pulse.hold();
+            return (life, vec![]);
+        }
+        run.say_last(
+            None,
+            format!("it gave the control plane no sign of life for {patience:?}"),
+        );
+        match life {
+            // Serving → Dying. If it had been well for long, its earlier failures don't count.
+            Life::Serving { run, since } => {
+                self.forgive(since, around);
+                (Life::Dying { run }, vec![Step::Kill])
+            }
+            // Starting → Dying.
+            Life::Starting { run, .. } => (Life::Dying { run }, vec![Step::Kill]),
+            // Both have limits of their own.
+            life @ (Life::Adopting { .. } | Life::Draining { .. }) => (life, vec![]),
+            life @ (Life::Due
+            | Life::Awaited
+            | Life::Spawning
+            | Life::Dying { .. }
+            | Life::Backoff { .. }
+            | Life::Stopped) => (life, vec![]),
+        }
+    }
+
+    /// For how long it may be silent before it is replaced. Who still starts may have a thread that is busy with
+    /// it, and who lost its connection may look for a control plane that is busy itself.
+    fn patience(&self, life: &Life, timing: &Timing) -> Duration {
+        match life {
+            Life::Serving { run, .. } if run.connected => timing.hung.max(timing.silent),
+            _ => timing.connect.max(timing.hung).max(timing.silent),
+        }
+    }
+
     fn exited(&mut self, life: Life, exit: Exit, around: &Surroundings<'_>) -> (Life, Vec<Step>) {
         match life {
             // Serving → Backoff. If it had been well for long, its earlier failures don't count.
             Life::Serving { run, since } => {
-                if around.now.duration_since(since) >= around.timing.stable {
-                    self.failures = 0;
-                }
-                self.fail(failure(run, exit), around)
+                self.forgive(since, around);
+                self.fail(run.into_failure(exit), around)
             }
             // Starting | Adopting | Dying → Backoff.
             Life::Starting { run, .. } | Life::Adopting { run, .. } | Life::Dying { run } => {
-                self.fail(failure(run, exit), around)
+                self.fail(run.into_failure(exit), around)
             }
             // Draining → Stopped. It did as it was told, or it was in a greater hurry.
             Life::Draining { .. } => (Life::Stopped, vec![]),
@@ -420,6 +334,13 @@ impl Replica {
             | Life::Spawning
             | Life::Backoff { .. }
             | Life::Stopped) => (life, vec![]),
+        }
+    }
+
+    /// A replica that was well for long has left its crashes behind.
+    fn forgive(&mut self, since: Instant, around: &Surroundings<'_>) {
+        if around.now.duration_since(since) >= around.timing.stable {
+            self.failures = 0;
         }
     }
 
@@ -501,7 +422,7 @@ impl Replica {
         match life {
             // Adopting → Dying. It lives, and serves nobody.
             Life::Adopting { mut run, until } if until <= now => {
-                run.say("it does not answer the control plane");
+                run.say_last(None, "it does not answer the control plane");
                 let notice = Notice::Overdue {
                     replica,
                     what: "connect to the new control plane",
@@ -513,7 +434,8 @@ impl Replica {
                 mut run,
                 connect_by: Some(by),
             } if by <= now => {
-                run.say(
+                run.say_last(
+                    None,
                     "it did not connect to the control plane: does its `main` call `run` of the \
                      application, and nothing before it that waits?",
                 );
@@ -540,142 +462,67 @@ impl Replica {
             }
             // Backoff → Due.
             Life::Backoff { retry_at } if retry_at <= now => (Life::Due, vec![]),
+            life @ (Life::Starting { .. } | Life::Serving { .. } | Life::Draining { .. }) => {
+                self.ask(life, around)
+            }
             life @ (Life::Due
             | Life::Awaited
             | Life::Spawning
             | Life::Adopting { .. }
-            | Life::Starting { .. }
-            | Life::Serving { .. }
-            | Life::Draining { .. }
             | Life::Dying { .. }
             | Life::Backoff { .. }
             | Life::Stopped) => (life, vec![]),
         }
     }
 
+    /// Asks for a sign of life if it is time, and says what its silence so far leads to.
+    fn ask(&self, mut life: Life, around: &Surroundings<'_>) -> (Life, Vec<Step>) {
+        let (timing, patience) = (around.timing, self.patience(&life, around.timing));
+        let Some(run) = life.listen() else {
+            return (life, vec![]);
+        };
+        let Some(fell_silent) = run.pulse.ask(around.now, timing) else {
+            return (life, vec![]);
+        };
+        let silence = run.pulse.silence(timing);
+        let mut steps = Vec::new();
+        if run.connected {
+            steps.push(Step::Ask);
+        }
+        if fell_silent {
+            let replica = self.name.clone();
+            steps.push(Step::Report(Notice::Silent { replica, silence }));
+        }
+        // Nobody here can kill an external one, and one that drains has a limit for that.
+        let replaceable = !self.external && !matches!(life, Life::Draining { .. });
+        if replaceable && silence >= patience {
+            steps.push(Step::Examine);
+        }
+        (life, steps)
+    }
+
     /// When this replica wants a tick.
     pub(crate) fn next_tick(&self) -> Option<Instant> {
-        match &self.life {
-            Life::Adopting { until, .. } => Some(*until),
-            Life::Starting { connect_by, .. } => *connect_by,
-            Life::Draining { until, .. } => *until,
-            Life::Backoff { retry_at } => Some(*retry_at),
-            Life::Due
-            | Life::Awaited
-            | Life::Spawning
-            | Life::Serving { .. }
-            | Life::Dying { .. }
-            | Life::Stopped => None,
-        }
-    }
-
-    /// What is known of its process, if it has one.
-    pub(crate) fn run(&self) -> Option<&Run> {
-        match &self.life {
-            Life::Adopting { run, .. }
-            | Life::Starting { run, .. }
-            | Life::Serving { run, .. }
-            | Life::Draining { run, .. }
-            | Life::Dying { run } => Some(run),
-            Life::Due | Life::Awaited | Life::Spawning | Life::Backoff { .. } | Life::Stopped => {
-                None
-            }
-        }
-    }
-
-    /// Where calls to `component` may be sent, if they may.
-    pub(crate) fn answers(&self, component: &Name) -> Option<&Endpoint> {
-        match &self.life {
-            Life::Starting { run, .. } | Life::Serving { run, .. } | Life::Draining { run, .. } => {
-                let ready = run.components.get(component) == Some(&ComponentState::Ready);
-                // Without a port nobody can call it: its second hello, which says it, is on its way.
-                let callable = !matches!(&run.endpoint, Endpoint::Tcp(at) if at.port() == 0);
-                (ready && callable).then_some(&run.endpoint)
-            }
-            Life::Due
-            | Life::Awaited
-            | Life::Spawning
-            | Life::Adopting { .. }
-            | Life::Dying { .. }
-            | Life::Backoff { .. }
-            | Life::Stopped => None,
-        }
+        self.life.next_tick()
     }
 
     /// What to call its state.
     pub(crate) fn state(&self) -> ReplicaState {
-        match &self.life {
-            Life::Due | Life::Awaited | Life::Spawning => ReplicaState::Starting,
-            Life::Adopting { .. } | Life::Starting { .. } => ReplicaState::Starting,
-            Life::Serving { run, .. } if run.all_ready(&self.components) => ReplicaState::Ready,
-            // Somebody sent it a signal: it drains by its own decision.
-            Life::Serving { .. } | Life::Draining { .. } => ReplicaState::Draining,
-            // It does not serve any more, and soon it will wait for its restart.
-            Life::Dying { .. } | Life::Backoff { .. } => ReplicaState::Backoff,
-            Life::Stopped => ReplicaState::Stopped,
-        }
+        self.life.state(&self.components)
+    }
+
+    /// What is known of its process, if it has one.
+    pub(crate) fn run(&self) -> Option<&Run> {
+        self.life.run()
     }
 }
 
-impl Run {
-    fn say(&mut self, message: &str) {
-        self.last_words = Some((None, message.to_owned()));
-    }
-}
-
-fn failure(run: Run, exit: Exit) -> Failure {
-    let (component, message) = run
-        .last_words
-        .map_or((None, None), |(who, what)| (who, Some(what)));
-    Failure {
-        component,
-        message,
-        exit: Some(exit),
-    }
-}
-
-fn last_words(life: Life, component: Option<Name>, message: String) -> Life {
-    let words = Some((component, message));
-    match life {
-        Life::Starting { run, connect_by } => Life::Starting {
-            run: Run {
-                last_words: words,
-                ..run
-            },
-            connect_by,
-        },
-        Life::Serving { run, since } => Life::Serving {
-            run: Run {
-                last_words: words,
-                ..run
-            },
-            since,
-        },
-        Life::Draining {
-            run,
-            until,
-            stop_sent,
-        } => Life::Draining {
-            run: Run {
-                last_words: words,
-                ..run
-            },
-            until,
-            stop_sent,
-        },
-        Life::Adopting { run, until } => Life::Adopting {
-            run: Run {
-                last_words: words,
-                ..run
-            },
-            until,
-        },
-        life @ (Life::Due
-        | Life::Awaited
-        | Life::Spawning
-        | Life::Dying { .. }
-        | Life::Backoff { .. }
-        | Life::Stopped) => life,
+/// A drain in which it owes nothing yet.
+fn draining(run: Run) -> Life {
+    Life::Draining {
+        run,
+        until: None,
+        stop_sent: false,
     }
 }
 

@@ -7,13 +7,23 @@ use std::time::Duration;
 pub struct Timing {
     /// What a component gets to finish its calls when it is drained.
     pub grace: Duration,
-    /// From the start of a process to its first word; then it is killed and started again.
+    /// From the start of a process to its first word; then it is killed and started again. The same holds for
+    /// the next word of one whose components are still starting, or whose connection is lost.
     pub connect: Duration,
     /// From the moment the connection of a running replica is lost to its next word, where something
     /// depends on it: an adoption, a stop.
     pub reconnect: Duration,
+    /// How often a replica is asked for a sign of life.
+    pub ask_every: Duration,
+    /// A replica that has given none for this long gets no calls until it does.
+    pub silent: Duration,
+    /// A replica that was ready and has given none for this long is killed and started again, unless a
+    /// debugger holds it.
+    pub hung: Duration,
     /// What a replica gets to hand over the socket of a listener.
     pub hand_over: Duration,
+    /// What replicas get to take in the connections that wait at a listener when everything stops.
+    pub take_in: Duration,
     /// Before the second restart; the first comes at once. Each later one waits twice as long.
     pub backoff_first: Duration,
     /// The longest wait before a restart.
@@ -28,7 +38,11 @@ impl Default for Timing {
             grace: Duration::from_secs(10),
             connect: Duration::from_secs(30),
             reconnect: Duration::from_secs(5),
+            ask_every: Duration::from_secs(1),
+            silent: Duration::from_secs(5),
+            hung: Duration::from_secs(15),
             hand_over: Duration::from_secs(2),
+            take_in: Duration::from_secs(2),
             backoff_first: Duration::from_millis(50),
             backoff_longest: Duration::from_secs(10),
             stable: Duration::from_secs(10),

@@ -168,6 +168,7 @@ impl Link {
             };
             let broken = open
                 .converse(
+                    &replica,
                     introduced,
                     &mut states,
                     &mut told,
@@ -190,6 +191,7 @@ impl Link {
     /// Talks until the connection breaks, or the replica is gone; says `first` before all else.
     async fn converse(
         &mut self,
+        replica: &Replica,
         first: Option<FromReplica>,
         states: &mut watch::Receiver<States>,
         told: &mut States,
@@ -224,8 +226,15 @@ impl Link {
                     Some(report) => *unsent = Some(report),
                     None => return Ok(()),
                 },
-                order = self.next() => if orders.send(order?).await.is_err() {
-                    return Ok(());
+                order = self.next() => match order? {
+                    // Here, and not where orders are carried out: one of them may take its time.
+                    ToReplica::Ping => {
+                        let calls = replica.calls_inside();
+                        self.send(&FromReplica::Pong { calls }).await?;
+                    }
+                    order => if orders.send(order).await.is_err() {
+                        return Ok(());
+                    },
                 },
             }
         }

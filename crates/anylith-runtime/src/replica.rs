@@ -166,6 +166,15 @@ impl Replica {
         self.states.subscribe()
     }
 
+    /// The calls under way in each component that has any.
+    pub(crate) fn calls_inside(&self) -> BTreeMap<Name, u64> {
+        let inside = |hosted: &Hosted| {
+            let calls = self.doors.of(hosted.registration.name)?.gate.inside();
+            (calls > 0).then(|| (hosted.name.clone(), calls))
+        };
+        self.components.iter().filter_map(inside).collect()
+    }
+
     /// The epoch of the directory in use.
     pub(crate) fn epoch(&self) -> u64 {
         self.directory.borrow().epoch

@@ -213,6 +213,10 @@ impl Puppet {
                 log("INFO", None, &format!("{} ends", self.replica));
                 exit(0);
             }
+            ToReplica::Ping => {
+                let calls = BTreeMap::new();
+                say(control, &FromReplica::Pong { calls })
+            }
             ToReplica::HandOver { listener } => self.hand_over(&listener),
             _ => Ok(()),
         }

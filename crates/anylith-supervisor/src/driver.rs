@@ -326,6 +326,12 @@ impl Driver {
                 self.dismiss(&replica);
                 None
             }
+            Action::Examine { replica } => {
+                let pid = self.processes.get(&replica).map(|process| process.pid);
+                let traced = pid.is_some_and(process::is_traced);
+                Some(Event::Examined { replica, traced })
+            }
+            Action::Shut { listener } => Some(Event::ListenerShut { listener }),
             Action::Bind { listener } => Some(self.bind(listener)),
             Action::Report(notice) => {
                 self.notice(notice);

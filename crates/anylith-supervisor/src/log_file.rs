@@ -114,9 +114,14 @@ fn is_trouble(report: &Report) -> bool {
         Report::Replaced { .. } => false,
         Report::Forgetful { .. } => true,
         Report::Noticed { notice, .. } => match notice {
-            Notice::Ready | Notice::Recovered | Notice::Adopted { .. } | Notice::Stopping => false,
+            Notice::Ready
+            | Notice::Recovered
+            | Notice::Adopted { .. }
+            | Notice::Answers { .. }
+            | Notice::Stopping => false,
             Notice::Failed { .. }
             | Notice::CrashLoop { .. }
+            | Notice::Silent { .. }
             | Notice::Overdue { .. }
             | Notice::ListenerLost { .. }
             | Notice::ForeignProtocol { .. } => true,

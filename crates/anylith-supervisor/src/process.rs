@@ -136,6 +136,15 @@ pub(crate) fn started_at(pid: u32) -> Option<u64> {
     (state != "Z" && state != "X").then_some(started)
 }
 
+/// Whether a debugger holds a process.
+pub(crate) fn is_traced(pid: u32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let tracer = status
+        .lines()
+        .find_map(|line| line.strip_prefix("TracerPid:"));
+    tracer.is_some_and(|tracer| tracer.trim() != "0")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -146,5 +155,6 @@ mod tests {
         assert!(started_at(own).is_some());
         assert_eq!(started_at(own), started_at(own));
         assert_eq!(started_at(u32::MAX), None);
+        assert!(!is_traced(u32::MAX));
     }
 }

@@ -46,6 +46,12 @@ fn notice_line(notice: &Notice, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             "{replica} keeps failing, {failures} times in a row now, and {}: {failure}",
             again(*retry_in)
         ),
+        Notice::Silent { replica, silence } => write!(
+            f,
+            "{replica} has given no sign of life for {silence:?}: it gets no calls until it does, and is \
+             replaced if it does not"
+        ),
+        Notice::Answers { replica } => write!(f, "{replica} gives signs of life again"),
         Notice::Overdue { replica, what } => {
             write!(f, "{replica} did not {what} in time, and is killed")
         }

@@ -14,7 +14,7 @@ use std::{
 use anylith_core::{Limits, Name};
 use anylith_supervisor::{
     Answer, GroupSpec, Launch, LogReader, Notice, Program, Progress, ReplicaState, Report, Request,
-    RunFolder, Spec, StartError, Supervisor, Timing, ask, living_replicas, stop_orphans,
+    RunFolder, Spec, StartError, Status, Supervisor, Timing, ask, living_replicas, stop_orphans,
 };
 use anylith_topology::Transport;
 use tempfile::TempDir;
@@ -163,8 +163,12 @@ impl Drop for Ground {
 }
 
 fn kill(pid: u32) {
+    signal(pid, rustix::process::Signal::KILL);
+}
+
+fn signal(pid: u32, signal: rustix::process::Signal) {
     let pid = rustix::process::Pid::from_raw(pid as i32).unwrap();
-    let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+    let _ = rustix::process::kill_process(pid, signal);
 }
 
 fn is_alive(pid: u32) -> bool {
@@ -248,6 +252,71 @@ async fn a_killed_replica_is_back_within_two_seconds() {
     assert!(since.elapsed() < Duration::from_secs(2));
     assert_ne!(status.replica("Cart-1").unwrap().pid, Some(before));
     assert_eq!(status.replica("Front-1").unwrap().restarts, 0);
+    supervisor.stop().await;
+}
+
+/// Short times, so that a test need not wait for long.
+fn impatient() -> Timing {
+    Timing {
+        ask_every: Duration::from_millis(50),
+        silent: Duration::from_millis(250),
+        hung: Duration::from_secs(2),
+        ..Timing::default()
+    }
+}
+
+#[tokio::test]
+async fn a_replica_that_is_stopped_gets_no_calls_until_it_goes_on() {
+    let stage = Stage {
+        timing: impatient(),
+        ..Stage::micro()
+    };
+    let mut supervisor = stage.start_ready().await;
+    let mut reports = supervisor.take_reports();
+    let pid = pids(&supervisor)["Cart-1"];
+    signal(pid, rustix::process::Signal::STOP);
+    let state = |now: &Status| now.replica("Cart-1").unwrap().state;
+    let silent = supervisor.wait_for(|now| state(now) != ReplicaState::Ready);
+    let silent = silent.await.unwrap();
+    assert_eq!(state(&silent), ReplicaState::Starting);
+    let notes = supervisor.overview().notes;
+    assert!(notes[0].text.contains("no sign of life"), "{notes:?}");
+    signal(pid, rustix::process::Signal::CONT);
+    let back = supervisor.wait_for(Status::is_ready).await.unwrap();
+    assert_eq!(back.replica("Cart-1").unwrap().pid, Some(pid));
+    assert_eq!(back.replica("Cart-1").unwrap().restarts, 0);
+    supervisor.stop().await;
+    let mut said = Vec::new();
+    while let Ok(report) = reports.try_recv() {
+        said.push(report.to_string());
+    }
+    for word in [
+        "Cart-1 has given no sign of life",
+        "Cart-1 gives signs of life again",
+    ] {
+        assert!(said.iter().any(|line| line.contains(word)), "{said:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_replica_that_hangs_is_replaced() {
+    let timing = Timing {
+        hung: Duration::from_millis(500),
+        ..impatient()
+    };
+    let stage = Stage {
+        timing,
+        ..Stage::micro()
+    };
+    let supervisor = stage.start_ready().await;
+    let pid = pids(&supervisor)["Cart-1"];
+    signal(pid, rustix::process::Signal::STOP);
+    let replaced = supervisor
+        .wait_for(|now| now.is_ready() && now.replica("Cart-1").unwrap().pid != Some(pid))
+        .await
+        .unwrap();
+    assert_eq!(replaced.replica("Cart-1").unwrap().restarts, 1);
+    assert!(!is_alive(pid));
     supervisor.stop().await;
 }
 

@@ -90,6 +90,12 @@ pub enum FromReplica {
         /// What went wrong, with its causes, for people to read.
         message: String,
     },
+    /// A sign of life: the answer to [`ToReplica::Ping`].
+    Pong {
+        /// The calls under way, of each component that has any.
+        #[serde(default)]
+        calls: BTreeMap<Name, u64>,
+    },
 }
 
 /// A replica introduces itself, for the first time or again.
@@ -148,6 +154,9 @@ pub enum ToReplica {
         /// After this long, in milliseconds, calls still in flight are dropped.
         grace_ms: u64,
     },
+    /// Give a sign of life: [`FromReplica::Pong`]. A replica that gives none is taken out of the directory, and
+    /// replaced after a while.
+    Ping,
     /// Send the socket of this listener to the control plane, on a connection of its own that begins with
     /// [`Opening::Listener`].
     HandOver {

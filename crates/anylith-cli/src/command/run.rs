@@ -229,11 +229,14 @@ impl Show {
                     self.say("draining; Ctrl-C once more kills everything at once");
                     return;
                 }
-                Notice::Recovered | Notice::Adopted { .. } => (false, false),
+                Notice::Recovered | Notice::Adopted { .. } | Notice::Answers { .. } => {
+                    (false, false)
+                }
                 Notice::Failed { .. } => (true, false),
                 // Once is enough.
                 Notice::CrashLoop { failures, .. } => (true, *failures == 3),
                 Notice::Overdue { .. }
+                | Notice::Silent { .. }
                 | Notice::ListenerLost { .. }
                 | Notice::ForeignProtocol { .. } => (true, false),
             },

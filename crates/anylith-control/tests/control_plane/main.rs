@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test says with a panic what is wrong")]
 
+mod signs_of_life;
 mod world;
 
 use std::{collections::BTreeMap, time::Duration};
@@ -108,11 +109,11 @@ fn crashes_of_long_ago_are_forgiven() {
 }
 
 #[test]
-fn a_lost_connection_alone_takes_nobody_out_of_the_directory() {
+fn a_lost_connection_that_comes_back_takes_nobody_out_of_the_directory() {
     let mut world = World::ready(micro(1));
     let epoch = world.last_epoch;
     world.loses_connection("Stock-1");
-    world.pass(Duration::from_secs(3600));
+    world.pass(Duration::from_secs(4));
     assert_eq!(
         (state(&world, "Stock-1"), world.last_epoch),
         (ReplicaState::Ready, epoch)
@@ -405,6 +406,8 @@ enum Trouble {
     Dies(usize),
     LosesConnection(usize),
     Connects(usize),
+    Freezes(usize),
+    Thaws(usize),
     ControlIsReplaced,
     Passes(u64),
 }
@@ -414,6 +417,8 @@ fn trouble() -> impl Strategy<Value = Trouble> {
         4 => (0..6usize).prop_map(Trouble::Dies),
         2 => (0..6usize).prop_map(Trouble::LosesConnection),
         4 => (0..6usize).prop_map(Trouble::Connects),
+        1 => (0..6usize).prop_map(Trouble::Freezes),
+        1 => (0..6usize).prop_map(Trouble::Thaws),
         1 => Just(Trouble::ControlIsReplaced),
         4 => (0..8000u64).prop_map(Trouble::Passes),
     ]
@@ -428,6 +433,8 @@ fn meets(world: &mut World, trouble: &Trouble) {
         Trouble::Dies(who) => world.dies(REPLICAS[*who], Exit::Signal(9)),
         Trouble::LosesConnection(who) => world.loses_connection(REPLICAS[*who]),
         Trouble::Connects(who) => world.connects(REPLICAS[*who]),
+        Trouble::Freezes(who) => world.freezes(REPLICAS[*who]),
+        Trouble::Thaws(who) => world.thaws(REPLICAS[*who]),
         Trouble::ControlIsReplaced => world.replaces_control(),
         Trouble::Passes(ms) => world.pass(Duration::from_millis(*ms)),
     }
@@ -442,6 +449,7 @@ proptest! {
             meets(&mut world, trouble);
         }
         for replica in REPLICAS {
+            world.thaws(replica);
             world.connects(replica);
         }
         world.pass(Duration::from_secs(30));

@@ -26,6 +26,10 @@ pub(crate) enum Fault {
     Stuck,
     /// It ignores that it should hand over a socket.
     Stingy,
+    /// It is held by a debugger.
+    Traced,
+    /// Connections wait at this listener that nobody takes in.
+    Crowded,
 }
 
 /// One simulated process.
@@ -37,6 +41,8 @@ pub(crate) struct Process {
     pub(crate) bootstrap: Option<Bootstrap>,
     components: BTreeMap<Name, ComponentState>,
     directory: Directory,
+    /// What it was sent and has not read, since it is frozen.
+    unread: Option<Vec<ToReplica>>,
 }
 
 pub(crate) struct World {
@@ -45,10 +51,13 @@ pub(crate) struct World {
     pub(crate) processes: BTreeMap<Name, Process>,
     pub(crate) faults: BTreeMap<&'static str, Fault>,
     pub(crate) notices: Vec<Notice>,
+    /// The calls that every replica says it has.
+    pub(crate) calls: BTreeMap<Name, u64>,
     /// Everything that replicas were told, in order.
     pub(crate) told: Vec<(Name, ToReplica)>,
     pub(crate) spawned: usize,
     pub(crate) bound: usize,
+    pub(crate) shut: usize,
     pub(crate) done: bool,
     pub(crate) last_epoch: u64,
     events: VecDeque<Event>,
@@ -102,9 +111,11 @@ impl World {
             processes: BTreeMap::new(),
             faults: BTreeMap::new(),
             notices: Vec::new(),
+            calls: BTreeMap::new(),
             told: Vec::new(),
             spawned: 0,
             bound: 0,
+            shut: 0,
             done: false,
             last_epoch: 0,
             events: VecDeque::from([Event::Tick]),
@@ -169,6 +180,30 @@ impl World {
         }
     }
 
+    /// A process stops running without dying, as SIGSTOP makes it.
+    pub(crate) fn freezes(&mut self, replica: &str) {
+        if let Some(process) = self.processes.get_mut(replica) {
+            process.unread.get_or_insert_default();
+        }
+    }
+
+    /// It runs again, and reads what it was sent.
+    pub(crate) fn thaws(&mut self, replica: &str) {
+        let Some(process) = self.processes.get_mut(replica) else {
+            return;
+        };
+        for message in process.unread.take().unwrap_or_default() {
+            self.hear(&name(replica), message);
+        }
+        self.settle();
+    }
+
+    /// The control plane itself stops running for a while, and all others go on.
+    pub(crate) fn sleeps(&mut self, length: Duration) {
+        self.now += length;
+        self.happens(Event::Tick);
+    }
+
     /// The connection breaks, and the replica does not come back before it is told to.
     pub(crate) fn loses_connection(&mut self, replica: &str) {
         if let Some(process) = self.processes.get_mut(replica)
@@ -187,6 +222,9 @@ impl World {
         let Some(process) = self.processes.get_mut(replica) else {
             return;
         };
+        if process.unread.is_some() {
+            return;
+        }
         process.connected = true;
         let hello = Hello {
             protocol: CONTROL_PROTOCOL,
@@ -249,6 +287,16 @@ impl World {
                     self.bound += 1;
                     self.events.push_back(Event::ListenerHeld { listener });
                 }
+                Action::Examine { replica } => {
+                    let traced = self.faults.get(replica.as_str()) == Some(&Fault::Traced);
+                    self.events.push_back(Event::Examined { replica, traced });
+                }
+                Action::Shut { listener } => {
+                    self.shut += 1;
+                    if self.faults.get(listener.as_str()) != Some(&Fault::Crowded) {
+                        self.events.push_back(Event::ListenerShut { listener });
+                    }
+                }
                 Action::Report(notice) => self.notices.push(notice),
                 Action::Done => {
                     assert!(
@@ -273,6 +321,7 @@ impl World {
             bootstrap: None,
             components: BTreeMap::new(),
             directory: Directory::default(),
+            unread: None,
         };
         let pid = process.pid;
         let before = self.processes.insert(replica.clone(), process);
@@ -322,6 +371,10 @@ impl World {
         else {
             return;
         };
+        if let Some(unread) = &mut process.unread {
+            unread.push(message);
+            return;
+        }
         self.told.push((replica.clone(), message.clone()));
         match message {
             ToReplica::Welcome(bootstrap) => {
@@ -364,6 +417,13 @@ impl World {
                 if self.faults.get(replica.as_str()) != Some(&Fault::Stingy) {
                     self.events.push_back(Event::ListenerHeld { listener });
                 }
+            }
+            ToReplica::Ping => {
+                let calls = self.calls.clone();
+                self.events.push_back(Event::Said {
+                    replica: replica.clone(),
+                    message: FromReplica::Pong { calls },
+                });
             }
             other => panic!("{other:?}"),
         }

@@ -1,0 +1,116 @@
+//! Why a replica is not ready, or not stopped, in a sentence for people.
+
+use std::time::{Duration, Instant};
+
+use anylith_core::Name;
+use anylith_wire::control::ComponentState;
+
+use crate::{life::Life, listener::Door, plane::ControlPlane, replica::Replica, run::Run};
+
+/// What keeps `replica`; `None` if nothing does, or nothing that lasts.
+pub(crate) fn about(replica: &Replica, plane: &ControlPlane, now: Instant) -> Option<String> {
+    match &replica.life {
+        Life::Due => Some("waits for the sockets of its listeners".to_owned()),
+        Life::Awaited => Some("waits for its process, which is started elsewhere".to_owned()),
+        Life::Adopting { .. } => Some("waits to be heard of again".to_owned()),
+        Life::Starting { run, .. } | Life::Serving { run, .. } if run.pulse.is_silent() => {
+            Some(silent(run, plane))
+        }
+        Life::Starting { run, .. } if !run.connected => {
+            Some("its process has not connected yet".to_owned())
+        }
+        Life::Starting { run, .. } => waiting(replica, run, plane),
+        Life::Draining { run, until, .. } => Some(draining(replica, run, *until, plane, now)),
+        Life::Backoff { retry_at } => {
+            let failure = replica.last_failure.as_ref()?;
+            let wait = retry_at.saturating_duration_since(now);
+            let times = match replica.failures {
+                1 => "once".to_owned(),
+                many => format!("{many} times in a row"),
+            };
+            Some(format!(
+                "failed {times}, the next start is in {wait:.1?}: {failure}"
+            ))
+        }
+        Life::Spawning | Life::Serving { .. } | Life::Dying { .. } | Life::Stopped => None,
+    }
+}
+
+fn silent(run: &Run, plane: &ControlPlane) -> String {
+    if run.pulse.is_traced() {
+        return "gives no sign of life, since a debugger holds it; it gets no calls".to_owned();
+    }
+    let silence = run.pulse.silence(plane.timing());
+    format!("has given no sign of life for {silence:?}; it gets no calls until it does")
+}
+
+/// `Checkout waits for Payment, Cart; Frontend waits for Checkout`.
+fn waiting(replica: &Replica, run: &Run, plane: &ControlPlane) -> Option<String> {
+    let ready_here = |name: &Name| run.components.get(name) == Some(&ComponentState::Ready);
+    let missing =
+        |component: &Name| {
+            let needed = plane.spec().dependencies.get(component);
+            let absent = needed.into_iter().flatten().filter(|name| {
+                match replica.components.contains(name) {
+                    true => !ready_here(name),
+                    false => plane.directory().replicas(name.as_str()).is_empty(),
+                }
+            });
+            absent.map(Name::as_str).collect::<Vec<_>>().join(", ")
+        };
+    let about = |component: &Name| match run.components.get(component) {
+        Some(ComponentState::Ready) => None,
+        Some(ComponentState::Starting) => Some(format!("{component} is starting")),
+        Some(ComponentState::Draining | ComponentState::Stopped) => None,
+        None | Some(ComponentState::Waiting) => match missing(component) {
+            missing if missing.is_empty() => None,
+            missing => Some(format!("{component} waits for {missing}")),
+        },
+    };
+    let lines: Vec<String> = replica.components.iter().filter_map(about).collect();
+    (!lines.is_empty()).then(|| lines.join("; "))
+}
+
+/// `Checkout finishes 2 calls, for 8 s at most`.
+fn draining(
+    replica: &Replica,
+    run: &Run,
+    until: Option<Instant>,
+    plane: &ControlPlane,
+    now: Instant,
+) -> String {
+    let finishing = |component: &Name| {
+        let draining = run.components.get(component) == Some(&ComponentState::Draining);
+        draining.then(|| match run.calls.get(component) {
+            Some(1) => format!("{component} finishes 1 call"),
+            Some(calls) => format!("{component} finishes {calls} calls"),
+            None => format!("{component} finishes its work"),
+        })
+    };
+    let lines: Vec<String> = replica.components.iter().filter_map(finishing).collect();
+    let left = |until: Instant| {
+        let left = until.saturating_duration_since(now);
+        format!(
+            "for {} s at most",
+            (left + Duration::from_millis(999)).as_secs()
+        )
+    };
+    match (lines.is_empty(), until) {
+        (false, Some(until)) => format!("{}, {}", lines.join(", "), left(until)),
+        (false, None) => lines.join(", "),
+        (true, Some(until)) => format!("is about to end, {}", left(until)),
+        (true, None) => visited(replica, plane)
+            .unwrap_or_else(|| "waits until nobody calls it any more".to_owned()),
+    }
+}
+
+/// `takes in what waits at web`.
+fn visited(replica: &Replica, plane: &ControlPlane) -> Option<String> {
+    let shutting = |listener: &&Name| matches!(plane.doors[*listener], Door::Shutting { .. });
+    let own = plane.spec().listeners.iter();
+    let mut own = own
+        .filter(|(_, by)| replica.components.contains(by))
+        .map(|(listener, _)| listener);
+    let listener = own.find(shutting)?;
+    Some(format!("takes in what waits at {listener}"))
+}
