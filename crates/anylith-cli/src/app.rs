@@ -14,6 +14,12 @@ use crate::{args::Overriding, failure::Failure, secrets::SecretStore};
 /// The file that makes a folder an application.
 const FILE: &str = "anylith.toml";
 
+/// Whether `given` is the folder of an application, or its file.
+pub(crate) fn is_one(given: &Path) -> bool {
+    given.join(FILE).is_file()
+        || (given.is_file() && given.extension().is_some_and(|it| it == "toml"))
+}
+
 /// An application, found on the disk.
 #[derive(Debug)]
 pub(crate) struct App {
@@ -99,6 +105,17 @@ impl App {
         &self.label
     }
 
+    /// What the application was called when it ran in `folder`.
+    pub(crate) fn name(&self, folder: &RunFolder) -> String {
+        let name = folder
+            .path()
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy();
+        name.rsplit_once('-')
+            .map_or_else(|| name.to_string(), |(name, _)| name.to_owned())
+    }
+
     /// How to name this application to `command`, for a hint.
     pub(crate) fn hint(&self, command: &str) -> String {
         let here = env::current_dir().is_ok_and(|here| here == self.home());
@@ -107,12 +124,7 @@ impl App {
             false => {
                 let name = self.label.strip_suffix(FILE).unwrap_or(&self.label);
                 let name = name.strip_suffix('/').unwrap_or(name);
-                let flag = if command.starts_with("logs") {
-                    "--app "
-                } else {
-                    ""
-                };
-                format!("anylith {command} {flag}{name}")
+                format!("anylith {command} {name}")
             }
         }
     }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anylith_supervisor::Level;
-use anylith_topology::draw::Format;
+use anylith_topology::{draw::Format, suggest};
 use clap::{Args as Group, Parser, Subcommand};
 
 /// Runs applications written as components: whole, split into services, or anything between.
@@ -143,13 +143,13 @@ pub(crate) struct StopArgs {
 
 #[derive(Debug, Group)]
 pub(crate) struct LogsArgs {
-    /// Text that lines must have, in capitals or not; several words must all be there
+    /// Text that lines must have, in capitals or not; several words must all be there. The first word may be APP
     #[arg(value_name = "QUERY")]
     pub(crate) query: Vec<String>,
-    /// Folder with an anylith.toml, or that file
-    #[arg(long, value_name = "APP", default_value = ".")]
-    pub(crate) app: PathBuf,
-    /// Goes on with new lines as they are written
+    /// Folder with an anylith.toml, or that file; this folder if it is left out
+    #[arg(long, value_name = "APP")]
+    pub(crate) app: Option<PathBuf>,
+    /// Goes on with new lines as they are written, until the application stops
     #[arg(long, short)]
     pub(crate) follow: bool,
     /// Only lines about this component; may be repeated
@@ -175,4 +175,5 @@ fn format(text: &str) -> Result<Format, String> {
 
 fn level(text: &str) -> Result<Level, String> {
     text.parse()
+        .map_err(|error: String| format!("{error}: {}", suggest(text, &Level::NAMES, "levels", "")))
 }

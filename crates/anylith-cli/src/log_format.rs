@@ -21,7 +21,8 @@ impl LogFormat {
     pub(crate) fn line(&mut self, line: &LogLine) -> String {
         let paint = self.paint;
         self.width = self.width.max(line.source.chars().count());
-        let time = line.time.split_once('T').map_or("", |(_, time)| time);
+        let time = line.time.as_deref().and_then(|time| time.split_once('T'));
+        let time = time.map_or("", |(_, time)| time);
         let time = paint.dim(&format!("{:12}", time.get(..12).unwrap_or("")));
         let label = format!("{:width$} |", &*line.source, width = self.width);
         let label = paint.label(&line.source, &label);
@@ -57,7 +58,7 @@ fn printable(text: &str) -> String {
 }
 
 /// The group of the replica with this name.
-fn group_of(replica: &str) -> &str {
+pub(crate) fn group_of(replica: &str) -> &str {
     replica.rsplit_once('-').map_or(replica, |(group, _)| group)
 }
 
@@ -72,8 +73,9 @@ pub(crate) struct LogFilter {
 }
 
 impl LogFilter {
-    pub(crate) fn new(args: &LogsArgs) -> Self {
-        let texts = args.query.iter().flat_map(|words| words.split_whitespace());
+    /// The filter that the flags and the words of `query` ask for.
+    pub(crate) fn new(args: &LogsArgs, query: &[String]) -> Self {
+        let texts = query.iter().flat_map(|words| words.split_whitespace());
         let texts = texts.chain(args.text.as_deref());
         Self {
             components: args.component.clone(),
@@ -115,13 +117,19 @@ mod tests {
     use super::*;
 
     fn line(source: &str, level: Option<Level>, component: Option<&str>, text: &str) -> LogLine {
-        LogLine {
-            source: Arc::from(source),
-            time: "2026-01-02T03:04:05.678901Z".to_owned(),
-            level,
-            component: component.map(str::to_owned),
-            text: text.to_owned(),
-        }
+        let written = level.map_or_else(
+            || text.to_owned(),
+            |level| {
+                let (time, level) = ("2026-01-02T03:04:05.678901Z", level.as_str());
+                serde_json::json!({"ts": time, "level": level, "component": component, "msg": text})
+                    .to_string()
+            },
+        );
+        LogLine::parse(
+            &Arc::from(source),
+            written.as_bytes(),
+            "2026-01-02T03:04:05.6Z",
+        )
     }
 
     fn plain() -> LogFormat {
@@ -140,6 +148,16 @@ mod tests {
         assert_eq!(
             format.line(&whole),
             "03:04:05.678 monolith-1 | INFO  Cart: slow"
+        );
+    }
+
+    #[test]
+    fn text_without_a_time_is_given_none() {
+        let mut format = plain();
+        let text = line("Cart-1", None, None, "thread 'main' panicked");
+        assert_eq!(
+            format.line(&text),
+            "             Cart-1 | thread 'main' panicked"
         );
     }
 

@@ -1,11 +1,14 @@
 //! Everything that `run` shows, written by a thread of its own.
 //!
+//! Standard output has the lines for scripts, and nothing else: `anylith run | while read …` works. Standard error has
+//! the rest, logs included.
+//!
 //! Whoever reads our output may read slowly, or not at all; the supervisor must not wait for him. Logs are
 //! read from their files as fast as they can be shown, so nothing piles up here.
 
 use std::{
     io::{self, IsTerminal, Write},
-    sync::mpsc::{self, Receiver, RecvTimeoutError, Sender},
+    sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender},
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
@@ -20,13 +23,17 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// How long the end waits for somebody to read what is still to be shown.
 const SHOWN_WITHIN: Duration = Duration::from_secs(1);
 
+/// How many lines may wait to be shown.
+const MOST_WAITING: usize = 1024;
+
 /// The longest line of progress, so that it stays one line.
 const PROGRESS_CHARS: usize = 78;
 
 /// The screen of one command.
 #[derive(Debug)]
 pub(crate) struct Screen {
-    shows: Sender<Show>,
+    /// When it is full, nobody reads, and what is to be shown is dropped: the logs have it.
+    shows: SyncSender<Show>,
     thread: JoinHandle<()>,
 }
 
@@ -42,10 +49,10 @@ enum Show {
 impl Screen {
     /// Begins to show; `logs` as they grow, if there are any to show.
     pub(crate) fn start(logs: Option<LogReader>) -> Self {
-        let (shows, shown) = mpsc::channel();
+        let (shows, shown) = mpsc::sync_channel(MOST_WAITING);
         let painter = Painter {
             logs,
-            format: LogFormat::new(Paint::for_stdout()),
+            format: LogFormat::new(Paint::for_stderr()),
             progress: String::new(),
             has_progress: io::stderr().is_terminal(),
         };
@@ -71,8 +78,8 @@ impl Screen {
     }
 
     fn show(&self, show: Show) {
-        // Where the thread is gone nobody can be shown anything.
-        let _ = self.shows.send(show);
+        // Where the thread is gone, or stuck, nobody can be shown anything.
+        let _ = self.shows.try_send(show);
     }
 
     /// Shows what is left, and comes back when it is shown or nobody reads it.
@@ -146,8 +153,7 @@ impl Painter {
         let text: String = lines.map(|line| self.format.line(line) + "\n").collect();
         if !text.is_empty() {
             self.clear();
-            let mut out = io::stdout().lock();
-            let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+            let _ = io::stderr().lock().write_all(text.as_bytes());
             self.draw();
         }
     }

@@ -162,6 +162,8 @@ fn an_application_can_be_named_by_its_folder_or_its_file() {
         "status app/anylith.toml",
         "status --app app",
         "logs --app app",
+        "logs app",
+        "logs app/anylith.toml ready",
     ] {
         assert_eq!(elsewhere(way).code(), 0, "{way}");
     }

@@ -92,3 +92,65 @@ fn a_reader_that_has_read_enough_is_no_error() {
     assert!(logs.wait().unwrap().success());
     assert_eq!(err, "");
 }
+
+#[test]
+fn followed_logs_end_when_the_application_does() {
+    let stage = Stage::new();
+    stage.call("run --topology micro --detach");
+    let mut follow = stage
+        .command("logs -f")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(follow.stdout.take().unwrap()).lines();
+    lines.next().unwrap().unwrap();
+    assert_eq!(stage.call("stop").code(), 0);
+    let rest: Vec<String> = lines.map(Result::unwrap).collect();
+    assert!(
+        rest.iter().any(|line| line.contains("Stock-1 ends")),
+        "{rest:?}"
+    );
+    let end = follow.wait_with_output().unwrap();
+    assert!(end.status.success());
+    assert_eq!(
+        String::from_utf8_lossy(&end.stderr),
+        "puppet does not run any more\n"
+    );
+}
+
+#[test]
+fn names_that_no_line_has_are_told_the_nearest() {
+    let stage = Stage::new();
+    stage.call("run --topology micro --detach");
+    let wrong = |args: &str, words: &[&str]| stage.call(args).is_wrong(words);
+    wrong("logs --component Crat", &["Crat", "did you mean `Cart`?"]);
+    wrong(
+        "logs --replica Cart-2",
+        &["Cart-2", "did you mean `Cart-1`?"],
+    );
+    wrong("logs -f --replica Strock", &["did you mean `Stock`?"]);
+    wrong(
+        "logs --level wran",
+        &["`wran` is not a level", "did you mean `warn`?"],
+    );
+    stage.call("stop");
+    wrong("logs --component Crat", &["did you mean `Cart`?"]);
+    assert_eq!(stage.call("logs --component Cart").code(), 0);
+}
+
+#[test]
+fn text_without_a_time_stays_behind_what_its_replica_said_before() {
+    let stage = Stage::new().orders("Stock=crash");
+    stage.call("run --topology micro --detach");
+    let logs = stage.call("logs --replica Stock-1").out();
+    let lines: Vec<&str> = logs.lines().collect();
+    let begins = lines
+        .iter()
+        .position(|it| it.contains("Stock-1 begins"))
+        .unwrap();
+    assert_eq!(
+        lines[begins + 1],
+        "             Stock-1 | thread 'main' panicked at src/stock.rs:7:9: the shelf is gone"
+    );
+}

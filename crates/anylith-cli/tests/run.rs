@@ -19,7 +19,8 @@ fn run_says_where_its_listener_answers_and_ctrl_c_drains() {
     running.signal(Signal::INT);
     let (code, out, err) = running.end();
     assert_eq!(code, Some(0), "{err}");
-    assert!(out.contains("Front-1 | INFO  Front-1 ends"), "{out}");
+    assert!(err.contains("Front-1 | INFO  Front-1 ends"), "{err}");
+    assert_eq!(out, "", "standard output is for scripts");
     assert!(pids.iter().all(|pid| !is_alive(*pid)));
     let journal = fs::read_to_string(stage.temp.path().join("journal")).unwrap();
     let drains: Vec<&str> = journal

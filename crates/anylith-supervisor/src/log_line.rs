@@ -11,9 +11,11 @@ use serde_json::{Map, Value};
 pub struct LogLine {
     /// Whose log it is: a replica's name, or `anylith` for the supervisor's own.
     pub source: Arc<str>,
-    /// When it was written, in UTC after RFC 3339. A line of plain text that does not begin with its own has the
-    /// time of the line before it; it is empty if there was none.
-    pub time: String,
+    /// When it was written, in UTC after RFC 3339; `None` for plain text that does not begin with it.
+    pub time: Option<String>,
+    /// Where it stands among the lines of others: at its own time, and never before a line of its own source that
+    /// came before it.
+    pub(crate) stands_at: String,
     /// Its level; `None` for plain text.
     pub level: Option<Level>,
     /// The component it concerns, if it is one's.
@@ -50,6 +52,11 @@ impl Level {
     }
 }
 
+impl Level {
+    /// The names of all levels, the least grave first.
+    pub const NAMES: [&'static str; 5] = ["trace", "debug", "info", "warn", "error"];
+}
+
 impl FromStr for Level {
     type Err = String;
 
@@ -60,9 +67,7 @@ impl FromStr for Level {
             "info" => Ok(Self::Info),
             "warn" | "warning" => Ok(Self::Warn),
             "error" => Ok(Self::Error),
-            _ => Err(format!(
-                "`{text}` is not a level: write trace, debug, info, warn or error"
-            )),
+            _ => Err(format!("`{text}` is not a level")),
         }
     }
 }
@@ -80,9 +85,15 @@ struct Written<'a> {
 }
 
 impl LogLine {
-    /// Reads a line. `before` is the time of the line before it in the same log.
+    /// Reads a line. `before` is where the line before it in the same log stands.
     pub fn parse(source: &Arc<str>, line: &[u8], before: &str) -> Self {
-        let source = Arc::clone(source);
+        let mut line = Self::read(Arc::clone(source), line);
+        let own = line.time.as_deref().unwrap_or_default();
+        line.stands_at = own.max(before).to_owned();
+        line
+    }
+
+    fn read(source: Arc<str>, line: &[u8]) -> Self {
         if line.first() == Some(&b'{')
             && let Ok(written) = serde_json::from_slice::<Written<'_>>(line)
             && let Ok(level) = written.level.parse()
@@ -99,23 +110,24 @@ impl LogLine {
                     if text.is_empty() { "" } else { " " }
                 );
             }
-            let (time, component) = (written.ts, written.component);
             return Self {
                 source,
-                time,
+                time: Some(written.ts),
+                stands_at: String::new(),
                 level: Some(level),
-                component,
+                component: written.component,
                 text,
             };
         }
         let text = without_escapes(&String::from_utf8_lossy(line));
         let (time, level, text) = match stamped(&text) {
-            Some((time, level, text)) => (time, Some(level), text),
-            None => (before, None, text.trim_end()),
+            Some((time, level, text)) => (Some(time.to_owned()), Some(level), text),
+            None => (None, None, text.trim_end()),
         };
         Self {
             source,
-            time: time.to_owned(),
+            time,
+            stands_at: String::new(),
             level,
             component: None,
             text: text.to_owned(),
@@ -179,8 +191,8 @@ mod tests {
         ] {
             let line = LogLine::parse(&Arc::from("Cart-1"), text.as_bytes(), "then");
             assert_eq!(
-                (line.text.as_str(), line.time.as_str(), line.level),
-                (text, "then", None)
+                (line.text.as_str(), line.time.as_deref(), line.level),
+                (text, None, None)
             );
         }
     }
@@ -189,7 +201,7 @@ mod tests {
     fn a_line_of_the_applications_own_subscriber_keeps_its_time_and_level_and_loses_its_colours() {
         let line = b"\x1b[2m2026-01-02T03:04:05.000006Z\x1b[0m \x1b[33m WARN\x1b[0m shop: \x1b[3mslow\x1b[0m ms=12";
         let line = LogLine::parse(&Arc::from("Web-1"), line, "then");
-        assert_eq!(line.time, "2026-01-02T03:04:05.000006Z");
+        assert_eq!(line.time.as_deref(), Some("2026-01-02T03:04:05.000006Z"));
         assert_eq!(line.level, Some(Level::Warn));
         assert_eq!(line.text, "shop: slow ms=12");
     }

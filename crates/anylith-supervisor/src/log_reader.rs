@@ -36,7 +36,8 @@ struct Tail {
     position: u64,
     /// The beginning of a line whose end was not written yet.
     partial: Vec<u8>,
-    last_time: String,
+    /// Where its last line stands.
+    stands_at: String,
 }
 
 impl LogReader {
@@ -73,7 +74,7 @@ impl LogReader {
         self.read()?;
         let (ready, waiting) = std::mem::take(&mut self.waiting)
             .into_iter()
-            .partition(|line| line.time <= settled);
+            .partition(|line| line.stands_at <= settled);
         self.waiting = waiting;
         Ok(in_order(ready))
     }
@@ -99,7 +100,7 @@ impl LogReader {
             if !tail.partial.is_empty() {
                 let partial = std::mem::take(&mut tail.partial);
                 self.waiting
-                    .push(LogLine::parse(&tail.source, &partial, &tail.last_time));
+                    .push(LogLine::parse(&tail.source, &partial, &tail.stands_at));
             }
         }
         Ok(in_order(self.waiting))
@@ -142,7 +143,7 @@ impl LogReader {
                     file,
                     position,
                     partial: Vec::new(),
-                    last_time: String::new(),
+                    stands_at: String::new(),
                 };
                 self.tails.insert(source.to_owned(), tail);
             }
@@ -190,9 +191,9 @@ impl Tail {
             if line.is_empty() {
                 continue;
             }
-            let line = LogLine::parse(&self.source, line, &self.last_time);
-            if line.time != self.last_time {
-                self.last_time.clone_from(&line.time);
+            let line = LogLine::parse(&self.source, line, &self.stands_at);
+            if line.stands_at != self.stands_at {
+                self.stands_at.clone_from(&line.stands_at);
             }
             lines.push(line);
         }
@@ -202,6 +203,6 @@ impl Tail {
 
 /// Lines of one source stay as they were written, whatever their times say.
 fn in_order(mut lines: Vec<LogLine>) -> Vec<LogLine> {
-    lines.sort_by(|one, other| one.time.cmp(&other.time));
+    lines.sort_by(|one, other| one.stands_at.cmp(&other.stands_at));
     lines
 }

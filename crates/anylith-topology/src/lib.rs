@@ -24,6 +24,7 @@ mod source;
 mod tree;
 
 pub use graph::Graph;
+pub use nearest::suggest;
 pub use overrides::Overrides;
 pub use plan::{BUILT_IN, GroupPlan, MICRO, MONOLITH, Plan};
 pub use problem::{Excerpt, Place, Problem, Problems};

@@ -18,7 +18,7 @@ fn nearest<'a>(wrong: &str, valid: &[&'a str]) -> Option<&'a str> {
 /// The mend for `wrong`: the nearest of the valid names, or what they are.
 ///
 /// `kind` is what the names are, in the plural; `otherwise` is the mend where there are none.
-pub(crate) fn suggest(wrong: &str, valid: &[&str], kind: &str, otherwise: &str) -> String {
+pub fn suggest(wrong: &str, valid: &[&str], kind: &str, otherwise: &str) -> String {
     const LISTED: usize = 12;
     if valid.is_empty() {
         return otherwise.to_owned();
