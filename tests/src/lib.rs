@@ -4,6 +4,7 @@
 
 mod browser;
 mod build;
+mod door;
 mod leftovers;
 mod random_parts;
 mod shop;
@@ -12,6 +13,7 @@ mod visitor;
 
 pub use browser::Browser;
 pub use build::{repository, target_folder};
+pub use door::{Door, Moment, Out};
 pub use shop::{App, Replica, Shop, Start};
 pub use tour::Tour;
 pub use visitor::{Answer, Visitor};

@@ -93,8 +93,11 @@ impl Start {
     }
 }
 
-/// A copy of the shop's folder, with the `anylith.toml` that users get, but for where the program is and
-/// where the carts are kept. Nothing runs yet.
+/// How long a page waits for its advertisement, in milliseconds: here no page does without.
+const AD_LIMIT_MS: i64 = 30_000;
+
+/// A copy of the shop's folder, with the `anylith.toml` that users get, but for where the program is,
+/// where the carts are kept, and that a busy machine takes no advertisement off a page. Nothing runs yet.
 #[derive(Debug)]
 pub struct App {
     /// Holds everything: the run folder of the command, and the folder of the shop.
@@ -121,6 +124,10 @@ impl App {
         );
         let database = format!("sqlite:{}", folder.join("carts.db").display());
         table(&mut file, &["components", "Cart"])?.insert("database".into(), database.into());
+        table(&mut file, &["components", "Frontend"])?
+            .insert("ad_limit_ms".into(), AD_LIMIT_MS.into());
+        table(&mut file, &["edges", "Frontend -> Ad"])?
+            .insert("deadline".into(), format!("{AD_LIMIT_MS}ms").into());
         fs::create_dir(&folder)?;
         fs::write(folder.join("anylith.toml"), toml::to_string(&file)?)?;
         Ok(Self { home, folder })

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use anyhow::Context as _;
 use reqwest::{Method, RequestBuilder, header, multipart};
 
 use crate::{Answer, Visitor, random_parts};
@@ -88,9 +89,6 @@ impl Tour {
     }
 }
 
-/// How often a page is asked for that has no advertisement.
-const ATTEMPTS_AT_AN_AD: usize = 20;
-
 /// Who leads a tour, and writes it down.
 struct Guide<'a> {
     shop: &'a str,
@@ -121,26 +119,14 @@ impl Guide<'_> {
             status: got, body, ..
         } = &answer;
         anyhow::ensure!(*got == status, "{name}: {got} and not {status}:\n{body}");
-        self.tour
-            .steps
-            .push((name, random_parts::hide(self.shop, path, answer)));
+        let answer = random_parts::hide(self.shop, path, answer).with_context(|| name.clone())?;
+        self.tour.steps.push((name, answer));
         Ok(())
     }
 
     async fn method(&mut self, method: Method, path: &str, status: u16) -> anyhow::Result<()> {
-        let mut answer = self
-            .visitor
-            .send(self.visitor.request(method.clone(), path))
-            .await?;
-        // An advertisement that takes too long is left out, which can happen on a busy machine, and is not
-        // what a tour is about.
-        let has_ad = method == Method::GET && status == 200;
-        let has_ad = has_ad && (path == "/" || path.starts_with("/product/"));
-        for _ in 0..ATTEMPTS_AT_AN_AD {
-            if has_ad && !answer.body.contains("<aside class=\"ad\"") {
-                answer = self.visitor.get(path).await?;
-            }
-        }
+        let request = self.visitor.request(method.clone(), path);
+        let answer = self.visitor.send(request).await?;
         self.write_down(format!("{method} {path}"), path, status, answer)
     }
 

@@ -73,7 +73,7 @@ impl Frontend {
 }
 
 /// The config of [`Frontend`].
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct FrontendConfig {
     /// A path under which the whole shop is found, such as `/shop`; empty by default.
@@ -86,6 +86,21 @@ pub struct FrontendConfig {
     pub cymbal_branding: bool,
     /// Whether everyone without a session gets the same one, and so the same cart.
     pub enable_single_shared_session: bool,
+    /// How many milliseconds a page waits for its advertisement before it does without; 100 by default.
+    pub ad_limit_ms: u64,
+}
+
+impl Default for FrontendConfig {
+    fn default() -> Self {
+        Self {
+            base_url: BasePath::default(),
+            frontend_message: None,
+            env_platform: None,
+            cymbal_branding: false,
+            enable_single_shared_session: false,
+            ad_limit_ms: 100,
+        }
+    }
 }
 
 impl FrontendConfig {

@@ -33,9 +33,6 @@ use crate::{
 /// The currencies that shoppers can choose, as far as `Currency` supports them.
 pub(super) const OFFERED_CURRENCIES: [&str; 6] = ["EUR", "USD", "JPY", "GBP", "TRY", "CAD"];
 
-/// How long a page waits for its advertisement.
-const AD_LIMIT: Duration = Duration::from_millis(100);
-
 /// How many of the recommended products a page shows.
 const RECOMMENDATIONS_SHOWN: usize = 4;
 
@@ -164,12 +161,14 @@ impl Storefront {
         }
     }
 
-    /// One of the advertisements that fit `categories`; `None` if there is none within [`AD_LIMIT`].
+    /// One of the advertisements that fit `categories`; `None` if there is none within the
+    /// time that the settings give it.
     ///
     /// The edge to `Ad` has the same limit as its deadline in `anylith.toml`. It is kept here as well,
     /// since no page should become slow because a line is missing from a file.
     pub(super) async fn advertisement(&self, categories: &[String]) -> Option<Advertisement> {
-        match tokio::time::timeout(AD_LIMIT, self.ad.get(categories)).await {
+        let limit = Duration::from_millis(self.config.ad_limit_ms);
+        match tokio::time::timeout(limit, self.ad.get(categories)).await {
             Ok(Ok(mut ads)) if !ads.is_empty() => {
                 Some(ads.swap_remove(fastrand::usize(..ads.len())))
             }
