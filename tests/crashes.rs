@@ -328,7 +328,7 @@ async fn buy_once(
             ("quantity", &quantity.to_string()),
         ];
         let added = guest.post("/cart", &form).await?;
-        if !added.is_some_and(|answer| answer.status == 302) {
+        if added.is_none_or(|answer| answer.status != 302) {
             return Ok(None);
         }
     }

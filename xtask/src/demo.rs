@@ -1,6 +1,9 @@
 //! The online shop, from nothing to a page in a browser.
 
-use crate::step::{Cargo, Stop};
+use crate::{
+    machine,
+    step::{Cargo, Stop},
+};
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
@@ -14,13 +17,23 @@ pub(crate) struct Options {
 
 /// Builds the command, and lets it build and run the shop until it is interrupted.
 pub(crate) fn run(options: &Options) -> Result<(), Stop> {
-    println!("Building the `anylith` command, which then builds the online shop; the first time");
+    println!("1/4 What it needs besides Rust: a C++ compiler, for SQLite.");
+    machine::provide(&machine::COMPILER.iter().collect::<Vec<_>>())?;
     println!(
-        "takes some minutes. The shop runs as `{}`, and Ctrl-C stops it.",
+        "2/4 Building the `anylith` command. The first time this and the next step take some minutes;"
+    );
+    println!("    everything goes into this folder, and nothing is installed.");
+    Cargo::new(["build", "-p", "anylith-cli"]).run()?;
+    println!("3/4 Building the online shop.");
+    Cargo::new(["build", "-p", "boutique"]).run()?;
+    println!(
+        "4/4 Running it as `{}`. Where it is follows as `ready: web http://…`: open that in a browser.",
         options.topology
     );
-    println!("Where it is follows as `ready: web http://…`; open that in a browser.\n");
-    Cargo::new(["build", "-p", "anylith-cli"]).run()?;
+    println!(
+        "    In another terminal, `target/debug/anylith status examples/boutique` says what runs."
+    );
+    println!("    Ctrl-C drains and stops it.\n");
     Cargo::new([
         "run",
         "--quiet",

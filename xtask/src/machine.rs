@@ -29,17 +29,19 @@ pub(crate) const BROWSER: &[Need] = &[
     },
 ];
 
+/// For building anything that keeps something in a database.
+pub(crate) const COMPILER: &[Need] = &[Need {
+    program: "c++",
+    package: "g++",
+    why: "to build SQLite, and the fuzzer",
+}];
+
 /// For everything else.
 pub(crate) const ALWAYS: &[Need] = &[
     Need {
         program: "git",
         package: "git",
         why: "to know which files belong to the repository",
-    },
-    Need {
-        program: "c++",
-        package: "g++",
-        why: "to build SQLite and the fuzzer",
     },
     Need {
         program: "postgres",
@@ -66,16 +68,16 @@ pub(crate) fn provide(needs: &[&Need]) -> Result<(), Stop> {
     if find("apt-get").is_none() {
         return Err(Stop::Unable(format!(
             "this is no Debian, so install by hand what Debian calls: {packages}\n\
-             (the browser is not needed with --skip-browser)"
+             (of `cargo xtask test`, --skip-browser needs no browser)"
         )));
     }
     if !am_root() {
         return Err(Stop::Unable(format!(
             "run `sudo apt-get install --no-install-recommends {packages}`, then this again\n\
-             (the browser is not needed with --skip-browser)"
+             (of `cargo xtask test`, --skip-browser needs no browser)"
         )));
     }
-    println!("installing from Debian: {packages}");
+    println!("installing from Debian, which takes a while: {packages}");
     let apt = |arguments: &[&str]| {
         let mut command = Command::new("apt-get");
         command

@@ -135,6 +135,7 @@ pub(crate) fn succeed(status: ExitStatus) -> Result<(), Stop> {
 /// Says what begins, does it, and says how long it took.
 pub(crate) fn timed(
     heading: &str,
+    name: &str,
     work: impl FnOnce() -> Result<(), Stop>,
 ) -> (Result<(), Stop>, Duration) {
     println!("\n── {heading} ──");
@@ -142,7 +143,7 @@ pub(crate) fn timed(
     let done = work();
     let took = begin.elapsed();
     let word = if done.is_ok() { "passed" } else { "FAILED" };
-    println!("── {heading}: {word} in {} ──", Seconds(took));
+    println!("── {name}: {word} in {} ──", Seconds(took));
     (done, took)
 }
 

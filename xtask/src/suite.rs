@@ -1,6 +1,9 @@
 //! Everything that must pass, in the order in which a mistake is cheapest to find.
 
-use std::time::{Duration, Instant};
+use std::{
+    iter,
+    time::{Duration, Instant},
+};
 
 use cargo_metadata::{MetadataCommand, TargetKind};
 
@@ -97,11 +100,13 @@ pub(crate) fn run(options: &Options) -> Result<(), Stop> {
     let begin = Instant::now();
     let mut went = Vec::new();
     let mut exit_code = None;
-    for step in STEPS
+    let steps: Vec<&Step> = STEPS
         .iter()
         .filter(|step| step.has_tests || options.name.is_none())
-    {
-        let (done, took) = timed(step.name, || (step.work)(options));
+        .collect();
+    for (number, step) in iter::zip(1.., &steps) {
+        let heading = format!("{number}/{} {}: {}", steps.len(), step.name, step.about);
+        let (done, took) = timed(&heading, step.name, || (step.work)(options));
         went.push((step.name, done.is_ok(), took));
         match done {
             Ok(()) => {}
@@ -125,12 +130,25 @@ fn summarise(went: &[(&str, bool, Duration)], all: Duration) {
         println!("{name:<12}{word:<8}{:>12}", Seconds(*took).to_string());
     }
     let failed = went.iter().filter(|(_, passed, _)| !passed).count();
-    println!("{} steps, {failed} failed, in {}", went.len(), Seconds(all));
+    match failed {
+        0 => println!("all {} steps passed in {}", went.len(), Seconds(all)),
+        _ => println!(
+            "{failed} of {} steps FAILED, after {}: what each says is above, below its heading",
+            went.len(),
+            Seconds(all)
+        ),
+    }
 }
 
 fn machine(options: &Options) -> Result<(), Stop> {
     let browser = machine::BROWSER.iter().filter(|_| !options.skip_browser);
-    machine::provide(&machine::ALWAYS.iter().chain(browser).collect::<Vec<_>>())
+    machine::provide(
+        &machine::COMPILER
+            .iter()
+            .chain(machine::ALWAYS)
+            .chain(browser)
+            .collect::<Vec<_>>(),
+    )
 }
 
 fn format(_: &Options) -> Result<(), Stop> {
@@ -158,8 +176,13 @@ fn tests(options: &Options) -> Result<(), Stop> {
     // Some tests run programs and examples of other packages, which cargo does not build for them.
     build_programs()?;
     let programs = TestPrograms::read()?;
-    let cargo = Cargo::new(["test", "--workspace", "--no-fail-fast", "--lib", "--bins"]);
-    named(programs.select(cargo, &programs.others), options).run()
+    named(programs.select(of_each_crate(), &programs.others), options).run()
+}
+
+/// The tests of each crate. Those that need PostgreSQL fail where it is not: the first step has made sure of it.
+fn of_each_crate() -> Cargo {
+    Cargo::new(["test", "--workspace", "--no-fail-fast", "--lib", "--bins"])
+        .with("ANYLITH_TEST_POSTGRES", "required")
 }
 
 /// Builds every program of the workspace: all packages together, so that nothing is built twice in two ways.
@@ -246,4 +269,27 @@ fn fuzz(options: &Options) -> Result<(), Stop> {
         return Ok(());
     }
     fuzz::smoke()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_test_is_skipped_for_want_of_a_database() {
+        let command = of_each_crate().command();
+        let required = command.get_envs().any(|(name, value)| {
+            name == "ANYLITH_TEST_POSTGRES" && value.is_some_and(|value| value == "required")
+        });
+        assert!(required, "{command:?}");
+    }
+
+    #[test]
+    fn what_a_step_needs_is_provided_before_it() {
+        assert_eq!(STEPS[0].name, "machine");
+        assert!(
+            STEPS[0].has_tests,
+            "also where only some tests are asked for"
+        );
+    }
 }

@@ -38,9 +38,9 @@ impl ::anylith::__rt::Component for CartService {
         __wiring: &::anylith::__rt::Wiring,
     ) -> ::core::result::Result<Self, ::anylith::StartError> {
         let __parts = <Self as ::anylith::__rt::Assembled>::parts(__wiring)?;
-        Self::start(__parts).await.map_err(::anylith::StartError::from_cause)
+        ::anylith::__rt::hook::start::<Self, _>(Self::start, __parts).await
     }
     async fn shut_down(&self) {
-        self.stop().await;
+        ::anylith::__rt::hook::stop::<Self, _>(Self::stop, self).await;
     }
 }

@@ -1,7 +1,7 @@
 //! `app!`: the closed set of components that make an application.
 
 use proc_macro2::TokenStream;
-use quote::{quote, quote_spanned};
+use quote::{ToTokens as _, quote, quote_spanned};
 use syn::{
     Attribute, Ident, LitStr, Token, Type, Visibility, braced,
     parse::{Parse, ParseStream},
@@ -9,7 +9,7 @@ use syn::{
     spanned::Spanned,
 };
 
-use crate::interface::expand::summary;
+use crate::{interface::expand::summary, mistakes::Mistakes};
 
 /// `pub Shop = "shop" { CartService, CheckoutService }`.
 struct App {
@@ -78,6 +78,7 @@ pub(crate) fn expand(input: TokenStream) -> TokenStream {
             return error.into_compile_error();
         }
     };
+    let (components, twice) = distinct(components);
     let summary = summary(&attributes);
     let provided = components.iter().map(|component| {
         quote_spanned! {component.span()=>
@@ -89,6 +90,8 @@ pub(crate) fn expand(input: TokenStream) -> TokenStream {
     });
     let registered = components.iter();
     quote! {
+        #twice
+
         #(#attributes)*
         #[derive(Clone, Copy, Debug)]
         #visibility struct #name;
@@ -135,4 +138,25 @@ pub(crate) fn expand(input: TokenStream) -> TokenStream {
             }
         }
     }
+}
+
+/// Each component once, and the mistakes: those that are listed more often.
+fn distinct(listed: Punctuated<Type, Token![,]>) -> (Vec<Type>, Option<TokenStream>) {
+    let mut mistakes = Mistakes::default();
+    let mut components: Vec<Type> = Vec::new();
+    for component in listed {
+        if components.contains(&component) {
+            let name = component.to_token_stream();
+            mistakes.at(
+                &component,
+                format!("`{name}` is listed twice: an application has each component once, and a topology says how many replicas it has"),
+            );
+        } else {
+            components.push(component);
+        }
+    }
+    (
+        components,
+        mistakes.into_error().map(syn::Error::into_compile_error),
+    )
 }

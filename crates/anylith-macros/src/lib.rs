@@ -29,7 +29,10 @@ mod test;
 /// - Every method is an `async fn` with `&self` that returns a `Result`. Its error type has a
 ///   `From<anylith::CallError>`, since a call can fail on the way.
 /// - Arguments are owned values or shared references; arguments, results and errors are serde types.
-/// - One argument, the `Ok` of the result, or both can be `impl Stream<Item = Result<T, E>>`.
+/// - One argument, the `Ok` of the result, or both can be `impl Stream<Item = Result<T, E>>`. An implementation writes
+///   such a result as `impl Stream<Item = Result<T, E>> + use<>`: its stream borrows neither the component nor the
+///   arguments, since its reader may be in another process. Without `use<>` the compiler says that the type "does not
+///   fulfill the required lifetime".
 /// - `#[idempotent]` on a method says that a call that may have run can be sent again.
 ///
 /// A trait that has `#[async_trait]` can keep it, below this attribute. Then its implementations keep theirs, and
@@ -51,8 +54,8 @@ pub fn component(arguments: TokenStream, item: TokenStream) -> TokenStream {
 ///   the calls until it is asked to stop.
 /// - `stop`: `async fn stop(&self)`, after the last call.
 ///
-/// A field is a client of a component that this one is dependent on (`CartClient`; or `Arc<dyn Cart>`, where the trait
-/// keeps its `#[async_trait]`), or is marked `#[config]` (the component's section of `anylith.toml`), `#[listener]` (a
+/// A field is a client of a component that this one is dependent on (`CartClient`, and any name of it ends in `Client`; or
+/// `Arc<dyn Cart>`, where the trait keeps its `#[async_trait]`), or is marked `#[config]` (the component's section of `anylith.toml`), `#[listener]` (a
 /// door for outside traffic) or `#[init]` (made by `start`, or by hand: see `Builder::with` and `Builder::assemble`).
 #[proc_macro_derive(Component, attributes(component, config, listener, init))]
 pub fn derive_component(item: TokenStream) -> TokenStream {

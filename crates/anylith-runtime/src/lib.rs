@@ -15,6 +15,7 @@ pub mod context;
 mod edge;
 mod gate;
 mod guard;
+mod hook;
 mod inherited;
 mod interface;
 mod link;
@@ -65,4 +66,9 @@ pub mod __rt {
         survey::config_problems,
         wiring::Wiring,
     };
+
+    /// Calling the hooks of a component.
+    pub mod hook {
+        pub use crate::hook::{ServeHook, StartHook, StopHook, serve, start, stop};
+    }
 }

@@ -2,7 +2,7 @@
 
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote, quote_spanned};
-use syn::spanned::Spanned;
+use syn::{Ident, spanned::Spanned};
 
 use super::model::{Field, Implementation, Source};
 
@@ -44,7 +44,7 @@ fn filled(
         Source::Shared(client) => quote_spanned! {written.span()=>
             #name: ::std::sync::Arc::new(__wiring.client::<#client>())
         },
-        Source::Dependency | Source::Init => {
+        Source::Dependency | Source::Init | Source::Unknown => {
             quote_spanned!(written.span()=> #name: __wiring.client::<#written>())
         }
     }
@@ -52,10 +52,36 @@ fn filled(
 
 /// An implementation that compiles in the place of one with mistakes, so that they stay the only errors.
 pub(super) fn stand_in(implementation: &Implementation) -> TokenStream {
-    let name = &implementation.name;
+    let Implementation {
+        visibility, name, ..
+    } = implementation;
     let text = name.to_string();
     let interface = interface(implementation);
+    // Every field, whatever fills it: hooks may name any of them.
+    let parts = implementation.has_parts().then(|| {
+        let parts = parts_name(implementation);
+        let fields = implementation
+            .fields
+            .iter()
+            .map(|Field { name, written, .. }| quote!(#visibility #name: #written));
+        quote! {
+            #[allow(dead_code, private_interfaces, missing_docs)]
+            #visibility struct #parts { #(#fields),* }
+
+            impl ::anylith::__rt::Assembled for #name {
+                type Parts = #parts;
+
+                fn parts(
+                    _: &::anylith::__rt::Wiring,
+                ) -> ::core::result::Result<#parts, ::anylith::StartError> {
+                    ::core::unreachable!("the component does not compile")
+                }
+            }
+        }
+    });
     quote! {
+        #parts
+
         impl ::anylith::__rt::Component for #name {
             type Interface = #interface;
             type Dependencies = ();
@@ -70,6 +96,10 @@ pub(super) fn stand_in(implementation: &Implementation) -> TokenStream {
     }
 }
 
+fn parts_name(implementation: &Implementation) -> Ident {
+    format_ident!("{}Parts", implementation.name)
+}
+
 /// The struct that the `start` hook takes, or what assembles the component in its place.
 fn parts(implementation: &Implementation) -> TokenStream {
     if !implementation.has_parts() {
@@ -78,7 +108,7 @@ fn parts(implementation: &Implementation) -> TokenStream {
     let Implementation {
         visibility, name, ..
     } = implementation;
-    let parts = format_ident!("{name}Parts");
+    let parts = parts_name(implementation);
     let about =
         format!("What the runtime makes of a [`{name}`]: each field that is not `#[init]`.");
     let filled = implementation.wired().map(filled);
@@ -150,7 +180,7 @@ fn described(implementation: &Implementation) -> TokenStream {
                     const HAS_CONFIG: bool = true;
                 };
             }
-            Source::Init => {}
+            Source::Init | Source::Unknown => {}
         }
     }
     quote! {
@@ -171,10 +201,13 @@ fn build(implementation: &Implementation) -> TokenStream {
         .filter(|field| matches!(field.source, Source::Init))
         .map(|field| field.name.to_string())
         .collect();
-    let body = if implementation.hooks.start {
+    let body = if let Some(start) = &implementation.hooks.start {
+        let begun = quote_spanned! {start.span()=>
+            ::anylith::__rt::hook::start::<Self, _>(Self::#start, __parts).await
+        };
         quote! {
             let __parts = <Self as ::anylith::__rt::Assembled>::parts(__wiring)?;
-            Self::start(__parts).await.map_err(::anylith::StartError::from_cause)
+            #begun
         }
     } else if missing.is_empty() {
         quote!(::core::result::Result::Ok(Self { #(#wired),* }))
@@ -191,26 +224,32 @@ fn build(implementation: &Implementation) -> TokenStream {
 }
 
 fn run(implementation: &Implementation) -> TokenStream {
-    if !implementation.hooks.serve {
+    let Some(serve) = &implementation.hooks.serve else {
         return TokenStream::new();
-    }
+    };
+    let begun = quote_spanned! {serve.span()=>
+        ::anylith::__rt::hook::serve::<Self, _>(Self::#serve, self, __stopping).await
+    };
     quote! {
         async fn run(
             self: ::std::sync::Arc<Self>,
             __stopping: ::anylith::Stopping,
         ) -> ::core::result::Result<(), ::anylith::StartError> {
-            self.serve(__stopping).await.map_err(::anylith::StartError::from_cause)
+            #begun
         }
     }
 }
 
 fn shut_down(implementation: &Implementation) -> TokenStream {
-    if !implementation.hooks.stop {
+    let Some(stop) = &implementation.hooks.stop else {
         return TokenStream::new();
-    }
+    };
+    let begun = quote_spanned! {stop.span()=>
+        ::anylith::__rt::hook::stop::<Self, _>(Self::#stop, self).await
+    };
     quote! {
         async fn shut_down(&self) {
-            self.stop().await;
+            #begun;
         }
     }
 }

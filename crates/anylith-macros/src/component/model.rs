@@ -15,11 +15,13 @@ pub(super) struct Implementation {
 }
 
 /// Which methods of its own the struct has for the stages of its life.
+///
+/// Each is the word that names it in `#[component(...)]`, where a wrong one is explained.
 #[derive(Default)]
 pub(super) struct Hooks {
-    pub(super) start: bool,
-    pub(super) serve: bool,
-    pub(super) stop: bool,
+    pub(super) start: Option<Ident>,
+    pub(super) serve: Option<Ident>,
+    pub(super) stop: Option<Ident>,
 }
 
 /// A named field, and where its value comes from.
@@ -41,13 +43,15 @@ pub(super) enum Source {
     Listener(String),
     /// The `start` hook, or the application's builder.
     Init,
+    /// Nobody can say: a mistake.
+    Unknown,
 }
 
 impl Implementation {
     /// Whether some fields are left to somebody who takes the others as `Parts`.
     pub(super) fn has_parts(&self) -> bool {
         let init = |field: &Field| matches!(field.source, Source::Init);
-        self.hooks.start || self.fields.iter().any(init)
+        self.hooks.start.is_some() || self.fields.iter().any(init)
     }
 
     /// The fields that the runtime fills.

@@ -1,5 +1,6 @@
 //! Reads a struct into the model and notes every mistake on the way.
 
+use quote::ToTokens as _;
 use syn::{
     Attribute, Data, DeriveInput, Fields, GenericArgument, Ident, LitStr, Path, PathArguments,
     Type, TypeParamBound, spanned::Spanned as _,
@@ -51,11 +52,11 @@ fn struct_attributes(attributes: &[Attribute], mistakes: &mut Mistakes) -> (Opti
                 let interface: Path = meta.value()?.parse()?;
                 client = Some(expand::client_path(&interface));
             } else if meta.path.is_ident("start") {
-                hooks.start = true;
+                hooks.start = meta.path.get_ident().cloned();
             } else if meta.path.is_ident("serve") {
-                hooks.serve = true;
+                hooks.serve = meta.path.get_ident().cloned();
             } else if meta.path.is_ident("stop") {
-                hooks.stop = true;
+                hooks.stop = meta.path.get_ident().cloned();
             } else {
                 return Err(meta.error(
                     "not known here: write `interface = Trait`, `start`, `serve` or `stop`",
@@ -100,6 +101,20 @@ fn fields(item: &DeriveInput, mistakes: &mut Mistakes) -> Vec<Field> {
                 source = Source::Shared(Box::new(syn::parse_quote_spanned! {interface.span()=>
                     <dyn #interface as ::anylith::__rt::DynInterface>::Client
                 }));
+            }
+            if matches!(source, Source::Dependency) && !named_as_client(&field.ty) {
+                let written = &field.ty;
+                mistakes.at(
+                    written,
+                    format!(
+                        "`{}` is not the client of a component, whose name would end in `Client`, and \
+                         `{name}` has no mark that says what fills it: `#[init]` for what is made by hand, \
+                         by the hook `start` or in `main`; `#[config]` for the component's section of \
+                         anylith.toml; `#[listener]` for a door for outside traffic",
+                        shown(written)
+                    ),
+                );
+                source = Source::Unknown;
             }
             Some(Field {
                 name,
@@ -152,6 +167,32 @@ fn shared(written: &Type) -> Option<&Path> {
         TypeParamBound::Trait(bound) if last.ident == "Arc" => Some(&bound.path),
         _ => None,
     }
+}
+
+/// Whether a type is called as clients are: `CartClient`, `shop::CartClient`. What is behind the name the compiler
+/// knows, and says at the same place.
+fn named_as_client(written: &Type) -> bool {
+    match written {
+        Type::Path(path) => path.path.segments.last().is_some_and(|last| {
+            last.arguments.is_none() && last.ident.to_string().ends_with("Client")
+        }),
+        Type::Group(inner) => named_as_client(&inner.elem),
+        Type::Paren(inner) => named_as_client(&inner.elem),
+        // What another macro makes, a macro that runs later knows.
+        Type::Macro(_) => true,
+        _ => false,
+    }
+}
+
+/// A type as one would write it, without the blanks that tokens have between them.
+fn shown(written: &Type) -> String {
+    let text = written.to_token_stream().to_string();
+    let marks = ["::", "<", ">", "(", ")", "[", "]", "&"];
+    let tight = marks.into_iter().fold(text, |text, mark| {
+        let text = text.replace(&format!(" {mark}"), mark);
+        text.replace(&format!("{mark} "), mark)
+    });
+    tight.replace(" ,", ",")
 }
 
 fn plain(attribute: &Attribute, mistakes: &mut Mistakes) {

@@ -89,8 +89,10 @@ fn user_trait(interface: &Interface) -> TokenStream {
 
 fn stream_bound(items: &Items) -> TokenStream {
     let result = &items.result;
+    // An implementation whose stream borrows is told so at the user's own line, to which these belong.
+    let own = quote_spanned!(result.span()=> 'static);
     quote! {
-        impl ::anylith::__rt::Stream<Item = #result> + ::core::marker::Send + 'static
+        impl ::anylith::__rt::Stream<Item = #result> + ::core::marker::Send + #own
     }
 }
 

@@ -2,10 +2,15 @@
 //! code around it still compiles.
 
 use proc_macro2::TokenStream;
-use quote::quote;
-use syn::{Error, FnArg, ItemTrait, ReturnType, TraitItem};
+use quote::{ToTokens, quote};
+use syn::{
+    Error, FnArg, ItemTrait, ReturnType, TraitItem, Type, TypeImplTrait, TypeParamBound,
+    parse_quote,
+    visit_mut::{self, VisitMut},
+};
 
-use super::{expand::client_name, parse};
+use super::{expand::client_name, parse, travel};
+use crate::mistakes::Mistakes;
 
 /// The trait as it was written, less our marks; a client without an edge; and the mistakes.
 pub(super) fn interface(item: &ItemTrait, error: &Error) -> TokenStream {
@@ -15,6 +20,8 @@ pub(super) fn interface(item: &ItemTrait, error: &Error) -> TokenStream {
             method
                 .attrs
                 .retain(|attribute| !attribute.path().is_ident("idempotent"));
+            // `Stream` needs no import in an interface, so it has to be found in this one as well.
+            NamedStreams.visit_signature_mut(&mut method.sig);
         }
     }
     let error = error.to_compile_error();
@@ -26,16 +33,18 @@ pub(super) fn interface(item: &ItemTrait, error: &Error) -> TokenStream {
     let stand_in = implemented.then(|| {
         let methods = item.items.iter().filter_map(|member| match member {
             TraitItem::Fn(method) => {
-                let signature = &method.sig;
+                let mut signature = method.sig.clone();
+                NamedResults.visit_return_type_mut(&mut signature.output);
                 Some(quote! {
-                    #[allow(unused_variables)]
+                    #[allow(unused_variables, refining_impl_trait)]
                     #signature { ::core::unreachable!("the interface does not compile") }
                 })
             }
             _ => None,
         });
         let boxing = parse::boxing(&item.attrs);
-        let dynamic = boxing.map(|_| {
+        let fits_a_pointer = !item.items.iter().any(is_opaque);
+        let dynamic = boxing.as_ref().filter(|_| fits_a_pointer).map(|_| {
             quote! {
                 impl ::anylith::__rt::DynInterface for dyn #name {
                     type Client = #client;
@@ -92,6 +101,21 @@ pub(super) fn interface(item: &ItemTrait, error: &Error) -> TokenStream {
     }
 }
 
+/// Whether a type in the member's signature is left to the implementation.
+fn is_opaque(member: &TraitItem) -> bool {
+    let TraitItem::Fn(method) = member else {
+        return false;
+    };
+    has_impl(&method.sig)
+}
+
+fn has_impl(tokens: &impl ToTokens) -> bool {
+    quote!(#tokens)
+        .to_string()
+        .split_whitespace()
+        .any(|word| word == "impl")
+}
+
 /// Whether a body that never returns fits the member's signature.
 fn can_stand_in(member: &TraitItem) -> bool {
     let TraitItem::Fn(method) = member else {
@@ -99,14 +123,48 @@ fn can_stand_in(member: &TraitItem) -> bool {
     };
     let no_opaque_result = match &method.sig.output {
         ReturnType::Default => true,
-        ReturnType::Type(_, output) => !quote!(#output)
-            .to_string()
-            .split_whitespace()
-            .any(|word| word == "impl"),
+        ReturnType::Type(_, output) => {
+            let mut output = output.clone();
+            NamedResults.visit_type_mut(&mut output);
+            !has_impl(&output)
+        }
     };
     let named = method.sig.inputs.iter().all(|input| match input {
         FnArg::Receiver(_) => true,
         FnArg::Typed(argument) => matches!(*argument.pat, syn::Pat::Ident(_) | syn::Pat::Wild(_)),
     });
     no_opaque_result && named
+}
+
+/// Writes the whole path for `Stream` in `impl Stream<..>`.
+struct NamedStreams;
+
+impl VisitMut for NamedStreams {
+    fn visit_type_impl_trait_mut(&mut self, node: &mut TypeImplTrait) {
+        for bound in &mut node.bounds {
+            if let TypeParamBound::Trait(bound) = bound
+                && bound.path.segments.len() == 1
+                && bound.path.segments[0].ident == "Stream"
+            {
+                let stream = &bound.path.segments[0];
+                bound.path = parse_quote!(::anylith::__rt::#stream);
+            }
+        }
+        visit_mut::visit_type_impl_trait_mut(self, node);
+    }
+}
+
+/// Gives a stream in a result a type with a name, which a body that never returns can have.
+struct NamedResults;
+
+impl VisitMut for NamedResults {
+    fn visit_type_mut(&mut self, node: &mut Type) {
+        if let Type::ImplTrait(stream) = node
+            && let Some(items) = travel::stream(stream, &mut Mistakes::default())
+        {
+            let result = items.result;
+            *node = parse_quote!(::anylith::__rt::StreamingOf<#result>);
+        }
+        visit_mut::visit_type_mut(self, node);
+    }
 }

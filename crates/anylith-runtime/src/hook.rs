@@ -1,0 +1,130 @@
+//! The hooks of a component, `start`, `serve` and `stop`, as the derive calls them: through traits, so that a hook with
+//! another signature is explained, once, where its name is written in `#[component(...)]`.
+
+use std::{error::Error, sync::Arc};
+
+use crate::{
+    component::{Assembled, StartError},
+    stopping::Stopping,
+};
+
+/// Calls the hook `start`.
+///
+/// # Errors
+///
+/// The hook's own.
+pub async fn start<C: Assembled, H: StartHook<C>>(
+    hook: H,
+    parts: C::Parts,
+) -> Result<C, StartError> {
+    hook.begin(parts).await.map_err(StartError::from_cause)
+}
+
+/// Calls the hook `serve`.
+///
+/// # Errors
+///
+/// The hook's own.
+pub async fn serve<C, H: ServeHook<C>>(
+    hook: H,
+    component: Arc<C>,
+    stopping: Stopping,
+) -> Result<(), StartError> {
+    let work = hook.begin(component, stopping);
+    work.await.map_err(StartError::from_cause)
+}
+
+/// Calls the hook `stop`.
+pub async fn stop<'a, C, H: StopHook<'a, C>>(hook: H, component: &'a C) {
+    hook.begin(component).await;
+}
+
+/// What a `start` hook is: it takes the parts, and makes the component.
+#[diagnostic::on_unimplemented(
+    message = "the hook `start` of `{C}` cannot be called",
+    label = "it is `{Self}`",
+    note = "write `async fn start(parts: {C}Parts) -> Result<Self, E>`, where `E` is an error"
+)]
+pub trait StartHook<C: Assembled> {
+    /// Why it could not be made.
+    type Error: Into<Box<dyn Error + Send + Sync>>;
+    /// The hook at work.
+    type Work: Future<Output = Result<C, Self::Error>>;
+
+    /// Calls it.
+    fn begin(self, parts: C::Parts) -> Self::Work;
+}
+
+#[diagnostic::do_not_recommend]
+impl<C, F, W, E> StartHook<C> for F
+where
+    C: Assembled,
+    F: FnOnce(C::Parts) -> W,
+    W: Future<Output = Result<C, E>>,
+    E: Into<Box<dyn Error + Send + Sync>>,
+{
+    type Error = E;
+    type Work = W;
+
+    fn begin(self, parts: C::Parts) -> W {
+        self(parts)
+    }
+}
+
+/// What a `serve` hook is: it works until it is asked to stop.
+#[diagnostic::on_unimplemented(
+    message = "the hook `serve` of `{C}` cannot be called",
+    label = "it is `{Self}`",
+    note = "write `async fn serve(self: Arc<Self>, stopping: Stopping) -> Result<(), E>`, where `E` is an error"
+)]
+pub trait ServeHook<C> {
+    /// Why it ended early.
+    type Error: Into<Box<dyn Error + Send + Sync>>;
+    /// The hook at work.
+    type Work: Future<Output = Result<(), Self::Error>>;
+
+    /// Calls it.
+    fn begin(self, component: Arc<C>, stopping: Stopping) -> Self::Work;
+}
+
+#[diagnostic::do_not_recommend]
+impl<C, F, W, E> ServeHook<C> for F
+where
+    F: FnOnce(Arc<C>, Stopping) -> W,
+    W: Future<Output = Result<(), E>>,
+    E: Into<Box<dyn Error + Send + Sync>>,
+{
+    type Error = E;
+    type Work = W;
+
+    fn begin(self, component: Arc<C>, stopping: Stopping) -> W {
+        self(component, stopping)
+    }
+}
+
+/// What a `stop` hook is: it finishes, and cannot fail.
+#[diagnostic::on_unimplemented(
+    message = "the hook `stop` of `{C}` cannot be called",
+    label = "it is `{Self}`",
+    note = "write `async fn stop(&self)`: it has nothing to return, since nobody is left to be told"
+)]
+pub trait StopHook<'a, C> {
+    /// The hook at work.
+    type Work: Future<Output = ()>;
+
+    /// Calls it.
+    fn begin(self, component: &'a C) -> Self::Work;
+}
+
+#[diagnostic::do_not_recommend]
+impl<'a, C: 'a, F, W> StopHook<'a, C> for F
+where
+    F: FnOnce(&'a C) -> W,
+    W: Future<Output = ()>,
+{
+    type Work = W;
+
+    fn begin(self, component: &'a C) -> W {
+        self(component)
+    }
+}
