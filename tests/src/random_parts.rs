@@ -218,8 +218,8 @@ mod tests {
             let slug = ["sunglasses", "tank-top", "watch", "loafers", "hairdryer"][*index];
             let _ = write!(
                 cards,
-                r#"<li><a href="/product/{}"><img src="/static/img/products/{slug}.svg">{}<b>{}</b></a></li>"#,
-                product.id, "an image", product.name,
+                r#"<li><a href="/product/{}"><img src="/static/img/products/{slug}.svg">an image<b>{}</b></a></li>"#,
+                product.id, product.name,
             );
         }
         format!(r#"before <section class="recommendations">{cards}</section> after"#)

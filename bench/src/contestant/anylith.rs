@@ -107,7 +107,7 @@ pub(crate) struct Load {
 }
 
 impl Load {
-    async fn serve(&self, _stopping: Stopping) -> Result<(), anyhow::Error> {
+    async fn serve(self: Arc<Self>, _stopping: Stopping) -> Result<(), anyhow::Error> {
         let harness = env::var_os(ENV_HARNESS)
             .map(PathBuf::from)
             .unwrap_or_default();
