@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anylith_supervisor::LogReader;
+use anylith_supervisor::{LogLine, LogReader};
 
 use crate::{log_format::LogFormat, paint::Paint};
 
@@ -25,6 +25,9 @@ const SHOWN_WITHIN: Duration = Duration::from_secs(1);
 
 /// How many lines may wait to be shown.
 const MOST_WAITING: usize = 1024;
+
+/// How a replica's last line begins if one of its components could not be started: the supervisor has been told.
+const FAILED_START: &str = "error: component `";
 
 /// The longest line of progress, so that it stays one line.
 const PROGRESS_CHARS: usize = 78;
@@ -147,9 +150,13 @@ impl Painter {
         }
     }
 
-    fn show_logs(&mut self, lines: &[anylith_supervisor::LogLine]) {
-        // What the supervisor itself has to say is said when it happens.
-        let lines = lines.iter().filter(|line| &*line.source != "anylith");
+    fn show_logs(&mut self, lines: &[LogLine]) {
+        // What the supervisor itself has to say is said when it happens; of a replica's failed start, too.
+        let is_said = |line: &LogLine| {
+            &*line.source == "anylith"
+                || (line.level.is_none() && line.text.starts_with(FAILED_START))
+        };
+        let lines = lines.iter().filter(|line| !is_said(line));
         let text: String = lines.map(|line| self.format.line(line) + "\n").collect();
         if !text.is_empty() {
             self.clear();

@@ -4,7 +4,7 @@
 
 mod stage;
 
-use std::{fs, io::Read, process::Stdio};
+use std::{fs, io::Read, os::unix::fs::PermissionsExt, process::Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 use stage::{Stage, eventually, is_alive, visit};
@@ -189,4 +189,69 @@ fn run_refuses_what_already_runs_and_says_how_to_go_on() {
         again.err()
     );
     assert!(again.err().contains("`anylith stop`"), "{}", again.err());
+}
+
+/// A binary that never answers, so that a run waits for it.
+fn silent(stage: &Stage) {
+    let toml = stage.temp.path().join("app/anylith.toml");
+    let program = stage.temp.path().join("app/silent");
+    let journal = stage.temp.path().join("journal");
+    fs::write(
+        &program,
+        format!(
+            "#!/bin/sh\necho asked > {}\nexec sleep 600\n",
+            journal.display()
+        ),
+    )
+    .unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    fs::write(toml, "[app]\nname = \"puppet\"\nbinary = \"silent\"\n").unwrap();
+}
+
+#[test]
+fn a_signal_before_anything_is_started_is_answered_in_words() {
+    for args in ["run", "run --detach"] {
+        let stage = Stage::new();
+        silent(&stage);
+        let running = stage
+            .command(args)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let journal = stage.temp.path().join("journal");
+        eventually("the binary is asked", || journal.exists());
+        kill_process(Pid::from_child(&running), Signal::TERM).unwrap();
+        let end = running.wait_with_output().unwrap();
+        assert_eq!(end.status.code(), Some(1), "{args}");
+        assert_eq!(
+            String::from_utf8_lossy(&end.stderr),
+            "error: anylith.toml was stopped by a signal before it was started\n"
+        );
+    }
+}
+
+#[test]
+fn a_failure_is_told_once_with_what_helps() {
+    let stage = Stage::with("[components.Cart]\nlimit = 3\n").orders("Cart=fail");
+    let running = stage
+        .command("run --topology micro")
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    eventually("it fails again and again", || {
+        stage.call("logs").out().contains("keeps failing, 5 times")
+    });
+    kill_process(Pid::from_child(&running), Signal::INT).unwrap();
+    let end = running.wait_with_output().unwrap();
+    let err = String::from_utf8_lossy(&end.stderr);
+    let said = |text: &str| err.matches(text).count();
+    // When it is new, and when it is a loop.
+    assert_eq!(said("Cart failed: no such table: carts"), 2, "{err}");
+    assert!(said("for the same reason") >= 2, "{err}");
+    assert_eq!(
+        said("= look at [components.Cart] at anylith.toml:4:13"),
+        1,
+        "{err}"
+    );
 }

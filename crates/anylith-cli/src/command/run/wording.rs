@@ -1,0 +1,135 @@
+//! What is said of reports: each thing once, and with what helps.
+
+use std::collections::BTreeMap;
+
+use anylith_core::Name;
+use anylith_supervisor::{Failure, Notice, Report};
+use anylith_topology::Settings;
+
+use crate::paint::Paint;
+
+/// At which failure in a row a replica is said to be in a loop, with all that is known.
+const LOOP: u32 = 3;
+
+/// Puts reports into words.
+pub(super) struct Wording {
+    settings: Settings,
+    /// Replica → what it last died of, as it was said.
+    causes: BTreeMap<Name, String>,
+    paint: Paint,
+}
+
+impl Wording {
+    pub(super) fn new(settings: Settings) -> Self {
+        Self {
+            settings,
+            causes: BTreeMap::new(),
+            paint: Paint::for_stderr(),
+        }
+    }
+
+    /// What to say of `report`; `None` if it is said by other means.
+    pub(super) fn of(&mut self, report: &Report) -> Option<String> {
+        let notice = match report {
+            Report::Replaced { .. } => return Some(report.to_string()),
+            Report::Forgetful { .. } => return Some(self.warning(&report.to_string())),
+            Report::Noticed { notice, .. } => notice,
+        };
+        Some(match notice {
+            // The lines that begin with `ready:` say it.
+            Notice::Ready => return None,
+            Notice::Stopping => "draining; Ctrl-C once more kills everything at once".to_owned(),
+            Notice::Recovered | Notice::Adopted { .. } | Notice::Answers { .. } => {
+                report.to_string()
+            }
+            Notice::Failed {
+                replica, failure, ..
+            } => {
+                let text = self.once(replica, failure, report);
+                self.warning(&text)
+            }
+            Notice::CrashLoop {
+                replica,
+                failure,
+                failures: LOOP,
+                ..
+            } => {
+                self.causes.insert(replica.clone(), failure.to_string());
+                let text = format!("{report}{}", self.details(failure, report));
+                self.warning(&text)
+            }
+            Notice::CrashLoop {
+                replica, failure, ..
+            } => {
+                let text = self.once(replica, failure, report);
+                self.warning(&text)
+            }
+            Notice::Overdue { .. }
+            | Notice::Silent { .. }
+            | Notice::ListenerLost { .. }
+            | Notice::ForeignProtocol { .. } => self.warning(&report.to_string()),
+        })
+    }
+
+    /// What to say when the start of `app` is given up because of `report`.
+    pub(super) fn of_failed_start(&self, app: &Name, report: &Report) -> String {
+        let (what, details) = match report {
+            Report::Noticed {
+                notice:
+                    Notice::CrashLoop {
+                        replica,
+                        failure,
+                        failures,
+                        ..
+                    },
+                ..
+            } => (
+                format!("{replica} has failed {failures} times in a row: {failure}"),
+                self.details(failure, report),
+            ),
+            other => (other.to_string(), String::new()),
+        };
+        let error = self.paint.bold_red("error");
+        format!("{error}: {app} does not start: {what}{details}")
+    }
+
+    fn warning(&self, text: &str) -> String {
+        format!("{}: {text}", self.paint.bold_yellow("warning"))
+    }
+
+    /// The report, without its cause if that was said before.
+    fn once(&mut self, replica: &Name, failure: &Failure, report: &Report) -> String {
+        let cause = failure.to_string();
+        let text = report.to_string();
+        let before = self.causes.insert(replica.clone(), cause.clone());
+        match text.strip_suffix(&format!(": {cause}")) {
+            Some(short) if before == Some(cause) => format!("{short}, for the same reason"),
+            _ => text,
+        }
+    }
+
+    /// What helps to find the cause: the line of the config, and the last lines of the log that say something else.
+    fn details(&self, failure: &Failure, report: &Report) -> String {
+        let mut details = String::new();
+        if let (Some(component), Some(message)) = (&failure.component, &failure.message)
+            && let Some(place) = self.settings.suspect(component.as_str(), message)
+        {
+            details += &format!("\n  = look at {place}");
+        }
+        let Report::Noticed { last_lines, .. } = report else {
+            return details;
+        };
+        let said = failure.message.as_deref().unwrap_or("\n");
+        let mut lines: Vec<&str> = Vec::new();
+        for line in last_lines.iter().map(String::as_str) {
+            if !line.contains(said) && !lines.contains(&line) {
+                lines.push(line);
+            }
+        }
+        if !lines.is_empty() {
+            details += "\n  the last lines of its log:\n    ";
+            details += &lines.join("\n    ");
+        }
+        details
+    }
+}
