@@ -105,15 +105,15 @@ impl App {
         &self.label
     }
 
-    /// What the application was called when it ran in `folder`.
-    pub(crate) fn name(&self, folder: &RunFolder) -> String {
-        let name = folder
-            .path()
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy();
-        name.rsplit_once('-')
-            .map_or_else(|| name.to_string(), |(name, _)| name.to_owned())
+    /// The application's name and its folder, as far as they are known without asking it.
+    pub(crate) fn title(&self) -> String {
+        let home = self.home().display();
+        let written = self.read(&Overriding::default(), None).settings;
+        let name = written.app().name.as_ref().map(ToString::to_string);
+        match name.or_else(|| Some(name_of(&self.last_run().ok()??))) {
+            Some(name) => format!("{name} in {home}"),
+            None => format!("the application in {home}"),
+        }
     }
 
     /// How to name this application to `command`, for a hint.
@@ -128,6 +128,14 @@ impl App {
             }
         }
     }
+}
+
+/// What the application was called that ran in `folder`.
+fn name_of(folder: &RunFolder) -> String {
+    let name = folder.path().file_name().unwrap_or_default();
+    let name = name.to_string_lossy();
+    let end = name.rfind('-').unwrap_or(name.len());
+    name[..end].to_owned()
 }
 
 fn unreadable(given: &Path, path: &Path, error: &io::Error) -> Failure {

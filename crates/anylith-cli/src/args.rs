@@ -26,6 +26,7 @@ pub(crate) struct Args {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Builds an application and runs it in a topology, until Ctrl-C drains it
+    #[command(after_help = RUN_EXAMPLES)]
     Run(RunArgs),
     /// Says everything that is wrong with an application's topologies and config
     Check(CheckArgs),
@@ -34,6 +35,7 @@ pub(crate) enum Command {
     /// Says what runs of an application
     Status(StatusArgs),
     /// Shows the logs of all replicas as one, in time order
+    #[command(after_help = LOGS_EXAMPLES)]
     Logs(LogsArgs),
     /// Drains and stops an application that runs
     Stop(StopArgs),
@@ -57,6 +59,22 @@ pub(crate) struct Building {
     #[arg(long)]
     pub(crate) release: bool,
 }
+
+const RUN_EXAMPLES: &str = "\
+Examples:
+  anylith run                                the application of this folder, whole
+  anylith run --replicas 4                   four whole copies behind one address
+  anylith run --topology micro --detach      a process for each component, in the background
+  ANYLITH__limits__message=1MiB anylith run  any value of anylith.toml can come from the environment
+
+On standard output is a line `ready: NAME URL` for each listener; all else is on standard error.";
+
+const LOGS_EXAMPLES: &str = "\
+Examples:
+  anylith logs -n 50                         the last 50 lines
+  anylith logs -f --level warn               what goes wrong, as it happens
+  anylith logs --component Cart refused      what Cart says about refusals
+  anylith logs examples/boutique -f          of the application in that folder";
 
 #[derive(Debug, Group)]
 pub(crate) struct RunArgs {

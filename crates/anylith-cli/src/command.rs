@@ -40,7 +40,7 @@ fn last_run(app: &App) -> Result<RunFolder, Failure> {
 
 fn not_running(app: &App) -> Failure {
     Failure::new(
-        format!("the application of {} is not running", app.label()),
+        format!("{} is not running", app.title()),
         format!("start it with `{}`", app.hint("run")),
     )
 }

@@ -4,7 +4,12 @@
 
 mod stage;
 
-use std::{fs, io::Read, os::unix::fs::PermissionsExt, process::Stdio};
+use std::{
+    fs,
+    io::{BufRead, BufReader, Read},
+    os::unix::fs::PermissionsExt,
+    process::Stdio,
+};
 
 use rustix::process::{Pid, Signal, kill_process};
 use stage::{Stage, eventually, is_alive, visit};
@@ -254,4 +259,40 @@ fn a_failure_is_told_once_with_what_helps() {
         1,
         "{err}"
     );
+}
+
+#[test]
+fn a_stop_that_takes_long_says_what_it_waits_for() {
+    let stage = Stage::new().orders("Stock=stuck");
+    stage.call("run --topology micro --detach");
+    let stop = stage
+        .command("stop")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stop = stop;
+    let mut err = BufReader::new(stop.stderr.take().unwrap()).lines();
+    let line = err.next().unwrap().unwrap();
+    assert_eq!(
+        line,
+        "waiting for Stock-1 to finish what was begun; `--kill` does not wait"
+    );
+    assert_eq!(stage.call("stop --kill").code(), 0);
+    assert!(stop.wait().unwrap().success());
+}
+
+#[test]
+fn what_does_not_run_is_called_by_its_name_and_folder() {
+    let stage = Stage::new();
+    for command in ["status", "status --json", "stop", "logs", "logs -f"] {
+        let call = stage.call(command);
+        assert_eq!((call.code(), call.out().as_str()), (1, ""), "{command}");
+        let err = call.err();
+        assert!(err.starts_with("error: puppet in /"), "{err}");
+        assert!(
+            err.ends_with("/app is not running\n  = start it with `anylith run`\n"),
+            "{err}"
+        );
+    }
 }

@@ -80,7 +80,7 @@ async fn follow(
         tokio::time::sleep(LOOK_EVERY).await;
     }
     printer.print(reader.finish().map_err(|error| unreadable(&error))?, None)?;
-    writeln!(io::stderr(), "{} does not run any more", app.name(folder))?;
+    writeln!(io::stderr(), "{} does not run any more", app.title())?;
     Ok(())
 }
 
