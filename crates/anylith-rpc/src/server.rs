@@ -1,4 +1,4 @@
-//! The serving side of a replica: accepts connections, and drains them.
+//! The accepting side of a replica: takes connections in, drains them, and closes them.
 
 use std::{
     io,
@@ -37,7 +37,7 @@ struct Shared {
     service: Arc<dyn Serve>,
     replica: Name,
     limits: Limits,
-    gate: Arc<Gate>,
+    flushed: Arc<FlushBell>,
     state: Mutex<State>,
 }
 
@@ -45,43 +45,41 @@ struct Shared {
 struct State {
     draining: bool,
     closing: bool,
-    /// Components that take no new calls.
-    refused: Vec<Name>,
     connections: Slab<(Arc<Serving>, Option<JoinHandle<()>>)>,
 }
 
-/// Where connections say that they have sent everything, if somebody wants to know.
+/// Rung by a connection that has sent everything, if somebody wants to know.
 #[derive(Debug, Default)]
-pub(crate) struct Gate {
-    watchers: AtomicUsize,
-    flushed: Notify,
+pub(crate) struct FlushBell {
+    listeners: AtomicUsize,
+    rung: Notify,
 }
 
-impl Gate {
+impl FlushBell {
     /// A connection has nothing more to send, for now.
-    pub(crate) fn flushed(&self) {
-        if self.watchers.load(SeqCst) > 0 {
-            self.flushed.notify_waiters();
+    pub(crate) fn ring(&self) {
+        if self.listeners.load(SeqCst) > 0 {
+            self.rung.notify_waiters();
         }
     }
 
     /// Waits until `holds`, which is asked again whenever a connection has sent everything.
     async fn until(&self, holds: impl Fn() -> bool) {
-        struct Watching<'a>(&'a Gate);
-        impl Drop for Watching<'_> {
+        struct Listening<'a>(&'a FlushBell);
+        impl Drop for Listening<'_> {
             fn drop(&mut self) {
-                self.0.watchers.fetch_sub(1, SeqCst);
+                self.0.listeners.fetch_sub(1, SeqCst);
             }
         }
-        self.watchers.fetch_add(1, SeqCst);
-        let _watching = Watching(self);
+        self.listeners.fetch_add(1, SeqCst);
+        let _listening = Listening(self);
         loop {
-            let mut flushed = std::pin::pin!(self.flushed.notified());
-            flushed.as_mut().enable();
+            let mut rung = std::pin::pin!(self.rung.notified());
+            rung.as_mut().enable();
             if holds() {
                 return;
             }
-            flushed.await;
+            rung.await;
         }
     }
 }
@@ -95,13 +93,13 @@ impl Server {
     ) -> io::Result<Self> {
         let listening = Listening::bind(endpoint)?;
         let endpoint = listening.endpoint()?;
-        let gate = Arc::default();
+        let flushed = Arc::default();
         let state = Mutex::default();
         let shared = Arc::new(Shared {
             service,
             replica,
             limits,
-            gate,
+            flushed,
             state,
         });
         let accepting = tokio::spawn(shared.clone().accept(listening));
@@ -130,35 +128,24 @@ impl Server {
                 serving.drain();
             }
         }
-        self.shared
-            .gate
-            .until(|| self.all(|serving| serving.is_drained(None)))
-            .await;
+        let drained = || {
+            let state = self.shared.lock();
+            let mut connections = state.connections.iter();
+            connections.all(|(_, (serving, _))| serving.is_drained())
+        };
+        self.shared.flushed.until(drained).await;
     }
 
-    /// Refuses new calls of one component as moved, and waits until those in flight are answered.
-    ///
-    /// # Cancellation
-    ///
-    /// New calls of the component are refused all the same.
-    pub async fn drain_component(&self, component: &Name) {
-        let service = &self.shared.service;
-        let served = service.components();
-        let Some(index) = served.iter().position(|served| served.name == *component) else {
-            return;
-        };
-        let index = index as u16;
-        {
-            let mut state = self.shared.lock();
-            state.refused.push(component.clone());
-            for (_, (serving, _)) in &state.connections {
-                serving.refuse(index);
+    /// Drops the calls of one component that are in flight; their callers are told that the replica was stopped.
+    /// That no new ones begin is up to the service, which refuses them as moved.
+    pub fn stop_component(&self, component: &Name) {
+        let served = self.shared.service.components();
+        let index = served.iter().position(|served| served.name == *component);
+        if let Some(index) = index {
+            for (_, (serving, _)) in &self.shared.lock().connections {
+                serving.stop_component(index as u16);
             }
         }
-        self.shared
-            .gate
-            .until(|| self.all(|serving| serving.is_drained(Some(index))))
-            .await;
     }
 
     /// Stops at once: calls in flight are dropped, and their callers told that the replica was stopped.
@@ -166,7 +153,7 @@ impl Server {
     /// # Cancellation
     ///
     /// Dropping the future closes what is still open without a word.
-    pub async fn close(self) {
+    pub async fn close(&self) {
         self.accepting.abort();
         let tasks: Vec<JoinHandle<()>> = {
             let mut state = self.shared.lock();
@@ -185,14 +172,6 @@ impl Server {
                 task.abort();
             }
         }
-    }
-
-    fn all(&self, holds: impl Fn(&Serving) -> bool) -> bool {
-        self.shared
-            .lock()
-            .connections
-            .iter()
-            .all(|(_, (serving, _))| holds(serving))
     }
 }
 
@@ -226,9 +205,7 @@ impl Shared {
     /// Serves an accepted connection in a task of its own.
     fn take(self: &Arc<Self>, socket: Socket) {
         let components = self.service.components();
-        let index_of = |name: &Name| components.iter().position(|served| served.name == *name);
         let mut state = self.lock();
-        let refused: Vec<usize> = state.refused.iter().filter_map(index_of).collect();
         let mut end = ServingEnd::new(
             self.replica.clone(),
             components,
@@ -241,14 +218,11 @@ impl Shared {
         if state.draining {
             end.drain();
         }
-        for index in refused {
-            end.refuse(index as u16);
-        }
         let serving = Serving::new(end);
         let driver = Driver::new(
             serving.clone(),
             self.service.clone(),
-            self.gate.clone(),
+            self.flushed.clone(),
             socket,
         );
         let key = state.connections.insert((serving, None));
@@ -263,7 +237,7 @@ impl Shared {
             Ended::Protocol(error) => tracing::warn!(%error, "a caller broke the protocol"),
         }
         self.lock().connections.try_remove(key);
-        self.gate.flushed();
+        self.flushed.ring();
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

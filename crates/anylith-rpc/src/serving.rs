@@ -80,19 +80,21 @@ impl Serving {
         state.ask();
     }
 
-    /// Refuses new calls of one component from now on.
-    pub(crate) fn refuse(&self, component: u16) {
-        self.lock().end.refuse(component);
+    /// Whether all calls have ended and their answers have left.
+    pub(crate) fn is_drained(&self) -> bool {
+        let state = self.lock();
+        state.end.in_flight() == 0 && state.flushed && !state.end.has_output()
     }
 
-    /// Whether all calls, or all of one component, have ended and their answers have left.
-    pub(crate) fn is_drained(&self, component: Option<u16>) -> bool {
-        let state = self.lock();
-        let in_flight = match component {
-            Some(component) => state.end.in_flight_of(component),
-            None => state.end.in_flight(),
-        };
-        in_flight == 0 && state.flushed && !state.end.has_output()
+    /// Drops the calls of one component.
+    pub(crate) fn stop_component(&self, component: u16) {
+        let mut state = self.lock();
+        for call in state.end.stop_component(component) {
+            // One that the driver is about to begin it finds unwanted then.
+            if let Some(task) = &state.work(call).task {
+                task.abort();
+            }
+        }
     }
 
     /// Ends all calls as lost, sends that, and closes.
@@ -127,7 +129,7 @@ impl State {
         &mut self.work[index]
     }
 
-    /// Forgets what ran for a call. Returns who has to learn that its items are over.
+    /// Forgets what ran for a call. Who still reads its items learns that no more come.
     fn clear(&mut self, call: CallId) {
         if let Some(work) = self.work.get_mut(call as usize) {
             *work = Work::default();

@@ -11,8 +11,9 @@ use std::{
     time::Duration,
 };
 
-use anylith_core::{Fingerprint, Refusal};
+use anylith_core::{Fingerprint, LostAnswer, Refusal};
 use anylith_rpc::{Failure, Network};
+use futures_util::{StreamExt as _, stream};
 use support::*;
 
 #[tokio::test]
@@ -54,23 +55,47 @@ async fn calls_move_to_another_replica_while_one_drains() {
 }
 
 #[tokio::test]
-async fn a_component_is_drained_by_itself() {
+async fn calls_of_a_component_that_is_stopped_are_dropped_and_their_callers_told() {
     let world = World::new().start();
-    making(&world.callee, ECHO, "").message().await.unwrap();
-    soon(world.server.drain_component(&name("Echo"))).await;
-    let call = making(&world.callee, ECHO, "").within(Duration::from_millis(300));
-    let failure = soon(call.message()).await.unwrap_err();
-    assert_eq!(failure, Failure::NotExecuted(Refusal::Moved));
-    // A caller that connects later meets the same.
-    let late = Network::new(name("Caller-2"), world.limits);
-    late.update(directory(1, &[&world.server.endpoint()]));
-    let callee = late.callee(name("Echo"), Fingerprint(1));
-    let call = making(&callee, ECHO, "").within(Duration::from_millis(300));
-    assert_eq!(
-        soon(call.message()).await.unwrap_err(),
-        Failure::NotExecuted(Refusal::Moved)
-    );
-    assert_eq!(world.counts.begun(), 1);
+    let call = tokio::spawn({
+        let callee = world.callee.clone();
+        async move { making(&callee, NEVER, "").idempotent().message().await }
+    });
+    let feed = Box::pin(stream::pending());
+    let fed = tokio::spawn({
+        let callee = world.callee.clone();
+        async move { making(&callee, SUM, "").items(feed).message().await }
+    });
+    world.counts.until(|counts| counts.begun() == 2).await;
+    world.server.stop_component(&name("Echo"));
+    let counts = &world.counts;
+    counts
+        .until(|counts| counts.dropped.load(SeqCst) == 2)
+        .await;
+    let stopped = Failure::Unknown(LostAnswer::Stopped);
+    assert_eq!(soon(fed).await.unwrap(), Err(stopped));
+    // What is idempotent is sent again, to whoever serves now; here that is the same server.
+    counts.until(|counts| counts.begun() == 3).await;
+    call.abort();
+}
+
+#[tokio::test]
+async fn a_stream_whose_reader_is_slow_ends_where_its_component_is_stopped() {
+    let world = World::new().start();
+    let count = [1_000_000_u32.to_le_bytes(), 10_000_u32.to_le_bytes()].concat();
+    let mut stream = making(&world.callee, COUNT, count).stream().await.unwrap();
+    soon(stream.next()).await.unwrap().unwrap();
+    // It waits for credit now, or will: nobody polls what the implementation returned.
+    world.server.stop_component(&name("Echo"));
+    let end = soon(async {
+        loop {
+            match stream.next().await {
+                Some(Ok(_)) => {}
+                end => return end,
+            }
+        }
+    });
+    assert_eq!(end.await, Some(Err(Failure::Unknown(LostAnswer::Stopped))));
 }
 
 #[tokio::test]

@@ -1,10 +1,12 @@
-//! An application, from its declaration to its end.
+//! An application, as it is declared and begun.
+
+mod error;
 
 use std::{
     collections::BTreeMap,
     io::{self, Read as _, Write as _},
     marker::PhantomData,
-    net::{SocketAddr, TcpListener},
+    net::TcpListener,
     path::PathBuf,
     process::ExitCode,
     sync::Arc,
@@ -12,25 +14,20 @@ use std::{
 
 use anylith_core::{Address, Directory, Endpoint, InvalidName, Manifest, Name};
 use anylith_topology::Plan;
-use anylith_wire::control::FromReplica;
 use serde_json::{Value, json};
-use tokio::{
-    signal::unix::{SignalKind, signal},
-    sync::{mpsc, watch},
-    task::JoinHandle,
-};
+
+pub use error::AppError;
 
 use crate::{
     component::{Assembled, Component, Registration},
-    conductor::{self, Command, End},
-    edge::CallCounts,
     inherited,
     interface::{ImplementedBy, Provides},
     link::{Identity, Link},
     logging,
-    replica::{ComponentFailure, Replica, Setup},
-    role::{InvalidRole, Role},
-    standalone::{self, SetupError},
+    replica::{Replica, Setup},
+    role::Role,
+    running::Running,
+    standalone,
 };
 
 /// A closed set of components. `app!` implements it.
@@ -145,7 +142,7 @@ impl<A: Application> Builder<A> {
     ///
     /// # Cancellation
     ///
-    /// Components that were ready are dropped without their `stop`.
+    /// Everything that was begun ends at once; components that were ready are dropped without their `stop`.
     pub async fn start(self) -> Result<Running, AppError> {
         let role = Role::from_env()?;
         logging::begin(role.is_replica());
@@ -212,6 +209,11 @@ impl<A: Application> Builder<A> {
         let listeners = standalone::bind(&plan, inherited)?;
         let names: Vec<&str> = self.components.iter().map(|it| it.name).collect();
         let through_the_wire = wire.is_some();
+        let mut limits = plan.limits;
+        if !through_the_wire {
+            // Nobody else will ever answer, so there is nobody to wait for.
+            limits.reach_timeout_ms = 0;
+        }
         let setup = Setup {
             name: Name::new("monolith-1")?,
             components: self.components,
@@ -219,7 +221,7 @@ impl<A: Application> Builder<A> {
             listeners: listeners.clone(),
             config: plan.config,
             edges: plan.edges,
-            limits: plan.limits,
+            limits,
             directory: Directory::default(),
             through_the_wire,
         };
@@ -320,250 +322,4 @@ fn directory_of_one(
 fn print(line: &str) {
     // Nobody reads any more: there is nobody to tell, either.
     let _ = writeln!(io::stdout().lock(), "{line}");
-}
-
-/// An application, or the part of it that this process is, while it runs.
-pub struct Running {
-    replica: Arc<Replica>,
-    listeners: BTreeMap<Name, Arc<TcpListener>>,
-    conductor: JoinHandle<End>,
-    link: Option<JoinHandle<()>>,
-    stop: watch::Sender<bool>,
-}
-
-impl Running {
-    async fn begin(
-        replica: Replica,
-        failures: mpsc::Receiver<ComponentFailure>,
-        control: Option<(Link, Identity)>,
-        listeners: BTreeMap<Name, Arc<TcpListener>>,
-    ) -> Result<Self, AppError> {
-        let replica = Arc::new(replica);
-        let (stop, stop_asked) = watch::channel(false);
-        let mut reports = None;
-        let (command, link) = match control {
-            None => (None, None),
-            Some((link, identity)) => {
-                // A control plane that sends faster than orders are carried out waits.
-                let (orders_in, orders) = mpsc::channel(64);
-                let (reports_in, reports_out) = mpsc::channel(8);
-                reports = Some(reports_in.clone());
-                let kept = link.keep(
-                    identity.clone(),
-                    Arc::clone(&replica),
-                    reports_out,
-                    orders_in,
-                );
-                let command = Command {
-                    identity,
-                    orders,
-                    reports: reports_in,
-                };
-                (Some(command), Some(tokio::spawn(kept)))
-            }
-        };
-        let conducted = conductor::conduct(Arc::clone(&replica), command, failures, stop_asked);
-        let mut running = Self {
-            replica,
-            listeners,
-            conductor: tokio::spawn(conducted),
-            link,
-            stop,
-        };
-        let started = tokio::select! {
-            started = running.replica.start() => started,
-            end = &mut running.conductor => {
-                return Err(match end {
-                    Ok(End::Failed(failure)) => failure.into(),
-                    _ => AppError::StoppedEarly,
-                });
-            }
-        };
-        match started {
-            Ok(()) => Ok(running),
-            Err(failure) => {
-                if let Some(reports) = reports {
-                    let report = FromReplica::Failed {
-                        component: Some(failure.component.clone()),
-                        message: failure.error.to_string(),
-                    };
-                    let _ = reports.send(report).await;
-                }
-                running.stop.send_replace(true);
-                let _ = (&mut running.conductor).await;
-                running.end_link().await;
-                Err(failure.into())
-            }
-        }
-    }
-
-    /// The component `C`, if it runs in this process.
-    pub fn component<C: Component>(&self) -> Option<Arc<C>> {
-        self.replica.component::<C>(C::NAME)
-    }
-
-    /// What was called along each edge out of this process's components.
-    pub fn calls(&self) -> Vec<CallCounts> {
-        self.replica.panel().counts()
-    }
-
-    /// The address at which the listener called `name` was bound by this process.
-    pub fn address(&self, name: &str) -> Option<SocketAddr> {
-        self.listeners.get(name)?.local_addr().ok()
-    }
-
-    /// Asks the components to stop, and waits until they have. Unlike [`Running::wait`] it leaves the process's
-    /// signals alone.
-    ///
-    /// # Cancellation
-    ///
-    /// The stop goes on.
-    pub async fn shut_down(mut self) {
-        self.stop();
-        let _ = (&mut self.conductor).await;
-        self.end_link().await;
-    }
-
-    /// Asks the components to stop; [`Running::wait`] returns when they have.
-    pub fn stop(&self) {
-        self.stop.send_replace(true);
-    }
-
-    /// Waits until the application has stopped: because [`Running::stop`] was called, on SIGINT or SIGTERM, by the
-    /// control plane's order, or because a component failed. Returns the exit code that says which.
-    pub async fn wait(mut self) -> ExitCode {
-        let mut asked = false;
-        loop {
-            tokio::select! {
-                end = &mut self.conductor => {
-                    self.end_link().await;
-                    return match end {
-                        Ok(end) => {
-                            if let End::Failed(failure) = &end {
-                                eprintln!("error: {}", AppError::from_failure(failure));
-                            }
-                            end.exit_code()
-                        }
-                        Err(_) => ExitCode::FAILURE,
-                    };
-                }
-                () = told_to_stop() => {
-                    if std::mem::replace(&mut asked, true) {
-                        return ExitCode::from(130);
-                    }
-                    self.stop.send_replace(true);
-                }
-            }
-        }
-    }
-
-    /// Says where the listeners are, for people and scripts.
-    fn announce(&self) {
-        for (name, socket) in &self.listeners {
-            if let Ok(address) = socket.local_addr() {
-                print(&format!("ready: {name} http://{address}"));
-            }
-        }
-    }
-
-    /// Lets the last reports out.
-    async fn end_link(&mut self) {
-        if let Some(link) = self.link.take() {
-            let abort = link.abort_handle();
-            if tokio::time::timeout(std::time::Duration::from_millis(200), link)
-                .await
-                .is_err()
-            {
-                abort.abort();
-            }
-        }
-    }
-}
-
-/// Resolves on the next SIGINT or SIGTERM.
-async fn told_to_stop() {
-    let (Ok(mut interrupt), Ok(mut terminate)) = (
-        signal(SignalKind::interrupt()),
-        signal(SignalKind::terminate()),
-    ) else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-    }
-}
-
-/// Why an application could not start.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum AppError {
-    /// The environment makes no sense.
-    #[error(transparent)]
-    Role(#[from] InvalidRole),
-    /// A Rust name is too long to be a component's.
-    #[error(transparent)]
-    Name(#[from] InvalidName),
-    /// The settings are wrong, or an address cannot be bound.
-    #[error(transparent)]
-    Setup(#[from] SetupError),
-    /// A component did not start.
-    #[error("component `{component}` failed: {message}")]
-    Component {
-        /// The component.
-        component: Name,
-        /// What went wrong, with its causes.
-        message: String,
-    },
-    /// The replica cannot answer calls.
-    #[error("cannot bind the endpoint of this replica")]
-    Endpoint(#[source] io::Error),
-    /// The control plane cannot be reached.
-    #[error("cannot reach the control plane at {}", path.display())]
-    NoControl {
-        /// Its socket.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// What was to be checked cannot be read.
-    #[error("cannot read the configs on standard input")]
-    Input(#[source] io::Error),
-    /// It was told to stop before it was ready.
-    #[error("stopped before it was ready")]
-    StoppedEarly,
-}
-
-impl From<ComponentFailure> for AppError {
-    fn from(failure: ComponentFailure) -> Self {
-        Self::from_failure(&failure)
-    }
-}
-
-impl AppError {
-    fn from_failure(failure: &ComponentFailure) -> Self {
-        Self::Component {
-            component: failure.component.clone(),
-            message: failure.error.to_string(),
-        }
-    }
-
-    /// Prints the error with its causes, and returns the exit code: 2 where a setting is wrong, 0 where it is no
-    /// failure, else 1.
-    pub fn report(&self) -> ExitCode {
-        if let Self::StoppedEarly = self {
-            return ExitCode::SUCCESS;
-        }
-        let mut text = format!("error: {self}");
-        let mut cause = std::error::Error::source(self);
-        while let Some(next) = cause {
-            text.push_str(&format!(": {next}"));
-            cause = next.source();
-        }
-        eprintln!("{text}");
-        match self {
-            Self::Setup(_) | Self::Role(_) | Self::Name(_) => ExitCode::from(2),
-            _ => ExitCode::FAILURE,
-        }
-    }
 }

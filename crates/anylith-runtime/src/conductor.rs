@@ -16,6 +16,7 @@ use tokio::{
 use crate::{
     link::Identity,
     replica::{ComponentFailure, Replica},
+    serve::BoxFuture,
 };
 
 /// How long a replica takes to drain where nobody says otherwise.
@@ -48,15 +49,18 @@ pub(crate) struct Command {
 }
 
 /// Carries out orders until the replica has stopped: by order, because `stop` was set, or because a component
-/// failed.
+/// failed. A replica that stops still takes directories, since what it finishes makes calls.
 pub(crate) async fn conduct(
     replica: Arc<Replica>,
     mut command: Option<Command>,
     mut failures: mpsc::Receiver<ComponentFailure>,
     mut stop: watch::Receiver<bool>,
 ) -> End {
-    // Drains that were ordered one component at a time. Those that still run at the end are overtaken by it.
-    let mut drains = JoinSet::new();
+    // Drains that were ordered one component at a time, and listeners on their way. Those that still run at the
+    // end are overtaken by it.
+    let mut errands = JoinSet::new();
+    let mut stopping: Option<BoxFuture<'_, ()>> = None;
+    let mut failed = None;
     loop {
         let order = async {
             match &mut command {
@@ -69,15 +73,17 @@ pub(crate) async fn conduct(
                 Some(ToReplica::Directory(directory)) => replica.update(directory),
                 Some(ToReplica::Drain { component, grace_ms }) => {
                     let replica = Arc::clone(&replica);
-                    drains.spawn(async move {
+                    errands.spawn(async move {
                         replica.drain(component.as_str(), Duration::from_millis(grace_ms)).await;
                     });
                 }
                 Some(ToReplica::Stop { grace_ms }) => {
-                    replica.stop(Duration::from_millis(grace_ms)).await;
-                    return stopped(command.as_ref(), &mut failures).await;
+                    let grace = Duration::from_millis(grace_ms);
+                    stopping.get_or_insert_with(|| Box::pin(replica.stop(grace)));
                 }
-                Some(ToReplica::HandOver { listener }) => hand_over(&replica, command.as_ref(), listener),
+                Some(ToReplica::HandOver { listener }) => {
+                    hand_over(&replica, command.as_ref(), listener, &mut errands);
+                }
                 Some(other) => {
                     tracing::warn!(target: "anylith", ?other, "an order that this build does not know");
                 }
@@ -85,31 +91,23 @@ pub(crate) async fn conduct(
                 None => return End::Stopped,
             },
             Some(failure) = failures.recv() => {
-                report(command.as_ref(), &failure).await;
-                replica.stop(GRACE).await;
-                return End::Failed(failure);
+                tell(command.as_ref(), &failure);
+                failed.get_or_insert(failure);
+                stopping.get_or_insert_with(|| Box::pin(replica.stop(GRACE)));
             }
-            () = asked(&mut stop) => {
-                replica.stop(GRACE).await;
-                return stopped(command.as_ref(), &mut failures).await;
+            () = asked(&mut stop), if stopping.is_none() => {
+                stopping = Some(Box::pin(replica.stop(GRACE)));
             }
-            Some(_) = drains.join_next() => {}
+            () = done(&mut stopping) => break,
+            Some(_) = errands.join_next() => {}
         }
     }
-}
-
-/// How a replica ended that was asked to stop: a component may have failed while it finished its work.
-async fn stopped(
-    command: Option<&Command>,
-    failures: &mut mpsc::Receiver<ComponentFailure>,
-) -> End {
-    match failures.try_recv() {
-        Ok(failure) => {
-            report(command, &failure).await;
-            End::Failed(failure)
-        }
-        Err(_) => End::Stopped,
+    // A component may have failed while it finished its work.
+    while let Ok(failure) = failures.try_recv() {
+        tell(command.as_ref(), &failure);
+        failed.get_or_insert(failure);
     }
+    failed.map_or(End::Stopped, End::Failed)
 }
 
 /// Resolves when `stop` is set, or nobody is left to set it.
@@ -117,27 +115,44 @@ async fn asked(stop: &mut watch::Receiver<bool>) {
     let _ = stop.wait_for(|asked| *asked).await;
 }
 
-/// Tells the control plane what went wrong.
-async fn report(command: Option<&Command>, failure: &ComponentFailure) {
-    if let Some(command) = command {
-        let report = FromReplica::Failed {
-            component: Some(failure.component.clone()),
-            message: failure.error.to_string(),
-        };
-        // Where the link is gone, the log has it.
-        let _ = command.reports.send(report).await;
+/// Resolves when the replica has stopped, if it stops.
+async fn done(stopping: &mut Option<BoxFuture<'_, ()>>) {
+    match stopping {
+        Some(stopping) => stopping.await,
+        None => std::future::pending().await,
     }
 }
 
+fn tell(command: Option<&Command>, failure: &ComponentFailure) {
+    if let Some(command) = command {
+        report(&command.reports, failure);
+    }
+}
+
+/// Tells the control plane what went wrong.
+pub(crate) fn report(reports: &mpsc::Sender<FromReplica>, failure: &ComponentFailure) {
+    let report = FromReplica::Failed {
+        component: Some(failure.component.clone()),
+        message: failure.error.to_string(),
+    };
+    // Full only where the component has failed before: then that is what is reported.
+    let _ = reports.try_send(report);
+}
+
 /// Sends a listener's socket to a control plane that has lost its own.
-fn hand_over(replica: &Replica, command: Option<&Command>, listener: Name) {
+fn hand_over(
+    replica: &Replica,
+    command: Option<&Command>,
+    listener: Name,
+    errands: &mut JoinSet<()>,
+) {
     let Some(command) = command else { return };
     let Some(socket) = replica.panel().listeners.get(&listener).cloned() else {
         tracing::warn!(target: "anylith", %listener, "asked for a listener that this replica does not have");
         return;
     };
     let identity = command.identity.clone();
-    tokio::task::spawn_blocking(move || {
+    errands.spawn_blocking(move || {
         let opening = Opening::Listener {
             replica: identity.replica,
             listener,

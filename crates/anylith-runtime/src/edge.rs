@@ -4,12 +4,14 @@ use std::{
     fmt,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
 
-use anylith_core::{CallError, DEFAULT_TIMEOUT, Deadline, Edge, Execution, Name, Refusal};
+use anylith_core::{
+    CallError, DEFAULT_TIMEOUT, Deadline, Edge, Execution, LostAnswer, Name, Refusal,
+};
 use anylith_rpc::{Callee, Failure, Items, Reply, Request};
 
 use crate::{
@@ -34,9 +36,13 @@ impl<O: ?Sized> Clone for ClientEdge<O> {
     }
 }
 
-impl<O: ?Sized> fmt::Debug for ClientEdge<O> {
+impl<O: ?Sized + Send + Sync + 'static> fmt::Debug for ClientEdge<O> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} -> {}", self.state.caller, self.state.callee)
+        let way = match self.begin(0) {
+            Call::Local(_) => "local",
+            Call::Remote(_) => "remote",
+        };
+        write!(f, "{}Client({way})", self.state.callee)
     }
 }
 
@@ -48,8 +54,8 @@ pub(crate) struct EdgeState<O: ?Sized> {
     methods: &'static [Method],
     /// What a call along it may take.
     limit: Deadline,
-    /// The implementation in this process, if it is here: as long as the edge is, so that a call borrows it
-    /// and counts itself neither in nor out.
+    /// The implementation in this process, if it was here when the edge was made: as long as the edge is, so that a
+    /// call borrows it and counts itself neither in nor out.
     local: Option<Local<O>>,
     /// The way to the other replicas; `None` outside of an application.
     remote: Option<Callee>,
@@ -60,6 +66,8 @@ pub(crate) struct EdgeState<O: ?Sized> {
 #[derive(Debug)]
 pub(crate) struct Local<O: ?Sized> {
     pub(crate) object: Arc<O>,
+    /// It takes no more calls here: they go to other replicas, if there are any.
+    pub(crate) left: AtomicBool,
     /// Where calls that have to wait are counted in; `None` outside of an application.
     pub(crate) gate: Option<Arc<Gate>>,
 }
@@ -117,6 +125,7 @@ impl<O: ?Sized + Send + Sync + 'static> ClientEdge<O> {
         let caller = Name::new("outside").expect("a constant that is a name");
         let local = Local {
             object: I::object(implementation),
+            left: AtomicBool::new(false),
             gate: None,
         };
         Self::new::<I>(caller, None, Some(local), None)
@@ -127,12 +136,12 @@ impl<O: ?Sized + Send + Sync + 'static> ClientEdge<O> {
     pub fn begin(&self, method: u16) -> Call<'_, O> {
         let edge = &self.state;
         match &edge.local {
-            Some(local) => Call::Local(LocalCall {
+            Some(local) if !local.left.load(Ordering::Relaxed) => Call::Local(LocalCall {
                 edge,
                 object: &local.object,
                 method,
             }),
-            None => Call::Remote(RemoteCall { edge, method }),
+            _ => Call::Remote(RemoteCall { edge, method }),
         }
     }
 
@@ -150,9 +159,15 @@ impl<O: ?Sized> EdgeState<O> {
         self.limit
     }
 
-    /// Counts a call into the component in this process, so that it is not stopped before the call is over.
-    pub(crate) fn enter(&self) -> Option<Permit> {
-        self.local.as_ref()?.gate.as_ref()?.enter()
+    /// Counts a call that has begun into the component in this process, so that it is not stopped before the call
+    /// is over.
+    pub(crate) fn stay(&self) -> Option<Permit> {
+        Some(self.local.as_ref()?.gate.as_ref()?.stay())
+    }
+
+    /// Of a call that was under way when the time of its callee to drain was over.
+    pub(crate) fn stopped(&self, method: u16) -> CallError {
+        Failure::Unknown(LostAnswer::Stopped).at(self.edge(method))
     }
 
     /// The edge and method by name, for errors.
@@ -190,9 +205,18 @@ fn unnamed() -> Name {
 pub(crate) trait Counted: Send + Sync {
     /// The counts of each method.
     fn counts(&self) -> Vec<CallCounts>;
+
+    /// Makes further calls of `component` leave the process.
+    fn leave(&self, component: &str);
 }
 
 impl<O: ?Sized + Send + Sync> Counted for EdgeState<O> {
+    fn leave(&self, component: &str) {
+        if let Some(local) = self.local.as_ref().filter(|_| self.callee == component) {
+            local.left.store(true, Ordering::Relaxed);
+        }
+    }
+
     fn counts(&self) -> Vec<CallCounts> {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         self.counters

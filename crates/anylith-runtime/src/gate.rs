@@ -1,34 +1,59 @@
-//! Counts the calls inside a component, and closes it for new ones.
+//! Counts the calls inside a component, closes it for new ones, and in the end turns out those that are left.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::{Context, Waker},
 };
 
+use slab::Slab;
 use tokio::sync::Notify;
 
 /// Set in the count once the gate is closed.
 const CLOSED: u64 = 1 << 63;
+/// Set in the count once those inside are turned out.
+const CLEARED: u64 = 1 << 62;
 
-/// The way into a component.
+/// The way into a component: open → closed → cleared.
 #[derive(Debug, Default)]
 pub(crate) struct Gate {
-    /// The calls inside, and [`CLOSED`].
+    /// The calls inside, with [`CLOSED`] and [`CLEARED`].
     state: AtomicU64,
     empty: Notify,
+    /// Of the calls inside that want to know when they are turned out.
+    wakers: Mutex<Slab<Waker>>,
 }
 
 impl Gate {
     /// Lets a call in, unless the gate is closed.
     pub(crate) fn enter(self: &Arc<Self>) -> Option<Permit> {
-        let before = self.state.fetch_add(1, Ordering::AcqRel);
-        let permit = Permit(Arc::clone(self));
-        (before & CLOSED == 0).then_some(permit)
+        let permit = self.stay();
+        (self.state.load(Ordering::Acquire) & CLOSED == 0).then_some(permit)
+    }
+
+    /// Counts a call that is inside already, whether or not the gate has been closed behind it.
+    pub(crate) fn stay(self: &Arc<Self>) -> Permit {
+        self.state.fetch_add(1, Ordering::AcqRel);
+        Permit {
+            gate: Arc::clone(self),
+            waker: None,
+        }
     }
 
     /// Lets no more calls in.
     pub(crate) fn close(&self) {
         self.state.fetch_or(CLOSED, Ordering::AcqRel);
+    }
+
+    /// Tells the calls inside to leave at once; see [`Permit::poll_void`].
+    pub(crate) fn clear(&self) {
+        self.state.fetch_or(CLOSED | CLEARED, Ordering::AcqRel);
+        let wakers = std::mem::take(&mut *self.wakers());
+        for (_, waker) in wakers {
+            waker.wake();
+        }
     }
 
     /// Waits until no call is inside.
@@ -44,18 +69,56 @@ impl Gate {
 
     /// How many calls are inside.
     pub(crate) fn inside(&self) -> u64 {
-        self.state.load(Ordering::Acquire) & !CLOSED
+        self.state.load(Ordering::Acquire) & !(CLOSED | CLEARED)
+    }
+
+    fn wakers(&self) -> MutexGuard<'_, Slab<Waker>> {
+        self.wakers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// A call inside a component. Dropping it says that the call has left.
 #[derive(Debug)]
-pub(crate) struct Permit(Arc<Gate>);
+pub(crate) struct Permit {
+    gate: Arc<Gate>,
+    /// What is to be woken when the call is turned out, and its place in the gate.
+    waker: Option<(usize, Waker)>,
+}
+
+impl Permit {
+    /// Whether the call has to leave at once. If not, the task of `cx` is woken when it has.
+    pub(crate) fn poll_void(&mut self, cx: &Context<'_>) -> bool {
+        let known = self.waker.as_ref();
+        if known.is_none_or(|(_, waker)| !waker.will_wake(cx.waker())) {
+            let waker = cx.waker().clone();
+            let mut wakers = self.gate.wakers();
+            let place = match known {
+                Some((place, _)) if wakers.contains(*place) => {
+                    wakers[*place] = waker.clone();
+                    *place
+                }
+                _ => wakers.insert(waker.clone()),
+            };
+            drop(wakers);
+            self.waker = Some((place, waker));
+        }
+        self.is_void()
+    }
+
+    /// Whether the call has to leave at once.
+    pub(crate) fn is_void(&self) -> bool {
+        self.gate.state.load(Ordering::Acquire) & CLEARED != 0
+    }
+}
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        if self.0.state.fetch_sub(1, Ordering::AcqRel) == CLOSED | 1 {
-            self.0.empty.notify_waiters();
+        if let Some((place, _)) = self.waker.take() {
+            self.gate.wakers().try_remove(place);
+        }
+        let before = self.gate.state.fetch_sub(1, Ordering::AcqRel);
+        if before & !CLEARED == CLOSED | 1 {
+            self.gate.empty.notify_waiters();
         }
     }
 }
@@ -78,5 +141,24 @@ mod tests {
         assert!(!waiting.is_finished());
         drop(first);
         waiting.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_call_that_stays_is_told_when_it_has_to_leave() {
+        let gate = Arc::new(Gate::default());
+        let mut permit = gate.enter().unwrap();
+        let turned_out = tokio::spawn(std::future::poll_fn(move |cx| {
+            if permit.poll_void(cx) {
+                std::task::Poll::Ready(())
+            } else {
+                std::task::Poll::Pending
+            }
+        }));
+        tokio::task::yield_now().await;
+        assert!(!turned_out.is_finished());
+        gate.clear();
+        turned_out.await.unwrap();
+        gate.emptied().await;
+        assert!(gate.enter().is_none(), "a gate that is cleared is closed");
     }
 }

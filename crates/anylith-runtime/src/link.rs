@@ -129,102 +129,80 @@ impl Link {
 
     /// Keeps the control plane informed and hands over what it says, for as long as the replica lives.
     ///
-    /// Messages in `reports` that could not be sent are sent on the next connection. If the queue of `orders`
-    /// is full the control plane waits, which loses nothing.
+    /// A new connection is told everything that one control plane may have been told and another not: the states
+    /// of all components, and every report. If the queue of `orders` is full the control plane waits, which loses
+    /// nothing.
     pub(crate) async fn keep(
-        self,
+        mut self,
         identity: Identity,
         replica: Arc<Replica>,
-        mut reports: mpsc::Receiver<FromReplica>,
+        reports: mpsc::Receiver<FromReplica>,
         orders: mpsc::Sender<ToReplica>,
     ) {
-        let mut states = replica.states();
-        // What the control plane was told last; nothing, as the first hello named no components.
-        let mut told = States::new();
-        // A report that was taken off the queue and has not left.
-        let mut unsent = None;
-        let mut link = Some(self);
+        let mut account = Account {
+            states: replica.states(),
+            // The first hello named no components.
+            told: States::new(),
+            reports,
+            made: Vec::new(),
+            sent: 0,
+        };
+        if self.port_unknown {
+            account
+                .made
+                .push(FromReplica::Hello(identity.hello(Some(&replica))));
+        }
         let mut pause = FIRST_PAUSE;
         loop {
-            let mut open = match link.take() {
-                Some(link) => link,
-                None => {
-                    // Also where the last connection was taken and closed again at once.
-                    sleep(pause).await;
-                    pause = (pause * 2).min(LONGEST_PAUSE);
-                    let hello = identity.hello(Some(&replica));
-                    // What the hello says, and no more: a change on the way is told after it.
-                    told.clone_from(&hello.components);
-                    match Self::open(&identity, hello).await {
-                        Ok(link) => link,
-                        Err(_) => continue,
-                    }
-                }
-            };
             let opened = Instant::now();
-            let introduced = match std::mem::take(&mut open.port_unknown) {
-                true => Some(FromReplica::Hello(identity.hello(Some(&replica)))),
-                false => None,
-            };
-            let broken = open
-                .converse(
-                    &replica,
-                    introduced,
-                    &mut states,
-                    &mut told,
-                    (&mut unsent, &mut reports),
-                    &orders,
-                )
-                .await;
-            match broken {
+            match self.converse(&replica, &mut account, &orders).await {
                 Ok(()) => return,
                 Err(error) => {
                     tracing::warn!(target: "anylith", %error, "lost the control plane; serving on");
-                    if opened.elapsed() > LONGEST_PAUSE {
-                        pause = FIRST_PAUSE;
-                    }
                 }
             }
+            if opened.elapsed() > LONGEST_PAUSE {
+                pause = FIRST_PAUSE;
+            }
+            account
+                .made
+                .retain(|it| !matches!(it, FromReplica::Hello(_)));
+            self = loop {
+                // Also where the last connection was taken and closed again at once.
+                sleep(pause).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
+                let hello = identity.hello(Some(&replica));
+                // What the hello says, and no more: a change on the way is told after it.
+                account.told.clone_from(&hello.components);
+                account.sent = 0;
+                if let Ok(link) = Self::open(&identity, hello).await {
+                    break link;
+                }
+            };
         }
     }
 
-    /// Talks until the connection breaks, or the replica is gone; says `first` before all else.
+    /// Talks until the connection breaks, or the replica is gone.
     async fn converse(
         &mut self,
         replica: &Replica,
-        first: Option<FromReplica>,
-        states: &mut watch::Receiver<States>,
-        told: &mut States,
-        (unsent, reports): (&mut Option<FromReplica>, &mut mpsc::Receiver<FromReplica>),
+        account: &mut Account,
         orders: &mpsc::Sender<ToReplica>,
     ) -> io::Result<()> {
-        if let Some(first) = first {
-            self.send(&first).await?;
-        }
+        let mut last = false;
         loop {
-            let now = states.borrow_and_update().clone();
-            for (name, state) in &now {
-                if told.get(name) != Some(state) {
-                    let name = name.clone();
-                    self.send(&FromReplica::Component {
-                        name,
-                        state: *state,
-                    })
-                    .await?;
-                }
+            while let Some(news) = account.news() {
+                self.send(&news).await?;
             }
-            *told = now;
-            if let Some(report) = &*unsent {
-                self.send(report).await?;
-                *unsent = None;
+            if last {
+                return Ok(());
             }
             tokio::select! {
-                changed = states.changed() => if changed.is_err() {
-                    return Ok(());
-                },
-                report = reports.recv() => match report {
-                    Some(report) => *unsent = Some(report),
-                    None => return Ok(()),
+                changed = account.states.changed() => last = changed.is_err(),
+                report = account.reports.recv() => match report {
+                    Some(report) => account.made.push(report),
+                    // What has changed by now is still told.
+                    None => last = true,
                 },
                 order = self.next() => match order? {
                     // Here, and not where orders are carried out: one of them may take its time.
@@ -238,6 +216,36 @@ impl Link {
                 },
             }
         }
+    }
+}
+
+/// What there is to tell a control plane, and what it has been told.
+struct Account {
+    states: watch::Receiver<States>,
+    told: States,
+    reports: mpsc::Receiver<FromReplica>,
+    /// All reports so far: one for each component that failed, at most.
+    made: Vec<FromReplica>,
+    /// How many of them were sent over this connection.
+    sent: usize,
+}
+
+impl Account {
+    /// The next thing to tell, which counts as told then.
+    fn news(&mut self) -> Option<FromReplica> {
+        if let Some(report) = self.made.get(self.sent) {
+            self.sent += 1;
+            return Some(report.clone());
+        }
+        let states = self.states.borrow_and_update();
+        let (name, state) = states
+            .iter()
+            .find(|(name, state)| self.told.get(*name) != Some(*state))?;
+        self.told.insert(name.clone(), *state);
+        Some(FromReplica::Component {
+            name: name.clone(),
+            state: *state,
+        })
     }
 }
 

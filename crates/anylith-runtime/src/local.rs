@@ -64,7 +64,7 @@ impl<O: ?Sized + Send + Sync + 'static> LocalCall<'_, O> {
             method: self.method,
             frame: call.frame(),
             alarm: Alarm::default(),
-            inside: self.edge.enter(),
+            inside: self.edge.stay(),
         }))
     }
 }
@@ -83,7 +83,7 @@ struct Waiting {
     frame: Frame,
     alarm: Alarm,
     /// Keeps the component from being stopped. A call that is answered at once need not.
-    _inside: Option<Permit>,
+    inside: Option<Permit>,
 }
 
 impl<R: CallResult<Error: From<CallError>>, O: ?Sized> LocalFuture<'_, R, O> {
@@ -96,15 +96,18 @@ impl<R: CallResult<Error: From<CallError>>, O: ?Sized> LocalFuture<'_, R, O> {
         }
     }
 
-    /// Keeps `frame` for the next poll, unless the time is over.
+    /// Keeps `frame` for the next poll, unless the time is over, or the component's own.
     #[cold]
     fn wait(&mut self, frame: Frame, cx: &mut Context<'_>) -> Poll<R> {
         let waiting = self.waiting.get_or_insert_with(|| Waiting {
             frame,
             alarm: Alarm::default(),
-            _inside: self.edge.enter(),
+            inside: self.edge.stay(),
         });
         waiting.frame = frame;
+        if waiting.inside.as_mut().is_some_and(|it| it.poll_void(cx)) {
+            return self.fail(self.edge.stopped(self.method));
+        }
         if !ambient::is_over(&mut waiting.alarm, &mut waiting.frame, cx) {
             return Poll::Pending;
         }
@@ -170,8 +173,15 @@ where
         let Some(items) = &mut this.items else {
             return Poll::Ready(None);
         };
+        if this.inside.as_ref().is_some_and(Permit::is_void) {
+            (this.items, this.inside) = (None, None);
+            return Poll::Ready(Some(Err(this.edge.stopped(this.method).into())));
+        }
         let polled = ambient::under(&mut this.frame, || Pin::new(items).poll_next(cx));
         let failure = match polled {
+            Ok(Poll::Pending) if this.inside.as_mut().is_some_and(|it| it.poll_void(cx)) => {
+                this.edge.stopped(this.method)
+            }
             Ok(Poll::Ready(Some(item))) => return Poll::Ready(Some(item)),
             Ok(Poll::Ready(None)) => {
                 (this.items, this.inside) = (None, None);

@@ -19,7 +19,7 @@ use pin_project_lite::pin_project;
 use serde_json::Value;
 use tokio::{
     sync::{mpsc, watch},
-    task::{JoinHandle, JoinSet},
+    task::JoinSet,
     time::{Instant, timeout_at},
 };
 
@@ -29,6 +29,7 @@ use crate::{
     gate::Gate,
     serve::{Door, Doors},
     stopping::Stopping,
+    task::Task,
     wiring::{Panel, Present, Wiring},
 };
 
@@ -69,7 +70,6 @@ pub(crate) struct Replica {
     doors: Arc<Doors>,
     server: Option<Server>,
     states: watch::Sender<States>,
-    directory: watch::Sender<Directory>,
     /// Has room for one failure of each component: a second one of the same adds nothing.
     failures: mpsc::Sender<ComponentFailure>,
 }
@@ -100,7 +100,7 @@ struct Life {
     instance: Arc<dyn Any + Send + Sync>,
     hooks: Arc<dyn crate::component::Life>,
     stop: watch::Sender<bool>,
-    running: JoinHandle<()>,
+    running: Task<()>,
 }
 
 impl Replica {
@@ -112,7 +112,7 @@ impl Replica {
     /// The endpoint cannot be bound.
     pub(crate) fn new(setup: Setup) -> io::Result<(Self, mpsc::Receiver<ComponentFailure>)> {
         let network = Network::new(setup.name, setup.limits);
-        network.update(setup.directory.clone());
+        network.update(setup.directory);
         let doors: Arc<Doors> = Arc::new(Doors::new(setup.components.iter().map(door).collect()));
         let server = match &setup.endpoint {
             Some(endpoint) => Some(network.serve(endpoint, Arc::<Doors>::clone(&doors))?),
@@ -150,7 +150,6 @@ impl Replica {
             doors,
             server,
             states: watch::Sender::new(states),
-            directory: watch::Sender::new(setup.directory),
             failures,
         };
         Ok((replica, failed))
@@ -159,6 +158,11 @@ impl Replica {
     /// The endpoint at which it answers.
     pub(crate) fn endpoint(&self) -> Option<Endpoint> {
         self.server.as_ref().map(Server::endpoint)
+    }
+
+    /// How many components it has.
+    pub(crate) fn components(&self) -> usize {
+        self.components.len()
     }
 
     /// The state of each component, as it changes.
@@ -177,7 +181,7 @@ impl Replica {
 
     /// The epoch of the directory in use.
     pub(crate) fn epoch(&self) -> u64 {
-        self.directory.borrow().epoch
+        self.panel.network.directory().epoch
     }
 
     pub(crate) fn panel(&self) -> &Arc<Panel> {
@@ -186,14 +190,7 @@ impl Replica {
 
     /// Takes a directory, unless it is older than the one in use.
     pub(crate) fn update(&self, directory: Directory) {
-        self.panel.network.update(directory.clone());
-        self.directory.send_if_modified(|current| {
-            let newer = directory.epoch > current.epoch;
-            if newer {
-                *current = directory;
-            }
-            newer
-        });
+        self.panel.network.update(directory);
     }
 
     /// The component `C` of this process, once it is ready.
@@ -285,8 +282,9 @@ impl Replica {
                 // The senders live as long as `self`, so waiting ends with what is waited for.
                 let _ = self.states.subscribe().wait_for(is_ready).await;
             } else {
-                let is_ready = |directory: &Directory| !directory.replicas(dependency).is_empty();
-                let _ = self.directory.subscribe().wait_for(is_ready).await;
+                let is_ready =
+                    |directory: &Arc<Directory>| !directory.replicas(dependency).is_empty();
+                let _ = self.panel.network.watch().wait_for(is_ready).await;
             }
         }
     }
@@ -315,7 +313,7 @@ impl Replica {
         let work = built.life.run(Stopping::new(stopping));
         let failures = self.failures.clone();
         let component = hosted.name.clone();
-        let running = tokio::spawn(async move {
+        let running = Task::spawn(async move {
             let error = match (Framed {
                 future: work,
                 frame: Frame::of(name),
@@ -370,6 +368,7 @@ impl Replica {
         if let Some(door) = door {
             door.gate.close();
         }
+        self.panel.leave(hosted.registration.name);
         life.stop.send_replace(true);
         let finished = async {
             let _ = (&mut life.running).await;
@@ -384,7 +383,7 @@ impl Replica {
                 calls,
                 "the time to drain is over: what the component still does is dropped"
             );
-            life.running.abort();
+            self.cut_short(hosted, &mut life.running).await;
         }
         let frame = Frame::of(hosted.registration.name);
         let shut_down = Framed {
@@ -409,12 +408,29 @@ impl Replica {
         if let Some(door) = door {
             door.open.store(None);
         }
-        self.panel
-            .here
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(hosted.registration.name);
         self.enter(&hosted.name, ComponentState::Stopped);
+    }
+
+    /// Drops what a component still does: its own work, and its calls, whose callers are told.
+    async fn cut_short(&self, hosted: &Hosted, running: &mut Task<()>) {
+        running.abort();
+        let door = self.doors.of(hosted.registration.name);
+        if let Some(door) = door {
+            door.gate.clear();
+        }
+        if let Some(server) = &self.server {
+            server.stop_component(&hosted.name);
+        }
+        let gone = async {
+            if !running.is_finished() {
+                let _ = running.await;
+            }
+            if let Some(door) = door {
+                door.gate.emptied().await;
+            }
+        };
+        // What blocks its thread can be neither dropped nor waited for.
+        let _ = timeout_at(Instant::now() + SHUT_DOWN, gone).await;
     }
 
     /// Drains every component, callers before what they call, and closes the endpoint.
@@ -426,6 +442,7 @@ impl Replica {
         }
         if let Some(server) = &self.server {
             let _ = timeout_at(end, server.drain()).await;
+            server.close().await;
         }
     }
 

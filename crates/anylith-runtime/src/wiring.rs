@@ -4,7 +4,7 @@ use std::{
     any::Any,
     collections::BTreeMap,
     net::TcpListener,
-    sync::{Arc, Mutex, PoisonError, RwLock},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, atomic::AtomicBool},
     time::Duration,
 };
 
@@ -32,22 +32,19 @@ pub struct Wiring {
 impl Wiring {
     /// The client of a component that this one is dependent on.
     pub fn client<I: Interface>(&self) -> I {
+        let remote = Name::new(I::NAME)
+            .ok()
+            .map(|callee| self.panel.network.callee(callee, I::fingerprint()));
+        let timeout = self.panel.timeout(&self.component, I::NAME);
+        // Held until the edge is in, so that a callee which leaves meanwhile finds either no edge, or this one.
+        let mut edges = self.panel.edges();
         let local = if self.panel.through_the_wire {
             None
         } else {
             self.panel.local::<I>()
         };
-        let remote = Name::new(I::NAME)
-            .ok()
-            .map(|callee| self.panel.network.callee(callee, I::fingerprint()));
-        let timeout = self.panel.timeout(&self.component, I::NAME);
         let edge = ClientEdge::new::<I>(self.component.clone(), timeout, local, remote);
-        let counted: Arc<dyn Counted> = edge.state().clone();
-        self.panel
-            .edges
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(counted);
+        edges.push(edge.state().clone());
         I::from_edge(edge)
     }
 
@@ -106,6 +103,7 @@ impl Panel {
         let Present { object, gate } = here.get(I::NAME)?;
         Some(Local {
             object: object.downcast_ref::<Arc<I::Object>>()?.clone(),
+            left: AtomicBool::new(false),
             gate: Some(Arc::clone(gate)),
         })
     }
@@ -118,7 +116,18 @@ impl Panel {
     }
 
     pub(crate) fn counts(&self) -> Vec<CallCounts> {
-        let edges = self.edges.lock().unwrap_or_else(PoisonError::into_inner);
-        edges.iter().flat_map(|edge| edge.counts()).collect()
+        self.edges().iter().flat_map(|edge| edge.counts()).collect()
+    }
+
+    /// Lets no more calls from this process into the component called `name`.
+    pub(crate) fn leave(&self, name: &str) {
+        let mut here = self.here.write().unwrap_or_else(PoisonError::into_inner);
+        here.remove(name);
+        drop(here);
+        self.edges().iter().for_each(|edge| edge.leave(name));
+    }
+
+    fn edges(&self) -> MutexGuard<'_, Vec<Arc<dyn Counted>>> {
+        self.edges.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -34,8 +34,6 @@ pub struct ServingEnd {
     /// No deadline of an open call lies before it.
     earliest: Option<Instant>,
     draining: bool,
-    /// Components that take no new calls, by index; empty while there are none.
-    refused: Vec<bool>,
 }
 
 #[derive(Debug)]
@@ -51,7 +49,7 @@ struct Slot {
     large: bool,
 }
 
-/// The life of a call here: Open → (Cancelled | Expired) → Leaving → none.
+/// The life of a call here: Open → (Cancelled | Expired | Stopped) → Leaving → none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
     /// The implementation works on it.
@@ -60,6 +58,8 @@ enum Phase {
     Cancelled,
     /// Its time is over; the implementation is being stopped.
     Expired,
+    /// Its component stops; the implementation is being stopped.
+    Stopped,
     /// It was ended, but a large message of its is not yet on its way.
     Leaving,
 }
@@ -135,7 +135,6 @@ impl ServingEnd {
             in_flight: 0,
             earliest: None,
             draining: false,
-            refused: Vec::new(),
         }
     }
 
@@ -149,11 +148,10 @@ impl ServingEnd {
         self.in_flight
     }
 
-    /// How many calls of `component` were begun and not ended.
-    pub fn in_flight_of(&self, component: u16) -> usize {
-        let of_component =
-            |slot: &&Slot| slot.component == component && slot.phase != Phase::Leaving;
-        self.slots.iter().flatten().filter(of_component).count()
+    /// Whether the implementation is to work on the call: it was begun, and neither ended nor stopped.
+    pub fn is_wanted(&self, call: CallId) -> bool {
+        let slot = self.slots.get(call as usize).and_then(Option::as_ref);
+        slot.is_some_and(|slot| slot.phase == Phase::Open)
     }
 
     /// The calls that were begun and not ended.
@@ -181,12 +179,20 @@ impl ServingEnd {
         }
     }
 
-    /// Refuses new calls of `component`, by its index.
-    pub fn refuse(&mut self, component: u16) {
-        self.refused.resize(self.link.ours.components.len(), false);
-        if let Some(refused) = self.refused.get_mut(component as usize) {
-            *refused = true;
+    /// Stops the calls of `component`, by its index, and returns them: as after [`ServingEvent::Cancelled`], each
+    /// has still to be ended. The callers learn then that the replica was stopped.
+    pub fn stop_component(&mut self, component: u16) -> Vec<CallId> {
+        let mut stopped = Vec::new();
+        for (id, slot) in self.slots.iter_mut().enumerate() {
+            if let Some(slot) = slot
+                && slot.component == component
+                && slot.phase == Phase::Open
+            {
+                slot.phase = Phase::Stopped;
+                stopped.push(id as CallId);
+            }
         }
+        stopped
     }
 
     /// Takes the next event from the front of `bytes`, which arrived by `now`.
@@ -287,7 +293,8 @@ impl ServingEnd {
                 self.push_failure(call, &Failure::Cancelled);
                 Ok(None)
             }
-            (Phase::Cancelled | Phase::Expired | Phase::Leaving, _) | (Phase::Open, _) => Ok(None),
+            (Phase::Cancelled | Phase::Expired | Phase::Stopped | Phase::Leaving, _)
+            | (Phase::Open, _) => Ok(None),
         }
     }
 
@@ -372,12 +379,7 @@ impl ServingEnd {
         if served.is_none_or(|served| method >= served.methods) {
             return Err(Refusal::UnknownMethod);
         }
-        if self.draining
-            || self
-                .refused
-                .get(component as usize)
-                .is_some_and(|refused| *refused)
-        {
+        if self.draining {
             return Err(Refusal::Moved);
         }
         if context.is_empty() {
@@ -424,7 +426,10 @@ impl ServingEnd {
         let body = match phase {
             Phase::Expired => Failure::DeadlineExceeded(Execution::Unknown).encode(),
             Phase::Cancelled => Failure::Cancelled.encode(),
-            Phase::Open | Phase::Leaving => failure.encode(),
+            Phase::Stopped if failure.execution() != Execution::NotExecuted => {
+                Failure::Unknown(LostAnswer::Stopped).encode()
+            }
+            Phase::Stopped | Phase::Open | Phase::Leaving => failure.encode(),
         };
         let header = Header::new(Kind::Failure, call, body.len());
         if !large {

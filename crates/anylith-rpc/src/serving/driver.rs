@@ -25,7 +25,7 @@ use super::{
 use crate::{
     lull::Lull,
     serve::{Answer, Answering, Incoming, Items, Serve},
-    server::Gate,
+    server::FlushBell,
     transport::Socket,
 };
 
@@ -45,7 +45,7 @@ const FLUSHED_BYTES: usize = 128 * 1024;
 pub(crate) struct Driver {
     serving: Arc<Serving>,
     service: Arc<dyn Serve>,
-    gate: Arc<Gate>,
+    flushed: Arc<FlushBell>,
     socket: Socket,
     bytes: BytesMut,
     batch: Batch,
@@ -77,13 +77,13 @@ impl Driver {
     pub(crate) fn new(
         serving: Arc<Serving>,
         service: Arc<dyn Serve>,
-        gate: Arc<Gate>,
+        flushed: Arc<FlushBell>,
         socket: Socket,
     ) -> Self {
         Self {
             serving,
             service,
-            gate,
+            flushed,
             socket,
             bytes: BytesMut::new(),
             batch: Batch::default(),
@@ -272,8 +272,12 @@ impl Driver {
     fn spawn(&self, call: CallId, future: impl Future<Output = ()> + Send + 'static) {
         let task = tokio::spawn(future).abort_handle();
         let mut state = self.serving.lock();
-        // Where it has ended by now, the handle does nothing, and goes with the next call.
-        state.work(call).task = Some(task);
+        if state.end.is_wanted(call) {
+            state.work(call).task = Some(task);
+        } else {
+            // It has ended by now, or its component was stopped.
+            task.abort();
+        }
     }
 
     fn items(&self, call: CallId) -> Items {
@@ -315,7 +319,7 @@ impl Driver {
             self.wake();
             self.arm(next);
             if self.batch.is_empty() {
-                self.gate.flushed();
+                self.flushed.ring();
                 return Poll::Ready(Ok(close));
             }
         }
@@ -375,7 +379,7 @@ impl Drop for Driver {
         state.flushed = true;
         state.end.stop();
         drop(state);
-        self.gate.flushed();
+        self.flushed.ring();
     }
 }
 

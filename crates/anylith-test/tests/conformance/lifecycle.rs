@@ -320,13 +320,7 @@ async fn a_call_after_the_stop_finds_nobody(
     journal: Arc<Recorder>,
 ) {
     cluster.stop().await;
-    if !cluster.topology().is_remote() {
-        // A client within the process holds the implementation itself, and all who should call it have stopped before.
-        journal.go();
-        assert_eq!(wall.wait().await, Ok(2));
-        return;
-    }
-    // It waits for somebody to answer as long as it may, which is ten seconds that need not pass.
+    // Between processes it waits for somebody who answers, for seconds that need not pass.
     tokio::time::pause();
     let Err(FloorError::Call(error)) = wall.wait().await else {
         panic!("it was answered");

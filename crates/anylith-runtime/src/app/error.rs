@@ -1,0 +1,81 @@
+//! Why an application could not start.
+
+use std::{io, path::PathBuf, process::ExitCode};
+
+use anylith_core::{InvalidName, Name};
+
+use crate::{replica::ComponentFailure, role::InvalidRole, standalone::SetupError};
+
+/// Why an application could not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AppError {
+    /// The environment makes no sense.
+    #[error(transparent)]
+    Role(#[from] InvalidRole),
+    /// A Rust name is too long to be a component's.
+    #[error(transparent)]
+    Name(#[from] InvalidName),
+    /// The settings are wrong, or an address cannot be bound.
+    #[error(transparent)]
+    Setup(#[from] SetupError),
+    /// A component did not start.
+    #[error("component `{component}` failed: {message}")]
+    Component {
+        /// The component.
+        component: Name,
+        /// What went wrong, with its causes.
+        message: String,
+    },
+    /// The replica cannot answer calls.
+    #[error("cannot bind the endpoint of this replica")]
+    Endpoint(#[source] io::Error),
+    /// The control plane cannot be reached.
+    #[error("cannot reach the control plane at {}", path.display())]
+    NoControl {
+        /// Its socket.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// What was to be checked cannot be read.
+    #[error("cannot read the configs on standard input")]
+    Input(#[source] io::Error),
+    /// It was told to stop before it was ready.
+    #[error("stopped before it was ready")]
+    StoppedEarly,
+}
+
+impl From<ComponentFailure> for AppError {
+    fn from(failure: ComponentFailure) -> Self {
+        Self::from_failure(&failure)
+    }
+}
+
+impl AppError {
+    pub(crate) fn from_failure(failure: &ComponentFailure) -> Self {
+        Self::Component {
+            component: failure.component.clone(),
+            message: failure.error.to_string(),
+        }
+    }
+
+    /// Prints the error with its causes, and returns the exit code: 2 where a setting is wrong, 0 where it is no
+    /// failure, else 1.
+    pub fn report(&self) -> ExitCode {
+        if let Self::StoppedEarly = self {
+            return ExitCode::SUCCESS;
+        }
+        let mut text = format!("error: {self}");
+        let mut cause = std::error::Error::source(self);
+        while let Some(next) = cause {
+            text.push_str(&format!(": {next}"));
+            cause = next.source();
+        }
+        eprintln!("{text}");
+        match self {
+            Self::Setup(_) | Self::Role(_) | Self::Name(_) => ExitCode::from(2),
+            _ => ExitCode::FAILURE,
+        }
+    }
+}

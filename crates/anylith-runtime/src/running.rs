@@ -1,0 +1,209 @@
+//! An application while it runs.
+
+use std::{
+    collections::BTreeMap,
+    fmt, io,
+    io::Write as _,
+    net::{SocketAddr, TcpListener},
+    process::ExitCode,
+    sync::Arc,
+    time::Duration,
+};
+
+use anylith_core::Name;
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::{mpsc, watch},
+    time::timeout,
+};
+
+use crate::{
+    app::AppError,
+    component::Component,
+    conductor::{self, Command, End},
+    edge::CallCounts,
+    link::{Identity, Link},
+    replica::{ComponentFailure, Replica},
+    task::Task,
+};
+
+/// How long the last reports to the control plane may take to leave.
+const LAST_WORDS: Duration = Duration::from_millis(200);
+
+/// An application, or the part of it that this process is, while it runs.
+///
+/// Dropping it ends all of it at once: calls and components are dropped, without their `stop`. To let them finish
+/// use [`Running::wait`] or [`Running::shut_down`].
+#[must_use = "the application ends when this is dropped"]
+pub struct Running {
+    replica: Arc<Replica>,
+    listeners: BTreeMap<Name, Arc<TcpListener>>,
+    conductor: Task<End>,
+    /// Keeps up the connection to the control plane; `None` where there is none, and at the end.
+    link: Option<Task<()>>,
+    stop: watch::Sender<bool>,
+}
+
+impl Running {
+    /// Starts the components of `replica`, and returns when they are ready.
+    pub(crate) async fn begin(
+        replica: Replica,
+        failures: mpsc::Receiver<ComponentFailure>,
+        control: Option<(Link, Identity)>,
+        listeners: BTreeMap<Name, Arc<TcpListener>>,
+    ) -> Result<Self, AppError> {
+        let replica = Arc::new(replica);
+        let (stop, stop_asked) = watch::channel(false);
+        let (command, link) = control
+            .map(|(link, identity)| linked(link, identity, &replica))
+            .unzip();
+        let reports = command.as_ref().map(|command| command.reports.clone());
+        let conducted = conductor::conduct(Arc::clone(&replica), command, failures, stop_asked);
+        let mut running = Self {
+            replica,
+            listeners,
+            conductor: Task::spawn(conducted),
+            link,
+            stop,
+        };
+        let started = tokio::select! {
+            started = running.replica.start() => started,
+            end = &mut running.conductor => {
+                running.end_link().await;
+                return Err(match end {
+                    Ok(End::Failed(failure)) => failure.into(),
+                    _ => AppError::StoppedEarly,
+                });
+            }
+        };
+        match started {
+            Ok(()) => Ok(running),
+            Err(failure) => {
+                if let Some(reports) = reports {
+                    conductor::report(&reports, &failure);
+                }
+                running.stop();
+                let _ = (&mut running.conductor).await;
+                running.end_link().await;
+                Err(failure.into())
+            }
+        }
+    }
+
+    /// The component `C`, if it runs in this process.
+    pub fn component<C: Component>(&self) -> Option<Arc<C>> {
+        self.replica.component::<C>(C::NAME)
+    }
+
+    /// What was called along each edge out of this process's components.
+    pub fn calls(&self) -> Vec<CallCounts> {
+        self.replica.panel().counts()
+    }
+
+    /// The address at which the listener called `name` was bound by this process.
+    pub fn address(&self, name: &str) -> Option<SocketAddr> {
+        self.listeners.get(name)?.local_addr().ok()
+    }
+
+    /// Asks the components to stop, and waits until they have. Unlike [`Running::wait`] it leaves the process's
+    /// signals alone.
+    ///
+    /// # Cancellation
+    ///
+    /// What has not stopped yet is dropped.
+    pub async fn shut_down(mut self) {
+        self.stop();
+        let _ = (&mut self.conductor).await;
+        self.end_link().await;
+    }
+
+    /// Asks the components to stop; [`Running::wait`] returns when they have.
+    pub fn stop(&self) {
+        self.stop.send_replace(true);
+    }
+
+    /// Waits until the application has stopped: because [`Running::stop`] was called, on SIGINT or SIGTERM, by the
+    /// control plane's order, or because a component failed. Returns the exit code that says which.
+    pub async fn wait(mut self) -> ExitCode {
+        let mut asked = false;
+        loop {
+            tokio::select! {
+                end = &mut self.conductor => {
+                    self.end_link().await;
+                    return match end {
+                        Ok(end) => {
+                            if let End::Failed(failure) = &end {
+                                eprintln!("error: {}", AppError::from_failure(failure));
+                            }
+                            end.exit_code()
+                        }
+                        Err(_) => ExitCode::FAILURE,
+                    };
+                }
+                () = told_to_stop() => {
+                    if std::mem::replace(&mut asked, true) {
+                        return ExitCode::from(130);
+                    }
+                    self.stop.send_replace(true);
+                }
+            }
+        }
+    }
+
+    /// Says where the listeners are, for people and scripts.
+    pub(crate) fn announce(&self) {
+        for (name, socket) in &self.listeners {
+            if let Ok(address) = socket.local_addr() {
+                // Nobody reads any more: there is nobody to tell, either.
+                let _ = writeln!(io::stdout().lock(), "ready: {name} http://{address}");
+            }
+        }
+    }
+
+    /// Lets the last reports out.
+    async fn end_link(&mut self) {
+        if let Some(link) = self.link.take() {
+            let _ = timeout(LAST_WORDS, link).await;
+        }
+    }
+}
+
+/// Sets up the connection between `replica` and its control plane: what the conductor has of it, and what keeps it up.
+fn linked(link: Link, identity: Identity, replica: &Arc<Replica>) -> (Command, Task<()>) {
+    // A control plane that sends faster than orders are carried out waits.
+    let (orders_in, orders) = mpsc::channel(64);
+    // Has room for one report of each component, which is all that are made.
+    let (reports, reports_out) = mpsc::channel(replica.components().max(1));
+    let kept = link.keep(
+        identity.clone(),
+        Arc::clone(replica),
+        reports_out,
+        orders_in,
+    );
+    let command = Command {
+        identity,
+        orders,
+        reports,
+    };
+    (command, Task::spawn(kept))
+}
+
+impl fmt::Debug for Running {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Running").finish_non_exhaustive()
+    }
+}
+
+/// Resolves on the next SIGINT or SIGTERM.
+async fn told_to_stop() {
+    let (Ok(mut interrupt), Ok(mut terminate)) = (
+        signal(SignalKind::interrupt()),
+        signal(SignalKind::terminate()),
+    ) else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+}

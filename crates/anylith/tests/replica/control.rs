@@ -1,0 +1,159 @@
+//! A control plane whose every word is said by the test.
+
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+
+use anylith_core::{Address, Directory, Endpoint, Limits, Name};
+use anylith_wire::control::{
+    self, Bootstrap, ComponentState, Decoder, FromReplica, Hello, ToReplica,
+};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{UnixListener, UnixStream},
+    time::timeout,
+};
+
+/// Nothing takes as long as this, unless it never comes.
+const LONG: Duration = Duration::from_secs(20);
+
+pub(crate) fn name(text: &str) -> Name {
+    Name::new(text).unwrap()
+}
+
+/// Fails in the place of hanging.
+pub(crate) async fn soon<T>(future: impl Future<Output = T>) -> T {
+    timeout(LONG, future).await.expect("it hangs")
+}
+
+/// Where one replica finds its control plane.
+pub(crate) struct Control {
+    listener: UnixListener,
+    folder: tempfile::TempDir,
+}
+
+impl Control {
+    pub(crate) fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let listener = UnixListener::bind(folder.path().join("control.sock")).unwrap();
+        Self { listener, folder }
+    }
+
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.folder.path().join("control.sock")
+    }
+
+    /// Where the replica answers calls.
+    pub(crate) fn endpoint(&self) -> Endpoint {
+        Endpoint::Unix(self.folder.path().join("replica.sock"))
+    }
+
+    /// The replica's next connection, and how it introduced itself.
+    pub(crate) async fn called(&self) -> (Line, Hello) {
+        soon(async {
+            let (stream, _) = self.listener.accept().await.unwrap();
+            let mut line = Line {
+                stream,
+                decoder: Decoder::default(),
+            };
+            match line.hear().await {
+                FromReplica::Hello(hello) => (line, hello),
+                other => panic!("it began with {other:?}"),
+            }
+        })
+        .await
+    }
+
+    /// Takes the replica's next connection and hangs up.
+    pub(crate) async fn hang_up(&self) {
+        soon(self.listener.accept()).await.unwrap();
+    }
+
+    /// Welcomes a new replica that runs `components`, with what `directory` says.
+    pub(crate) async fn welcomed(&self, components: &[&str], directory: Directory) -> Line {
+        let (mut line, _) = self.called().await;
+        let bootstrap = Bootstrap {
+            app: name("kitchen"),
+            group: name("kitchen"),
+            components: components.iter().map(|it| name(it)).collect(),
+            endpoint: self.endpoint(),
+            listeners: BTreeMap::new(),
+            config: BTreeMap::new(),
+            edges: Vec::new(),
+            limits: Limits::default(),
+            directory,
+        };
+        line.say(&ToReplica::Welcome(Box::new(bootstrap))).await;
+        line
+    }
+}
+
+/// A directory that names one replica of each of `components`.
+pub(crate) fn directory(epoch: u64, components: &[(&str, &Endpoint)]) -> Directory {
+    let at = |(component, endpoint): &(&str, &Endpoint)| {
+        let address = Address {
+            replica: name("kitchen-9"),
+            endpoint: (*endpoint).clone(),
+        };
+        (name(component), vec![address])
+    };
+    Directory {
+        epoch,
+        components: components.iter().map(at).collect(),
+    }
+}
+
+/// A connection of a replica.
+pub(crate) struct Line {
+    stream: UnixStream,
+    decoder: Decoder,
+}
+
+impl Line {
+    pub(crate) async fn say(&mut self, message: &ToReplica) {
+        let bytes = control::encode(message).unwrap();
+        soon(self.stream.write_all(&bytes)).await.unwrap();
+    }
+
+    /// What the replica says next; `None` once it has hung up.
+    pub(crate) async fn next(&mut self) -> Option<FromReplica> {
+        soon(async {
+            loop {
+                if let Some(message) = self.decoder.next().unwrap() {
+                    return Some(message);
+                }
+                let mut bytes = [0; 1024];
+                match self.stream.read(&mut bytes).await {
+                    Ok(0) | Err(_) => return None,
+                    Ok(count) => self.decoder.feed(&bytes[..count]),
+                }
+            }
+        })
+        .await
+    }
+
+    pub(crate) async fn hear(&mut self) -> FromReplica {
+        self.next().await.expect("the replica hung up")
+    }
+
+    /// Listens until `component` is in `state`.
+    pub(crate) async fn until(&mut self, component: &str, state: ComponentState) {
+        let wanted = FromReplica::Component {
+            name: name(component),
+            state,
+        };
+        while self.hear().await != wanted {}
+    }
+
+    /// Listens until the replica says what went wrong.
+    pub(crate) async fn failure(&mut self) -> String {
+        loop {
+            if let FromReplica::Failed { message, .. } = self.hear().await {
+                return message;
+            }
+        }
+    }
+
+    /// Listens until the replica has hung up.
+    pub(crate) async fn silence(&mut self) {
+        while self.next().await.is_some() {}
+    }
+}
