@@ -14,6 +14,7 @@ mod log_format;
 mod paint;
 mod screen;
 mod secrets;
+mod waiting;
 
 use std::{io::Write, process::ExitCode};
 

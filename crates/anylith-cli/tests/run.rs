@@ -264,22 +264,44 @@ fn a_failure_is_told_once_with_what_helps() {
 #[test]
 fn a_stop_that_takes_long_says_what_it_waits_for() {
     let stage = Stage::new().orders("Stock=stuck");
-    stage.call("run --topology micro --detach");
-    let stop = stage
+    let running = stage.run("--topology micro");
+    let mut stop = stage
         .command("stop")
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut stop = stop;
-    let mut err = BufReader::new(stop.stderr.take().unwrap()).lines();
-    let line = err.next().unwrap().unwrap();
-    assert_eq!(
-        line,
-        "waiting for Stock-1 to finish what was begun; `--kill` does not wait"
+    let mut told = BufReader::new(stop.stderr.take().unwrap()).lines();
+    let line = told.next().unwrap().unwrap();
+    let wanted = "waiting for Stock-1: Stock finishes its work, for ";
+    assert!(line.starts_with(wanted), "{line}");
+    assert!(
+        line.contains("`anylith stop --kill` does not wait"),
+        "{line}"
     );
-    assert_eq!(stage.call("stop --kill").code(), 0);
+    // It drains already, so this is the second wish.
+    running.signal(Signal::INT);
+    let (code, _, err) = running.end();
+    assert_eq!(code, Some(0), "{err}");
+    assert!(err.contains(wanted), "{err}");
     assert!(stop.wait().unwrap().success());
+}
+
+#[test]
+fn what_an_earlier_run_left_is_replaced_only_with_a_reason() {
+    let stage = Stage::new();
+    let mut first = stage.run("--topology micro");
+    first.child.kill().unwrap();
+    first.child.wait().unwrap();
+    let call = stage.call("run --topology micro --replicas Cart=2 --detach");
+    let why = "stopping 3 replicas of topology micro that an earlier run has left, to start anew: \
+               Cart has 2 replicas, and had 1\n";
+    assert_eq!(call.code(), 0, "{}", call.err());
+    assert!(call.err().starts_with(why), "{}", call.err());
+    let again = stage.call("run --topology split");
+    assert_eq!(again.code(), 1);
+    let why = "and not as it was to be started: the topology is split, and was micro";
+    assert!(again.err().contains(why), "{}", again.err());
 }
 
 #[test]

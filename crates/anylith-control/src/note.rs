@@ -20,7 +20,7 @@ pub(crate) fn about(replica: &Replica, plane: &ControlPlane, now: Instant) -> Op
             Some("its process has not connected yet".to_owned())
         }
         Life::Starting { run, .. } => waiting(replica, run, plane),
-        Life::Draining { run, until, .. } => Some(draining(replica, run, *until, plane, now)),
+        Life::Draining { run, until, .. } => draining(replica, run, *until, plane, now),
         Life::Backoff { retry_at } => {
             let failure = replica.last_failure.as_ref()?;
             let wait = retry_at.saturating_duration_since(now);
@@ -71,14 +71,14 @@ fn waiting(replica: &Replica, run: &Run, plane: &ControlPlane) -> Option<String>
     (!lines.is_empty()).then(|| lines.join("; "))
 }
 
-/// `Checkout finishes 2 calls, for 8 s at most`.
+/// `Checkout finishes 2 calls, for 8 s at most`. Nothing, if it is still called by others.
 fn draining(
     replica: &Replica,
     run: &Run,
     until: Option<Instant>,
     plane: &ControlPlane,
     now: Instant,
-) -> String {
+) -> Option<String> {
     let finishing = |component: &Name| {
         let draining = run.components.get(component) == Some(&ComponentState::Draining);
         draining.then(|| match run.calls.get(component) {
@@ -96,11 +96,10 @@ fn draining(
         )
     };
     match (lines.is_empty(), until) {
-        (false, Some(until)) => format!("{}, {}", lines.join(", "), left(until)),
-        (false, None) => lines.join(", "),
-        (true, Some(until)) => format!("is about to end, {}", left(until)),
-        (true, None) => visited(replica, plane)
-            .unwrap_or_else(|| "waits until nobody calls it any more".to_owned()),
+        (false, Some(until)) => Some(format!("{}, {}", lines.join(", "), left(until))),
+        (false, None) => Some(lines.join(", ")),
+        (true, Some(until)) => Some(format!("is about to end, {}", left(until))),
+        (true, None) => visited(replica, plane),
     }
 }
 

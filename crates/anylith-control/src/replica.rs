@@ -115,6 +115,13 @@ impl Replica {
         if !self.external && hello.incarnation != self.incarnation {
             return (life, vec![Step::Dismiss]);
         }
+        let is_new = matches!(life, Life::Starting { .. }) && !self.external;
+        if life
+            .run()
+            .is_some_and(|run| run.is_mistaken_in(&hello, is_new))
+        {
+            return (life, vec![Step::Dismiss]);
+        }
         match life {
             // Awaited → Starting.
             Life::Awaited => {

@@ -14,6 +14,8 @@ pub(crate) struct Run {
     pub(crate) pid: Option<u32>,
     pub(crate) endpoint: Endpoint,
     pub(crate) connected: bool,
+    /// The process that introduced itself to this control plane. It may be a child of `pid`, if that is a script.
+    pub(crate) speaker: Option<u32>,
     pub(crate) components: BTreeMap<Name, ComponentState>,
     /// The calls under way in each component that has any, when it was last heard of.
     pub(crate) calls: BTreeMap<Name, u64>,
@@ -37,6 +39,7 @@ impl Run {
             pid,
             endpoint,
             connected: false,
+            speaker: None,
             components: BTreeMap::new(),
             calls: BTreeMap::new(),
             pulse: Pulse::default(),
@@ -44,9 +47,20 @@ impl Run {
         }
     }
 
+    /// Whether `hello` comes from another process, which an earlier control plane has started and this one
+    /// remembers nothing of. `is_new` if this control plane has started its own.
+    pub(crate) fn is_mistaken_in(&self, hello: &Hello, is_new: bool) -> bool {
+        match self.speaker {
+            Some(speaker) => speaker != hello.pid,
+            // A new process was never welcomed before.
+            None => is_new && hello.endpoint.is_some(),
+        }
+    }
+
     /// It introduced itself.
     pub(crate) fn greet(&mut self, hello: Hello) -> Greeting {
         self.connected = true;
+        self.speaker = Some(hello.pid);
         self.components = hello.components;
         match hello.endpoint {
             Some(endpoint) => {

@@ -120,12 +120,18 @@ impl StartError {
 }
 
 impl fmt::Display for StartError {
-    /// Writes the error and its causes, one after the other.
+    /// Writes the error and its causes, one after the other. A cause that an error has told of itself is not told
+    /// again.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)?;
+        let mut said = self.0.to_string();
+        f.write_str(&said)?;
         let mut cause = self.0.source();
         while let Some(next) = cause {
-            write!(f, ": {next}")?;
+            let text = next.to_string();
+            if !said.ends_with(&text) {
+                write!(f, ": {text}")?;
+                said = text;
+            }
             cause = next.source();
         }
         Ok(())
@@ -351,5 +357,34 @@ impl Life for NoLife {
 
     fn shut_down(&self) -> BoxFuture<'static, ()> {
         Box::pin(std::future::ready(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("{text}")]
+    struct Told {
+        text: &'static str,
+        source: Option<Box<Told>>,
+    }
+
+    #[test]
+    fn a_cause_is_told_once_whether_or_not_its_error_tells_it() {
+        let told = |text, source: Option<Told>| Told {
+            text,
+            source: source.map(Box::new),
+        };
+        let cause = || Some(told("no such file", None));
+        for text in [
+            "rates.json cannot be read",
+            "rates.json cannot be read: no such file",
+        ] {
+            let error = StartError::from_cause(told(text, cause()));
+            let whole = "rates.json cannot be read: no such file";
+            assert_eq!(error.to_string(), whole);
+        }
     }
 }

@@ -5,7 +5,8 @@
 //!
 //! - `fail`: its start fails, with words; `crash`: without words;
 //! - `mute`: it never connects; `lazy`: it never becomes ready;
-//! - `stuck`: it never answers a drain; `quit`: it exits when it is asked to drain.
+//! - `stuck`: it never answers a drain; `quit`: it exits when it is asked to drain;
+//! - `slow`: it takes its time for each visitor of its listener, one after the other.
 //!
 //! It is the application `puppet`: `Front`, which serves the listener `web`, is dependent on `Cart` and
 //! `Stock`, and `Cart` on `Stock`. What happens to it is written to the file that `PUPPET_JOURNAL` names.
@@ -18,6 +19,7 @@ use std::{
     net::{Shutdown, TcpListener},
     os::{fd::AsFd, unix::net::UnixStream},
     process::exit,
+    sync::{Arc, Mutex},
     thread,
     time::Duration,
 };
@@ -102,6 +104,8 @@ struct Puppet {
     orders: BTreeMap<String, String>,
     life: Option<(Bootstrap, BTreeMap<Name, ComponentState>)>,
     directory: Directory,
+    /// Held while a visitor is served.
+    busy: Arc<Mutex<()>>,
 }
 
 impl Puppet {
@@ -119,6 +123,7 @@ impl Puppet {
                 .collect(),
             life: None,
             directory: Directory::default(),
+            busy: Arc::default(),
         }
     }
 
@@ -206,6 +211,8 @@ impl Puppet {
                 if self.is_told(&component, "stuck") {
                     return Ok(());
                 }
+                // Who was let in is served.
+                drop(self.busy.lock());
                 self.enter(&component, ComponentState::Stopped, control)
             }
             ToReplica::Stop { .. } => {
@@ -302,8 +309,15 @@ impl Puppet {
             "HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n{}\n",
             self.replica
         );
+        let pause = match self.is_told(&name("Front"), "slow") {
+            true => Duration::from_millis(30),
+            false => Duration::ZERO,
+        };
+        let busy = Arc::clone(&self.busy);
         thread::spawn(move || {
             for stream in socket.incoming().flatten() {
+                let _busy = busy.lock();
+                thread::sleep(pause);
                 let (mut stream, mut request) = (stream, [0; 1024]);
                 let _ = stream.read(&mut request);
                 let _ = stream.write_all(answer.as_bytes());

@@ -5,9 +5,21 @@ use std::{
     io,
     net::{SocketAddr, TcpListener, ToSocketAddrs},
     os::fd::OwnedFd,
+    time::Duration,
 };
 
 use anylith_core::Name;
+use rustix::event::{PollFd, PollFlags, Timespec};
+use socket2::{SockFilter, SockRef};
+
+/// How often the queue of a socket is looked at. The kernel says when a connection comes, not when the last is gone.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+
+/// What a client that was let in last gets to send its request.
+const LINGER: Duration = Duration::from_millis(50);
+
+/// A packet filter that lets nothing through: return (6), of each packet, the first 0 bytes.
+const DROP_ALL: SockFilter = SockFilter::new(6, 0, 0, 0);
 
 /// A socket could not be bound.
 #[derive(Debug, thiserror::Error)]
@@ -67,6 +79,33 @@ pub(crate) fn take_over(brought: OwnedFd) -> io::Result<TcpListener> {
         ));
     }
     Ok(TcpListener::from(brought))
+}
+
+/// Lets no new connection come to a socket; the future ends when none waits there any more.
+///
+/// A socket cannot be closed for this: the connections that wait in its queue would be reset, and clients would
+/// lose what they have sent already. Instead the kernel is told to drop every packet that would begin a connection. Who
+/// tries to connect from now on hears nothing, and a refusal once the socket is gone: nothing was taken from him.
+pub(crate) fn shut(socket: &TcpListener) -> io::Result<impl Future<Output = ()> + Send + use<>> {
+    let socket = socket.try_clone()?;
+    // Where the kernel does not take a filter, who connects at the very end may be lost.
+    let _ = SockRef::from(&socket).attach_filter(&[DROP_ALL]);
+    Ok(async move {
+        while is_waited_at(&socket) {
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        tokio::time::sleep(LINGER).await;
+    })
+}
+
+/// Whether a connection waits to be taken in.
+fn is_waited_at(socket: &TcpListener) -> bool {
+    let mut looked_at = [PollFd::new(socket, PollFlags::IN)];
+    let now = Timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    rustix::event::poll(&mut looked_at, Some(&now)).is_ok_and(|waiting| waiting > 0)
 }
 
 /// Where people find each listener.

@@ -2,23 +2,25 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs::{self, File, TryLockError},
-    io::{self, Read, Write},
-    os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    fs::{self, File},
+    io,
+    net::TcpListener,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
-    time::{Duration, Instant},
 };
 
-use anylith_control::{Event, GroupSpec, Spec, Timing};
+use anylith_control::{GroupSpec, Memory, Spec, Timing};
 use anylith_core::Name;
 use tokio::net::UnixListener;
 
 use crate::{
+    difference,
     door::{self, BindError},
-    driver::{Deployment, Driver},
+    engine::{Deployment, Engine},
+    lock::{self, LockError},
     record::{Build, Program, Record},
     run_folder::RunFolder,
-    supervisor::{Report, Supervisor},
+    supervisor::{Report, Retiring, Supervisor},
 };
 
 /// Everything that a supervisor must know to run an application.
@@ -44,12 +46,14 @@ pub struct Launch {
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// Another supervisor runs it.
-    #[error("{app} is already running, by process {pid}")]
+    #[error("{app} is already running, by process {pid}{}", differs(differences))]
     AlreadyRunning {
         /// The application.
         app: Name,
         /// The other supervisor, or 0 if it did not say.
         pid: u32,
+        /// How what runs differs from what was to be started, in a few words for each difference.
+        differences: Vec<String>,
     },
     /// A listener has no socket.
     #[error(transparent)]
@@ -72,6 +76,16 @@ pub enum StartError {
     },
 }
 
+fn differs(differences: &[String]) -> String {
+    match differences.is_empty() {
+        true => String::new(),
+        false => format!(
+            ", and not as it was to be started: {}",
+            differences.join("; ")
+        ),
+    }
+}
+
 impl Launch {
     /// Starts the application, or adopts what an earlier supervisor of the same launch has left running.
     ///
@@ -86,73 +100,44 @@ impl Launch {
     ///
     /// [`StartError`].
     pub async fn start(self) -> Result<Supervisor, StartError> {
+        self.start_telling(|_| {}).await
+    }
+
+    /// Like [`Launch::start`]. If an earlier supervisor left something else running, `tell` hears why that is
+    /// stopped before it is, and then how far that has come.
+    ///
+    /// # Cancellation
+    ///
+    /// As with [`Launch::start`].
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`].
+    pub async fn start_telling(
+        self,
+        mut tell: impl FnMut(Retiring),
+    ) -> Result<Supervisor, StartError> {
         let folder = self.folder.clone();
         let unusable = |source| StartError::Folder {
             path: folder.path().to_owned(),
             source,
         };
         folder.create().map_err(unusable)?;
-        let mut lock = lock(&folder, &self.spec.app).await?;
         let path = &self.program.path;
         let build = Build::of(path).map_err(|source| StartError::Program {
             path: path.clone(),
             source,
         })?;
-        let past = Record::read(&folder.record()).map(|mut past| (past.keep_living(), past));
-        let mut first = None;
-        let (living, memory) = match past {
-            Some((living, past)) if living > 0 && !self.continues(&past, build) => {
-                let (topology, memory) = (past.spec.topology.clone(), past.memory.clone());
-                lock = retire(past, &folder, self.timing.clone(), lock)
-                    .await
-                    .map_err(unusable)?;
-                first = Some(Report::Replaced {
-                    topology,
-                    replicas: living,
-                });
-                let forget = |mut memory: anylith_control::Memory| {
-                    memory
-                        .replicas
-                        .values_mut()
-                        .for_each(|replica| replica.pid = None);
-                    memory
-                };
-                (0, forget(memory))
-            }
-            Some((living, past)) => (living, past.memory),
-            None => (0, anylith_control::Memory::default()),
+        let lock = match lock::take(&folder).await {
+            Ok(lock) => lock,
+            Err(LockError::Held { pid }) => return Err(self.already_running(pid, build)),
+            Err(LockError::Unusable(source)) => return Err(unusable(source)),
         };
-        if living == 0 {
-            sweep(&folder.sockets()).map_err(unusable)?;
-            sweep(&folder.logs()).map_err(unusable)?;
-        }
-        let held_elsewhere = |listener: &Name| {
-            let group = self
-                .spec
-                .listeners
-                .get(listener)
-                .and_then(|by| self.spec.group_of(by.as_str()));
-            let mut replicas = group.into_iter().flat_map(GroupSpec::replica_names);
-            replicas.any(|name| {
-                memory
-                    .replicas
-                    .get(&name)
-                    .is_some_and(|one| one.pid.is_some())
-            })
-        };
-        let mut sockets = BTreeMap::new();
-        let mut lost = BTreeSet::new();
-        for listener in self.spec.listeners.keys() {
-            if held_elsewhere(listener) {
-                lost.insert(listener.clone());
-            } else {
-                let address = self
-                    .addresses
-                    .get(listener)
-                    .map_or("127.0.0.1:0", String::as_str);
-                sockets.insert(listener.clone(), door::bind(listener, address)?);
-            }
-        }
+        let (past, lock, first) = self
+            .take_over(build, lock, &mut tell)
+            .await
+            .map_err(unusable)?;
+        let (sockets, lost) = self.open_doors(&past)?;
         let control = bind_control(&folder.control_socket()).map_err(unusable)?;
         let deployment = Deployment {
             spec: self.spec,
@@ -163,16 +148,83 @@ impl Launch {
             folder,
             kill_on_drop: self.kill_on_drop,
         };
-        let driver = Driver::new(deployment, &memory, &lost, sockets, control, lock);
-        Ok(driver.start(first))
+        let engine = Engine::new(deployment, &past, &lost, sockets, control, lock);
+        Ok(engine.start(first))
     }
 
-    /// Whether what `past` has left running is what is wanted now.
-    fn continues(&self, past: &Record, build: Build) -> bool {
-        past.spec == self.spec
-            && past.program == self.program
-            && past.build == build
-            && past.addresses == self.addresses
+    fn already_running(&self, pid: u32, build: Build) -> StartError {
+        let past = Record::read(&self.folder.record());
+        StartError::AlreadyRunning {
+            app: self.spec.app.clone(),
+            pid,
+            differences: past.map_or(Vec::new(), |past| difference::all(&past, self, build)),
+        }
+    }
+
+    /// What the control plane should remember of the one before. Stops what that has left running, if it is not
+    /// what is wanted now.
+    async fn take_over(
+        &self,
+        build: Build,
+        lock: File,
+        tell: &mut impl FnMut(Retiring),
+    ) -> io::Result<(Memory, File, Option<Report>)> {
+        let Some(mut past) = Record::read(&self.folder.record()) else {
+            self.folder.sweep()?;
+            return Ok((Memory::default(), lock, None));
+        };
+        let living = past.keep_living();
+        let differences = difference::all(&past, self, build);
+        if living > 0 && differences.is_empty() {
+            return Ok((past.memory, lock, None));
+        }
+        let (topology, mut memory) = (past.spec.topology.clone(), past.memory.clone());
+        for replica in memory.replicas.values_mut() {
+            replica.pid = None;
+        }
+        if living == 0 {
+            self.folder.sweep()?;
+            return Ok((memory, lock, None));
+        }
+        tell(Retiring::Because {
+            topology: topology.clone(),
+            replicas: living,
+            differences: differences.clone(),
+        });
+        let lock = retire(past, &self.folder, self.timing.clone(), lock, tell).await?;
+        self.folder.sweep()?;
+        let replaced = Report::Replaced {
+            topology,
+            replicas: living,
+            differences,
+        };
+        Ok((memory, lock, Some(replaced)))
+    }
+
+    /// Binds the sockets of the listeners, but for those that replicas may have which run since before.
+    fn open_doors(
+        &self,
+        past: &Memory,
+    ) -> Result<(BTreeMap<Name, TcpListener>, BTreeSet<Name>), BindError> {
+        let lives = |name: Name| {
+            past.replicas
+                .get(&name)
+                .is_some_and(|one| one.pid.is_some())
+        };
+        let mut sockets = BTreeMap::new();
+        let mut lost = BTreeSet::new();
+        for (listener, served_by) in &self.spec.listeners {
+            let group = self.spec.group_of(served_by.as_str());
+            let mut replicas = group.into_iter().flat_map(GroupSpec::replica_names);
+            if replicas.any(lives) {
+                lost.insert(listener.clone());
+            } else {
+                let address = self.addresses.get(listener);
+                let address = address.map_or("127.0.0.1:0", String::as_str);
+                sockets.insert(listener.clone(), door::bind(listener, address)?);
+            }
+        }
+        Ok((sockets, lost))
     }
 }
 
@@ -181,7 +233,8 @@ pub fn living_replicas(folder: &RunFolder) -> usize {
     Record::read(&folder.record()).map_or(0, |mut record| record.keep_living())
 }
 
-/// Drains and stops what a supervisor that is gone has left running; returns how many replicas that were.
+/// Drains and stops what a supervisor that is gone has left running; returns how many replicas that were. `tell`
+/// hears how far it has come.
 ///
 /// # Cancellation
 ///
@@ -190,18 +243,32 @@ pub fn living_replicas(folder: &RunFolder) -> usize {
 /// # Errors
 ///
 /// [`StartError::AlreadyRunning`] if a supervisor is there after all, or [`StartError::Folder`].
-pub async fn stop_orphans(folder: &RunFolder, timing: Timing) -> Result<usize, StartError> {
+pub async fn stop_orphans(
+    folder: &RunFolder,
+    timing: Timing,
+    mut tell: impl FnMut(Retiring),
+) -> Result<usize, StartError> {
     let Some(mut record) = Record::read(&folder.record()) else {
         return Ok(0);
     };
-    let lock = lock(folder, &record.spec.app).await?;
+    let unusable = |source| StartError::Folder {
+        path: folder.path().to_owned(),
+        source,
+    };
+    let lock = match lock::take(folder).await {
+        Ok(lock) => lock,
+        Err(LockError::Held { pid }) => {
+            return Err(StartError::AlreadyRunning {
+                app: record.spec.app,
+                pid,
+                differences: Vec::new(),
+            });
+        }
+        Err(LockError::Unusable(source)) => return Err(unusable(source)),
+    };
     let living = record.keep_living();
     if living > 0 {
-        let unusable = |source| StartError::Folder {
-            path: folder.path().to_owned(),
-            source,
-        };
-        retire(record, folder, timing, lock)
+        retire(record, folder, timing, lock, &mut tell)
             .await
             .map_err(unusable)?;
     }
@@ -209,7 +276,13 @@ pub async fn stop_orphans(folder: &RunFolder, timing: Timing) -> Result<usize, S
 }
 
 /// Adopts what `past` has left running, only to stop it in good order.
-async fn retire(past: Record, folder: &RunFolder, timing: Timing, lock: File) -> io::Result<File> {
+async fn retire(
+    past: Record,
+    folder: &RunFolder,
+    timing: Timing,
+    lock: File,
+    tell: &mut impl FnMut(Retiring),
+) -> io::Result<File> {
     let control = bind_control(&folder.control_socket())?;
     let lost: BTreeSet<Name> = past.spec.listeners.keys().cloned().collect();
     let deployment = Deployment {
@@ -221,7 +294,7 @@ async fn retire(past: Record, folder: &RunFolder, timing: Timing, lock: File) ->
         folder: folder.clone(),
         kill_on_drop: false,
     };
-    let mut driver = Driver::new(
+    let engine = Engine::new(
         deployment,
         &past.memory,
         &lost,
@@ -229,53 +302,7 @@ async fn retire(past: Record, folder: &RunFolder, timing: Timing, lock: File) ->
         control,
         lock,
     );
-    driver.feed(Event::StopAsked, Instant::now());
-    driver.run().await
-}
-
-/// How long a lock may be held by nobody who runs: a child of the supervisor before, between its fork and its
-/// exec, or a supervisor that has answered a stop and is about to exit.
-const LOCK_WITHIN: Duration = Duration::from_millis(300);
-
-/// Takes the lock that says: this process is the supervisor here. The kernel gives it back when the process
-/// is gone, however it went.
-async fn lock(folder: &RunFolder, app: &Name) -> Result<File, StartError> {
-    let unusable = |source| StartError::Folder {
-        path: folder.path().to_owned(),
-        source,
-    };
-    let mut file = File::options()
-        .create(true)
-        .truncate(false)
-        .read(true)
-        .write(true)
-        .mode(0o600)
-        .open(folder.lock())
-        .map_err(unusable)?;
-    let until = Instant::now() + LOCK_WITHIN;
-    loop {
-        match file.try_lock() {
-            Ok(()) => break,
-            Err(TryLockError::WouldBlock) if Instant::now() < until => {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-            Err(TryLockError::WouldBlock) => {
-                let mut pid = String::new();
-                let _ = file.read_to_string(&mut pid);
-                let pid = pid.parse().unwrap_or(0);
-                return Err(StartError::AlreadyRunning {
-                    app: app.clone(),
-                    pid,
-                });
-            }
-            Err(TryLockError::Error(source)) => return Err(unusable(source)),
-        }
-    }
-    let own = std::process::id().to_string();
-    file.set_len(0)
-        .and_then(|()| file.write_all(own.as_bytes()))
-        .map_err(unusable)?;
-    Ok(file)
+    engine.retire(tell).await
 }
 
 /// Binds the control socket in the place of one that a dead supervisor has left. The lock says that it is
@@ -288,12 +315,4 @@ fn bind_control(path: &Path) -> io::Result<UnixListener> {
     let socket = UnixListener::bind(path)?;
     fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
     Ok(socket)
-}
-
-/// Removes what earlier runs have left in `folder`.
-fn sweep(folder: &Path) -> io::Result<()> {
-    for entry in fs::read_dir(folder)? {
-        fs::remove_file(entry?.path())?;
-    }
-    Ok(())
 }

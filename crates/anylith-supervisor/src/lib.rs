@@ -12,22 +12,27 @@
 
 mod answer;
 mod connection;
+mod difference;
 mod door;
-mod driver;
+mod engine;
+mod herald;
 mod launch;
+mod lock;
 mod log_file;
 mod log_line;
 mod log_reader;
 mod process;
+mod processes;
 mod record;
 mod report;
 mod run_folder;
 mod supervisor;
+mod switchboard;
 
 pub use answer::{Answer, AskError, Overview, ask};
 pub use anylith_control::{
-    Exit, Failure, GroupSpec, GroupStatus, Note, Notice, ReplicaState, ReplicaStatus, Spec, Status,
-    Timing,
+    CRASH_LOOP, Exit, Failure, GroupSpec, GroupStatus, Note, Notice, ReplicaState, ReplicaStatus,
+    Spec, Status, Timing,
 };
 pub use anylith_wire::control::Request;
 pub use door::BindError;
@@ -36,4 +41,4 @@ pub use log_line::{Level, LogLine};
 pub use log_reader::LogReader;
 pub use record::Program;
 pub use run_folder::RunFolder;
-pub use supervisor::{Progress, Report, Supervisor};
+pub use supervisor::{Progress, Report, Retiring, Supervisor};

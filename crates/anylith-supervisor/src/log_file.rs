@@ -51,13 +51,18 @@ fn trim(file: &File, limit: u64) {
     }
 }
 
-/// The last `count` lines of a log, as people read them.
-pub(crate) fn last_lines(path: &Path, count: usize) -> Vec<String> {
+/// How long a log is, in bytes; 0 if there is none.
+pub(crate) fn length(path: &Path) -> u64 {
+    fs::metadata(path).map_or(0, |found| found.len())
+}
+
+/// The last `count` lines of a log from byte `from` on, as people read them.
+pub(crate) fn last_lines(path: &Path, from: u64, count: usize) -> Vec<String> {
     use std::io::{Read, Seek, SeekFrom};
     let read = || {
         let mut file = File::open(path)?;
         let length = file.metadata()?.len();
-        file.seek(SeekFrom::Start(length.saturating_sub(64 * 1024)))?;
+        file.seek(SeekFrom::Start(length.saturating_sub(64 * 1024).max(from)))?;
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).map(|_| bytes)
     };
@@ -111,8 +116,8 @@ impl OwnLog {
 
 fn is_trouble(report: &Report) -> bool {
     match report {
-        Report::Replaced { .. } => false,
-        Report::Forgetful { .. } => true,
+        Report::Replaced { .. } | Report::Remembers => false,
+        Report::Forgetful { .. } | Report::NoLog { .. } => true,
         Report::Noticed { notice, .. } => match notice {
             Notice::Ready
             | Notice::Recovered
@@ -148,6 +153,6 @@ mod tests {
         trim(&file, 64 * 1024);
         writeln!(file, "line 20000").unwrap();
         assert!(file.metadata().unwrap().blocks() * 512 <= 64 * 1024);
-        assert_eq!(last_lines(&path, 2), ["line 19999", "line 20000"]);
+        assert_eq!(last_lines(&path, 0, 2), ["line 19999", "line 20000"]);
     }
 }

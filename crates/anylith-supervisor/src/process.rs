@@ -2,13 +2,14 @@
 
 use std::{
     collections::BTreeMap,
-    fs::OpenOptions,
+    fs::{self, File},
     io,
     net::TcpListener,
     os::{
         fd::{AsFd, OwnedFd},
-        unix::{fs::OpenOptionsExt, process::CommandExt},
+        unix::process::CommandExt,
     },
+    path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
@@ -19,7 +20,7 @@ use command_fds::{CommandFdExt, FdMapping};
 use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions};
 use tokio::io::{Interest, unix::AsyncFd};
 
-use crate::{record::Program, run_folder::RunFolder};
+use crate::record::Program;
 
 /// A process, held by a file descriptor that never means another one.
 #[derive(Debug)]
@@ -28,23 +29,29 @@ pub(crate) struct Process {
     handle: OwnedFd,
 }
 
-impl Process {
-    /// Starts `replica`, with `sockets` from file descriptor 3 on.
+/// What is to be started.
+#[derive(Debug)]
+pub(crate) struct Start<'a> {
+    pub(crate) program: &'a Program,
+    /// The socket at which it finds the control plane.
+    pub(crate) control: &'a Path,
+    pub(crate) replica: &'a Name,
+    pub(crate) incarnation: u64,
+    /// Where its output goes; nowhere, if there is none.
+    pub(crate) log: Option<File>,
+}
+
+impl Start<'_> {
+    /// Starts the replica, with `sockets` from file descriptor 3 on.
     ///
     /// It gets a process group of its own, so that Ctrl-C at the supervisor's terminal is not its business,
     /// and its output goes to a file, so that it does not depend on the supervisor's life.
-    pub(crate) fn spawn(
-        program: &Program,
-        folder: &RunFolder,
-        replica: &Name,
-        incarnation: u64,
-        sockets: &BTreeMap<Name, TcpListener>,
-    ) -> io::Result<Self> {
-        let log = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .mode(0o600)
-            .open(folder.log_of(replica))?;
+    pub(crate) fn process(self, sockets: &BTreeMap<Name, TcpListener>) -> io::Result<Process> {
+        let program = self.program;
+        let (out, err) = match self.log {
+            Some(log) => (log.try_clone()?.into(), log.into()),
+            None => (Stdio::null(), Stdio::null()),
+        };
         let mut command = Command::new(&program.path);
         command
             .args(&program.args)
@@ -53,12 +60,12 @@ impl Process {
             .env_remove("LISTEN_PID")
             .env_remove("LISTEN_FDS")
             .env_remove("LISTEN_FDNAMES")
-            .env(ENV_CONTROL, folder.control_socket())
-            .env(ENV_REPLICA, replica.as_str())
-            .env(ENV_INCARNATION, incarnation.to_string())
+            .env(ENV_CONTROL, self.control)
+            .env(ENV_REPLICA, self.replica.as_str())
+            .env(ENV_INCARNATION, self.incarnation.to_string())
             .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log)
+            .stdout(out)
+            .stderr(err)
             .process_group(0);
         if let Some(folder) = &program.folder {
             command.current_dir(folder);
@@ -79,9 +86,11 @@ impl Process {
         }
         // The child is waited for through its handle, like those that are nobody's children any more.
         let child = command.spawn()?;
-        Self::open(child.id())
+        Process::open(child.id())
     }
+}
 
+impl Process {
     /// Takes hold of a process that runs.
     pub(crate) fn open(pid: u32) -> io::Result<Self> {
         let number = i32::try_from(pid)
@@ -128,7 +137,7 @@ impl Process {
 /// When a process started, in the kernel's ticks since the machine did; `None` if there is no such process,
 /// or only what is left of one that ended.
 pub(crate) fn started_at(pid: u32) -> Option<u64> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The name of the program is in parentheses and may hold anything, so count from the last one.
     let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
     let state = fields.next()?;
@@ -138,11 +147,22 @@ pub(crate) fn started_at(pid: u32) -> Option<u64> {
 
 /// Whether a debugger holds a process.
 pub(crate) fn is_traced(pid: u32) -> bool {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let tracer = status
         .lines()
         .find_map(|line| line.strip_prefix("TracerPid:"));
     tracer.is_some_and(|tracer| tracer.trim() != "0")
+}
+
+/// Whether process `pid` runs the program at `path`, or one that was there before it was built anew.
+pub(crate) fn runs(pid: u32, path: &Path) -> bool {
+    let Ok(runs) = fs::read_link(format!("/proc/{pid}/exe")) else {
+        return false;
+    };
+    let runs = runs.to_string_lossy();
+    // So the kernel marks a file whose name is gone, or means another file now.
+    let runs = PathBuf::from(runs.strip_suffix(" (deleted)").unwrap_or(&runs));
+    runs == fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
 }
 
 #[cfg(test)]

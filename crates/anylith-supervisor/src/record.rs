@@ -92,8 +92,10 @@ impl Record {
             .write(true)
             .mode(0o600)
             .open(&new)?;
-        file.write_all(&serde_json::to_vec(self)?)?;
-        fs::rename(new, path)
+        let written = file.write_all(&serde_json::to_vec(self)?);
+        // Where the disk is full, what fitted on it is of no use.
+        let renamed = written.and_then(|()| fs::rename(&new, path));
+        renamed.inspect_err(|_| drop(fs::remove_file(&new)))
     }
 
     /// Forgets the processes that are gone; returns how many are left.

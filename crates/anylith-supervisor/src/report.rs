@@ -11,10 +11,20 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Noticed { notice, .. } => notice_line(notice, f),
-            Self::Replaced { topology, replicas } => write!(
+            Self::Replaced {
+                topology,
+                replicas,
+                differences,
+            } => write!(
                 f,
-                "stopped {} of topology {topology} that an earlier run had left",
-                replicas_text(*replicas)
+                "stopped {} of topology {topology} that an earlier run had left: {}",
+                replicas_text(*replicas),
+                differences.join("; ")
+            ),
+            Self::Remembers => f.write_str("the state can be written again"),
+            Self::NoLog { replica, error } => write!(
+                f,
+                "the log of {replica} cannot be written, so what it says is lost: {error}"
             ),
             Self::Forgetful { error } => write!(
                 f,

@@ -1,8 +1,10 @@
 //! The folder in which a running application keeps its sockets, its logs and what it must remember.
 
 use std::{
-    env, fs, io,
-    os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt},
+    env,
+    fs::{self, File},
+    io,
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
@@ -88,12 +90,27 @@ impl RunFolder {
         self.logs().join("anylith.log")
     }
 
+    /// Opens the log of a replica to write at its end.
+    pub(crate) fn open_log(&self, replica: &Name) -> io::Result<File> {
+        File::options()
+            .create(true)
+            .append(true)
+            .mode(0o600)
+            .open(self.log_of(replica))
+    }
+
     pub(crate) fn record(&self) -> PathBuf {
         self.path.join("state.json")
     }
 
     pub(crate) fn lock(&self) -> PathBuf {
         self.path.join("lock")
+    }
+
+    /// Removes the sockets and logs of earlier runs.
+    pub(crate) fn sweep(&self) -> io::Result<()> {
+        sweep(&self.sockets())?;
+        sweep(&self.logs())
     }
 
     /// Makes the folder and those in it, for the user alone.
@@ -106,6 +123,14 @@ impl RunFolder {
         }
         check_owner(&self.path)
     }
+}
+
+/// Removes the files that earlier runs have left in `folder`.
+pub(crate) fn sweep(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        fs::remove_file(entry?.path())?;
+    }
+    Ok(())
 }
 
 /// Where all run folders of this user are.

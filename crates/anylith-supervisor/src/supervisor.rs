@@ -59,12 +59,41 @@ pub enum Report {
         topology: Name,
         /// How many replicas there were.
         replicas: usize,
+        /// How it differed, in a few words for each difference.
+        differences: Vec<String>,
     },
     /// `state.json` could not be written; a supervisor after this one may not find what runs.
     Forgetful {
         /// Why.
         error: String,
     },
+    /// `state.json` could be written again.
+    Remembers,
+    /// The log of a replica cannot be written: what it says is lost.
+    NoLog {
+        /// The replica.
+        replica: Name,
+        /// Why.
+        error: String,
+    },
+}
+
+/// What happens while that is stopped which an earlier supervisor has left running.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Retiring {
+    /// It is not what is wanted now, so it is stopped from here on.
+    Because {
+        /// The topology it runs in.
+        topology: Name,
+        /// How many replicas there are.
+        replicas: usize,
+        /// How it differs, in a few words for each difference.
+        differences: Vec<String>,
+    },
+    /// Something worth telling people.
+    Report(Report),
+    /// What still runs, and why.
+    Overview(Overview),
 }
 
 impl Supervisor {

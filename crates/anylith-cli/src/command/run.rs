@@ -19,6 +19,7 @@ use crate::{
     failure::{Failure, with_causes},
     inspection::{Inspection, replicas},
     screen::Screen,
+    waiting::Waiting,
 };
 
 /// Runs an application until it is stopped, or until it is ready if it is to be left alone then.
@@ -86,12 +87,22 @@ async fn supervise(
     let (name, folder) = (launch.spec.app.clone(), launch.folder.clone());
     let listeners: BTreeSet<Name> = launch.spec.listeners.keys().cloned().collect();
     let logs = (!in_background).then(|| LogReader::from_end(&folder));
-    let mut supervisor = tokio::select! {
-        started = launch.start() => started.map_err(|error| start_failure(&error, app))?,
-        _ = signals.next() => return Err(stopped_early(app)),
+    let screen = Screen::start(logs);
+    let mut waiting = Waiting::new("Ctrl-C gives up");
+    let tell = |retiring| waiting.show_retiring(&screen, &retiring);
+    let started = tokio::select! {
+        started = launch.start_telling(tell) => started.map_err(|error| start_failure(&error, app)),
+        _ = signals.next() => Err(stopped_early(app)),
+    };
+    screen.progress("");
+    let mut supervisor = match started {
+        Ok(supervisor) => supervisor,
+        Err(failure) => {
+            screen.end();
+            return Err(failure);
+        }
     };
     let reports = supervisor.take_reports();
-    let screen = Screen::start(logs);
     let mut show = Show::new(name, listeners, settings, screen, in_background);
     show.until_over(&supervisor, reports, &mut signals).await?;
     supervisor.over().await;

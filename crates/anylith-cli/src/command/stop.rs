@@ -1,21 +1,24 @@
 //! `anylith stop`.
 
 use std::{
-    convert::Infallible,
     io::{self, Write},
     path::Path,
     time::Duration,
 };
 
-use anylith_supervisor::{
-    Answer, AskError, Overview, ReplicaState, Request, Timing, ask, stop_orphans,
-};
+use anylith_supervisor::{Answer, AskError, Request, Timing, ask, stop_orphans};
 
 use super::{last_run, not_running, runtime};
 use crate::{
+    app::App,
     args::StopArgs,
     failure::{Failure, with_causes},
+    screen::Screen,
+    waiting::Waiting,
 };
+
+/// How often it is asked how far the stop has come.
+const ASK_EVERY: Duration = Duration::from_secs(1);
 
 /// Drains and stops an application, and comes back when nothing of it runs any more.
 pub(crate) fn stop(args: &StopArgs) -> Result<(), Failure> {
@@ -26,62 +29,69 @@ pub(crate) fn stop(args: &StopArgs) -> Result<(), Failure> {
     } else {
         Request::Stop
     };
-    runtime()?.block_on(async {
-        let socket = folder.control_socket();
-        let answer = tokio::select! {
-            answer = ask(&socket, request) => answer,
-            never = tell_what_is_awaited(&socket) => match never {},
-        };
-        match answer {
+    let screen = Screen::start(None);
+    let mut waiting = Waiting::new(format!(
+        "`{}` does not wait for it",
+        app.hint("stop --kill")
+    ));
+    let stopped = runtime()?.block_on(async {
+        match ask_patiently(&folder.control_socket(), request, &screen, &mut waiting).await {
             Ok(_) => Ok(()),
             // Its supervisor is gone, but its replicas may not be.
-            Err(AskError::NotRunning(_)) => match stop_orphans(&folder, Timing::default()).await {
-                Ok(0) => Err(not_running(&app)),
-                Ok(_) => Ok(()),
-                Err(error) => Err(Failure::new(with_causes(&error), "try it again")),
-            },
-            Err(error) => Err(Failure::new(
-                with_causes(&error),
-                format!("see with `{}` whether it still runs", app.hint("status")),
-            )),
+            Err(AskError::NotRunning(_)) => {
+                let tell = |retiring| waiting.show_retiring(&screen, &retiring);
+                match stop_orphans(&folder, Timing::default(), tell).await {
+                    Ok(0) => Err(not_running(&app)),
+                    Ok(_) => Ok(()),
+                    Err(error) => Err(Failure::new(with_causes(&error), "try it again")),
+                }
+            }
+            Err(error) => Err(unanswered(&app, &error)),
         }
-    })?;
+    });
+    screen.progress("");
+    screen.end();
+    stopped?;
     writeln!(io::stdout(), "stopped")?;
     Ok(())
 }
 
-/// How long a stop may take before people want to know why.
-const PATIENCE: Duration = Duration::from_secs(1);
-
-/// Says on standard error what a stop waits for, whenever that changes.
-async fn tell_what_is_awaited(socket: &Path) -> Infallible {
-    let mut said = String::new();
+/// Asks for a stop, and says what it waits for as long as it does.
+async fn ask_patiently(
+    socket: &Path,
+    request: Request,
+    screen: &Screen,
+    waiting: &mut Waiting,
+) -> Result<Answer, AskError> {
+    let mut stopped = std::pin::pin!(ask(socket, request));
     loop {
-        tokio::time::sleep(PATIENCE).await;
-        let Ok(Answer::Status(overview)) = ask(socket, Request::Status).await else {
-            continue;
-        };
-        let text = awaited(&overview);
-        if text != said && !text.is_empty() {
-            // Where nobody reads it, the stop goes on all the same.
-            let _ = writeln!(io::stderr(), "{text}");
+        tokio::select! {
+            answer = &mut stopped => return answer,
+            () = tokio::time::sleep(ASK_EVERY) => {}
         }
-        said = text;
+        tokio::select! {
+            answer = &mut stopped => return answer,
+            status = ask(socket, Request::Status) => match status {
+                Ok(Answer::Status(now)) => {
+                    waiting.begin();
+                    waiting.show(screen, &now);
+                }
+                Err(error @ AskError::Lost(_)) => return Err(error),
+                // It is about to end, and says so itself.
+                Ok(Answer::Stopped) | Err(AskError::NotRunning(_) | AskError::Malformed(_)) => {}
+            }
+        }
     }
 }
 
-/// `waiting for Front-1 and 2 more to finish what they have begun; --kill does not wait`
-fn awaited(overview: &Overview) -> String {
-    let left: Vec<&str> = overview
-        .status
-        .replicas()
-        .filter(|one| one.state != ReplicaState::Stopped)
-        .map(|one| one.id.as_str())
-        .collect();
-    let names = match left.as_slice() {
-        [] => return String::new(),
-        [only] => (*only).to_owned(),
-        [first, rest @ ..] => format!("{first} and {} more", rest.len()),
-    };
-    format!("waiting for {names} to finish what was begun; `--kill` does not wait")
+fn unanswered(app: &App, error: &AskError) -> Failure {
+    Failure::new(
+        with_causes(error),
+        format!(
+            "see with `{}` whether it still runs; a supervisor that hangs can be ended with `kill -9`, and \
+             `{}` then stops what it leaves",
+            app.hint("status"),
+            app.hint("stop")
+        ),
+    )
 }

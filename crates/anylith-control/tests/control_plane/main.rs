@@ -7,7 +7,7 @@ mod world;
 
 use std::{collections::BTreeMap, time::Duration};
 
-use anylith_control::{Event, Exit, Notice, ReplicaState};
+use anylith_control::{Action, Event, Exit, Notice, ReplicaState};
 use anylith_topology::Transport;
 use anylith_wire::control::{CONTROL_PROTOCOL, ComponentState, FromReplica, Hello, ToReplica};
 use proptest::prelude::*;
@@ -292,7 +292,7 @@ fn a_leftover_of_an_earlier_start_is_dismissed() {
         let actions = world.plane.on(Event::Hello(hello), world.now);
         actions
             .iter()
-            .any(|action| matches!(action, anylith_control::Action::Dismiss { .. }))
+            .any(|action| matches!(action, Action::Dismiss { .. }))
     };
     assert!(dismisses(&mut world, hello("Cart-1", 7, CONTROL_PROTOCOL)));
     assert!(dismisses(&mut world, hello("Karte-1", 1, CONTROL_PROTOCOL)));
@@ -304,13 +304,40 @@ fn a_leftover_of_an_earlier_start_is_dismissed() {
 }
 
 #[test]
+fn a_leftover_of_which_nothing_is_remembered_is_not_taken_for_the_one_that_was_started() {
+    let mut world = World::new(micro(1));
+    world.faults.insert("Stock-1", Fault::Mute);
+    world.settle();
+    let leftover = Hello {
+        protocol: CONTROL_PROTOCOL,
+        replica: name("Stock-1"),
+        incarnation: 1,
+        pid: 1,
+        endpoint: Some("unix:/run/r/Stock-1.1.sock".parse().unwrap()),
+        epoch: 3,
+        components: BTreeMap::from([(name("Stock"), ComponentState::Ready)]),
+    };
+    let actions = world.plane.on(Event::Hello(leftover.clone()), world.now);
+    let dismissed = Action::Dismiss {
+        replica: name("Stock-1"),
+    };
+    assert!(actions.contains(&dismissed), "{actions:?}");
+    world.faults.clear();
+    world.connects("Stock-1");
+    assert!(world.status().is_ready());
+    // Nor later.
+    let actions = world.plane.on(Event::Hello(leftover), world.now);
+    assert!(actions.contains(&dismissed), "{actions:?}");
+}
+
+#[test]
 fn an_epoch_that_a_replica_has_seen_never_comes_again() {
     let mut world = World::ready(micro(1));
     let mut hello = Hello {
         protocol: CONTROL_PROTOCOL,
         replica: name("Cart-1"),
         incarnation: 1,
-        pid: 1,
+        pid: world.processes["Cart-1"].pid,
         endpoint: None,
         epoch: 1000,
         components: BTreeMap::new(),

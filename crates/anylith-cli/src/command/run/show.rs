@@ -8,7 +8,7 @@ use anylith_topology::Settings;
 use tokio::sync::broadcast;
 
 use super::{signals::Signals, wording::Wording};
-use crate::{command::detach, failure::Failure, paint::Paint, screen::Screen};
+use crate::{command::detach, failure::Failure, paint::Paint, screen::Screen, waiting::Waiting};
 
 /// Shows people what the supervisor does, and tells the supervisor what people want.
 pub(super) struct Show {
@@ -17,6 +17,7 @@ pub(super) struct Show {
     in_background: bool,
     /// There is none any more when the process has gone into the background.
     screen: Option<Screen>,
+    waiting: Waiting,
     wording: Wording,
     announced: bool,
     failed: bool,
@@ -35,6 +36,7 @@ impl Show {
             listeners,
             in_background,
             screen: Some(screen),
+            waiting: Waiting::new("Ctrl-C once more kills everything at once"),
             wording: Wording::new(settings),
             announced: false,
             failed: false,
@@ -84,7 +86,8 @@ impl Show {
                     }
                 }
                 _ = signals.next() => {
-                    if asked {
+                    // Whoever asked for the stop: that one more kills was said.
+                    if asked || self.waiting.has_begun() {
                         self.say("killing everything");
                         supervisor.ask_kill().await;
                     } else {
@@ -112,6 +115,10 @@ impl Show {
         let Some(screen) = &self.screen else {
             return Ok(());
         };
+        if self.waiting.has_begun() {
+            self.waiting.show(screen, now);
+            return Ok(());
+        }
         if self.announced {
             return Ok(());
         }
@@ -150,6 +157,13 @@ impl Show {
                 ..
             }
         );
+        if let Report::Noticed {
+            notice: Notice::Stopping,
+            ..
+        } = report
+        {
+            self.waiting.begin();
+        }
         // In the background it matters only if the start fails, and then it is said once.
         if !(self.in_background && is_of_replica)
             && let Some(text) = self.wording.of(report)

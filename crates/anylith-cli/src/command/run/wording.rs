@@ -3,13 +3,10 @@
 use std::collections::BTreeMap;
 
 use anylith_core::Name;
-use anylith_supervisor::{Failure, Notice, Report};
+use anylith_supervisor::{CRASH_LOOP, Failure, Notice, Report};
 use anylith_topology::Settings;
 
 use crate::paint::Paint;
-
-/// At which failure in a row a replica is said to be in a loop, with all that is known.
-const LOOP: u32 = 3;
 
 /// Puts reports into words.
 pub(super) struct Wording {
@@ -31,8 +28,12 @@ impl Wording {
     /// What to say of `report`; `None` if it is said by other means.
     pub(super) fn of(&mut self, report: &Report) -> Option<String> {
         let notice = match report {
-            Report::Replaced { .. } => return Some(report.to_string()),
-            Report::Forgetful { .. } => return Some(self.warning(&report.to_string())),
+            // It was said before it was done.
+            Report::Replaced { .. } => return None,
+            Report::Remembers => return Some(report.to_string()),
+            Report::Forgetful { .. } | Report::NoLog { .. } => {
+                return Some(self.warning(&report.to_string()));
+            }
             Report::Noticed { notice, .. } => notice,
         };
         Some(match notice {
@@ -51,7 +52,7 @@ impl Wording {
             Notice::CrashLoop {
                 replica,
                 failure,
-                failures: LOOP,
+                failures: CRASH_LOOP,
                 ..
             } => {
                 self.causes.insert(replica.clone(), failure.to_string());

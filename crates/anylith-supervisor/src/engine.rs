@@ -1,0 +1,526 @@
+//! The engine: turns what happens on this machine into events, and carries out what the control plane wants.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    fs::{self, File},
+    future::pending,
+    io,
+    net::TcpListener,
+    os::fd::OwnedFd,
+    time::{Duration, Instant},
+};
+
+use anylith_control::{Action, ControlPlane, Event, Memory, Spec, Timing};
+use anylith_core::{Endpoint, Name};
+use anylith_wire::control::{Request, ToReplica};
+use rustix::process::Signal;
+use tokio::{
+    net::UnixListener,
+    sync::{mpsc, oneshot},
+    task::JoinSet,
+};
+
+use crate::{
+    answer::{Answer, Overview},
+    connection::Arrival,
+    door,
+    herald::Herald,
+    log_file,
+    process::{self, Process, Start},
+    processes::{End, Processes},
+    record::{Build, Program, Record},
+    run_folder::{self, RunFolder},
+    supervisor::{Order, Report, Retiring, Supervisor},
+    switchboard::{Line, Switchboard},
+};
+
+/// How often the logs are looked at for their size.
+const TRIM_EVERY: Duration = Duration::from_secs(2);
+
+/// What is driven, and where.
+#[derive(Debug)]
+pub(crate) struct Deployment {
+    pub(crate) spec: Spec,
+    pub(crate) program: Program,
+    pub(crate) build: Build,
+    pub(crate) addresses: BTreeMap<Name, String>,
+    pub(crate) timing: Timing,
+    pub(crate) folder: RunFolder,
+    pub(crate) kill_on_drop: bool,
+}
+
+/// Carries out what one control plane wants, until nothing of the application runs any more.
+#[derive(Debug)]
+pub(crate) struct Engine {
+    plane: ControlPlane,
+    folder: RunFolder,
+    record: Record,
+    /// Whether `state.json` says what `record` says.
+    recorded: Recorded,
+    sockets: BTreeMap<Name, TcpListener>,
+    /// Waits for listeners at which connections still wait.
+    shutting: JoinSet<Name>,
+    processes: Processes,
+    switchboard: Switchboard,
+    herald: Herald,
+    /// Those who asked for a stop, and wait for its end.
+    stop_askers: Vec<oneshot::Sender<Answer>>,
+    done: bool,
+    /// Held as long as this supervisor is one.
+    lock: File,
+    /// Whether the next supervisor is this process too.
+    keep_lock: bool,
+}
+
+/// What became of the last attempt to write `state.json`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Recorded {
+    Never,
+    Written,
+    /// And people were told.
+    Failed,
+}
+
+/// What the engine has waited for.
+enum Wake {
+    Arrival(Arrival),
+    Ordered(Option<Order>),
+    Ended(End),
+    Shut(Name),
+    Tick,
+    Trim,
+}
+
+impl Engine {
+    /// Takes hold of the processes in `memory`, and of nothing else yet.
+    pub(crate) fn new(
+        deployment: Deployment,
+        memory: &Memory,
+        lost: &BTreeSet<Name>,
+        sockets: BTreeMap<Name, TcpListener>,
+        control: UnixListener,
+        lock: File,
+    ) -> Self {
+        let Deployment {
+            spec,
+            program,
+            build,
+            addresses,
+            timing,
+            folder,
+            kill_on_drop,
+        } = deployment;
+        let record = Record {
+            spec: spec.clone(),
+            program,
+            build,
+            addresses,
+            memory: memory.clone(),
+            started: BTreeMap::new(),
+        };
+        let now = Instant::now();
+        let plane = ControlPlane::new(spec, timing, folder.sockets(), memory, lost, now);
+        let overview = Overview {
+            status: plane.status(&door::urls(&sockets)),
+            notes: Vec::new(),
+            supervisor: std::process::id(),
+        };
+        let mut processes = Processes::new(kill_on_drop);
+        for (replica, past) in &memory.replicas {
+            if let Some(pid) = past.pid {
+                // If it is gone by now, the control plane misses its hello and starts another.
+                let _ = Process::open(pid).and_then(|process| processes.watch(replica, process));
+            }
+        }
+        Self {
+            plane,
+            herald: Herald::new(&folder, overview),
+            folder,
+            record,
+            recorded: Recorded::Never,
+            sockets,
+            shutting: JoinSet::new(),
+            processes,
+            switchboard: Switchboard::new(control),
+            stop_askers: Vec::new(),
+            done: false,
+            lock,
+            keep_lock: false,
+        }
+    }
+
+    /// Runs in a task of its own. `first` is reported before anything else.
+    pub(crate) fn start(mut self, first: Option<Report>) -> Supervisor {
+        let (orders, ordered) = mpsc::channel(8);
+        let (folder, overview, progress) = (
+            self.folder.clone(),
+            self.herald.overview(),
+            self.herald.progress(),
+        );
+        let reports = self.herald.reports();
+        if let Some(first) = first {
+            self.herald.report(first);
+        }
+        let task = tokio::spawn(async move {
+            // Nobody needs the lock any more.
+            let _ = self.take_orders(ordered).await;
+        });
+        Supervisor {
+            folder,
+            orders,
+            overview,
+            progress,
+            reports,
+            task,
+        }
+    }
+
+    /// Stops everything in good order; returns the lock, still held. `tell` hears of what happens, and of what
+    /// is waited for.
+    pub(crate) async fn retire(mut self, tell: &mut impl FnMut(Retiring)) -> io::Result<File> {
+        self.keep_lock = true;
+        let (_orders, ordered) = mpsc::channel(1);
+        let (mut reports, mut overview) = (self.herald.reports(), self.herald.overview());
+        // Before all else: nothing is to be started that is missing.
+        self.feed(Event::StopAsked, Instant::now());
+        let mut over = std::pin::pin!(self.take_orders(ordered));
+        loop {
+            tokio::select! {
+                biased;
+                Ok(report) = reports.recv() => tell(Retiring::Report(report)),
+                Ok(()) = overview.changed() => {
+                    let now = overview.borrow_and_update().clone();
+                    tell(Retiring::Overview(now));
+                }
+                lock = &mut over => return lock,
+            }
+        }
+    }
+
+    async fn take_orders(mut self, orders: mpsc::Receiver<Order>) -> io::Result<File> {
+        let mut orders = Some(orders);
+        let mut trim = tokio::time::interval(TRIM_EVERY);
+        self.feed(Event::Tick, Instant::now());
+        while !self.done {
+            let wake = self.next(&mut orders, &mut trim).await;
+            let now = Instant::now();
+            match wake {
+                Wake::Arrival(arrival) => self.arrived(arrival, now),
+                Wake::Ordered(Some(Order::Stop)) => self.feed(Event::StopAsked, now),
+                Wake::Ordered(Some(Order::Kill)) => self.feed(Event::KillAsked, now),
+                Wake::Ordered(Some(Order::KillReplica(replica))) => self.processes.kill(&replica),
+                Wake::Ordered(None) => orders = None,
+                Wake::Ended(end) => self.ended(end, now),
+                Wake::Shut(listener) => self.feed(Event::ListenerShut { listener }, now),
+                Wake::Tick => self.feed(Event::Tick, now),
+                Wake::Trim => log_file::trim_all(&self.folder.logs()),
+            }
+        }
+        self.finish().await
+    }
+
+    async fn next(
+        &mut self,
+        orders: &mut Option<mpsc::Receiver<Order>>,
+        trim: &mut tokio::time::Interval,
+    ) -> Wake {
+        let tick = self.plane.next_tick();
+        tokio::select! {
+            arrival = self.switchboard.next() => Wake::Arrival(arrival),
+            order = receive(orders) => Wake::Ordered(order),
+            end = self.processes.next_end() => Wake::Ended(end),
+            Some(Ok(listener)) = self.shutting.join_next() => Wake::Shut(listener),
+            () = until(tick) => Wake::Tick,
+            _ = trim.tick() => Wake::Trim,
+        }
+    }
+
+    /// Gives the control plane an event, carries out what follows, and what follows from that.
+    fn feed(&mut self, event: Event, now: Instant) {
+        let mut events = VecDeque::from([event]);
+        while let Some(event) = events.pop_front() {
+            let actions = self.plane.on(event, now);
+            self.remember();
+            for action in actions {
+                events.extend(self.carry_out(action));
+            }
+        }
+        self.herald.show(self.overview(now));
+    }
+
+    fn overview(&self, now: Instant) -> Overview {
+        Overview {
+            status: self.plane.status(&door::urls(&self.sockets)),
+            notes: self.plane.notes(now),
+            supervisor: std::process::id(),
+        }
+    }
+
+    /// Writes down what the control plane now wants remembered, before anything is done about it. What could
+    /// not be written is tried again at the next event.
+    fn remember(&mut self) {
+        let memory = self.plane.memory();
+        let is_written = self.recorded == Recorded::Written && self.folder.record().exists();
+        if is_written && memory == self.record.memory {
+            return;
+        }
+        let pids = memory.replicas.values().filter_map(|replica| replica.pid);
+        let started = |pid| process::started_at(pid).map(|at| (pid, at));
+        self.record.started = pids.filter_map(started).collect();
+        self.record.memory = memory;
+        let written = self.record.write(&self.folder.record());
+        let before = self.recorded;
+        match written {
+            Ok(()) => self.recorded = Recorded::Written,
+            Err(error) => {
+                self.recorded = Recorded::Failed;
+                if before != Recorded::Failed {
+                    let error = error.to_string();
+                    self.herald.report(Report::Forgetful { error });
+                }
+            }
+        }
+        if (before, self.recorded) == (Recorded::Failed, Recorded::Written) {
+            self.herald.report(Report::Remembers);
+        }
+    }
+
+    fn carry_out(&mut self, action: Action) -> Option<Event> {
+        match action {
+            Action::Spawn {
+                replica,
+                incarnation,
+            } => return Some(self.spawn(replica, incarnation)),
+            Action::Bind { listener } => return Some(self.bind(listener)),
+            Action::Examine { replica } => {
+                let pid = self.processes.of(&replica).map(|process| process.pid);
+                let traced = pid.is_some_and(process::is_traced);
+                return Some(Event::Examined { replica, traced });
+            }
+            Action::Shut { listener } => return self.shut(listener),
+            Action::Send { replica, message } => self.switchboard.send(&replica, &message),
+            Action::Publish(directory) => {
+                self.switchboard.publish(&ToReplica::Directory(directory));
+            }
+            Action::Kill { replica } => self.processes.kill(&replica),
+            Action::Dismiss { replica } => self.dismiss(&replica),
+            Action::Report(notice) => self.herald.notice(notice),
+            Action::Done => self.done = true,
+        }
+        None
+    }
+
+    fn spawn(&mut self, replica: Name, incarnation: u64) -> Event {
+        let (spec, program) = (self.plane.spec(), &self.record.program);
+        let group = spec
+            .groups
+            .iter()
+            .find(|group| group.replica_names().any(|name| name == replica));
+        let served = group
+            .map(|group| spec.listeners_of(group))
+            .unwrap_or_default();
+        let sockets: io::Result<BTreeMap<Name, TcpListener>> = served
+            .into_keys()
+            .filter_map(|name| self.sockets.get(&name).map(|socket| (name, socket)))
+            .map(|(name, socket)| Ok((name, socket.try_clone()?)))
+            .collect();
+        self.herald.begins(&replica);
+        // A replica without a log is better than none.
+        let log = self.folder.open_log(&replica).map_err(|error| {
+            let (replica, error) = (replica.clone(), error.to_string());
+            self.herald.report(Report::NoLog { replica, error });
+        });
+        let start = Start {
+            program,
+            control: &self.folder.control_socket(),
+            replica: &replica,
+            incarnation,
+            log: log.ok(),
+        };
+        let spawned = sockets
+            .and_then(|sockets| start.process(&sockets))
+            .and_then(|process| {
+                let pid = process.pid;
+                self.processes.watch(&replica, process).map(|()| pid)
+            });
+        match spawned {
+            Ok(pid) => Event::Spawned { replica, pid },
+            Err(error) => {
+                let path = self.record.program.path.display();
+                Event::SpawnFailed {
+                    replica,
+                    error: format!("{path} could not be started: {error}"),
+                }
+            }
+        }
+    }
+
+    fn bind(&mut self, listener: Name) -> Event {
+        let address = self
+            .record
+            .addresses
+            .get(&listener)
+            .map_or("127.0.0.1:0", String::as_str);
+        match door::bind(&listener, address) {
+            Ok(socket) => {
+                self.sockets.insert(listener.clone(), socket);
+                Event::ListenerHeld { listener }
+            }
+            Err(error) => Event::ListenerFailed {
+                listener,
+                error: error.to_string(),
+            },
+        }
+    }
+
+    fn shut(&mut self, listener: Name) -> Option<Event> {
+        let shut = self.sockets.get(&listener).map(door::shut);
+        match shut {
+            Some(Ok(taken_in)) => {
+                self.shutting.spawn(async move {
+                    taken_in.await;
+                    listener
+                });
+                None
+            }
+            Some(Err(_)) | None => Some(Event::ListenerShut { listener }),
+        }
+    }
+
+    /// Closes the connection of somebody who is not wanted, and ends him if he is a leftover.
+    fn dismiss(&mut self, replica: &Name) {
+        let Some(Line {
+            peer: Some(peer), ..
+        }) = self.switchboard.hang_up(replica)
+        else {
+            return;
+        };
+        // A test, for one, hosts its fakes in the same process as the supervisor.
+        let own = peer == std::process::id();
+        let leftover = process::runs(peer, &self.record.program.path);
+        if leftover
+            && !self.processes.are_with(peer)
+            && !own
+            && let Ok(process) = Process::open(peer)
+        {
+            process.signal(Signal::KILL);
+        }
+    }
+
+    fn arrived(&mut self, arrival: Arrival, now: Instant) {
+        match arrival {
+            Arrival::Connected {
+                id,
+                hello,
+                peer,
+                outbox,
+            } => {
+                let replica = hello.replica.clone();
+                let line = Line { id, peer, outbox };
+                let before = self.switchboard.connect(replica.clone(), line);
+                self.feed(Event::Hello(hello), now);
+                // It was dismissed: who was there before is still the right one.
+                if let (None, Some(before)) = (self.switchboard.line(&replica), before) {
+                    self.switchboard.connect(replica, before);
+                }
+            }
+            Arrival::Said {
+                id,
+                replica,
+                message,
+            } if self.switchboard.is_current(id, &replica) => {
+                self.feed(Event::Said { replica, message }, now);
+            }
+            Arrival::Disconnected { id, replica } if self.switchboard.is_current(id, &replica) => {
+                self.switchboard.hang_up(&replica);
+                let left = self.processes.take_leave(&replica);
+                self.feed(Event::Disconnected { replica }, now);
+                if let Some(End { replica, pid, exit }) = left {
+                    self.feed(Event::Exited { replica, pid, exit }, now);
+                }
+            }
+            // Of a connection whose place another one has taken.
+            Arrival::Said { .. } | Arrival::Disconnected { .. } => {}
+            Arrival::Brought { listener, socket } => self.brought(listener, socket, now),
+            Arrival::Asked { request, answer } => self.asked(request, answer, now),
+        }
+    }
+
+    fn brought(&mut self, listener: Name, socket: OwnedFd, now: Instant) {
+        let wanted = self.plane.spec().listeners.contains_key(&listener);
+        if wanted
+            && !self.sockets.contains_key(&listener)
+            && let Ok(socket) = door::take_over(socket)
+        {
+            self.sockets.insert(listener.clone(), socket);
+            self.feed(Event::ListenerHeld { listener }, now);
+        }
+    }
+
+    fn asked(&mut self, request: Request, answer: oneshot::Sender<Answer>, now: Instant) {
+        match request {
+            Request::Stop => {
+                self.stop_askers.push(answer);
+                self.feed(Event::StopAsked, now);
+            }
+            Request::Kill => {
+                self.stop_askers.push(answer);
+                self.feed(Event::KillAsked, now);
+            }
+            // Status, and what a later command may ask: how things are is never wrong.
+            _ => {
+                let _ = answer.send(Answer::Status(self.overview(now)));
+            }
+        }
+    }
+
+    fn ended(&mut self, end: End, now: Instant) {
+        let shown = self.herald.shown();
+        let replica = shown.status.replica(end.replica.as_str());
+        if let Some(replica) = replica
+            && replica.pid == Some(end.pid)
+            && let Some(Endpoint::Unix(socket)) = &replica.address
+        {
+            let _ = fs::remove_file(socket);
+        }
+        // What it said last is still to be read, and tells more than its code.
+        let line = self.switchboard.line(&end.replica);
+        let talking = line.is_some_and(|line| line.peer == Some(end.pid));
+        if let Some(End { replica, pid, exit }) = self.processes.ended(end, talking) {
+            self.feed(Event::Exited { replica, pid, exit }, now);
+        }
+    }
+
+    /// Leaves nothing behind but the logs, and only then tells those who asked for the stop.
+    async fn finish(mut self) -> io::Result<File> {
+        let _ = fs::remove_file(self.folder.control_socket());
+        let _ = fs::remove_file(self.folder.record());
+        // Sockets of replicas that were killed, by whomever.
+        let _ = run_folder::sweep(&self.folder.sockets());
+        self.sockets.clear();
+        if !self.keep_lock {
+            let _ = self.lock.unlock();
+        }
+        for asker in self.stop_askers.drain(..) {
+            let _ = asker.send(Answer::Stopped);
+        }
+        let lock = self.lock.try_clone();
+        self.switchboard.close().await;
+        self.herald.end();
+        lock
+    }
+}
+
+async fn receive(orders: &mut Option<mpsc::Receiver<Order>>) -> Option<Order> {
+    match orders {
+        Some(orders) => orders.recv().await,
+        None => pending().await,
+    }
+}
+
+async fn until(tick: Option<Instant>) {
+    match tick {
+        Some(tick) => tokio::time::sleep_until(tick.into()).await,
+        None => pending().await,
+    }
+}

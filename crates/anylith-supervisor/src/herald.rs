@@ -1,0 +1,117 @@
+//! Tells those who watch a supervisor what happens, and writes it down.
+
+use std::collections::BTreeMap;
+
+use anylith_control::Notice;
+use anylith_core::Name;
+use tokio::sync::{broadcast, watch};
+
+use crate::{
+    answer::Overview,
+    log_file::{self, OwnLog},
+    run_folder::RunFolder,
+    supervisor::{Progress, Report},
+};
+
+/// Reports that a slow reader may leave unread; then it misses the oldest.
+const REPORTS: usize = 256;
+
+/// What a report shows of a failed replica's log.
+const LAST_LINES: usize = 10;
+
+/// Tells those who watch a supervisor what happens.
+#[derive(Debug)]
+pub(crate) struct Herald {
+    folder: RunFolder,
+    log: OwnLog,
+    /// How long each replica's log was when its process began: what is before is of another process.
+    begun_at: BTreeMap<Name, u64>,
+    reports: broadcast::Sender<Report>,
+    overview: watch::Sender<Overview>,
+    progress: watch::Sender<Progress>,
+}
+
+impl Herald {
+    pub(crate) fn new(folder: &RunFolder, overview: Overview) -> Self {
+        Self {
+            folder: folder.clone(),
+            log: OwnLog::open(&folder.own_log()),
+            begun_at: BTreeMap::new(),
+            reports: broadcast::channel(REPORTS).0,
+            overview: watch::channel(overview).0,
+            progress: watch::channel(Progress::Starting).0,
+        }
+    }
+
+    /// A process of `replica` is about to begin.
+    pub(crate) fn begins(&mut self, replica: &Name) {
+        let length = log_file::length(&self.folder.log_of(replica));
+        self.begun_at.insert(replica.clone(), length);
+    }
+
+    /// Tells of a notice of the control plane.
+    pub(crate) fn notice(&mut self, notice: Notice) {
+        let last_lines = match &notice {
+            Notice::Failed { replica, .. } | Notice::CrashLoop { replica, .. } => {
+                let from = self.begun_at.get(replica).copied().unwrap_or_default();
+                log_file::last_lines(&self.folder.log_of(replica), from, LAST_LINES)
+            }
+            _ => Vec::new(),
+        };
+        let starting = *self.progress.borrow() == Progress::Starting;
+        let report = Report::Noticed { notice, last_lines };
+        let progress = match &report {
+            Report::Noticed {
+                notice: Notice::Ready,
+                ..
+            } => Some(Progress::Ready),
+            Report::Noticed {
+                notice: Notice::CrashLoop { .. },
+                ..
+            } if starting => Some(Progress::Failing(Box::new(report.clone()))),
+            _ => None,
+        };
+        self.report(report);
+        if let Some(progress) = progress {
+            self.progress.send_replace(progress);
+        }
+    }
+
+    /// Tells of anything else.
+    pub(crate) fn report(&mut self, report: Report) {
+        self.log.write(&report);
+        // That nobody listens is no error.
+        let _ = self.reports.send(report);
+    }
+
+    /// Shows how things are now.
+    pub(crate) fn show(&self, overview: Overview) {
+        self.overview.send_if_modified(|known| {
+            let changed = *known != overview;
+            *known = overview;
+            changed
+        });
+    }
+
+    /// How things were when they were last shown.
+    pub(crate) fn shown(&self) -> Overview {
+        self.overview.borrow().clone()
+    }
+
+    /// Nothing happens any more.
+    pub(crate) fn end(&self) {
+        self.progress.send_replace(Progress::Over);
+    }
+
+    pub(crate) fn reports(&self) -> broadcast::Receiver<Report> {
+        self.reports.subscribe()
+    }
+
+    pub(crate) fn overview(&self) -> watch::Receiver<Overview> {
+        self.overview.subscribe()
+    }
+
+    pub(crate) fn progress(&self) -> watch::Receiver<Progress> {
+        self.progress.subscribe()
+    }
+}

@@ -1,0 +1,65 @@
+//! What a supervisor promises, with real processes.
+
+#![allow(clippy::unwrap_used, reason = "a test says with a panic what is wrong")]
+
+mod adoption;
+mod failing;
+mod stage;
+mod stopping;
+
+use anylith_supervisor::{Answer, LogReader, Request, ask, living_replicas};
+use stage::{Stage, is_alive, name, pids, visit};
+
+#[tokio::test]
+async fn an_application_becomes_ready_serves_and_stops() {
+    let stage = Stage::micro();
+    let supervisor = stage.start_ready().await;
+    assert!(supervisor.status().is_ready());
+    assert_eq!(visit(&supervisor), "Front-1");
+    let pids = pids(&supervisor);
+    supervisor.stop().await;
+    assert!(pids.values().all(|pid| !is_alive(*pid)));
+    assert_eq!(living_replicas(&stage.folder()), 0);
+    assert_eq!(stage.sockets(), 0);
+}
+
+#[tokio::test]
+async fn replicas_of_a_monolith_share_its_listener() {
+    let stage = Stage::monolith(3);
+    let supervisor = stage.start_ready().await;
+    let url = supervisor.status().listeners["web"].clone();
+    supervisor.kill_replica(name("monolith-2")).await;
+    assert!(visit(&supervisor).starts_with("monolith-"));
+    assert_eq!(supervisor.status().listeners["web"], url);
+    supervisor.stop().await;
+}
+
+#[tokio::test]
+async fn the_command_asks_for_the_status_and_for_a_stop() {
+    let stage = Stage::micro();
+    let mut supervisor = stage.start_ready().await;
+    let socket = stage.folder().control_socket();
+    let Answer::Status(overview) = ask(&socket, Request::Status).await.unwrap() else {
+        panic!()
+    };
+    assert_eq!(overview.status, supervisor.status());
+    assert_eq!(ask(&socket, Request::Stop).await.unwrap(), Answer::Stopped);
+    supervisor.over().await;
+    assert!(ask(&socket, Request::Status).await.is_err());
+}
+
+#[tokio::test]
+async fn logs_of_all_replicas_come_in_time_order_and_stay_after_the_stop() {
+    let stage = Stage::micro();
+    stage.start_ready().await.stop().await;
+    let lines = LogReader::from_start(&stage.folder()).finish().unwrap();
+    let times: Vec<&String> = lines.iter().filter_map(|line| line.time.as_ref()).collect();
+    assert!(times.is_sorted());
+    let ready: Vec<&str> = lines
+        .iter()
+        .filter(|line| line.text == "ready")
+        .filter_map(|line| line.component.as_deref())
+        .collect();
+    assert_eq!(ready, ["Stock", "Cart", "Front"]);
+    assert!(lines.iter().any(|line| &*line.source == "anylith"));
+}
