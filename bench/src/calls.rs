@@ -3,11 +3,11 @@
 use anyhow::Result;
 
 use crate::{
-    child::Placement,
     contestant::{Method, Peer},
     pair::{Cost, Pair, Transport, in_turn},
     ratio::Ratio,
     report::Report,
+    role::Placement,
 };
 
 /// How many calls are in flight where many are.

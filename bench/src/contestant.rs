@@ -13,6 +13,7 @@ use crate::payload;
 
 pub(crate) mod anylith;
 pub(crate) mod raw;
+pub(crate) mod store;
 pub(crate) mod tarpc;
 pub(crate) mod tonic;
 

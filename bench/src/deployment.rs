@@ -17,8 +17,9 @@ use serde::Deserialize;
 use tempfile::TempDir;
 
 use crate::{
-    child::{ENV_HARNESS, Part, Placement, Role},
     grpc_shop,
+    role::{Part, Placement, Role},
+    round::ENV_HARNESS,
 };
 
 /// How long a shop may take to come up.

@@ -10,6 +10,7 @@ mod child;
 mod contestant;
 mod control;
 mod deployment;
+mod direct;
 mod grpc_shop;
 mod local;
 mod memory;
@@ -17,6 +18,7 @@ mod pair;
 mod payload;
 mod ratio;
 mod report;
+mod role;
 mod round;
 mod shop;
 
@@ -26,7 +28,7 @@ use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use mimalloc::MiMalloc;
 
-use crate::{child::Role, report::Report};
+use crate::{report::Report, role::Role};
 
 /// The same for all contestants.
 #[global_allocator]

@@ -7,9 +7,10 @@ use anylith_core::Endpoint;
 use tempfile::TempDir;
 
 use crate::{
-    child::{Child, Part, Placement, Role},
+    child::Child,
     contestant::{Method, Peer},
     control::ControlPlane,
+    role::{Part, Placement, Role},
     round::Round,
 };
 

@@ -20,8 +20,11 @@ use tokio::{
 
 use crate::{
     contestant::{Calls, Method},
-    local::{Local, LocalRound},
+    direct::{Local, LocalRound},
 };
+
+/// Environment variable: the socket of a child's parent.
+pub(crate) const ENV_HARNESS: &str = "BENCH_HARNESS";
 
 /// What the parent asks of a child.
 #[derive(Debug, Clone, Serialize, Deserialize)]
