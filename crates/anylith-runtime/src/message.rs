@@ -25,13 +25,19 @@ fn encode<T: ?Sized + Serialize>(value: &T, out: &mut Vec<u8>) -> postcard::Resu
     impl Flavor for Append<'_> {
         type Output = ();
 
+        #[inline]
         fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
             self.0.push(byte);
             Ok(())
         }
 
+        #[inline]
         fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
-            self.0.extend_from_slice(bytes);
+            // Most lengths and numbers are one byte, for which a copy of any length is a long way round.
+            match bytes {
+                &[byte] => self.0.push(byte),
+                _ => self.0.extend_from_slice(bytes),
+            }
             Ok(())
         }
 
