@@ -6,13 +6,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::Name;
 
-/// What `[edges."A -> B"]` sets.
+/// What `[edges."A -> B"]` sets for all calls along an edge, or `[edges."A -> B.method"]` for those of one method.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EdgeSettings {
     /// The calling component.
     pub caller: Name,
     /// The component it calls.
     pub callee: Name,
+    /// The method, if it is for one alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub method: Option<Name>,
     /// How long a call may take, in milliseconds: what the file calls `deadline`.
     #[serde(default)]
     pub timeout_ms: Option<u64>,

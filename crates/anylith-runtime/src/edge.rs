@@ -54,6 +54,8 @@ pub(crate) struct EdgeState<O: ?Sized> {
     methods: &'static [Method],
     /// What a call along it may take.
     limit: Deadline,
+    /// The same for each method, where any has a limit of its own.
+    limits: Option<Box<[Deadline]>>,
     /// The implementation in this process, if it was here when the edge was made: as long as the edge is, so that a
     /// call borrows it and counts itself neither in nor out.
     local: Option<Local<O>>,
@@ -99,15 +101,25 @@ pub struct CallCounts {
 impl<O: ?Sized + Send + Sync + 'static> ClientEdge<O> {
     pub(crate) fn new<I: Interface<Object = O>>(
         caller: Name,
-        timeout: Option<Duration>,
+        timeout: impl Fn(Option<&str>) -> Option<Duration>,
         local: Option<Local<O>>,
         remote: Option<Callee>,
     ) -> Self {
+        let limit = Deadline::within(timeout(None).unwrap_or(DEFAULT_TIMEOUT));
+        let own: Vec<Option<Duration>> = I::METHODS
+            .iter()
+            .map(|method| timeout(Some(method.name)))
+            .collect();
+        let limits = own.iter().any(Option::is_some).then(|| {
+            let own = own.iter();
+            own.map(|own| own.map_or(limit, Deadline::within)).collect()
+        });
         let state = EdgeState {
             caller,
             callee: I::NAME,
             methods: I::METHODS,
-            limit: Deadline::within(timeout.unwrap_or(DEFAULT_TIMEOUT)),
+            limit,
+            limits,
             local,
             remote,
             counters: I::METHODS
@@ -128,7 +140,7 @@ impl<O: ?Sized + Send + Sync + 'static> ClientEdge<O> {
             left: AtomicBool::new(false),
             gate: None,
         };
-        Self::new::<I>(caller, None, Some(local), None)
+        Self::new::<I>(caller, |_| None, Some(local), None)
     }
 
     /// Finds the target of a call of the method at `method`.
@@ -155,8 +167,12 @@ impl<O: ?Sized> EdgeState<O> {
         self.callee
     }
 
-    pub(crate) fn limit(&self) -> Deadline {
-        self.limit
+    /// What a call of the method at `method` may take.
+    #[inline]
+    pub(crate) fn limit(&self, method: u16) -> Deadline {
+        let own = self.limits.as_ref();
+        let own = own.and_then(|limits| limits.get(usize::from(method)));
+        own.copied().unwrap_or(self.limit)
     }
 
     /// Counts a call that has begun into the component in this process, so that it is not stopped before the call
@@ -312,7 +328,7 @@ impl<O: ?Sized + Send + Sync + 'static> RemoteCall<'_, O> {
             .call(Request {
                 method: self.method,
                 idempotent,
-                deadline: ambient::settle(self.edge.limit),
+                deadline: ambient::settle(self.edge.limit(self.method)),
                 context: &context,
                 arguments: &|out: &mut Vec<u8>| write(&mut ArgumentWriter::new(out)),
                 items,

@@ -92,7 +92,7 @@ impl<R: CallResult<Error: From<CallError>>, O: ?Sized> LocalFuture<'_, R, O> {
     fn frame(&self) -> Frame {
         match &self.waiting {
             Some(waiting) => waiting.frame,
-            None => ambient::frame().entered(self.edge.callee(), self.edge.limit()),
+            None => ambient::frame().entered(self.edge.callee(), self.edge.limit(self.method)),
         }
     }
 

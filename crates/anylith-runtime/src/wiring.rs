@@ -35,7 +35,7 @@ impl Wiring {
         let remote = Name::new(I::NAME)
             .ok()
             .map(|callee| self.panel.network.callee(callee, I::fingerprint()));
-        let timeout = self.panel.timeout(&self.component, I::NAME);
+        let timeout = |method: Option<&str>| self.panel.timeout(&self.component, I::NAME, method);
         // Held until the edge is in, so that a callee which leaves meanwhile finds either no edge, or this one.
         let mut edges = self.panel.edges();
         let local = if self.panel.through_the_wire {
@@ -108,10 +108,15 @@ impl Panel {
         })
     }
 
-    fn timeout(&self, caller: &Name, callee: &str) -> Option<Duration> {
+    /// What was set for calls along an edge, or for those of one method alone.
+    fn timeout(&self, caller: &Name, callee: &str, method: Option<&str>) -> Option<Duration> {
         self.edge_settings
             .iter()
-            .find(|edge| edge.caller == *caller && edge.callee == callee)
+            .find(|edge| {
+                edge.caller == *caller
+                    && edge.callee == callee
+                    && edge.method.as_ref().map(Name::as_str) == method
+            })
             .and_then(EdgeSettings::timeout)
     }
 

@@ -2,12 +2,12 @@
 
 use std::collections::HashMap;
 
-use anylith_core::{Manifest, Name};
+use anylith_core::{EdgeSettings, Manifest, Name};
 
 use crate::{
     Graph, Problem, Settings,
     nearest::suggest,
-    settings::{GroupSettings, TopologySettings},
+    settings::{GroupSettings, PlacedEdge, TopologySettings},
     source::At,
 };
 
@@ -149,39 +149,51 @@ impl Check<'_> {
         let known: Vec<&str> = edges.iter().map(String::as_str).collect();
         for edge in &self.settings.edges {
             let (caller, callee) = (&edge.settings.caller, &edge.settings.callee);
-            let written = format!("{caller} -> {callee}");
-            if known.contains(&written.as_str()) {
-                continue;
-            }
-            let ends = [caller, callee];
-            let unknown = ends
-                .iter()
-                .find(|end| self.manifest.component(end.as_str()).is_none());
-            let backwards = format!("{callee} -> {caller}");
-            let of_caller = self.manifest.component(caller.as_str());
-            let of_caller = of_caller.map(|component| component.dependencies.as_slice());
-            let (what, mend) = match (unknown, of_caller) {
-                (Some(name), _) => {
-                    let mend = suggest(&written, &known, "edges", "take it out");
-                    (format!("there is no component `{name}`"), mend)
-                }
-                (None, _) if known.contains(&backwards.as_str()) => (
-                    format!("{caller} is not dependent on {callee}"),
-                    format!("did you mean `{backwards}`?"),
-                ),
-                (None, Some(callees)) if !callees.is_empty() => {
-                    let callees: Vec<&str> = callees.iter().map(Name::as_str).collect();
-                    let kind = format!("dependencies of {caller}");
-                    let mend = suggest(callee.as_str(), &callees, &kind, "");
-                    (format!("{caller} is not dependent on {callee}"), mend)
-                }
-                (None, _) => {
-                    let mend = "take it out: it calls no other component".to_owned();
-                    (format!("{caller} is not dependent on {callee}"), mend)
-                }
+            let wrong = if known.contains(&format!("{caller} -> {callee}").as_str()) {
+                self.wrong_method(edge)
+            } else {
+                Some(self.wrong_edge(edge, &known))
             };
-            self.report(&edge.at, what, mend);
+            if let Some((what, mend)) = wrong {
+                self.report(&edge.at, what, mend);
+            }
         }
+    }
+
+    /// What is wrong with the method of an edge, and its mend.
+    fn wrong_method(&self, edge: &PlacedEdge) -> Option<(String, String)> {
+        let EdgeSettings { callee, method, .. } = &edge.settings;
+        let method = method.as_ref()?;
+        let methods = &self.manifest.component(callee.as_str())?.methods;
+        let methods: Vec<&str> = methods.iter().map(|it| it.name.as_str()).collect();
+        (!methods.contains(&method.as_str())).then(|| {
+            let what = format!("{callee} has no method `{method}`");
+            let kind = format!("methods of {callee}");
+            let mend = suggest(method.as_str(), &methods, &kind, "take it out");
+            (what, mend)
+        })
+    }
+
+    /// Why there is no such edge, and its mend; `known` are those that there are.
+    fn wrong_edge(&self, edge: &PlacedEdge, known: &[&str]) -> (String, String) {
+        let EdgeSettings { caller, callee, .. } = &edge.settings;
+        let written = format!("{caller} -> {callee}");
+        let mut ends = [caller, callee].into_iter();
+        if let Some(name) = ends.find(|end| self.manifest.component(end.as_str()).is_none()) {
+            let mend = suggest(&written, known, "edges", "take it out");
+            return (format!("there is no component `{name}`"), mend);
+        }
+        let what = format!("{caller} is not dependent on {callee}");
+        let backwards = format!("{callee} -> {caller}");
+        if known.contains(&backwards.as_str()) {
+            return (what, format!("did you mean `{backwards}`?"));
+        }
+        let of_caller = self.manifest.component(caller.as_str());
+        let callees = of_caller.map_or(&[][..], |component| &component.dependencies);
+        let callees: Vec<&str> = callees.iter().map(Name::as_str).collect();
+        let kind = format!("dependencies of {caller}");
+        let none = "take it out: it calls no other component";
+        (what, suggest(callee.as_str(), &callees, &kind, none))
     }
 
     fn topology(&mut self, name: &Name, topology: &TopologySettings) {

@@ -47,6 +47,9 @@ use reader::Reader;
 /// [edges."Frontend -> Ads"]
 /// deadline = "100ms"                # ms, s, m or h
 ///
+/// [edges."Frontend -> Ads.watch"]   # for one method alone
+/// deadline = "1h"
+///
 /// [limits]
 /// message = "64MiB"                 # B, kB, KiB, MB, MiB, GB or GiB
 /// calls_per_connection = 16384
@@ -138,6 +141,22 @@ pub(crate) struct TopologySettings {
     pub(crate) groups: Vec<GroupSettings>,
     /// Whether all of it could be read; where not, nothing is said about what it lacks.
     pub(crate) complete: bool,
+}
+
+impl PlacedEdge {
+    /// `Caller -> Callee`, or `Caller -> Callee.method`.
+    pub(crate) fn name(&self) -> String {
+        let EdgeSettings {
+            caller,
+            callee,
+            method,
+            ..
+        } = &self.settings;
+        match method {
+            Some(method) => format!("{caller} -> {callee}.{method}"),
+            None => format!("{caller} -> {callee}"),
+        }
+    }
 }
 
 /// One group of a topology.

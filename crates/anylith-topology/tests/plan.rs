@@ -68,6 +68,7 @@ fn a_plan_carries_everything_that_the_file_says() {
         [EdgeSettings {
             caller,
             callee,
+            method: None,
             timeout_ms: Some(100)
         }]
     );

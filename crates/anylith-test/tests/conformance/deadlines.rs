@@ -10,6 +10,8 @@ use crate::{
 };
 
 const EDGE_OF_THE_TEST: &str = "[edges.\"test -> First\"]\ndeadline = \"300ms\"";
+const ONE_METHOD_OF_THE_EDGE: &str = "[edges.\"test -> First\"]\ndeadline = \"300ms\"\n\
+                                      [edges.\"test -> First.report\"]\ndeadline = \"1h\"";
 const EDGE_IN_THE_MIDDLE: &str = "[edges.\"Second -> Third\"]\ndeadline = \"100ms\"";
 const EDGE_THAT_IS_LONGER: &str = "[edges.\"test -> First\"]\ndeadline = \"2s\"\n\
                                    [edges.\"First -> Second\"]\ndeadline = \"1h\"";
@@ -32,6 +34,15 @@ async fn a_call_has_ten_seconds_where_nobody_says_otherwise(first: FirstClient) 
 async fn an_edge_sets_the_time_of_its_calls(first: FirstClient) {
     let seen = first.go(&Trip::default()).await.unwrap();
     assert!(seen[0].left.unwrap() <= Duration::from_millis(300));
+}
+
+#[anylith::test(Hops, fakes(JournalClient = Recorder::default()), settings = ONE_METHOD_OF_THE_EDGE)]
+async fn a_method_can_have_a_time_of_its_own(first: FirstClient) {
+    let seen = first.go(&Trip::default()).await.unwrap();
+    assert!(seen[0].left.unwrap() <= Duration::from_millis(300));
+    let seen = first.report(&Trip::default()).await.unwrap().unwrap();
+    // It is the next edge that leaves no more than ten seconds.
+    assert!(seen.last().unwrap().left.unwrap() > Duration::from_secs(5));
 }
 
 #[anylith::test(Hops, fakes(JournalClient = Recorder::default()))]

@@ -19,7 +19,7 @@ use crate::{
     nearest::suggest,
     quantity,
     source::At,
-    tree::{Entry, Item, Table},
+    tree::{Entry, Item, Table, Value},
 };
 
 /// The longest time that can be set. Nobody waits longer for one call.
@@ -359,55 +359,81 @@ fn members(item: &Item, path: &str, reader: &mut Reader<'_>) -> Vec<(String, At)
 }
 
 fn edges(table: &Table, reader: &mut Reader<'_>) -> Vec<PlacedEdge> {
-    const MEND: &str = "write [edges.\"Caller -> Callee\"], then deadline = \"100ms\"";
     let mut edges: Vec<PlacedEdge> = Vec::new();
     for Entry { key, at, item } in &table.entries {
         let section = format!("[edges.\"{key}\"]");
-        let arrow = key.split_once("->").or_else(|| key.split_once('→'));
-        let ends = arrow.map(|(caller, callee)| (caller.trim(), callee.trim()));
-        let ends = match ends {
-            Some((caller, callee)) => {
-                let caller = checked_name(caller, at, &section, reader);
-                caller.zip(checked_name(callee, at, &section, reader))
+        let ends = ends(key, at, &section, reader);
+        let timeout = match reader.table(item, &section, EDGE_MEND) {
+            Some(table) => {
+                reader.only(table, &["deadline"], &section);
+                let entry = table.get("deadline");
+                entry.and_then(|entry| deadline(&entry.item, &section, reader))
             }
-            None => {
-                reader.report(at, format!("`{key}` does not name an edge"), MEND);
-                None
-            }
+            None => None,
         };
-        let Some(table) = reader.table(item, &section, MEND) else {
+        let Some((caller, callee, method)) = ends else {
             continue;
         };
-        reader.only(table, &["deadline"], &section);
-        let timeout = table.get("deadline").and_then(|entry| {
-            let length = Length {
-                name: format!("`deadline` of {section}"),
-                range: "set it from \"1ms\" to \"24h\"",
-                within: Duration::from_millis(1)..=LONGEST_WAIT,
-            };
-            length.read(&entry.item, reader)
-        });
-        let Some((caller, callee)) = ends else {
-            continue;
-        };
-        let same =
-            |edge: &PlacedEdge| edge.settings.caller == caller && edge.settings.callee == callee;
-        if edges.iter().any(same) {
-            let what = format!("the edge {caller} -> {callee} is there already");
-            reader.report(at, what, "join the two sections");
-        }
-        let timeout_ms = timeout.map(|timeout| timeout.as_millis() as u64);
         let settings = EdgeSettings {
             caller,
             callee,
-            timeout_ms,
+            method,
+            timeout_ms: timeout.map(|timeout| timeout.as_millis() as u64),
         };
-        edges.push(PlacedEdge {
+        let edge = PlacedEdge {
             at: at.clone(),
             settings,
-        });
+        };
+        if edges.iter().any(|other| other.name() == edge.name()) {
+            let what = format!("the edge {} is there already", edge.name());
+            reader.report(at, what, "join the two sections");
+        }
+        edges.push(edge);
     }
     edges
+}
+
+const EDGE_MEND: &str = "write [edges.\"Caller -> Callee\"], then deadline = \"100ms\"";
+
+/// `Caller -> Callee`, or `Caller -> Callee.method`.
+fn ends(
+    key: &str,
+    at: &At,
+    section: &str,
+    reader: &mut Reader<'_>,
+) -> Option<(Name, Name, Option<Name>)> {
+    let arrow = key.split_once("->").or_else(|| key.split_once('→'));
+    let Some((caller, callee)) = arrow else {
+        reader.report(at, format!("`{key}` does not name an edge"), EDGE_MEND);
+        return None;
+    };
+    let (callee, method) = match callee.split_once('.') {
+        Some((callee, method)) => (callee, Some(method)),
+        None => (callee, None),
+    };
+    let mut name = |text: &str| checked_name(text.trim(), at, section, reader);
+    let (caller, callee) = (name(caller), name(callee));
+    match method.map(name) {
+        Some(method) => Some((caller?, callee?, Some(method?))),
+        None => Some((caller?, callee?, None)),
+    }
+}
+
+fn deadline(item: &Item, section: &str, reader: &mut Reader<'_>) -> Option<Duration> {
+    let name = format!("`deadline` of {section}");
+    if let Value::Text(text) = &item.value
+        && ["none", "never", "infinite", "unlimited"].contains(&text.as_str())
+    {
+        let what = format!("{name} is `{text}`, but every call has a deadline");
+        reader.report(&item.at, what, "set it to the longest: \"24h\"");
+        return None;
+    }
+    let length = Length {
+        name,
+        range: "set it from \"1ms\" to \"24h\"",
+        within: Duration::from_millis(1)..=LONGEST_WAIT,
+    };
+    length.read(item, reader)
 }
 
 /// A setting that is a length of time.
