@@ -56,7 +56,8 @@ pub fn component(arguments: TokenStream, item: TokenStream) -> TokenStream {
 ///
 /// A field is a client of a component that this one is dependent on (`CartClient`, and any name of it ends in `Client`; or
 /// `Arc<dyn Cart>`, where the trait keeps its `#[async_trait]`), or is marked `#[config]` (the component's section of `anylith.toml`), `#[listener]` (a
-/// door for outside traffic) or `#[init]` (made by `start`, or by hand: see `Builder::with` and `Builder::assemble`).
+/// door for outside traffic), `#[init(default)]` (its `Default`) or `#[init]` (made by `start`, or by hand: see
+/// `Builder::with` and `Builder::assemble`).
 #[proc_macro_derive(Component, attributes(component, config, listener, init))]
 pub fn derive_component(item: TokenStream) -> TokenStream {
     component::expand(item.into()).into()

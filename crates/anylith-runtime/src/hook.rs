@@ -43,7 +43,7 @@ pub async fn stop<'a, C, H: StopHook<'a, C>>(hook: H, component: &'a C) {
 #[diagnostic::on_unimplemented(
     message = "the hook `start` of `{C}` cannot be called",
     label = "it is `{Self}`",
-    note = "write `async fn start(parts: {C}Parts) -> Result<Self, E>`, where `E` is an error"
+    note = "write `async fn start(parts: {C}Parts) -> Result<Self, E>`, where `E` is an error or a text"
 )]
 pub trait StartHook<C: Assembled> {
     /// Why it could not be made.
@@ -75,7 +75,7 @@ where
 #[diagnostic::on_unimplemented(
     message = "the hook `serve` of `{C}` cannot be called",
     label = "it is `{Self}`",
-    note = "write `async fn serve(self: Arc<Self>, stopping: Stopping) -> Result<(), E>`, where `E` is an error"
+    note = "write `async fn serve(self: Arc<Self>, stopping: Stopping) -> Result<(), E>`, where `E` is an error or a text"
 )]
 pub trait ServeHook<C> {
     /// Why it ended early.

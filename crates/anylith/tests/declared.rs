@@ -180,3 +180,42 @@ async fn a_local_call_keeps_the_contract() {
     running.wait().await;
     assert!(till.stopped.load(Ordering::Relaxed));
 }
+
+/// Counts.
+#[anylith::component]
+pub trait Counter {
+    async fn next(&self) -> Result<u64, CallError>;
+}
+
+/// What begins empty needs nobody who makes it.
+#[derive(anylith::Component)]
+#[component(interface = Counter)]
+pub struct InMemory {
+    #[init(default)]
+    count: std::sync::Mutex<u64>,
+}
+
+impl Counter for InMemory {
+    async fn next(&self) -> Result<u64, CallError> {
+        let mut count = self.count.lock().unwrap();
+        *count += 1;
+        Ok(*count)
+    }
+}
+
+#[derive(anylith::Component)]
+pub struct Turnstile {
+    counter: CounterClient,
+}
+
+anylith::app! { Zoo = "zoo" { InMemory, Turnstile } }
+
+#[tokio::test]
+async fn a_field_that_begins_with_its_default_needs_no_hook() {
+    let running = Zoo::start().await.unwrap();
+    let turnstile = running.component::<Turnstile>().unwrap();
+    assert_eq!(turnstile.counter.next().await, Ok(1));
+    assert_eq!(turnstile.counter.next().await, Ok(2));
+    running.stop();
+    running.wait().await;
+}

@@ -44,6 +44,9 @@ fn filled(
         Source::Shared(client) => quote_spanned! {written.span()=>
             #name: ::std::sync::Arc::new(__wiring.client::<#client>())
         },
+        Source::Default => {
+            quote_spanned!(written.span()=> #name: ::core::default::Default::default())
+        }
         Source::Dependency | Source::Init | Source::Unknown => {
             quote_spanned!(written.span()=> #name: __wiring.client::<#written>())
         }
@@ -180,7 +183,7 @@ fn described(implementation: &Implementation) -> TokenStream {
                     const HAS_CONFIG: bool = true;
                 };
             }
-            Source::Init | Source::Unknown => {}
+            Source::Init | Source::Default | Source::Unknown => {}
         }
     }
     quote! {
@@ -194,7 +197,8 @@ fn described(implementation: &Implementation) -> TokenStream {
 }
 
 fn build(implementation: &Implementation) -> TokenStream {
-    let wired = implementation.wired().map(filled);
+    // Only asked for where no field is left to somebody else.
+    let filled = implementation.fields.iter().map(filled);
     let missing: Vec<String> = implementation
         .fields
         .iter()
@@ -210,7 +214,7 @@ fn build(implementation: &Implementation) -> TokenStream {
             #begun
         }
     } else if missing.is_empty() {
-        quote!(::core::result::Result::Ok(Self { #(#wired),* }))
+        quote!(::core::result::Result::Ok(Self { #(#filled),* }))
     } else {
         quote!(::core::result::Result::Err(::anylith::StartError::not_given(&[#(#missing),*])))
     };

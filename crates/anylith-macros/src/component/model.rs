@@ -43,6 +43,8 @@ pub(super) enum Source {
     Listener(String),
     /// The `start` hook, or the application's builder.
     Init,
+    /// `Default::default()`.
+    Default,
     /// Nobody can say: a mistake.
     Unknown,
 }
@@ -54,10 +56,10 @@ impl Implementation {
         self.hooks.start.is_some() || self.fields.iter().any(init)
     }
 
-    /// The fields that the runtime fills.
+    /// The fields that the runtime fills, and gives to whoever makes the others.
     pub(super) fn wired(&self) -> impl Iterator<Item = &Field> {
         self.fields
             .iter()
-            .filter(|field| !matches!(field.source, Source::Init))
+            .filter(|field| !matches!(field.source, Source::Init | Source::Default))
     }
 }

@@ -109,7 +109,7 @@ fn fields(item: &DeriveInput, mistakes: &mut Mistakes) -> Vec<Field> {
                     format!(
                         "`{}` is not the client of a component, whose name would end in `Client`, and \
                          `{name}` has no mark that says what fills it: `#[init]` for what is made by hand, \
-                         by the hook `start` or in `main`; `#[config]` for the component's section of \
+                         by the hook `start` or in `main`; `#[init(default)]` for what begins empty; `#[config]` for the component's section of \
                          anylith.toml; `#[listener]` for a door for outside traffic",
                         shown(written)
                     ),
@@ -133,8 +133,7 @@ fn source(field: &Ident, attributes: &[Attribute], mistakes: &mut Mistakes) -> S
             plain(attribute, mistakes);
             Source::Config
         } else if path.is_ident("init") {
-            plain(attribute, mistakes);
-            Source::Init
+            made_by(attribute, mistakes)
         } else if path.is_ident("listener") {
             Source::Listener(listener_name(field, attribute, mistakes))
         } else {
@@ -193,6 +192,21 @@ fn shown(written: &Type) -> String {
         text.replace(&format!("{mark} "), mark)
     });
     tight.replace(" ,", ",")
+}
+
+/// `#[init]`, or `#[init(default)]`.
+fn made_by(attribute: &Attribute, mistakes: &mut Mistakes) -> Source {
+    if attribute.meta.require_path_only().is_ok() {
+        return Source::Init;
+    }
+    let read = attribute.parse_nested_meta(|meta| match meta.path.is_ident("default") {
+        true => Ok(()),
+        false => Err(meta.error("not known here: write `#[init]` or `#[init(default)]`")),
+    });
+    if let Err(error) = read {
+        mistakes.add(error);
+    }
+    Source::Default
 }
 
 fn plain(attribute: &Attribute, mistakes: &mut Mistakes) {

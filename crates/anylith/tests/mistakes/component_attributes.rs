@@ -20,6 +20,8 @@ pub struct CartService<T> {
     pub first: T,
     #[config(path = "x")]
     pub second: u32,
+    #[init(with = "x")]
+    pub third: u32,
     #[listener(name = "no name")]
     pub web: anylith::Listener,
 }

@@ -28,14 +28,14 @@ async fn main() -> ExitCode {
     let members = Arc::new(Cards::issued());
     Library::builder()
         .with(Shelf::stocked())
-        .assemble(move |WebParts { books, listener }| {
+        .assemble(move |WebParts { books, web }| {
             let members = members.clone();
             let loans = Arc::new(Desk::new(books.clone(), members.clone()));
             Web {
                 books,
                 members,
                 loans,
-                listener,
+                web,
             }
         })
         .run()

@@ -26,13 +26,13 @@ pub struct Web {
     pub members: Arc<dyn Members>,
     #[init]
     pub loans: Arc<dyn Loans>,
-    #[listener(name = "web")]
-    pub listener: Listener,
+    #[listener]
+    pub web: Listener,
 }
 
 impl Web {
     async fn serve(self: Arc<Self>, stopping: Stopping) -> io::Result<()> {
-        let listener = self.listener.tcp()?;
+        let listener = self.web.tcp()?;
         tracing::info!("listening on {}", listener.local_addr()?);
         axum::serve(listener, router(Self::clone(&self)))
             .with_graceful_shutdown(stopping)
@@ -81,7 +81,7 @@ impl IntoResponse for LoansError {
             Self::Book(BooksError::NotFound(_)) => StatusCode::NOT_FOUND,
             Self::Member(MembersError::Unknown(_)) => StatusCode::NOT_FOUND,
             Self::Out(_) | Self::Enough(_) => StatusCode::CONFLICT,
-            Self::Book(BooksError::Call(_)) => StatusCode::SERVICE_UNAVAILABLE,
+            _ => StatusCode::SERVICE_UNAVAILABLE, // a call failed on its way, here or deeper
         };
         (status, self.to_string()).into_response()
     }

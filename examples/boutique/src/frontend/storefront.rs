@@ -196,10 +196,9 @@ where
     H: Handler<T, Arc<Storefront>>,
     T: 'static,
 {
-    get(handler).head(async || {
-        let (status, text) = method_not_allowed().await;
-        (status, [(header::ALLOW, "GET")], text)
-    })
+    // What axum says by itself would count HEAD among what is allowed.
+    let refuse = async || ([(header::ALLOW, "GET")], method_not_allowed().await);
+    get(handler).head(refuse).fallback(refuse)
 }
 
 async fn method_not_allowed() -> (StatusCode, &'static str) {

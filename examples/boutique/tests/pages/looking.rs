@@ -230,6 +230,16 @@ async fn a_wrong_method_is_405_and_an_unknown_path_is_404() {
             StatusCode::METHOD_NOT_ALLOWED,
             "{method} {path}"
         );
+        // What is said to be allowed has to be.
+        for allowed in page.header("allow").split(',') {
+            let allowed: Method = allowed.parse().unwrap();
+            let page = browser.request(allowed.clone(), path, &[], "").await;
+            assert_ne!(
+                page.status,
+                StatusCode::METHOD_NOT_ALLOWED,
+                "{method} {path} says that {allowed} is allowed"
+            );
+        }
     }
     for path in [
         "/nope",
