@@ -1,11 +1,10 @@
-//! What every other crate of Anylith agrees on: names, deadlines, the context of a call, the ways a
-//! call can fail, and the manifest in which an application describes itself.
+//! What every other crate of Anylith agrees on: names, the context of a call, the ways a call can
+//! fail, and the manifest in which an application describes itself.
 //!
 //! This crate only computes. It knows no socket, clock, disk or process: where an instant is needed,
 //! the caller passes it in.
 
 mod context;
-mod deadline;
 mod directory;
 mod error;
 mod manifest;
@@ -16,7 +15,6 @@ mod shape;
 pub use context::{
     Baggage, BaggageFull, BaggageItem, CallContext, InvalidTraceParent, TraceContext,
 };
-pub use deadline::{DEFAULT_TIMEOUT, Deadline};
 pub use directory::{Address, Directory, Endpoint, InvalidEndpoint};
 pub use error::{BadAnswer, CallError, Edge, Execution, LostAnswer, Refusal};
 pub use manifest::{ComponentManifest, Fingerprint, Manifest, MethodManifest, MethodShape};

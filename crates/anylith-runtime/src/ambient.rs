@@ -10,9 +10,12 @@ use std::{
     time::Instant,
 };
 
-use anylith_core::{CallContext, Deadline};
+use anylith_core::CallContext;
 
-use crate::guard::{Alarm, catch};
+use crate::{
+    deadline::Deadline,
+    guard::{Alarm, catch},
+};
 
 /// The part that every call replaces. It is small and copied.
 #[derive(Clone, Copy, Debug, Default)]

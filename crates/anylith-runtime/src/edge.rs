@@ -9,13 +9,12 @@ use std::{
     time::Duration,
 };
 
-use anylith_core::{
-    CallError, DEFAULT_TIMEOUT, Deadline, Edge, Execution, LostAnswer, Name, Refusal,
-};
+use anylith_core::{CallError, Edge, Execution, LostAnswer, Name, Refusal};
 use anylith_rpc::{Callee, Failure, Items, Reply, Request};
 
 use crate::{
     ambient,
+    deadline::{DEFAULT_TIMEOUT, Deadline},
     gate::{Gate, Permit},
     interface::{CallResult, ImplementedBy, Interface, Method, Travels},
     local::LocalCall,

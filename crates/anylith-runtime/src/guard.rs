@@ -8,8 +8,9 @@ use std::{
     time::Instant,
 };
 
-use anylith_core::Deadline;
 use tokio::time::Sleep;
+
+use crate::deadline::Deadline;
 
 /// Runs `work`, and returns what a panic said. It is logged.
 ///

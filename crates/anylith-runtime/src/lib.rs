@@ -12,6 +12,7 @@ mod component;
 mod conductor;
 mod config;
 pub mod context;
+mod deadline;
 mod edge;
 mod gate;
 mod guard;

@@ -7,7 +7,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use anylith_core::{CallContext, Deadline, Edge, Name, Refusal};
+use anylith_core::{CallContext, Edge, Name, Refusal};
 use anylith_rpc::{Answer, Failure, Incoming, Serve, ServedComponent};
 use arc_swap::ArcSwapOption;
 use bytes::Bytes;
@@ -16,6 +16,7 @@ use pin_project_lite::pin_project;
 
 use crate::{
     ambient::{self, Frame},
+    deadline::Deadline,
     gate::{Gate, Permit},
     interface::Method,
     message::IncomingItems,

@@ -6,7 +6,7 @@ use std::{
 };
 
 /// How long a call may take where no edge says otherwise.
-pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
+pub(crate) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What instants are counted from, before or after, so that one fits into a word.
 static EPOCH: LazyLock<Instant> = LazyLock::new(Instant::now);
@@ -24,7 +24,7 @@ const UNLIMITED: i64 = i64::MAX;
 ///
 /// It is two words, since every call within a process copies it three times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Deadline {
+pub(crate) struct Deadline {
     /// Nanoseconds after [`EPOCH`].
     at: i64,
     /// Nanoseconds.
@@ -39,13 +39,13 @@ impl Default for Deadline {
 
 impl Deadline {
     /// No limit.
-    pub const NONE: Self = Self {
+    pub(crate) const NONE: Self = Self {
         at: UNLIMITED,
         within: UNLIMITED,
     };
 
     /// Over at `instant`.
-    pub fn at(instant: Instant) -> Self {
+    pub(crate) fn at(instant: Instant) -> Self {
         Self {
             at: match instant.checked_duration_since(*EPOCH) {
                 Some(after) => nanoseconds(after),
@@ -56,7 +56,7 @@ impl Deadline {
     }
 
     /// Over after `length`, counted from the first [`Deadline::settle`].
-    pub fn within(length: Duration) -> Self {
+    pub(crate) fn within(length: Duration) -> Self {
         Self {
             at: UNLIMITED,
             within: nanoseconds(length),
@@ -66,7 +66,7 @@ impl Deadline {
     /// The earlier of the two: what a call may take that is made under this one and has a `limit` of its own.
     #[must_use]
     #[inline]
-    pub fn tightened(self, limit: Self) -> Self {
+    pub(crate) fn tightened(self, limit: Self) -> Self {
         Self {
             at: self.at.min(limit.at),
             within: self.within.min(limit.within),
@@ -76,7 +76,7 @@ impl Deadline {
     /// Fixes the instant, counting from `now` what was not yet counted, and returns it.
     ///
     /// Returns `None` if there is no limit. A second call returns the same instant, whatever `now` is.
-    pub fn settle(&mut self, now: Instant) -> Option<Instant> {
+    pub(crate) fn settle(&mut self, now: Instant) -> Option<Instant> {
         if self.within != UNLIMITED {
             let end = Self::at(now).at.saturating_add(self.within);
             self.at = self.at.min(end);
