@@ -19,6 +19,7 @@ use serde_json::{Value, json};
 pub use error::AppError;
 
 use crate::{
+    backlog::Backlog,
     component::{Assembled, Component, Registration},
     inherited,
     interface::{ImplementedBy, Provides},
@@ -206,7 +207,13 @@ impl<A: Application> Builder<A> {
         inherited: BTreeMap<Name, Arc<TcpListener>>,
         wire: Option<Endpoint>,
     ) -> Result<Running, AppError> {
+        let passed_on: Vec<Name> = inherited.keys().cloned().collect();
         let listeners = standalone::bind(&plan, inherited)?;
+        // Those of somebody else live on, and with them what waits there.
+        let own = listeners
+            .iter()
+            .filter(|(name, _)| !passed_on.contains(name));
+        let backlog = Backlog::new(own.map(|(_, socket)| Arc::clone(socket)).collect());
         let names: Vec<&str> = self.components.iter().map(|it| it.name).collect();
         let through_the_wire = wire.is_some();
         let mut limits = plan.limits;
@@ -230,7 +237,7 @@ impl<A: Application> Builder<A> {
         if let Some(endpoint) = replica.endpoint() {
             replica.update(directory_of_one(&own, &endpoint, &names)?);
         }
-        Running::begin(replica, failures, None, listeners).await
+        Running::begin(replica, failures, None, (listeners, backlog)).await
     }
 
     /// The application as it describes itself.
@@ -296,7 +303,13 @@ impl<A: Application> Builder<A> {
             through_the_wire: false,
         };
         let (replica, failures) = Replica::new(setup).map_err(AppError::Endpoint)?;
-        Running::begin(replica, failures, Some((link, identity)), BTreeMap::new()).await
+        Running::begin(
+            replica,
+            failures,
+            Some((link, identity)),
+            Default::default(),
+        )
+        .await
     }
 }
 

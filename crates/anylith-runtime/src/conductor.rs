@@ -14,6 +14,7 @@ use tokio::{
 };
 
 use crate::{
+    backlog::Backlog,
     link::Identity,
     replica::{ComponentFailure, Replica},
     serve::BoxFuture,
@@ -49,10 +50,11 @@ pub(crate) struct Command {
 }
 
 /// Carries out orders until the replica has stopped: by order, because `stop` was set, or because a component
-/// failed. A replica that stops still takes directories, since what it finishes makes calls.
+/// failed. Asked to stop, it first takes in what waits in `backlog`. A replica that stops still takes directories, since what it finishes makes calls.
 pub(crate) async fn conduct(
     replica: Arc<Replica>,
     mut command: Option<Command>,
+    backlog: Backlog,
     mut failures: mpsc::Receiver<ComponentFailure>,
     mut stop: watch::Receiver<bool>,
 ) -> End {
@@ -96,7 +98,10 @@ pub(crate) async fn conduct(
                 stopping.get_or_insert_with(|| Box::pin(replica.stop(GRACE)));
             }
             () = asked(&mut stop), if stopping.is_none() => {
-                stopping = Some(Box::pin(replica.stop(GRACE)));
+                stopping = Some(Box::pin(async {
+                    backlog.take_in().await;
+                    replica.stop(GRACE).await;
+                }));
             }
             () = done(&mut stopping) => break,
             Some(_) = errands.join_next() => {}

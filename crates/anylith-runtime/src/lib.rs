@@ -7,6 +7,7 @@
 
 mod ambient;
 mod app;
+mod backlog;
 mod checked;
 mod component;
 mod conductor;

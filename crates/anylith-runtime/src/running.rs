@@ -19,6 +19,7 @@ use tokio::{
 
 use crate::{
     app::AppError,
+    backlog::Backlog,
     component::Component,
     conductor::{self, Command, End},
     edge::CallCounts,
@@ -50,7 +51,7 @@ impl Running {
         replica: Replica,
         failures: mpsc::Receiver<ComponentFailure>,
         control: Option<(Link, Identity)>,
-        listeners: BTreeMap<Name, Arc<TcpListener>>,
+        (listeners, backlog): (BTreeMap<Name, Arc<TcpListener>>, Backlog),
     ) -> Result<Self, AppError> {
         let replica = Arc::new(replica);
         let (stop, stop_asked) = watch::channel(false);
@@ -58,7 +59,8 @@ impl Running {
             .map(|(link, identity)| linked(link, identity, &replica))
             .unzip();
         let reports = command.as_ref().map(|command| command.reports.clone());
-        let conducted = conductor::conduct(Arc::clone(&replica), command, failures, stop_asked);
+        let conducted =
+            conductor::conduct(Arc::clone(&replica), command, backlog, failures, stop_asked);
         let mut running = Self {
             replica,
             listeners,
