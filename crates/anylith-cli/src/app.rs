@@ -3,6 +3,7 @@
 use std::{
     env, fs, io,
     path::{Path, PathBuf},
+    string::FromUtf8Error,
 };
 
 use anylith_core::Manifest;
@@ -40,7 +41,8 @@ impl App {
         } else {
             given.to_owned()
         };
-        let text = fs::read_to_string(&path).map_err(|error| unreadable(given, &path, &error))?;
+        let bytes = fs::read(&path).map_err(|error| unreadable(given, &path, &error))?;
+        let text = String::from_utf8(bytes).map_err(|error| not_text(&path, &error))?;
         let label = path
             .strip_prefix(".")
             .unwrap_or(&path)
@@ -138,6 +140,15 @@ fn name_of(folder: &RunFolder) -> String {
     name[..end].to_owned()
 }
 
+fn not_text(path: &Path, error: &FromUtf8Error) -> Failure {
+    let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+    let line = 1 + good.iter().filter(|byte| **byte == b'\n').count();
+    Failure::input(
+        format!("{}:{line}: this line is not text in UTF-8", path.display()),
+        "save the file in UTF-8",
+    )
+}
+
 fn unreadable(given: &Path, path: &Path, error: &io::Error) -> Failure {
     let given = given.display();
     match error.kind() {
@@ -154,7 +165,7 @@ fn unreadable(given: &Path, path: &Path, error: &io::Error) -> Failure {
         ),
         _ => Failure::input(
             format!("{} cannot be read: {error}", path.display()),
-            format!("{FILE} is a text file in UTF-8 that this user may read"),
+            format!("{FILE} is a text file that this user may read"),
         ),
     }
 }

@@ -273,3 +273,16 @@ fn a_graph_without_a_topology_is_drawn_even_if_something_is_wrong() {
     call.is_wrong(&["`message` of [limits]"]);
     assert!(call.out().contains("Front"), "{}", call.out());
 }
+
+#[test]
+fn a_file_that_is_not_text_is_told_the_line() {
+    let stage = Stage::new();
+    let toml = stage.temp.path().join("app/anylith.toml");
+    fs::write(&toml, b"[app]\nname = \"caf\xe9\"\n").unwrap();
+    stage
+        .call("check")
+        .is_wrong(&["anylith.toml:2: this line is not text in UTF-8"]);
+    fs::remove_file(&toml).unwrap();
+    fs::create_dir(&toml).unwrap();
+    stage.call("check").is_wrong(&["anylith.toml"]);
+}

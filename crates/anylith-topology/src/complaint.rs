@@ -220,6 +220,14 @@ impl Complaint<'_> {
                 self.component
             );
         }
+        if self
+            .config
+            .is_some_and(|config| config.is_almost_reference(self.key))
+        {
+            return format!(
+                "write {wanted}, or a secret, in braces: {{ env = \"NAME\" }} or {{ file = \"path\" }}"
+            );
+        }
         format!("write {wanted}")
     }
 

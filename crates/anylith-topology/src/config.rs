@@ -89,6 +89,16 @@ impl Config {
         search(&self.table, "", &is_meant)
     }
 
+    /// Whether the table under `key` looks like a reference to a secret, and is none.
+    pub(crate) fn is_almost_reference(&self, key: &str) -> bool {
+        let value = key
+            .split('.')
+            .try_fold(&self.json, |json, part| json.get(part));
+        value.and_then(Json::as_object).is_some_and(|table| {
+            !table.is_empty() && table.keys().all(|key| key == "env" || key == "file")
+        })
+    }
+
     /// Where the value under `key`, a path with dots, was written; or the longest part of the path that is there.
     pub(crate) fn place(&self, key: &str) -> &At {
         let (mut at, mut value) = (&self.at, None::<&Value>);

@@ -43,6 +43,10 @@ type Wrong = (String, String);
 
 /// The text of `{ env = "NAME" }`.
 pub(crate) fn variable(secrets: &dyn Secrets, name: &str) -> Result<String, Wrong> {
+    if name.is_empty() {
+        let mend = "write the name of an environment variable: { env = \"NAME\" }";
+        return Err(("the secret has no name".to_owned(), mend.to_owned()));
+    }
     let value = secrets.variable(name).ok_or_else(|| {
         (
             format!("the environment variable `{name}` is not set"),

@@ -209,10 +209,15 @@ impl Settings {
             problems,
             syntax,
         } = tree::parse(&source);
+        let unreadable: Vec<_> = problems.iter().map(|it| it.place.clone()).collect();
         let mut reader = Reader::new(&source, problems, !syntax.problems.is_empty());
         overrides.apply(&mut root, &source, &mut reader.problems);
         let mut settings = sections::read(&root, &mut reader, secrets);
         let mut problems = reader.problems;
+        // A value that cannot be read has a stand-in, of which nothing is to be said.
+        let (first, rest) = problems.split_at(unreadable.len());
+        let rest = rest.iter().filter(|it| !unreadable.contains(&it.place));
+        problems = first.iter().chain(rest).cloned().collect();
         problems.retain(|problem| syntax.lets_stand(problem));
         problems.extend(syntax.problems.iter().cloned());
         settings.source = source;

@@ -30,6 +30,8 @@ const QUOTED: usize = 120;
 
 impl Source {
     pub(crate) fn new(file: &str, text: &str) -> Self {
+        // Some editors begin a file with a byte order mark. Nobody sees it, so it does not count.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let breaks = text
             .match_indices('\n')
             .map(|(index, _)| index + 1)

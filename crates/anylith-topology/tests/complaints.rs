@@ -192,6 +192,25 @@ fn a_secret_where_a_number_is_wanted_is_told_how_numbers_come_from_outside() {
 }
 
 #[test]
+fn what_looks_like_a_secret_and_is_none_is_told_how_secrets_are_written() {
+    for toml in [
+        "key = { env = 5 }",
+        "key = { env = \"A\", file = \"b\" }",
+        "[components.Cart.key]\nenv = \"KEY\"",
+    ] {
+        let problem = complaint(&cart(toml), "key", "invalid type: map, expected a string");
+        assert_eq!(
+            problem.what,
+            "`key` in the config of Cart is a table, not a text in quotes"
+        );
+        assert!(
+            problem.mend.contains("in braces: { env = \"NAME\" }"),
+            "{toml}"
+        );
+    }
+}
+
+#[test]
 fn a_secret_that_was_not_found_is_one_problem() {
     let settings = cart(
         "url = { env = \"GONE\" }\nsize = 1\n[components.Cart.more]\nkey = { env = \"GONE\" }",

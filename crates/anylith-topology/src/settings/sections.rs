@@ -52,7 +52,10 @@ pub(super) fn read(root: &Table, reader: &mut Reader<'_>, secrets: &dyn Secrets)
         ..Settings::default()
     };
     for Entry { key, at, item } in &root.entries {
-        let mend = format!("write it as a section: [{key}]");
+        let mend = match &item.at {
+            At::Span(_) => format!("write it as a section: [{key}]"),
+            At::Given(_) => "name a key of that section, as in limits.message=32MiB".to_owned(),
+        };
         if !sections.contains(&key.as_str()) {
             continue;
         }
@@ -362,6 +365,12 @@ fn edges(table: &Table, reader: &mut Reader<'_>) -> Vec<PlacedEdge> {
     let mut edges: Vec<PlacedEdge> = Vec::new();
     for Entry { key, at, item } in &table.entries {
         let section = format!("[edges.\"{key}\"]");
+        if let Some(callee) = unquoted(key, item) {
+            let what = format!("`{key}.{callee}` does not name an edge");
+            let mend = format!("write [edges.\"{key} -> {callee}\"], in quotes");
+            reader.report(at, what, mend);
+            continue;
+        }
         let ends = ends(key, at, &section, reader);
         let timeout = match reader.table(item, &section, EDGE_MEND) {
             Some(table) => {
@@ -395,6 +404,18 @@ fn edges(table: &Table, reader: &mut Reader<'_>) -> Vec<PlacedEdge> {
 
 const EDGE_MEND: &str = "write [edges.\"Caller -> Callee\"], then deadline = \"100ms\"";
 
+/// The callee, where an edge was written as `[edges.Caller.Callee]`.
+fn unquoted<'i>(key: &str, item: &'i Item) -> Option<&'i str> {
+    match &item.value {
+        Value::Table(table) if !key.contains(['>', '<', '→', '←']) => {
+            let inner = table.entries.iter();
+            let mut inner = inner.filter(|entry| matches!(entry.item.value, Value::Table(_)));
+            inner.next().map(|entry| entry.key.as_str())
+        }
+        _ => None,
+    }
+}
+
 /// `Caller -> Callee`, or `Caller -> Callee.method`.
 fn ends(
     key: &str,
@@ -403,8 +424,19 @@ fn ends(
     reader: &mut Reader<'_>,
 ) -> Option<(Name, Name, Option<Name>)> {
     let arrow = key.split_once("->").or_else(|| key.split_once('→'));
-    let Some((caller, callee)) = arrow else {
-        reader.report(at, format!("`{key}` does not name an edge"), EDGE_MEND);
+    let has_arrow = |text: &str| {
+        ["->", "<-", "→", "←"]
+            .iter()
+            .any(|arrow| text.contains(arrow))
+    };
+    let Some((caller, callee)) = arrow.filter(|(_, callee)| !has_arrow(callee)) else {
+        let mend = match key.split_once("<-").or_else(|| key.split_once('←')) {
+            Some((callee, caller)) if !has_arrow(callee) && !has_arrow(caller) => {
+                format!("write [edges.\"{} -> {}\"]", caller.trim(), callee.trim())
+            }
+            _ => EDGE_MEND.to_owned(),
+        };
+        reader.report(at, format!("`{key}` does not name an edge"), mend);
         return None;
     };
     let (callee, method) = match callee.split_once('.') {
