@@ -111,6 +111,11 @@ fn find(program: &str) -> Option<PathBuf> {
         .find(|file| file.is_file())
 }
 
+/// Whether `program` is on this machine.
+pub(crate) fn has(program: &str) -> bool {
+    find(program).is_some()
+}
+
 fn am_root() -> bool {
     let output = Command::new("id").arg("-u").output();
     output.is_ok_and(|output| output.stdout.trim_ascii() == b"0")

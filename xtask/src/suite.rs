@@ -58,6 +58,12 @@ const STEPS: &[Step] = &[
         work: tidy,
     },
     Step {
+        name: "licences",
+        about: "what is linked may be, by deny.toml",
+        has_tests: false,
+        work: licences,
+    },
+    Step {
         name: "lints",
         about: "clippy has nothing to say",
         has_tests: false,
@@ -157,6 +163,23 @@ fn format(_: &Options) -> Result<(), Stop> {
 
 fn tidy(_: &Options) -> Result<(), Stop> {
     tidy::run()
+}
+
+/// Asks cargo-deny, where there is one: building it takes longer than all other steps.
+fn licences(_: &Options) -> Result<(), Stop> {
+    if !machine::has("cargo-deny") {
+        println!("left out: `cargo install --locked cargo-deny` gets what this needs");
+        return Ok(());
+    }
+    let mut cargo = Cargo::new(["deny", "--workspace", "--offline", "--log-level", "error"]);
+    cargo = cargo.then_all([
+        "check",
+        "--hide-inclusion-graph",
+        "bans",
+        "licenses",
+        "sources",
+    ]);
+    cargo.run()
 }
 
 fn lints(_: &Options) -> Result<(), Stop> {
