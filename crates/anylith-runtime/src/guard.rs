@@ -10,7 +10,7 @@ use std::{
 
 use tokio::time::Sleep;
 
-use crate::deadline::Deadline;
+use crate::{deadline::Deadline, logging};
 
 /// Runs `work`, and returns what a panic said. It is logged.
 ///
@@ -20,13 +20,16 @@ use crate::deadline::Deadline;
 pub(crate) fn catch<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(work)).map_err(|panic| {
         let said = said(&*panic);
-        // Under the frame of the component that panicked, whose name the log line takes from it.
-        tracing::error!(target: "anylith", panic = said, "the component panicked");
+        if !logging::panic_was_logged() {
+            // Under the frame of the component that panicked, whose name the log line takes from it.
+            tracing::error!(target: "anylith", panic = said, "the component panicked");
+        }
         said
     })
 }
 
-fn said(panic: &(dyn Any + Send)) -> String {
+/// What a panic said.
+pub(crate) fn said(panic: &(dyn Any + Send)) -> String {
     if let Some(text) = panic.downcast_ref::<&str>() {
         (*text).to_owned()
     } else if let Some(text) = panic.downcast_ref::<String>() {

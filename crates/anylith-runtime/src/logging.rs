@@ -4,7 +4,13 @@
 //! a process on its own writes for people. The variable `ANYLITH_LOG`, or else `RUST_LOG`, says what is written:
 //! `debug`, `info,my_crate=trace`; `info` if both are unset.
 
-use std::{env, fmt, io::IsTerminal as _};
+use std::{
+    backtrace::{Backtrace, BacktraceStatus},
+    cell::Cell,
+    env, fmt,
+    io::IsTerminal as _,
+    panic::PanicHookInfo,
+};
 
 use serde_json::{Map, Value, json};
 use tracing::{Event, Subscriber, field::Field, field::Visit};
@@ -20,7 +26,7 @@ use tracing_subscriber::{
     registry::LookupSpan,
 };
 
-use crate::ambient;
+use crate::{ambient, guard};
 
 /// Sets a subscriber, unless the application has one.
 pub(crate) fn begin(as_replica: bool) {
@@ -40,7 +46,11 @@ pub(crate) fn begin(as_replica: bool) {
     // Losing the race against another subscriber is as good as finding it.
     let _ = if as_replica {
         let lines = lines.event_format(JsonLine).with_filter(filter);
-        tracing::subscriber::set_global_default(registry.with(lines))
+        let set = tracing::subscriber::set_global_default(registry.with(lines));
+        if set.is_ok() {
+            std::panic::set_hook(Box::new(log_panic));
+        }
+        set
     } else {
         let colours = std::io::stderr().is_terminal() && env::var_os("NO_COLOR").is_none();
         let lines = lines.with_ansi(colours).with_filter(filter);
@@ -49,6 +59,33 @@ pub(crate) fn begin(as_replica: bool) {
     if misread {
         tracing::warn!(target: "anylith", wanted, "cannot read ANYLITH_LOG: write `info,my_crate=debug`");
     }
+}
+
+thread_local! {
+    /// A panic of this thread was logged, and not caught yet.
+    static LOGGED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Logs a panic where it happens, in the place of Rust's own lines, which a log of JSON lines has no room for. The
+/// frame of the component that panicked is still there, so the line has its name.
+fn log_panic(panic: &PanicHookInfo<'_>) {
+    let said = guard::said(panic.payload());
+    let at = panic.location().map(ToString::to_string);
+    let backtrace = Backtrace::capture();
+    let backtrace =
+        (backtrace.status() == BacktraceStatus::Captured).then(|| backtrace.to_string());
+    let who = if ambient::frame().component.is_empty() {
+        "a task panicked"
+    } else {
+        "the component panicked"
+    };
+    tracing::error!(target: "anylith", panic = said, at, backtrace, "{who}");
+    LOGGED.set(true);
+}
+
+/// Whether the panic that was caught just now is in the log already.
+pub(crate) fn panic_was_logged() -> bool {
+    LOGGED.take()
 }
 
 /// One event as a JSON object on a line of its own.

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails where it is surprised")]
 
 mod control;
+mod panics;
 
 use std::{
     io,
@@ -402,4 +403,15 @@ async fn a_state_that_changes_while_no_control_plane_is_there_is_told_to_the_nex
     if hello.components[&name("Cook")] != ComponentState::Stopped {
         line.until("Cook", ComponentState::Stopped).await;
     }
+}
+
+#[tokio::test]
+async fn a_client_shows_whose_it_is_and_where_its_calls_go() {
+    let (control, notes) = (Control::new(), Arc::default());
+    let (running, mut line) = whole(&control, &notes).await;
+    let kettle = &running.component::<Chef>().unwrap().kettle;
+    assert_eq!(format!("{kettle:?}"), "KettleClient(local)");
+    line.say(&drain("Kettle", SHORT)).await;
+    line.until("Kettle", ComponentState::Stopped).await;
+    assert_eq!(format!("{kettle:?}"), "KettleClient(remote)");
 }
