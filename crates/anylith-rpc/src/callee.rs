@@ -128,10 +128,10 @@ impl Callee {
         };
         let begun = begin(&route, request, deadline, Instant::now());
         attempts.avoid = Some(route.connection);
-        let items = request.items.take();
         let mut call = InProgress {
+            // Where it is refused, the items stay with the request, for the next attempt.
             call: begun?,
-            items,
+            items: request.items.take(),
             items_taken: false,
         };
         match poll_fn(|cx| call.poll(cx, false)).await {

@@ -140,6 +140,10 @@ impl Shared {
             return peer.clone();
         }
         let peer = Arc::new(Peer::new(address.clone()));
+        // Who looks may hold a directory that was replaced just now: then nobody would ever retire this peer.
+        if !names(&self.directory(), address) {
+            return peer;
+        }
         peers.insert(address.clone(), peer.clone());
         drop(peers);
         let network = Arc::downgrade(self);
@@ -169,14 +173,8 @@ impl Shared {
     }
 
     fn forget_absent(&self, directory: &Directory) {
-        let present = |address: &Address| {
-            directory
-                .components
-                .values()
-                .any(|replicas| replicas.contains(address))
-        };
         self.peers().retain(|address, peer| {
-            let keep = present(address);
+            let keep = names(directory, address);
             if !keep {
                 peer.retire();
             }
@@ -187,4 +185,10 @@ impl Shared {
     fn peers(&self) -> MutexGuard<'_, HashMap<Address, Arc<Peer>>> {
         self.peers.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether `directory` has anything at `address`.
+fn names(directory: &Directory, address: &Address) -> bool {
+    let mut components = directory.components.values();
+    components.any(|replicas| replicas.contains(address))
 }

@@ -14,7 +14,7 @@ use std::{
 
 use anylith_core::Execution;
 use anylith_rpc::{Failure, Items};
-use futures_util::{StreamExt, stream};
+use futures_util::{FutureExt as _, StreamExt, stream};
 use support::*;
 
 fn counting(count: u32, length: u32) -> Vec<u8> {
@@ -53,6 +53,41 @@ async fn items_of_arguments_arrive() {
         let call = making(&world.callee, SUM, "").items(source(count, length).0);
         let answer = soon(call.message()).await.unwrap();
         assert_eq!(answer, counting(count as u32, (count * length) as u32));
+    }
+}
+
+#[tokio::test]
+async fn items_of_arguments_arrive_although_the_first_attempt_was_refused() {
+    let limits = anylith_core::Limits {
+        calls_per_connection: 1,
+        ..anylith_core::Limits::default()
+    };
+    let world = World::new().limits(limits).start();
+    making(&world.callee, ECHO, "").message().await.unwrap();
+    let mut arrived = 0;
+    while arrived < 3 {
+        let mut held = std::pin::pin!(making(&world.callee, HELD, "").message());
+        assert!((&mut held).now_or_never().is_none());
+        let items = stream::iter([Ok("ab".into()), Ok("c".into())]);
+        let mut sum = std::pin::pin!(
+            making(&world.callee, SUM, "")
+                .items(Box::pin(items))
+                .message()
+        );
+        // The connection has no room for it now; it has when it is sent again, if that is not too soon.
+        assert!((&mut sum).now_or_never().is_none());
+        world.counts.release.notify_one();
+        let (_, sum) = soon(futures_util::future::join(held, sum)).await;
+        match sum {
+            Ok(sum) => {
+                assert_eq!(sum, [2, 0, 0, 0, 3, 0, 0, 0], "a count and a length");
+                arrived += 1;
+            }
+            Err(failure) => assert_eq!(
+                failure,
+                Failure::NotExecuted(anylith_core::Refusal::Overloaded)
+            ),
+        }
     }
 }
 

@@ -199,8 +199,11 @@ impl CallingEnd {
             .map(|deadline| deadline.checked_duration_since(now))
         {
             None => RequestHead::NO_DEADLINE,
-            Some(None) => return Err(Failure::DeadlineExceeded(Execution::NotExecuted)),
-            Some(Some(left)) => left
+            Some(left) if left.is_none_or(|left| left.as_micros() == 0) => {
+                return Err(Failure::DeadlineExceeded(Execution::NotExecuted));
+            }
+            Some(left) => left
+                .unwrap_or_default()
                 .as_micros()
                 .try_into()
                 .unwrap_or(RequestHead::NO_DEADLINE),

@@ -32,6 +32,8 @@ pub(crate) struct Outbox {
     base: u64,
     /// Bounded by the calls in flight and their credit: a call has one large message here at most.
     large: VecDeque<Large>,
+    /// How many bytes of theirs wait.
+    large_bytes: usize,
     /// Large messages of which one chunk is in a batch, but not the last.
     unfinished: usize,
 }
@@ -73,6 +75,11 @@ impl Outbox {
         self.small.len()
     }
 
+    /// How many bytes of large messages wait.
+    pub(crate) fn large_backlog(&self) -> usize {
+        self.large_bytes
+    }
+
     /// Adds bytes that are no frame: the greeting.
     pub(crate) fn push_raw(&mut self, bytes: &[u8]) {
         self.small.extend_from_slice(bytes);
@@ -94,6 +101,7 @@ impl Outbox {
     /// Adds a message that is not copied.
     pub(crate) fn push_large(&mut self, header: Header, head: Vec<u8>, body: Bytes) {
         let then = Vec::new();
+        self.large_bytes += body.len();
         self.large.push_back(Large {
             header,
             head,
@@ -130,6 +138,7 @@ impl Outbox {
             .iter()
             .position(|large| large.header.call == call)?;
         let large = self.large.remove(at)?;
+        self.large_bytes -= large.body.len() - large.sent;
         if !large.begun {
             return Some(Unsent::All);
         }
@@ -167,7 +176,9 @@ impl Outbox {
                 break;
             };
             let was_begun = large.begun;
+            let sent = large.sent;
             total += large.take_chunk(batch);
+            self.large_bytes -= large.sent - sent;
             if large.sent < large.body.len() {
                 self.unfinished += usize::from(!was_begun);
                 self.large.push_back(large);
@@ -315,6 +326,8 @@ mod tests {
         for call in 0..10 {
             large(&mut outbox, call, 20 * CHUNK_BYTES);
         }
+        assert_eq!(outbox.large_backlog(), 200 * CHUNK_BYTES);
+        outbox.drop_large(3);
         let mut finished = Vec::new();
         while !outbox.is_empty() {
             outbox.fill(&mut batch, |call, _| finished.push(call));
@@ -322,7 +335,8 @@ mod tests {
             assert!(outbox.unfinished <= MAX_UNFINISHED);
         }
         finished.sort_unstable();
-        assert_eq!(finished, (0..10).collect::<Vec<_>>());
+        assert_eq!(finished, [0, 1, 2, 4, 5, 6, 7, 8, 9]);
+        assert_eq!(outbox.large_backlog(), 0);
     }
 
     #[test]

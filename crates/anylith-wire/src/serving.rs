@@ -19,6 +19,8 @@ use crate::{
 
 /// With more small frames than this waiting, in bytes, the peer has to read before it is read from.
 const CONGESTED_BYTES: usize = 4 * 1024 * 1024;
+/// The same for large messages, which are not copied but kept.
+const CONGESTED_LARGE_BYTES: usize = 64 * 1024 * 1024;
 
 /// The end of a connection that serves calls: bytes in, events out, and bytes out again.
 ///
@@ -562,7 +564,8 @@ impl ServingEnd {
 
     /// Whether so much waits for a peer that does not read that nothing more should be read from it.
     pub fn is_congested(&self) -> bool {
-        self.link.outbox.backlog() > CONGESTED_BYTES
+        let outbox = &self.link.outbox;
+        outbox.backlog() > CONGESTED_BYTES || outbox.large_backlog() > CONGESTED_LARGE_BYTES
     }
 
     /// Moves what is to be sent into `batch`, which must be empty. Appends the calls that became writable.

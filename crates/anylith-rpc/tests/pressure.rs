@@ -1,0 +1,207 @@
+//! Callers and callees that behave badly, or all at once.
+
+#![allow(clippy::unwrap_used, reason = "a test fails where it is surprised")]
+
+mod support;
+
+use std::{
+    sync::atomic::Ordering::SeqCst,
+    time::{Duration, Instant},
+};
+
+use anylith_core::{CallContext, Endpoint, Execution, Fingerprint, Limits, Name};
+use anylith_rpc::Failure;
+use anylith_wire::{Batch, CallingEnd, NewCall};
+use bytes::BytesMut;
+use futures_util::{FutureExt as _, future::join_all};
+use support::*;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::UnixStream,
+};
+
+/// A caller that the test moves by hand: it reads only when it is told to.
+struct Puppet {
+    end: CallingEnd,
+    stream: UnixStream,
+}
+
+impl Puppet {
+    async fn greeted(endpoint: &Endpoint) -> Self {
+        let Endpoint::Unix(path) = endpoint else {
+            panic!("a Unix socket")
+        };
+        let mut puppet = Self {
+            end: CallingEnd::new(
+                Name::new("Puppet-1").unwrap(),
+                &Limits::default(),
+                Instant::now(),
+            ),
+            stream: UnixStream::connect(path).await.unwrap(),
+        };
+        puppet.write().await;
+        let mut bytes = BytesMut::new();
+        while puppet.end.peer().is_none() {
+            puppet.stream.read_buf(&mut bytes).await.unwrap();
+            puppet.end.receive(&mut bytes, Instant::now()).unwrap();
+        }
+        puppet
+    }
+
+    fn begin(&mut self, method: u16, arguments: &[u8]) {
+        let call = NewCall {
+            component: 0,
+            method,
+            deadline: None,
+            context: &CallContext::default(),
+            items: false,
+        };
+        self.end
+            .begin(&call, &mut arguments.to_vec(), Instant::now())
+            .unwrap();
+    }
+
+    async fn write(&mut self) {
+        let mut batch = Batch::default();
+        while self.end.has_output() {
+            self.end.fill(&mut batch, &mut Vec::new());
+            while !batch.is_empty() {
+                let mut slices = [std::io::IoSlice::new(&[]); anylith_wire::BATCH_SLICES];
+                let count = batch.slices(&mut slices);
+                let written = self.stream.write_vectored(&slices[..count]).await.unwrap();
+                batch.advance(written);
+                self.end.written(written);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_caller_that_reads_no_answers_has_no_further_calls_begun() {
+    let world = World::new().start();
+    let mut puppet = Puppet::greeted(&world.server.endpoint()).await;
+    // Answers as long as their requests: what waits for the caller grows by as much as it sends.
+    const LENGTH: usize = 1024 * 1024;
+    let arguments = vec![7; LENGTH];
+    for _ in 0..400 {
+        puppet.begin(ECHO, &arguments);
+    }
+    let mut written = Box::pin(puppet.write());
+    // It takes what it may keep, and then no more.
+    let begun = loop {
+        let before = world.counts.begun();
+        let pause = tokio::time::sleep(Duration::from_millis(300));
+        let _ = futures_util::future::select(&mut written, Box::pin(pause)).await;
+        let now = world.counts.begun();
+        if now == before && now > 0 {
+            break now;
+        }
+    };
+    assert!(
+        begun * LENGTH < 80 * 1024 * 1024,
+        "{begun} calls were begun"
+    );
+    // Others are not held up by that.
+    let other = making(&world.callee, ECHO, "hi").message();
+    assert_eq!(soon(other).await.unwrap(), b"hi");
+}
+
+#[tokio::test]
+async fn ten_thousand_calls_wait_at_the_same_time_and_are_all_answered() {
+    let world = World::new().start();
+    making(&world.callee, ECHO, "").message().await.unwrap();
+    let mut calls: Vec<_> = (0..10_000)
+        .map(|_| making(&world.callee, HELD, "").message().boxed())
+        .collect();
+    for call in &mut calls {
+        assert!(call.now_or_never().is_none());
+    }
+    world.counts.until(|counts| counts.begun() == 10_001).await;
+    let release = async {
+        for _ in 0..10_000 {
+            // One that waits takes it, so none is lost.
+            world.counts.release.notify_one();
+            tokio::task::yield_now().await;
+        }
+    };
+    let (answers, ()) = soon(futures_util::future::join(join_all(calls), release)).await;
+    assert!(answers.into_iter().all(|answer| answer.is_ok()));
+}
+
+#[tokio::test]
+async fn a_storm_of_cancelled_calls_leaves_nothing_running() {
+    let world = World::new().start();
+    making(&world.callee, ECHO, "").message().await.unwrap();
+    for round in 0..20 {
+        let mut calls: Vec<_> = (0..500)
+            .map(|_| making(&world.callee, NEVER, "").message().boxed())
+            .collect();
+        for call in &mut calls {
+            assert!(call.now_or_never().is_none());
+        }
+        if round % 2 == 0 {
+            // Half of the storms reach the callee, and half are taken back before they leave.
+            tokio::task::yield_now().await;
+        }
+        drop(calls);
+        let call = making(&world.callee, ECHO, "hi").message();
+        assert_eq!(soon(call).await.unwrap(), b"hi");
+    }
+    world
+        .counts
+        .until(|counts| counts.begun() == 21 + counts.dropped.load(SeqCst))
+        .await;
+}
+
+#[tokio::test]
+async fn a_call_without_time_is_not_sent() {
+    let world = World::new().start();
+    making(&world.callee, ECHO, "").message().await.unwrap();
+    let call = making(&world.callee, ECHO, "").within(Duration::ZERO);
+    let failure = soon(call.message()).await.unwrap_err();
+    assert_eq!(failure, Failure::DeadlineExceeded(Execution::NotExecuted));
+    assert_eq!(world.counts.begun(), 1);
+}
+
+#[tokio::test]
+async fn garbage_ends_its_own_connection_and_no_other() {
+    let world = World::new().start();
+    making(&world.callee, ECHO, "").message().await.unwrap();
+    let Endpoint::Unix(path) = world.server.endpoint() else {
+        panic!("a Unix socket")
+    };
+    let mut stranger = UnixStream::connect(&path).await.unwrap();
+    stranger
+        .write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        .await
+        .unwrap();
+    let mut said = Vec::new();
+    // It may be reset, as it has sent more than was read.
+    let _ = soon(stranger.read_to_end(&mut said)).await;
+    // One that is greeted first, too.
+    let mut puppet = Puppet::greeted(&world.server.endpoint()).await;
+    puppet.stream.write_all(&[0xff; 64]).await.unwrap();
+    let _ = soon(puppet.stream.read_to_end(&mut said)).await;
+    let call = making(&world.callee, ECHO, "hi").message();
+    assert_eq!(soon(call).await.unwrap(), b"hi");
+}
+
+#[tokio::test]
+async fn calls_to_a_server_that_never_greets_fail_and_say_so() {
+    let folder = Folder::new();
+    let endpoint = folder.socket("mute");
+    let Endpoint::Unix(path) = &endpoint else {
+        unreachable!()
+    };
+    let _mute = tokio::net::UnixListener::bind(path).unwrap();
+    let limits = Limits {
+        reach_timeout_ms: 200,
+        ..Limits::default()
+    };
+    let network = anylith_rpc::Network::new(name("Caller-1"), limits);
+    network.update(directory(1, &[&endpoint]));
+    let callee = network.callee(name("Echo"), Fingerprint(1));
+    let failure = soon(making(&callee, ECHO, "").message()).await.unwrap_err();
+    assert_eq!(failure.execution(), Execution::NotExecuted);
+    assert!(failure.to_string().contains("did not greet"), "{failure}");
+}
