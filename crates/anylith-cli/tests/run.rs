@@ -288,6 +288,28 @@ fn a_stop_that_takes_long_says_what_it_waits_for() {
 }
 
 #[test]
+fn a_stop_asked_of_a_supervisor_that_hangs_says_so_and_how_to_go_on() {
+    let stage = Stage::new();
+    let running = stage.run("--topology micro");
+    let pids = stage.pids();
+    running.signal(Signal::STOP);
+    let call = stage.call("stop");
+    assert_eq!(call.code(), 1);
+    for words in [
+        "the supervisor did not answer",
+        "`kill -9`",
+        "`anylith stop`",
+    ] {
+        assert!(call.err().contains(words), "{}", call.err());
+    }
+    running.signal(Signal::KILL);
+    assert!(pids.iter().all(|pid| is_alive(*pid)));
+    assert_eq!(stage.call("stop").out(), "stopped\n");
+    assert!(pids.iter().all(|pid| !is_alive(*pid)));
+    running.end();
+}
+
+#[test]
 fn what_an_earlier_run_left_is_replaced_only_with_a_reason() {
     let stage = Stage::new();
     let mut first = stage.run("--topology micro");

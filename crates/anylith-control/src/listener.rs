@@ -32,6 +32,14 @@ pub(crate) enum Door {
 }
 
 impl Door {
+    /// Nobody was asked for it yet.
+    pub(crate) fn lost() -> Self {
+        Self::Lost {
+            asked: None,
+            refused: BTreeSet::new(),
+        }
+    }
+
     /// Takes the next step towards holding the socket.
     pub(crate) fn settle(
         &mut self,

@@ -75,32 +75,13 @@ impl ControlPlane {
             for name in group.replica_names() {
                 let past = memory.replicas.get(&name).copied().unwrap_or_default();
                 let endpoint = endpoint(&spec, &sockets, &name, past.incarnation);
-                let life = match past.pid {
-                    _ if group.external => Life::Awaited,
-                    Some(pid) => Life::Adopting {
-                        run: Run::new(Some(pid), endpoint),
-                        until: now + timing.reconnect,
-                    },
-                    None => Life::Due,
-                };
-                let replica = Replica {
-                    name: name.clone(),
-                    components: group.components.clone(),
-                    external: group.external,
-                    incarnation: past.incarnation,
-                    restarts: past.restarts,
-                    failures: 0,
-                    last_failure: None,
-                    life,
-                };
+                let replica =
+                    Replica::new(name.clone(), group, past, endpoint, now + timing.reconnect);
                 replicas.insert(name, replica);
             }
         }
         let door = |listener: &Name| match lost.contains(listener) {
-            true => Door::Lost {
-                asked: None,
-                refused: BTreeSet::new(),
-            },
+            true => Door::lost(),
             false => Door::Held,
         };
         let doors = spec

@@ -1,6 +1,6 @@
 //! One replica, and how each thing that happens to it moves its life on.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anylith_core::{Endpoint, Name};
 use anylith_wire::control::Hello;
@@ -10,9 +10,10 @@ use crate::{
     event::Exit,
     input::{Input, Step, Surroundings, Word},
     life::Life,
+    memory::Remembered,
     run::{Greeting, Run},
+    spec::GroupSpec,
     status::ReplicaState,
-    timing::Timing,
 };
 
 /// From this many failures in a row on, it is called a crash loop.
@@ -35,6 +36,35 @@ pub(crate) struct Replica {
 }
 
 impl Replica {
+    /// A replica of `group`, of which `past` is remembered. If its process runs since before, it has until
+    /// `heard_by` to say so itself.
+    pub(crate) fn new(
+        name: Name,
+        group: &GroupSpec,
+        past: Remembered,
+        endpoint: Endpoint,
+        heard_by: Instant,
+    ) -> Self {
+        let life = match past.pid {
+            _ if group.external => Life::Awaited,
+            Some(pid) => Life::Adopting {
+                run: Run::new(Some(pid), endpoint),
+                until: heard_by,
+            },
+            None => Life::Due,
+        };
+        Self {
+            name,
+            components: group.components.clone(),
+            external: group.external,
+            incarnation: past.incarnation,
+            restarts: past.restarts,
+            failures: 0,
+            last_failure: None,
+            life,
+        }
+    }
+
     /// Takes one input; returns what the control plane must do.
     pub(crate) fn on(&mut self, input: Input, around: &Surroundings<'_>) -> Vec<Step> {
         let life = std::mem::replace(&mut self.life, Life::Stopped);
@@ -167,16 +197,6 @@ impl Replica {
         steps
     }
 
-    /// Any word of it is a sign of life.
-    fn heard(&self, run: &mut Run, around: &Surroundings<'_>) -> Vec<Step> {
-        let was_silent = run.pulse.heard(around.now, around.timing);
-        let replica = self.name.clone();
-        match was_silent {
-            true => vec![Step::Report(Notice::Answers { replica })],
-            false => vec![],
-        }
-    }
-
     /// Starting or Serving, as its components say.
     fn settled(&self, run: Run, around: &Surroundings<'_>) -> Life {
         if run.all_ready(&self.components) {
@@ -272,57 +292,6 @@ impl Replica {
         (life, vec![])
     }
 
-    /// A silent replica was looked at.
-    fn examined(
-        &mut self,
-        mut life: Life,
-        traced: bool,
-        around: &Surroundings<'_>,
-    ) -> (Life, Vec<Step>) {
-        let patience = self.patience(&life, around.timing);
-        let Some(run) = life.listen() else {
-            return (life, vec![]);
-        };
-        if run.pulse.silence(around.timing) < patience {
-            // It has answered in the meantime.
-            return (life, vec![]);
-        }
-        if traced {
-            run.pulse.hold();
-            return (life, vec![]);
-        }
-        run.say_last(
-            None,
-            format!("it gave the control plane no sign of life for {patience:?}"),
-        );
-        match life {
-            // Serving → Dying. If it had been well for long, its earlier failures don't count.
-            Life::Serving { run, since } => {
-                self.forgive(since, around);
-                (Life::Dying { run }, vec![Step::Kill])
-            }
-            // Starting → Dying.
-            Life::Starting { run, .. } => (Life::Dying { run }, vec![Step::Kill]),
-            // Both have limits of their own.
-            life @ (Life::Adopting { .. } | Life::Draining { .. }) => (life, vec![]),
-            life @ (Life::Due
-            | Life::Awaited
-            | Life::Spawning
-            | Life::Dying { .. }
-            | Life::Backoff { .. }
-            | Life::Stopped) => (life, vec![]),
-        }
-    }
-
-    /// For how long it may be silent before it is replaced. Who still starts may have a thread that is busy with
-    /// it, and who lost its connection may look for a control plane that is busy itself.
-    fn patience(&self, life: &Life, timing: &Timing) -> Duration {
-        match life {
-            Life::Serving { run, .. } if run.connected => timing.hung.max(timing.silent),
-            _ => timing.connect.max(timing.hung).max(timing.silent),
-        }
-    }
-
     fn exited(&mut self, life: Life, exit: Exit, around: &Surroundings<'_>) -> (Life, Vec<Step>) {
         match life {
             // Serving → Backoff. If it had been well for long, its earlier failures don't count.
@@ -345,7 +314,7 @@ impl Replica {
     }
 
     /// A replica that was well for long has left its crashes behind.
-    fn forgive(&mut self, since: Instant, around: &Surroundings<'_>) {
+    pub(crate) fn forgive(&mut self, since: Instant, around: &Surroundings<'_>) {
         if around.now.duration_since(since) >= around.timing.stable {
             self.failures = 0;
         }
@@ -480,32 +449,6 @@ impl Replica {
             | Life::Backoff { .. }
             | Life::Stopped) => (life, vec![]),
         }
-    }
-
-    /// Asks for a sign of life if it is time, and says what its silence so far leads to.
-    fn ask(&self, mut life: Life, around: &Surroundings<'_>) -> (Life, Vec<Step>) {
-        let (timing, patience) = (around.timing, self.patience(&life, around.timing));
-        let Some(run) = life.listen() else {
-            return (life, vec![]);
-        };
-        let Some(fell_silent) = run.pulse.ask(around.now, timing) else {
-            return (life, vec![]);
-        };
-        let silence = run.pulse.silence(timing);
-        let mut steps = Vec::new();
-        if run.connected {
-            steps.push(Step::Ask);
-        }
-        if fell_silent {
-            let replica = self.name.clone();
-            steps.push(Step::Report(Notice::Silent { replica, silence }));
-        }
-        // Nobody here can kill an external one, and one that drains has a limit for that.
-        let replaceable = !self.external && !matches!(life, Life::Draining { .. });
-        if replaceable && silence >= patience {
-            steps.push(Step::Examine);
-        }
-        (life, steps)
     }
 
     /// When this replica wants a tick.

@@ -151,7 +151,7 @@ impl World {
     pub(crate) fn pass(&mut self, length: Duration) {
         let until = self.now + length;
         while let Some(tick) = self.plane.next_tick().filter(|tick| *tick <= until) {
-            // A tick in the past would spin a driver.
+            // A tick in the past would spin an engine.
             assert!(tick >= self.now || self.events.is_empty());
             self.now = self.now.max(tick);
             let before = self.plane.next_tick();
