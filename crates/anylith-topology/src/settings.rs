@@ -1,5 +1,6 @@
 //! `anylith.toml`, read: what it sets, and where each of it was written.
 
+mod edges;
 mod reader;
 mod sections;
 

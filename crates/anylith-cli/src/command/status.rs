@@ -79,6 +79,36 @@ fn table(overview: &Overview, paint: Paint) -> String {
     };
     let (app, topology) = (paint.bold(status.app.as_str()), &status.topology);
     let mut text = format!("{app} in topology {topology}: {how}\n\n");
+    text += &rows(overview, paint);
+    if !overview.notes.is_empty() {
+        text.push('\n');
+        for note in &overview.notes {
+            let _ = writeln!(
+                text,
+                "{}: {}",
+                paint.yellow(note.replica.as_str()),
+                note.text
+            );
+        }
+    }
+    if !status.listeners.is_empty() {
+        text.push('\n');
+        for (name, url) in &status.listeners {
+            let _ = writeln!(text, "{name}  {}", paint.bold(url));
+        }
+    }
+    let more = format!(
+        "supervisor {}, directory epoch {}",
+        overview.supervisor, status.epoch
+    );
+    let _ = writeln!(text, "\n{}", paint.dim(&more));
+    text
+}
+
+/// A line for each replica, below a head.
+fn rows(overview: &Overview, paint: Paint) -> String {
+    let status = &overview.status;
+    let mut text = String::new();
     let width =
         |least: usize, lengths: &mut dyn Iterator<Item = usize>| lengths.fold(least, usize::max);
     let names = width(
@@ -115,27 +145,5 @@ fn table(overview: &Overview, paint: Paint) -> String {
             );
         }
     }
-    if !overview.notes.is_empty() {
-        text.push('\n');
-        for note in &overview.notes {
-            let _ = writeln!(
-                text,
-                "{}: {}",
-                paint.yellow(note.replica.as_str()),
-                note.text
-            );
-        }
-    }
-    if !status.listeners.is_empty() {
-        text.push('\n');
-        for (name, url) in &status.listeners {
-            let _ = writeln!(text, "{name}  {}", paint.bold(url));
-        }
-    }
-    let more = format!(
-        "supervisor {}, directory epoch {}",
-        overview.supervisor, status.epoch
-    );
-    let _ = writeln!(text, "\n{}", paint.dim(&more));
     text
 }

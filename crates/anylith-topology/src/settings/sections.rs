@@ -7,11 +7,10 @@ use std::{
     time::Duration,
 };
 
-use anylith_core::{EdgeSettings, Limits, Name};
+use anylith_core::{Limits, Name};
 
 use super::{
-    AppSettings, GroupSettings, ListenerSettings, PlacedEdge, Settings, TopologySettings,
-    reader::Reader,
+    AppSettings, GroupSettings, ListenerSettings, Settings, TopologySettings, edges, reader::Reader,
 };
 use crate::{
     BUILT_IN, MAX_REPLICAS, Secrets,
@@ -19,11 +18,11 @@ use crate::{
     nearest::suggest,
     quantity,
     source::At,
-    tree::{Entry, Item, Table, Value},
+    tree::{Entry, Item, Table},
 };
 
 /// The longest time that can be set. Nobody waits longer for one call.
-const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
+pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The largest message that can be allowed.
 const MAX_MESSAGE: u64 = 2 << 30;
@@ -72,7 +71,7 @@ pub(super) fn read(root: &Table, reader: &mut Reader<'_>, secrets: &dyn Secrets)
             "listeners" => settings.listeners = listeners(table, reader),
             "components" => components(table, reader, secrets, &mut settings),
             "topologies" => settings.topologies = topologies(table, reader),
-            "edges" => settings.edges = edges(table, reader),
+            "edges" => settings.edges = edges::read(table, reader),
             _ => settings.limits = limits(table, reader),
         }
     }
@@ -165,7 +164,12 @@ fn name(item: &Item, path: &str, reader: &mut Reader<'_>) -> Option<Name> {
     checked_name(text, &item.at, path, reader)
 }
 
-fn checked_name(text: &str, at: &At, path: &str, reader: &mut Reader<'_>) -> Option<Name> {
+pub(super) fn checked_name(
+    text: &str,
+    at: &At,
+    path: &str,
+    reader: &mut Reader<'_>,
+) -> Option<Name> {
     match Name::new(text) {
         Ok(name) => Some(name),
         Err(error) => {
@@ -361,124 +365,17 @@ fn members(item: &Item, path: &str, reader: &mut Reader<'_>) -> Vec<(String, At)
     members
 }
 
-fn edges(table: &Table, reader: &mut Reader<'_>) -> Vec<PlacedEdge> {
-    let mut edges: Vec<PlacedEdge> = Vec::new();
-    for Entry { key, at, item } in &table.entries {
-        let section = format!("[edges.\"{key}\"]");
-        if let Some(callee) = unquoted(key, item) {
-            let what = format!("`{key}.{callee}` does not name an edge");
-            let mend = format!("write [edges.\"{key} -> {callee}\"], in quotes");
-            reader.report(at, what, mend);
-            continue;
-        }
-        let ends = ends(key, at, &section, reader);
-        let timeout = match reader.table(item, &section, EDGE_MEND) {
-            Some(table) => {
-                reader.only(table, &["deadline"], &section);
-                let entry = table.get("deadline");
-                entry.and_then(|entry| deadline(&entry.item, &section, reader))
-            }
-            None => None,
-        };
-        let Some((caller, callee, method)) = ends else {
-            continue;
-        };
-        let settings = EdgeSettings {
-            caller,
-            callee,
-            method,
-            timeout_ms: timeout.map(|timeout| timeout.as_millis() as u64),
-        };
-        let edge = PlacedEdge {
-            at: at.clone(),
-            settings,
-        };
-        if edges.iter().any(|other| other.name() == edge.name()) {
-            let what = format!("the edge {} is there already", edge.name());
-            reader.report(at, what, "join the two sections");
-        }
-        edges.push(edge);
-    }
-    edges
-}
-
-const EDGE_MEND: &str = "write [edges.\"Caller -> Callee\"], then deadline = \"100ms\"";
-
-/// The callee, where an edge was written as `[edges.Caller.Callee]`.
-fn unquoted<'i>(key: &str, item: &'i Item) -> Option<&'i str> {
-    match &item.value {
-        Value::Table(table) if !key.contains(['>', '<', '→', '←']) => {
-            let inner = table.entries.iter();
-            let mut inner = inner.filter(|entry| matches!(entry.item.value, Value::Table(_)));
-            inner.next().map(|entry| entry.key.as_str())
-        }
-        _ => None,
-    }
-}
-
-/// `Caller -> Callee`, or `Caller -> Callee.method`.
-fn ends(
-    key: &str,
-    at: &At,
-    section: &str,
-    reader: &mut Reader<'_>,
-) -> Option<(Name, Name, Option<Name>)> {
-    let arrow = key.split_once("->").or_else(|| key.split_once('→'));
-    let has_arrow = |text: &str| {
-        ["->", "<-", "→", "←"]
-            .iter()
-            .any(|arrow| text.contains(arrow))
-    };
-    let Some((caller, callee)) = arrow.filter(|(_, callee)| !has_arrow(callee)) else {
-        let mend = match key.split_once("<-").or_else(|| key.split_once('←')) {
-            Some((callee, caller)) if !has_arrow(callee) && !has_arrow(caller) => {
-                format!("write [edges.\"{} -> {}\"]", caller.trim(), callee.trim())
-            }
-            _ => EDGE_MEND.to_owned(),
-        };
-        reader.report(at, format!("`{key}` does not name an edge"), mend);
-        return None;
-    };
-    let (callee, method) = match callee.split_once('.') {
-        Some((callee, method)) => (callee, Some(method)),
-        None => (callee, None),
-    };
-    let mut name = |text: &str| checked_name(text.trim(), at, section, reader);
-    let (caller, callee) = (name(caller), name(callee));
-    match method.map(name) {
-        Some(method) => Some((caller?, callee?, Some(method?))),
-        None => Some((caller?, callee?, None)),
-    }
-}
-
-fn deadline(item: &Item, section: &str, reader: &mut Reader<'_>) -> Option<Duration> {
-    let name = format!("`deadline` of {section}");
-    if let Value::Text(text) = &item.value
-        && ["none", "never", "infinite", "unlimited"].contains(&text.as_str())
-    {
-        let what = format!("{name} is `{text}`, but every call has a deadline");
-        reader.report(&item.at, what, "set it to the longest: \"24h\"");
-        return None;
-    }
-    let length = Length {
-        name,
-        range: "set it from \"1ms\" to \"24h\"",
-        within: Duration::from_millis(1)..=LONGEST_WAIT,
-    };
-    length.read(item, reader)
-}
-
 /// A setting that is a length of time.
-struct Length {
+pub(super) struct Length {
     /// What it is called in messages.
-    name: String,
+    pub(super) name: String,
     /// The mend, where it is out of bounds.
-    range: &'static str,
-    within: RangeInclusive<Duration>,
+    pub(super) range: &'static str,
+    pub(super) within: RangeInclusive<Duration>,
 }
 
 impl Length {
-    fn read(&self, item: &Item, reader: &mut Reader<'_>) -> Option<Duration> {
+    pub(super) fn read(&self, item: &Item, reader: &mut Reader<'_>) -> Option<Duration> {
         let mend = "write a number and its unit: \"100ms\", \"2s\", \"1m\"";
         let Self {
             name,

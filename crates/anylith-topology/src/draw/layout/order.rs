@@ -80,26 +80,11 @@ impl Stack {
         let long = long.filter(|link| ranking.column[link.right] > ranking.column[link.left] + 1);
         let first_group = nodes + long.count();
         let parent = |node: usize| sketch.nodes[node].group.map(|group| first_group + group);
-        let unit = |first, last, height, margin, parent| Unit {
-            first,
-            last,
-            height,
-            margin,
-            parent,
-            children: Vec::new(),
-            header: 0.0,
-            padding: 0.0,
-        };
         let mut units: Vec<Unit> = Vec::new();
         for (index, node) in sketch.nodes.iter().enumerate() {
             let column = ranking.column[index];
-            units.push(unit(
-                column,
-                column,
-                node.height,
-                NODE_MARGIN,
-                parent(index),
-            ));
+            let parent = parent(index);
+            units.push(Unit::new(column, column, node.height, NODE_MARGIN, parent));
         }
         let mut chains = vec![None; ranking.links.len()];
         let mut strands = Vec::new();
@@ -116,7 +101,7 @@ impl Stack {
             }
             let chain = units.len();
             let inside = parent(link.left).filter(|group| parent(link.right) == Some(*group));
-            units.push(unit(from + 1, to - 1, 0.0, CHAIN_MARGIN, inside));
+            units.push(Unit::new(from + 1, to - 1, 0.0, CHAIN_MARGIN, inside));
             chains[edge] = Some(chain);
             strands.push(Strand {
                 left: link.left,
@@ -130,19 +115,7 @@ impl Stack {
             });
         }
         strands.sort_by_key(|strand| strand.gap);
-        for frame in &sketch.groups {
-            let mut group = unit(usize::MAX, 0, 0.0, GROUP_MARGIN, None);
-            (group.header, group.padding) = (frame.header, frame.padding);
-            units.push(group);
-        }
-        for index in 0..first_group {
-            if let Some(group) = units[index].parent {
-                let (first, last) = (units[index].first, units[index].last);
-                units[group].children.push(index);
-                units[group].first = units[group].first.min(first);
-                units[group].last = units[group].last.max(last);
-            }
-        }
+        add_groups(&mut units, sketch);
         let placed =
             |index: &usize| units[*index].parent.is_none() && units[*index].first < usize::MAX;
         let order = (0..units.len()).filter(placed).collect();
@@ -429,6 +402,39 @@ impl Stack {
             let top = bottom - at.height[index];
             columns.fill((top, unit.margin));
             at.top[index] = f64::midpoint(at.top[index], top);
+        }
+    }
+}
+
+/// Adds a unit for each group, around those that are in it.
+fn add_groups(units: &mut Vec<Unit>, sketch: &Sketch) {
+    let first_group = units.len();
+    for frame in &sketch.groups {
+        let mut group = Unit::new(usize::MAX, 0, 0.0, GROUP_MARGIN, None);
+        (group.header, group.padding) = (frame.header, frame.padding);
+        units.push(group);
+    }
+    for index in 0..first_group {
+        if let Some(group) = units[index].parent {
+            let (first, last) = (units[index].first, units[index].last);
+            units[group].children.push(index);
+            units[group].first = units[group].first.min(first);
+            units[group].last = units[group].last.max(last);
+        }
+    }
+}
+
+impl Unit {
+    fn new(first: usize, last: usize, height: f64, margin: f64, parent: Option<usize>) -> Self {
+        Self {
+            first,
+            last,
+            height,
+            margin,
+            parent,
+            children: Vec::new(),
+            header: 0.0,
+            padding: 0.0,
         }
     }
 }
