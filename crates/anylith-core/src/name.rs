@@ -45,6 +45,21 @@ impl Name {
         }
     }
 
+    /// Whether `text` can be a name. The compiler can ask it, too.
+    pub const fn allows(text: &str) -> bool {
+        let bytes = text.as_bytes();
+        let mut at = 0;
+        while at < bytes.len() {
+            match bytes[at] {
+                b'a'..=b'z' | b'A'..=b'Z' | b'_' => {}
+                b'0'..=b'9' | b'-' if at > 0 => {}
+                _ => return false,
+            }
+            at += 1;
+        }
+        !bytes.is_empty() && bytes.len() <= Self::MAX_LEN
+    }
+
     /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -124,9 +139,11 @@ mod tests {
     fn a_name_is_letters_digits_underscore_and_hyphen() {
         for good in ["Cart", "_x", "cart-2", "a_b"] {
             assert_eq!(Name::new(good).unwrap(), good);
+            assert!(Name::allows(good), "{good:?} was refused");
         }
         for bad in ["", "2cart", "a b", "a/b", "..", "grün", &"x".repeat(49)] {
             assert!(Name::new(bad).is_err(), "{bad:?} was taken");
+            assert!(!Name::allows(bad), "{bad:?} was taken");
         }
     }
 

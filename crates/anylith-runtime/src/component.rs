@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::{
     config::ConfigProblem,
-    interface::{Dependencies, ImplementedBy, Interface, Method, ProvidedBy},
+    interface::{Dependencies, ImplementedBy, Interface, Method, ProvidedBy, check_names},
     serve::{BoxFuture, Dispatch, IncomingCall},
     stopping::Stopping,
     wiring::Wiring,
@@ -173,6 +173,13 @@ type Build = Arc<dyn Fn(Wiring) -> BoxFuture<'static, Result<Built, StartError>>
 impl Registration {
     /// Registers `C`, which is built when its replica starts.
     pub fn of<C: Component>() -> Self {
+        const {
+            assert!(
+                Name::allows(C::NAME),
+                "the name of a component is a letter, then ASCII letters, digits and `_`, at most 48 in all"
+            );
+            check_names::<C::Interface>();
+        }
         Self {
             name: C::NAME,
             summary: C::SUMMARY,
@@ -219,6 +226,7 @@ impl Registration {
     pub(crate) fn stand_in<I: ImplementedBy<C>, C: Send + Sync + 'static>(
         implementation: &Arc<C>,
     ) -> Self {
+        const { check_names::<I>() };
         let implementation = Arc::clone(implementation);
         Self {
             name: I::NAME,

@@ -16,7 +16,7 @@ use crate::{
     ambient,
     deadline::{DEFAULT_TIMEOUT, Deadline},
     gate::{Gate, Permit},
-    interface::{CallResult, ImplementedBy, Interface, Method, Travels},
+    interface::{CallResult, ImplementedBy, Interface, Method, Travels, check_names, checked},
     local::LocalCall,
     message::{ArgumentWriter, decode_result, decoded},
     streaming::StreamingOf,
@@ -113,6 +113,7 @@ impl<O: ?Sized + Send + Sync + 'static> ClientEdge<O> {
             let own = own.iter();
             own.map(|own| own.map_or(limit, Deadline::within)).collect()
         });
+        const { check_names::<I>() };
         let state = EdgeState {
             caller,
             callee: I::NAME,
@@ -191,8 +192,7 @@ impl<O: ?Sized> EdgeState<O> {
             .methods
             .get(usize::from(method))
             .map_or("unknown", |method| method.name);
-        let name = |text| Name::new(text).unwrap_or_else(|_| unnamed());
-        Edge::new(self.caller.clone(), name(self.callee), name(method))
+        Edge::new(self.caller.clone(), checked(self.callee), checked(method))
     }
 
     /// Notes the end of a call: answered, or failed with what is known of its execution.
@@ -209,11 +209,6 @@ impl<O: ?Sized> EdgeState<O> {
         };
         counter.fetch_add(1, Ordering::Relaxed);
     }
-}
-
-/// Stands in for a Rust identifier that is too long to be a [`Name`].
-fn unnamed() -> Name {
-    Name::new("unnamed").expect("a constant that is a name")
 }
 
 /// Edges of any interface, as the runtime counts them.

@@ -2,7 +2,7 @@
 
 use std::{marker::PhantomData, sync::Arc};
 
-use anylith_core::{CallError, Fingerprint, MethodShape};
+use anylith_core::{CallError, Fingerprint, MethodShape, Name};
 use anylith_rpc::Answer;
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -65,6 +65,27 @@ pub struct Method {
     pub idempotent: bool,
     /// Which sides are streams.
     pub shape: MethodShape,
+}
+
+/// Fails to compile where the component or a method of `I` has a name that cannot be a [`Name`].
+pub(crate) const fn check_names<I: Interface>() {
+    assert!(
+        I::NAME.is_empty() || Name::allows(I::NAME),
+        "the name of a component is a letter, then ASCII letters, digits and `_`, at most 48 in all"
+    );
+    let mut method = 0;
+    while method < I::METHODS.len() {
+        assert!(
+            Name::allows(I::METHODS[method].name),
+            "the name of a method is a letter, then ASCII letters, digits and `_`, at most 48 in all"
+        );
+        method += 1;
+    }
+}
+
+/// The name of a component or method, which [`check_names`] has seen.
+pub(crate) fn checked(name: &'static str) -> Name {
+    Name::new(name).expect("names were checked when the application was compiled")
 }
 
 /// The interface of a component that nobody calls, such as a web front end.

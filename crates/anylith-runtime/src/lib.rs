@@ -15,6 +15,7 @@ mod config;
 pub mod context;
 mod deadline;
 mod edge;
+mod framed;
 mod gate;
 mod guard;
 mod hook;

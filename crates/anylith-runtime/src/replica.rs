@@ -5,9 +5,7 @@ use std::{
     collections::BTreeMap,
     io,
     net::TcpListener,
-    pin::Pin,
     sync::{Arc, Mutex, PoisonError, RwLock},
-    task::{Context, Poll},
     time::Duration,
 };
 
@@ -15,7 +13,6 @@ use anylith_core::{Directory, EdgeSettings, Endpoint, Limits, Name};
 use anylith_rpc::{Network, ServedComponent, Server};
 use anylith_wire::control::ComponentState;
 use arc_swap::ArcSwapOption;
-use pin_project_lite::pin_project;
 use serde_json::Value;
 use tokio::{
     sync::{mpsc, watch},
@@ -24,9 +21,11 @@ use tokio::{
 };
 
 use crate::{
-    ambient::{self, Frame},
+    ambient::Frame,
     component::{Built, Registration, StartError},
+    framed::Framed,
     gate::Gate,
+    interface::checked,
     serve::{Door, Doors},
     stopping::Stopping,
     task::Task,
@@ -121,13 +120,10 @@ impl Replica {
         let components: Vec<Hosted> = setup
             .components
             .into_iter()
-            .filter_map(|registration| {
-                let name = Name::new(registration.name).ok()?;
-                Some(Hosted {
-                    name,
-                    registration,
-                    phase: Mutex::new(Phase::Starting),
-                })
+            .map(|registration| Hosted {
+                name: checked(registration.name),
+                registration,
+                phase: Mutex::new(Phase::Starting),
             })
             .collect();
         let states = components
@@ -491,8 +487,7 @@ impl Replica {
 fn door(registration: &Registration) -> Door {
     Door {
         served: ServedComponent {
-            name: Name::new(registration.name)
-                .unwrap_or_else(|_| Name::new("unnamed").expect("a constant that is a name")),
+            name: checked(registration.name),
             fingerprint: registration.fingerprint(),
             methods: registration.methods.len() as u16,
         },
@@ -503,88 +498,5 @@ fn door(registration: &Registration) -> Door {
     }
 }
 
-pin_project! {
-    /// The code of a component where no call is under way: its hooks. A panic comes out as a value.
-    struct Framed<F> {
-        #[pin]
-        future: F,
-        frame: Frame,
-    }
-}
-
-impl<F: Future> Future for Framed<F> {
-    type Output = Result<F::Output, String>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        match ambient::under(this.frame, || this.future.poll(cx)) {
-            Ok(Poll::Pending) => Poll::Pending,
-            Ok(Poll::Ready(output)) => Poll::Ready(Ok(output)),
-            Err(panic) => Poll::Ready(Err(panic)),
-        }
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use std::sync::atomic::{AtomicBool, Ordering};
-
-    use tokio::sync::Notify;
-
-    use super::*;
-    use crate::{component::Component, interface::NoInterface};
-
-    static ALLOWED: Notify = Notify::const_new();
-    static ENDED: AtomicBool = AtomicBool::new(false);
-
-    /// Starts when it is allowed to.
-    struct Slow;
-
-    impl Component for Slow {
-        type Interface = NoInterface<Self>;
-        type Dependencies = ();
-        const NAME: &'static str = "Slow";
-
-        async fn build(_: &Wiring) -> Result<Self, StartError> {
-            ALLOWED.notified().await;
-            Ok(Self)
-        }
-
-        async fn shut_down(&self) {
-            ENDED.store(true, Ordering::Release);
-        }
-    }
-
-    #[tokio::test]
-    async fn a_component_that_is_drained_while_it_starts_never_becomes_ready() {
-        let setup = Setup {
-            name: Name::new("test-1").unwrap(),
-            components: vec![Registration::of::<Slow>()],
-            endpoint: None,
-            listeners: BTreeMap::new(),
-            config: BTreeMap::new(),
-            edges: Vec::new(),
-            limits: Limits::default(),
-            directory: Directory::default(),
-            through_the_wire: false,
-        };
-        let (replica, _failures) = Replica::new(setup).unwrap();
-        let replica = Arc::new(replica);
-        let starting = tokio::spawn({
-            let replica = Arc::clone(&replica);
-            async move { replica.start().await }
-        });
-        let state = |states: &States| states.get("Slow").copied();
-        let mut states = replica.states();
-        let _ = states
-            .wait_for(|states| state(states) == Some(ComponentState::Starting))
-            .await
-            .unwrap();
-        replica.drain("Slow", Duration::from_secs(1)).await;
-        ALLOWED.notify_one();
-        starting.await.unwrap().unwrap();
-        assert_eq!(state(&states.borrow()), Some(ComponentState::Stopped));
-        assert!(replica.component::<Slow>("Slow").is_none());
-        assert!(ENDED.load(Ordering::Acquire), "its stop was left out");
-    }
-}
+mod tests;

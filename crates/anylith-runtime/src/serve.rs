@@ -7,7 +7,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use anylith_core::{CallContext, Edge, Name, Refusal};
+use anylith_core::{CallContext, Edge, Refusal};
 use anylith_rpc::{Answer, Failure, Incoming, Serve, ServedComponent};
 use arc_swap::ArcSwapOption;
 use bytes::Bytes;
@@ -18,7 +18,7 @@ use crate::{
     ambient::{self, Frame},
     deadline::Deadline,
     gate::{Gate, Permit},
-    interface::Method,
+    interface::{Method, checked},
     message::IncomingItems,
 };
 
@@ -77,15 +77,8 @@ impl IncomingCall {
         let component = self.component;
         let method = self.methods.get(usize::from(self.incoming.method));
         move || {
-            let name = |text: &str| {
-                Name::new(text)
-                    .unwrap_or_else(|_| Name::new("unnamed").expect("a constant that is a name"))
-            };
-            Edge::new(
-                name("peer"),
-                name(component),
-                name(method.map_or("unknown", |it| it.name)),
-            )
+            let method = method.map_or("unknown", |it| it.name);
+            Edge::new(checked("peer"), checked(component), checked(method))
         }
     }
 

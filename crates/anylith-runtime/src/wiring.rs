@@ -18,7 +18,7 @@ use crate::{
     config,
     edge::{CallCounts, ClientEdge, Counted, Local},
     gate::Gate,
-    interface::Interface,
+    interface::{Interface, checked},
     listener::Listener,
 };
 
@@ -32,9 +32,11 @@ pub struct Wiring {
 impl Wiring {
     /// The client of a component that this one is dependent on.
     pub fn client<I: Interface>(&self) -> I {
-        let remote = Name::new(I::NAME)
-            .ok()
-            .map(|callee| self.panel.network.callee(callee, I::fingerprint()));
+        let remote = Some(
+            self.panel
+                .network
+                .callee(checked(I::NAME), I::fingerprint()),
+        );
         let timeout = |method: Option<&str>| self.panel.timeout(&self.component, I::NAME, method);
         // Held until the edge is in, so that a callee which leaves meanwhile finds either no edge, or this one.
         let mut edges = self.panel.edges();

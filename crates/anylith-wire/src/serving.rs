@@ -1,5 +1,7 @@
 //! The end of a connection that serves calls.
 
+mod event;
+
 use std::time::{Duration, Instant};
 
 use anylith_core::{BadAnswer, CallContext, Execution, Limits, LostAnswer, Name, Refusal};
@@ -16,6 +18,8 @@ use crate::{
     outbox::{Batch, LARGE_BYTES},
     window::{ReceiveWindow, SendWindow},
 };
+
+pub use event::{Request, ServingEvent};
 
 /// With more small frames than this waiting, in bytes, the peer has to read before it is read from.
 const CONGESTED_BYTES: usize = 4 * 1024 * 1024;
@@ -64,56 +68,6 @@ enum Phase {
     Stopped,
     /// It was ended, but a large message of its is not yet on its way.
     Leaving,
-}
-
-/// What a serving end learned from its peer, or from the clock.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ServingEvent {
-    /// The greeting is over.
-    Ready,
-    /// A call begins.
-    Request(Request),
-    /// The next item of a call's arguments.
-    Item {
-        /// The call.
-        call: CallId,
-        /// The item.
-        item: Bytes,
-    },
-    /// No item follows.
-    ItemsEnded {
-        /// The call.
-        call: CallId,
-    },
-    /// More items of the answer may be sent.
-    Writable {
-        /// The call.
-        call: CallId,
-    },
-    /// Stop working on the call, and then end it.
-    Cancelled {
-        /// The call.
-        call: CallId,
-    },
-}
-
-/// A call as it arrived.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Request {
-    /// The call.
-    pub call: CallId,
-    /// The component's index in what this end serves; it exists.
-    pub component: u16,
-    /// The method's index in the component; it exists.
-    pub method: u16,
-    /// When the call has to be over.
-    pub deadline: Option<Instant>,
-    /// What travelled along.
-    pub context: CallContext,
-    /// The encoded arguments.
-    pub arguments: Bytes,
-    /// Whether items follow.
-    pub items: bool,
 }
 
 impl ServingEnd {

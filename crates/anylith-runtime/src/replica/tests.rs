@@ -1,0 +1,60 @@
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::sync::Notify;
+
+use super::*;
+use crate::{component::Component, interface::NoInterface};
+
+static ALLOWED: Notify = Notify::const_new();
+static ENDED: AtomicBool = AtomicBool::new(false);
+
+/// Starts when it is allowed to.
+struct Slow;
+
+impl Component for Slow {
+    type Interface = NoInterface<Self>;
+    type Dependencies = ();
+    const NAME: &'static str = "Slow";
+
+    async fn build(_: &Wiring) -> Result<Self, StartError> {
+        ALLOWED.notified().await;
+        Ok(Self)
+    }
+
+    async fn shut_down(&self) {
+        ENDED.store(true, Ordering::Release);
+    }
+}
+
+#[tokio::test]
+async fn a_component_that_is_drained_while_it_starts_never_becomes_ready() {
+    let setup = Setup {
+        name: Name::new("test-1").unwrap(),
+        components: vec![Registration::of::<Slow>()],
+        endpoint: None,
+        listeners: BTreeMap::new(),
+        config: BTreeMap::new(),
+        edges: Vec::new(),
+        limits: Limits::default(),
+        directory: Directory::default(),
+        through_the_wire: false,
+    };
+    let (replica, _failures) = Replica::new(setup).unwrap();
+    let replica = Arc::new(replica);
+    let starting = tokio::spawn({
+        let replica = Arc::clone(&replica);
+        async move { replica.start().await }
+    });
+    let state = |states: &States| states.get("Slow").copied();
+    let mut states = replica.states();
+    let _ = states
+        .wait_for(|states| state(states) == Some(ComponentState::Starting))
+        .await
+        .unwrap();
+    replica.drain("Slow", Duration::from_secs(1)).await;
+    ALLOWED.notify_one();
+    starting.await.unwrap().unwrap();
+    assert_eq!(state(&states.borrow()), Some(ComponentState::Stopped));
+    assert!(replica.component::<Slow>("Slow").is_none());
+    assert!(ENDED.load(Ordering::Acquire), "its stop was left out");
+}
