@@ -220,7 +220,7 @@ impl<A: Application> Cluster<A> {
     ///
     /// # Cancellation
     ///
-    /// The stop goes on.
+    /// What this process runs and has not stopped yet is dropped; other processes go on to stop.
     pub async fn stop(&self) {
         let running = self.running().take();
         match (&self.supervisor, running) {
