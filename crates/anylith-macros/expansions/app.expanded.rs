@@ -7,6 +7,10 @@ impl ::anylith::__rt::Provides<<CartService as ::anylith::__rt::Component>::Inte
 for Shop {}
 impl ::anylith::__rt::Provides<<Frontend as ::anylith::__rt::Component>::Interface>
 for Shop {}
+const _: () = ::anylith::__rt::assert_first_of_its_name(
+    <Frontend as ::anylith::__rt::Component>::NAME,
+    &[<CartService as ::anylith::__rt::Component>::NAME],
+);
 const _: () = {
     #[allow(dead_code)]
     fn closed() {

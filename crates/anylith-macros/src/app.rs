@@ -88,6 +88,21 @@ pub(crate) fn expand(input: TokenStream) -> TokenStream {
     let closed = components.iter().map(|component| {
         quote_spanned!(component.span()=> ::anylith::__rt::assert_closed::<#name, #component>();)
     });
+    let names = components
+        .iter()
+        .enumerate()
+        .skip(1)
+        .map(|(at, component)| {
+            let earlier = components[..at]
+                .iter()
+                .map(|earlier| quote!(<#earlier as ::anylith::__rt::Component>::NAME));
+            quote_spanned! {component.span()=>
+                const _: () = ::anylith::__rt::assert_first_of_its_name(
+                    <#component as ::anylith::__rt::Component>::NAME,
+                    &[#(#earlier),*],
+                );
+            }
+        });
     let registered = components.iter();
     quote! {
         #twice
@@ -97,6 +112,8 @@ pub(crate) fn expand(input: TokenStream) -> TokenStream {
         #visibility struct #name;
 
         #(#provided)*
+
+        #(#names)*
 
         const _: () = {
             #[allow(dead_code)]

@@ -130,6 +130,30 @@ impl<C: Send + Sync + 'static> ImplementedBy<C> for NoInterface<C> {
 )]
 pub trait Provides<I> {}
 
+/// Refuses a second component for an interface, while the application is compiled.
+#[doc(hidden)]
+#[track_caller]
+pub const fn assert_first_of_its_name(name: &str, earlier: &[&str]) {
+    let mut at = 0;
+    while at < earlier.len() {
+        assert!(
+            !same(name.as_bytes(), earlier[at].as_bytes()),
+            "an application has one component for each interface: take one of the two out of `app!`, \
+             or give it an interface of its own"
+        );
+        at += 1;
+    }
+}
+
+/// `==`, which cannot be used in a constant.
+const fn same(one: &[u8], other: &[u8]) -> bool {
+    let mut at = 0;
+    while at < one.len() && at < other.len() && one[at] == other[at] {
+        at += 1;
+    }
+    at == one.len() && at == other.len()
+}
+
 /// The dependencies of a component: a list `(A, (B, ()))` of clients.
 pub trait Dependencies {
     /// The names of the components, in order.

@@ -64,7 +64,7 @@ pub mod __rt {
         edge::{Call, ClientEdge, WriteArguments},
         interface::{
             Dependencies, DynInterface, FromCallError, ImplementedBy, Interface, InterfacePrint,
-            Method, NoInterface, ProvidedBy, Provides, Travels,
+            Method, NoInterface, ProvidedBy, Provides, Travels, assert_first_of_its_name,
         },
         message::{ArgumentReader, ArgumentWriter, PassedAs},
         serve::{BoxFuture, IncomingCall},
