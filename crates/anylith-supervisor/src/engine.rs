@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anylith_control::{Action, ControlPlane, Event, Memory, Spec, Timing};
+use anylith_control::{Action, ControlPlane, Event, Spec, Timing};
 use anylith_core::{Endpoint, Name};
 use anylith_wire::control::{Request, ToReplica};
 use rustix::process::Signal;
@@ -28,7 +28,7 @@ use crate::{
     log_file,
     process::{self, Process, Start},
     processes::{End, Processes},
-    record::{Build, Program, Record},
+    record::{Build, Legacy, Program, Record},
     run_folder::{self, RunFolder},
     supervisor::{Order, Report, Retiring, Supervisor},
     switchboard::{Line, Switchboard},
@@ -92,10 +92,10 @@ enum Wake {
 }
 
 impl Engine {
-    /// Takes hold of the processes in `memory`, and of nothing else yet.
+    /// Watches the processes of the `legacy`, and does nothing else yet.
     pub(crate) fn new(
         deployment: Deployment,
-        memory: &Memory,
+        legacy: Legacy,
         lost: &BTreeSet<Name>,
         sockets: BTreeMap<Name, TcpListener>,
         control: UnixListener,
@@ -110,28 +110,31 @@ impl Engine {
             folder,
             kill_on_drop,
         } = deployment;
+        let mut memory = legacy.memory;
+        let mut processes = Processes::new(kill_on_drop);
+        for (replica, process) in legacy.living {
+            if processes.watch(&replica, process).is_err()
+                && let Some(past) = memory.replicas.get_mut(&replica)
+            {
+                // It was ended, and nobody would say so: the control plane is to start another.
+                past.pid = None;
+            }
+        }
+        let (now, wanted) = (Instant::now(), spec.clone());
+        let plane = ControlPlane::new(wanted, timing, folder.sockets(), &memory, lost, now);
         let record = Record {
-            spec: spec.clone(),
+            spec,
             program,
             build,
             addresses,
-            memory: memory.clone(),
+            memory,
             started: BTreeMap::new(),
         };
-        let now = Instant::now();
-        let plane = ControlPlane::new(spec, timing, folder.sockets(), memory, lost, now);
         let overview = Overview {
             status: plane.status(&door::urls(&sockets)),
             notes: Vec::new(),
             supervisor: std::process::id(),
         };
-        let mut processes = Processes::new(kill_on_drop);
-        for (replica, past) in &memory.replicas {
-            if let Some(pid) = past.pid {
-                // If it is gone by now, the control plane misses its hello and starts another.
-                let _ = Process::open(pid).and_then(|process| processes.watch(replica, process));
-            }
-        }
         Self {
             plane,
             herald: Herald::new(&folder, overview),
@@ -397,11 +400,11 @@ impl Engine {
         };
         // A test, for one, hosts its fakes in the same process as the supervisor.
         let own = peer == std::process::id();
-        let leftover = process::runs(peer, &self.record.program.path);
-        if leftover
+        // Held before it is looked at: what is held keeps its number.
+        if !own
             && !self.processes.are_with(peer)
-            && !own
             && let Ok(process) = Process::open(peer)
+            && process::runs(peer, &self.record.program.path)
         {
             process.signal(Signal::KILL);
         }

@@ -9,7 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anylith_control::{GroupSpec, Memory, Spec, Timing};
+use anylith_control::{GroupSpec, Spec, Timing};
 use anylith_core::Name;
 use tokio::net::UnixListener;
 
@@ -18,7 +18,8 @@ use crate::{
     door::{self, BindError},
     engine::{Deployment, Engine},
     lock::{self, LockError},
-    record::{Build, Program, Record},
+    process::Process,
+    record::{Build, Legacy, Program, Record},
     run_folder::RunFolder,
     supervisor::{Report, Retiring, Supervisor},
 };
@@ -133,11 +134,11 @@ impl Launch {
             Err(LockError::Held { pid }) => return Err(self.already_running(pid, build)),
             Err(LockError::Unusable(source)) => return Err(unusable(source)),
         };
-        let (past, lock, first) = self
+        let (legacy, lock, first) = self
             .take_over(build, lock, &mut tell)
             .await
             .map_err(unusable)?;
-        let (sockets, lost) = self.open_doors(&past)?;
+        let (sockets, lost) = self.open_doors(&legacy)?;
         let control = bind_control(&folder.control_socket()).map_err(unusable)?;
         let deployment = Deployment {
             spec: self.spec,
@@ -148,7 +149,7 @@ impl Launch {
             folder,
             kill_on_drop: self.kill_on_drop,
         };
-        let engine = Engine::new(deployment, &past, &lost, sockets, control, lock);
+        let engine = Engine::new(deployment, legacy, &lost, sockets, control, lock);
         Ok(engine.start(first))
     }
 
@@ -161,62 +162,63 @@ impl Launch {
         }
     }
 
-    /// What the control plane should remember of the one before. Stops what that has left running, if it is not
+    /// What is adopted of the supervisor before, and what its control plane remembered. Stops what that has left running, if it is not
     /// what is wanted now.
     async fn take_over(
         &self,
         build: Build,
         lock: File,
         tell: &mut impl FnMut(Retiring),
-    ) -> io::Result<(Memory, File, Option<Report>)> {
+    ) -> io::Result<(Legacy, File, Option<Report>)> {
         let Some(mut past) = Record::read(&self.folder.record()) else {
             self.folder.sweep()?;
-            return Ok((Memory::default(), lock, None));
+            return Ok((Legacy::default(), lock, None));
         };
-        let living = past.keep_living();
+        let living = past.hold_living();
         let differences = difference::all(&past, self, build);
-        if living > 0 && differences.is_empty() {
-            return Ok((past.memory, lock, None));
+        let mut memory = past.memory.clone();
+        if !living.is_empty() && differences.is_empty() {
+            return Ok((Legacy { memory, living }, lock, None));
         }
-        let (topology, mut memory) = (past.spec.topology.clone(), past.memory.clone());
         for replica in memory.replicas.values_mut() {
             replica.pid = None;
         }
-        if living == 0 {
+        let nothing_lives = Legacy {
+            memory,
+            living: BTreeMap::new(),
+        };
+        if living.is_empty() {
             self.folder.sweep()?;
-            return Ok((memory, lock, None));
+            return Ok((nothing_lives, lock, None));
         }
+        let (topology, replicas) = (past.spec.topology.clone(), living.len());
         tell(Retiring::Because {
             topology: topology.clone(),
-            replicas: living,
+            replicas,
             differences: differences.clone(),
         });
-        let lock = retire(past, &self.folder, self.timing.clone(), lock, tell).await?;
+        let timing = self.timing.clone();
+        let lock = retire(past, living, &self.folder, timing, lock, tell).await?;
         self.folder.sweep()?;
         let replaced = Report::Replaced {
             topology,
-            replicas: living,
+            replicas,
             differences,
         };
-        Ok((memory, lock, Some(replaced)))
+        Ok((nothing_lives, lock, Some(replaced)))
     }
 
     /// Binds the sockets of the listeners, but for those that replicas may have which run since before.
     fn open_doors(
         &self,
-        past: &Memory,
+        legacy: &Legacy,
     ) -> Result<(BTreeMap<Name, TcpListener>, BTreeSet<Name>), BindError> {
-        let lives = |name: Name| {
-            past.replicas
-                .get(&name)
-                .is_some_and(|one| one.pid.is_some())
-        };
         let mut sockets = BTreeMap::new();
         let mut lost = BTreeSet::new();
         for (listener, served_by) in &self.spec.listeners {
             let group = self.spec.group_of(served_by.as_str());
             let mut replicas = group.into_iter().flat_map(GroupSpec::replica_names);
-            if replicas.any(lives) {
+            if replicas.any(|name| legacy.living.contains_key(&name)) {
                 lost.insert(listener.clone());
             } else {
                 let address = self.addresses.get(listener);
@@ -230,7 +232,7 @@ impl Launch {
 
 /// How many replicas still run in `folder`, whether or not a supervisor watches them.
 pub fn living_replicas(folder: &RunFolder) -> usize {
-    Record::read(&folder.record()).map_or(0, |mut record| record.keep_living())
+    Record::read(&folder.record()).map_or(0, |mut record| record.hold_living().len())
 }
 
 /// Drains and stops what a supervisor that is gone has left running; returns how many replicas that were. `tell`
@@ -266,18 +268,20 @@ pub async fn stop_orphans(
         }
         Err(LockError::Unusable(source)) => return Err(unusable(source)),
     };
-    let living = record.keep_living();
-    if living > 0 {
-        retire(record, folder, timing, lock, &mut tell)
+    let living = record.hold_living();
+    let replicas = living.len();
+    if replicas > 0 {
+        retire(record, living, folder, timing, lock, &mut tell)
             .await
             .map_err(unusable)?;
     }
-    Ok(living)
+    Ok(replicas)
 }
 
 /// Adopts what `past` has left running, only to stop it in good order.
 async fn retire(
     past: Record,
+    living: BTreeMap<Name, Process>,
     folder: &RunFolder,
     timing: Timing,
     lock: File,
@@ -294,14 +298,9 @@ async fn retire(
         folder: folder.clone(),
         kill_on_drop: false,
     };
-    let engine = Engine::new(
-        deployment,
-        &past.memory,
-        &lost,
-        BTreeMap::new(),
-        control,
-        lock,
-    );
+    let memory = past.memory;
+    let legacy = Legacy { memory, living };
+    let engine = Engine::new(deployment, legacy, &lost, BTreeMap::new(), control, lock);
     engine.retire(tell).await
 }
 

@@ -85,8 +85,12 @@ impl Start<'_> {
             command.env("LISTEN_FDNAMES", names.join(":"));
         }
         // The child is waited for through its handle, like those that are nobody's children any more.
-        let child = command.spawn()?;
-        Process::open(child.id())
+        let mut child = command.spawn()?;
+        Process::open(child.id()).inspect_err(|_| {
+            // Nobody could watch it.
+            let _ = child.kill();
+            let _ = child.wait();
+        })
     }
 }
 
@@ -99,6 +103,20 @@ impl Process {
             .ok_or(io::ErrorKind::NotFound)?;
         let handle = rustix::process::pidfd_open(number, PidfdFlags::empty())?;
         Ok(Self { pid, handle })
+    }
+
+    /// Takes hold of process `pid`, if it is the one that started at `started`, and not another that got its number
+    /// later.
+    pub(crate) fn find(pid: u32, started: u64) -> Option<Self> {
+        // Held first and looked at then: what is held keeps its number.
+        let process = Self::open(pid).ok()?;
+        (started_at(pid) == Some(started)).then_some(process)
+    }
+
+    /// Kills it, and waits for its end if it is a child of this process.
+    pub(crate) fn end(&self) {
+        self.signal(Signal::KILL);
+        let _ = rustix::process::waitid(WaitId::PidFd(self.handle.as_fd()), WaitIdOptions::EXITED);
     }
 
     /// Sends it a signal. That it is already gone is no error.

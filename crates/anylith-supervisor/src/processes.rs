@@ -41,9 +41,10 @@ impl Processes {
         }
     }
 
-    /// Watches `process` as the one of `replica`.
+    /// Watches `process` as the one of `replica`. If it cannot be watched, it is ended.
     pub(crate) fn watch(&mut self, replica: &Name, process: Process) -> io::Result<()> {
-        let (name, pid, over) = (replica.clone(), process.pid, process.wait()?);
+        let over = process.wait().inspect_err(|_| process.end())?;
+        let (name, pid) = (replica.clone(), process.pid);
         self.exits.spawn(async move {
             End {
                 replica: name,

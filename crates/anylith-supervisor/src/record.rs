@@ -12,7 +12,7 @@ use anylith_control::{Memory, Spec};
 use anylith_core::Name;
 use serde::{Deserialize, Serialize};
 
-use crate::process;
+use crate::process::Process;
 
 /// The program that a supervisor runs as replicas: the application's own binary.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,6 +54,15 @@ pub(crate) struct Record {
     pub(crate) memory: Memory,
     /// Process → when it started, which tells it from another that got its number later.
     pub(crate) started: BTreeMap<u32, u64>,
+}
+
+/// What an earlier supervisor has left.
+#[derive(Debug, Default)]
+pub(crate) struct Legacy {
+    /// With the processes in `living`, and no others.
+    pub(crate) memory: Memory,
+    /// The processes that run since before, held.
+    pub(crate) living: BTreeMap<Name, Process>,
 }
 
 /// Tells one build of a binary from the next one at the same path.
@@ -98,21 +107,16 @@ impl Record {
         renamed.inspect_err(|_| drop(fs::remove_file(&new)))
     }
 
-    /// Forgets the processes that are gone; returns how many are left.
-    pub(crate) fn keep_living(&mut self) -> usize {
-        let started = &self.started;
-        let lives = |pid: &u32| {
-            started
-                .get(pid)
-                .is_some_and(|at| process::started_at(*pid) == Some(*at))
-        };
-        for replica in self.memory.replicas.values_mut() {
-            replica.pid = replica.pid.filter(lives);
+    /// Takes hold of the processes that live, and forgets the others. What ends from here on is seen.
+    pub(crate) fn hold_living(&mut self) -> BTreeMap<Name, Process> {
+        let mut living = BTreeMap::new();
+        for (replica, past) in &mut self.memory.replicas {
+            let started = past.pid.and_then(|pid| self.started.get(&pid));
+            let process = past.pid.zip(started);
+            let process = process.and_then(|(pid, started)| Process::find(pid, *started));
+            past.pid = process.as_ref().map(|process| process.pid);
+            living.extend(process.map(|process| (replica.clone(), process)));
         }
-        self.memory
-            .replicas
-            .values()
-            .filter(|replica| replica.pid.is_some())
-            .count()
+        living
     }
 }

@@ -1,6 +1,6 @@
 //! What a supervisor makes of what an earlier one has left running.
 
-use std::{collections::BTreeMap, fs};
+use std::{collections::BTreeMap, fs, time::Duration};
 
 use anylith_supervisor::{
     Notice, Report, Retiring, StartError, Status, Timing, living_replicas, stop_orphans,
@@ -145,6 +145,29 @@ async fn what_is_not_wanted_any_more_is_stopped_before_the_new_starts() {
 }
 
 #[tokio::test]
+async fn a_replica_that_dies_while_it_is_taken_over_does_not_keep_the_stop_from_its_end() {
+    let mut stage = Stage {
+        kill_on_drop: false,
+        ..Stage::micro()
+    };
+    let (before, _, _) = lose(&stage).await;
+    stage.groups = Stage::monolith(1).groups.clone();
+    let next = stage.launch().start_telling(|what| {
+        // It was found alive; now it is gone, to its last trace.
+        if let Retiring::Because { .. } = what {
+            kill(before["Cart-1"]);
+            let cart = rustix::process::Pid::from_raw(before["Cart-1"] as i32);
+            rustix::process::waitpid(cart, rustix::process::WaitOptions::empty()).unwrap();
+        }
+    });
+    let next = tokio::time::timeout(Duration::from_secs(20), next).await;
+    let next = next.unwrap().unwrap();
+    assert!(before.values().all(|pid| !is_alive(*pid)));
+    next.wait_ready().await.unwrap();
+    next.stop().await;
+}
+
+#[tokio::test]
 async fn orphans_can_be_stopped_in_good_order() {
     let stage = Stage {
         kill_on_drop: false,
@@ -277,7 +300,7 @@ async fn a_replica_that_is_stopped_does_not_keep_the_next_supervisor_from_taking
     let stage = Stage {
         kill_on_drop: false,
         timing: Timing {
-            reconnect: std::time::Duration::from_millis(300),
+            reconnect: Duration::from_millis(300),
             ..Timing::default()
         },
         ..Stage::micro()
