@@ -14,6 +14,7 @@ mod log_format;
 mod paint;
 mod screen;
 mod secrets;
+mod signals;
 mod waiting;
 
 use std::{io::Write, process::ExitCode};

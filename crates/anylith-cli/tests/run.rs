@@ -340,3 +340,25 @@ fn what_does_not_run_is_called_by_its_name_and_folder() {
         );
     }
 }
+
+#[test]
+fn a_run_that_cannot_go_into_the_background_is_stopped_and_says_why() {
+    let stage = Stage::new();
+    let mut first = stage.run("--topology micro");
+    let pids = stage.pids();
+    first.child.kill().unwrap();
+    first.child.wait().unwrap();
+    let log = stage.run_file("logs/anylith.log");
+    fs::remove_file(&log).unwrap();
+    fs::create_dir(&log).unwrap();
+    let call = stage.call("run --topology micro --detach");
+    assert_eq!(call.code(), 1, "{}", call.out());
+    assert!(
+        call.err().contains("anylith.log cannot be written"),
+        "{}",
+        call.err()
+    );
+    assert!(pids.iter().all(|pid| !is_alive(*pid)));
+    assert_eq!(stage.call("status").code(), 1);
+    fs::remove_dir(&log).unwrap();
+}

@@ -115,3 +115,16 @@ impl Herald {
         self.progress.subscribe()
     }
 }
+
+impl Drop for Herald {
+    /// Whatever unwinds through the engine, those who wait are told that there is nothing to wait for.
+    fn drop(&mut self) {
+        self.progress.send_if_modified(|progress| {
+            let lost = *progress != Progress::Over;
+            if lost {
+                *progress = Progress::Lost;
+            }
+            lost
+        });
+    }
+}

@@ -41,4 +41,4 @@ pub use log_line::{Level, LogLine};
 pub use log_reader::LogReader;
 pub use record::Program;
 pub use run_folder::RunFolder;
-pub use supervisor::{Progress, Report, Retiring, Supervisor};
+pub use supervisor::{Progress, Report, Retiring, Supervisor, SupervisorLost};

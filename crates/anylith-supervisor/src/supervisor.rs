@@ -41,7 +41,15 @@ pub enum Progress {
     Failing(Box<Report>),
     /// Nothing runs any more.
     Over,
+    /// The supervisor itself has failed. What it ran may run on, and nobody watches it.
+    Lost,
 }
+
+/// The supervisor itself has failed. What it ran may run on, and nobody watches it: the next supervisor adopts
+/// it, and [`stop_orphans`](crate::stop_orphans) stops it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the supervisor has failed")]
+pub struct SupervisorLost;
 
 /// Something worth telling people.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -147,14 +155,15 @@ impl Supervisor {
     ///
     /// # Errors
     ///
-    /// The progress that makes waiting useless: [`Progress::Failing`] or [`Progress::Over`].
+    /// The progress that makes waiting useless: [`Progress::Failing`], [`Progress::Over`] or
+    /// [`Progress::Lost`].
     pub async fn wait_ready(&self) -> Result<(), Progress> {
         let mut progress = self.progress.clone();
         let settled = progress.wait_for(|now| *now != Progress::Starting).await;
         match settled.as_deref() {
             Ok(Progress::Ready) => Ok(()),
             Ok(other) => Err(other.clone()),
-            Err(_) => Err(Progress::Over),
+            Err(_) => Err(Progress::Lost),
         }
     }
 
@@ -190,9 +199,18 @@ impl Supervisor {
     /// # Cancellation
     ///
     /// The application goes on, and this can be called again.
-    pub async fn over(&mut self) {
+    ///
+    /// # Errors
+    ///
+    /// [`SupervisorLost`] if it ended in another way than by a stop.
+    pub async fn over(&mut self) -> Result<(), SupervisorLost> {
         if !self.task.is_finished() {
+            // How it ended is in its last progress.
             let _ = (&mut self.task).await;
+        }
+        match *self.progress.borrow() {
+            Progress::Over => Ok(()),
+            _ => Err(SupervisorLost),
         }
     }
 
@@ -201,8 +219,12 @@ impl Supervisor {
     /// # Cancellation
     ///
     /// The stop goes on.
-    pub async fn stop(mut self) {
+    ///
+    /// # Errors
+    ///
+    /// As with [`Supervisor::over`].
+    pub async fn stop(mut self) -> Result<(), SupervisorLost> {
         self.ask_stop().await;
-        self.over().await;
+        self.over().await
     }
 }

@@ -56,7 +56,8 @@ pub(crate) async fn start<A: Application>(
         Err(error) => {
             let mut supervisor = supervisor;
             supervisor.ask_kill().await;
-            supervisor.over().await;
+            // Why it did not start says more than how it ended.
+            let _ = supervisor.over().await;
             return Err(error);
         }
     };

@@ -13,8 +13,8 @@ use tokio::{
     signal::unix::SignalKind,
 };
 
-use super::{run::Signals, runtime};
-use crate::{app::App, args::RunArgs, failure::Failure};
+use super::runtime;
+use crate::{app::App, args::RunArgs, failure::Failure, signals::Signals};
 
 /// The last line that the supervisor's process prints: from here on it is alone.
 pub(crate) const IN_BACKGROUND: &str = "anylith: in background";

@@ -1,17 +1,15 @@
 //! `anylith run`.
 
 mod show;
-mod signals;
 mod wording;
 
 use std::collections::BTreeSet;
 
 use anylith_core::Name;
-use anylith_supervisor::{Launch, LogReader, Program, Spec, StartError, Timing};
+use anylith_supervisor::{Launch, LogReader, Program, Spec, StartError, SupervisorLost, Timing};
 use anylith_topology::Settings;
 
 use self::show::Show;
-pub(crate) use self::signals::Signals;
 use super::{detach, runtime};
 use crate::{
     app::App,
@@ -19,6 +17,7 @@ use crate::{
     failure::{Failure, with_causes},
     inspection::{Inspection, replicas},
     screen::Screen,
+    signals::Signals,
     waiting::Waiting,
 };
 
@@ -104,9 +103,21 @@ async fn supervise(
     };
     let reports = supervisor.take_reports();
     let mut show = Show::new(name, listeners, settings, screen, in_background);
-    show.until_over(&supervisor, reports, &mut signals).await?;
-    supervisor.over().await;
-    show.end()
+    show.until_over(&supervisor, reports, &mut signals).await;
+    let over = supervisor.over().await;
+    show.end()?;
+    over.map_err(|error| lost(&error, app))
+}
+
+fn lost(error: &SupervisorLost, app: &App) -> Failure {
+    Failure::new(
+        format!("{error}; what it ran may run on, and nobody watches it"),
+        format!(
+            "`{}` watches it again, and `{}` stops it",
+            app.hint("run"),
+            app.hint("stop")
+        ),
+    )
 }
 
 fn start_failure(error: &StartError, app: &App) -> Failure {

@@ -16,8 +16,8 @@ async fn a_second_supervisor_is_refused() {
     assert!(
         matches!(second, Err(StartError::AlreadyRunning { pid, .. }) if pid == std::process::id())
     );
-    first.stop().await;
-    stage.start_ready().await.stop().await;
+    first.stop().await.unwrap();
+    stage.start_ready().await.stop().await.unwrap();
 }
 
 /// Ends a supervisor's task in the middle, as kill -9 ends its process, and everything that it held.
@@ -78,7 +78,7 @@ async fn replicas_outlive_their_supervisor_and_the_next_one_adopts_them() {
         .unwrap();
     assert_eq!(visit(&next), "Front-1");
     assert_eq!(next.status().listeners["web"], url);
-    next.stop().await;
+    next.stop().await.unwrap();
     assert!(before.values().all(|pid| !is_alive(*pid)));
 }
 
@@ -97,7 +97,7 @@ async fn what_died_without_a_supervisor_is_started_by_the_next_one() {
     assert_eq!(pids(&next)["Cart-1"], before["Cart-1"]);
     assert_ne!(pids(&next)["Front-1"], before["Front-1"]);
     assert_eq!(visit(&next), "Front-1");
-    next.stop().await;
+    next.stop().await.unwrap();
 }
 
 #[tokio::test]
@@ -141,7 +141,7 @@ async fn what_is_not_wanted_any_more_is_stopped_before_the_new_starts() {
             .contains(&"drain Front of Front-1".to_owned())
     );
     next.wait_ready().await.unwrap();
-    next.stop().await;
+    next.stop().await.unwrap();
 }
 
 #[tokio::test]
@@ -164,7 +164,7 @@ async fn a_replica_that_dies_while_it_is_taken_over_does_not_keep_the_stop_from_
     let next = next.unwrap().unwrap();
     assert!(before.values().all(|pid| !is_alive(*pid)));
     next.wait_ready().await.unwrap();
-    next.stop().await;
+    next.stop().await.unwrap();
 }
 
 #[tokio::test]
@@ -234,7 +234,7 @@ async fn each_difference_that_forbids_adoption_is_named() {
             "listener web is at localhost:0, and was at 127.0.0.1:0",
         ]
     );
-    next.stop().await;
+    next.stop().await.unwrap();
 }
 
 #[tokio::test]
@@ -250,7 +250,7 @@ async fn what_already_runs_in_another_way_is_left_alone_and_the_difference_said(
         "{error}"
     );
     assert_eq!(pids(&first), before);
-    first.stop().await;
+    first.stop().await.unwrap();
 }
 
 #[tokio::test]
@@ -264,7 +264,7 @@ async fn of_two_that_start_at_once_one_runs_it_and_the_other_is_told() {
     assert!(matches!(refused, StartError::AlreadyRunning { .. }));
     runs.wait_ready().await.unwrap();
     assert_eq!(visit(&runs), "Front-1");
-    runs.stop().await;
+    runs.stop().await.unwrap();
 }
 
 #[tokio::test]
@@ -292,7 +292,7 @@ async fn leftovers_of_an_older_build_are_ended_even_if_nothing_is_remembered_of_
     })
     .await;
     next.wait_for(Status::is_ready).await.unwrap();
-    next.stop().await;
+    next.stop().await.unwrap();
 }
 
 #[tokio::test]
@@ -321,5 +321,5 @@ async fn a_replica_that_is_stopped_does_not_keep_the_next_supervisor_from_taking
         }
     );
     assert!(overdue, "{adopted}");
-    next.stop().await;
+    next.stop().await.unwrap();
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use anylith_supervisor::{
-    Notice, Progress, ReplicaState, Report, RunFolder, StartError, Status, Timing,
+    Notice, Progress, ReplicaState, Report, RunFolder, StartError, Status, SupervisorLost, Timing,
 };
 
 use crate::stage::{Stage, is_alive, kill, name, pids, signal, visit};
@@ -28,7 +28,7 @@ async fn a_killed_replica_is_back_within_two_seconds() {
     assert!(since.elapsed() < Duration::from_secs(2));
     assert_ne!(status.replica("Cart-1").unwrap().pid, Some(before));
     assert_eq!(status.replica("Front-1").unwrap().restarts, 0);
-    supervisor.stop().await;
+    supervisor.stop().await.unwrap();
 }
 
 /// Short times, so that a test need not wait for long.
@@ -61,7 +61,7 @@ async fn a_replica_that_is_stopped_gets_no_calls_until_it_goes_on() {
     let back = supervisor.wait_for(Status::is_ready).await.unwrap();
     assert_eq!(back.replica("Cart-1").unwrap().pid, Some(pid));
     assert_eq!(back.replica("Cart-1").unwrap().restarts, 0);
-    supervisor.stop().await;
+    supervisor.stop().await.unwrap();
     let mut said = Vec::new();
     while let Ok(report) = reports.try_recv() {
         said.push(report.to_string());
@@ -93,7 +93,7 @@ async fn a_replica_that_hangs_is_replaced() {
         .unwrap();
     assert_eq!(replaced.replica("Cart-1").unwrap().restarts, 1);
     assert!(!is_alive(pid));
-    supervisor.stop().await;
+    supervisor.stop().await.unwrap();
 }
 
 #[tokio::test]
@@ -133,7 +133,7 @@ async fn a_crash_loop_names_the_component_the_error_and_the_last_lines() {
             .clone()
     };
     assert_eq!(note("Front-1"), "Front waits for Cart");
-    supervisor.stop().await;
+    supervisor.stop().await.unwrap();
 }
 
 #[tokio::test]
@@ -156,7 +156,7 @@ async fn a_crash_without_words_is_told_by_its_code_and_its_output() {
             .any(|line| line.contains("the shelf is gone")),
         "{last_lines:?}"
     );
-    supervisor.stop().await;
+    supervisor.stop().await.unwrap();
 }
 
 #[tokio::test]
@@ -181,7 +181,7 @@ async fn a_replica_that_never_connects_is_killed_and_called_by_name() {
             .contains("did not connect to the control plane"),
         "{report}"
     );
-    supervisor.stop().await;
+    supervisor.stop().await.unwrap();
 }
 
 #[tokio::test]
@@ -215,7 +215,7 @@ async fn strangers_and_noise_at_the_control_socket_disturb_nobody() {
     }
     assert_eq!(visit(&supervisor), "Front-1");
     assert!(supervisor.status().is_ready());
-    supervisor.stop().await;
+    supervisor.stop().await.unwrap();
 }
 
 #[tokio::test]
@@ -236,7 +236,7 @@ async fn a_full_disk_is_said_once_and_the_state_is_written_when_there_is_room() 
     assert_eq!(said.iter().filter(full).count(), 1, "{said:?}");
     assert!(said.contains(&Report::Remembers), "{said:?}");
     assert!(folder.path().join("state.json").exists());
-    supervisor.stop().await;
+    supervisor.stop().await.unwrap();
 }
 
 #[tokio::test]
@@ -256,7 +256,7 @@ async fn a_replica_whose_log_cannot_be_written_is_started_all_the_same() {
     }
     let wanted = "the log of Cart-1 cannot be written";
     assert!(said.iter().any(|line| line.contains(wanted)), "{said:?}");
-    supervisor.stop().await;
+    supervisor.stop().await.unwrap();
     fs::remove_dir(&log).unwrap();
 }
 
@@ -278,8 +278,24 @@ async fn two_applications_of_one_name_do_not_meet() {
     let (one, other) = (Stage::micro(), Stage::micro());
     let (first, second) = (one.start_ready().await, other.start_ready().await);
     let before = pids(&second);
-    first.stop().await;
+    first.stop().await.unwrap();
     assert_eq!(visit(&second), "Front-1");
     assert_eq!(pids(&second), before);
-    second.stop().await;
+    second.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_supervisor_that_fails_is_not_taken_for_one_that_was_stopped() {
+    let stage = Stage::micro();
+    let (launch, own) = (stage.launch(), tokio::runtime::Runtime::new().unwrap());
+    let started = own.spawn(async move {
+        let supervisor = launch.start().await.unwrap();
+        supervisor.wait_ready().await.unwrap();
+        supervisor
+    });
+    let mut supervisor = started.await.unwrap();
+    // Its task ends in the middle of its work.
+    own.shutdown_background();
+    assert_eq!(supervisor.over().await, Err(SupervisorLost));
+    assert_eq!(supervisor.wait_ready().await, Err(Progress::Lost));
 }

@@ -17,7 +17,7 @@ async fn an_application_becomes_ready_serves_and_stops() {
     assert!(supervisor.status().is_ready());
     assert_eq!(visit(&supervisor), "Front-1");
     let pids = pids(&supervisor);
-    supervisor.stop().await;
+    supervisor.stop().await.unwrap();
     assert!(pids.values().all(|pid| !is_alive(*pid)));
     assert_eq!(living_replicas(&stage.folder()), 0);
     assert_eq!(stage.sockets(), 0);
@@ -31,7 +31,7 @@ async fn replicas_of_a_monolith_share_its_listener() {
     supervisor.kill_replica(name("monolith-2")).await;
     assert!(visit(&supervisor).starts_with("monolith-"));
     assert_eq!(supervisor.status().listeners["web"], url);
-    supervisor.stop().await;
+    supervisor.stop().await.unwrap();
 }
 
 #[tokio::test]
@@ -44,14 +44,14 @@ async fn the_command_asks_for_the_status_and_for_a_stop() {
     };
     assert_eq!(overview.status, supervisor.status());
     assert_eq!(ask(&socket, Request::Stop).await.unwrap(), Answer::Stopped);
-    supervisor.over().await;
+    supervisor.over().await.unwrap();
     assert!(ask(&socket, Request::Status).await.is_err());
 }
 
 #[tokio::test]
 async fn logs_of_all_replicas_come_in_time_order_and_stay_after_the_stop() {
     let stage = Stage::micro();
-    stage.start_ready().await.stop().await;
+    stage.start_ready().await.stop().await.unwrap();
     let lines = LogReader::from_start(&stage.folder()).finish().unwrap();
     let times: Vec<&String> = lines.iter().filter_map(|line| line.time.as_ref()).collect();
     assert!(times.is_sorted());

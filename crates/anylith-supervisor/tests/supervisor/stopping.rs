@@ -12,7 +12,7 @@ async fn components_stop_after_those_that_call_them() {
         groups: vec![("one", vec!["Front", "Stock"], 2), ("two", vec!["Cart"], 2)],
         ..Stage::micro()
     };
-    stage.start_ready().await.stop().await;
+    stage.start_ready().await.stop().await.unwrap();
     let journal = stage.journal();
     let place = |word: &str| {
         let places = journal
@@ -49,7 +49,7 @@ async fn a_replica_that_does_not_drain_is_killed_after_its_grace() {
     .orders("Cart=stuck");
     let supervisor = stage.start_ready().await;
     let pids = pids(&supervisor);
-    supervisor.stop().await;
+    supervisor.stop().await.unwrap();
     assert!(pids.values().all(|pid| !is_alive(*pid)));
     assert!(
         stage
@@ -62,7 +62,7 @@ async fn a_replica_that_does_not_drain_is_killed_after_its_grace() {
 async fn a_replica_that_exits_while_it_drains_is_not_started_again() {
     let stage = Stage::micro().orders("Cart=quit");
     let supervisor = stage.start_ready().await;
-    supervisor.stop().await;
+    supervisor.stop().await.unwrap();
     assert_eq!(
         stage
             .journal()
@@ -80,7 +80,7 @@ async fn who_waits_at_a_listener_when_everything_stops_is_still_served() {
         let supervisor = stage.start_ready().await;
         // They come faster than they are let in.
         let visitors: Vec<_> = (0..10).map(|_| knock(&supervisor)).collect();
-        supervisor.stop().await;
+        supervisor.stop().await.unwrap();
         for mut visitor in visitors {
             let mut answer = String::new();
             visitor.read_to_string(&mut answer).unwrap();
@@ -111,6 +111,6 @@ async fn a_stop_says_what_it_waits_for() {
     };
     overview.wait_for(waits).await.unwrap();
     supervisor.ask_kill().await;
-    supervisor.over().await;
+    supervisor.over().await.unwrap();
     assert_eq!(stage.sockets(), 0);
 }

@@ -1,14 +1,17 @@
 //! What people see of a run, and what they ask of it.
 
-use std::{collections::BTreeSet, fs::File, io};
+use std::{collections::BTreeSet, fs::File};
 
 use anylith_core::Name;
 use anylith_supervisor::{Notice, Overview, Progress, ReplicaState, Report, Supervisor};
 use anylith_topology::Settings;
 use tokio::sync::broadcast;
 
-use super::{signals::Signals, wording::Wording};
-use crate::{command::detach, failure::Failure, paint::Paint, screen::Screen, waiting::Waiting};
+use super::wording::Wording;
+use crate::{
+    command::detach, failure::Failure, paint::Paint, screen::Screen, signals::Signals,
+    waiting::Waiting,
+};
 
 /// Shows people what the supervisor does, and tells the supervisor what people want.
 pub(super) struct Show {
@@ -20,7 +23,8 @@ pub(super) struct Show {
     waiting: Waiting,
     wording: Wording,
     announced: bool,
-    failed: bool,
+    /// Why the run is given up.
+    failure: Option<Failure>,
 }
 
 impl Show {
@@ -39,7 +43,7 @@ impl Show {
             waiting: Waiting::new("Ctrl-C once more kills everything at once"),
             wording: Wording::new(settings),
             announced: false,
-            failed: false,
+            failure: None,
         }
     }
 
@@ -49,7 +53,7 @@ impl Show {
         supervisor: &Supervisor,
         mut reports: broadcast::Receiver<Report>,
         signals: &mut Signals,
-    ) -> Result<(), Failure> {
+    ) {
         let mut progress = supervisor.progress();
         let mut overview = supervisor.watch();
         let mut asked = false;
@@ -61,26 +65,23 @@ impl Show {
                 changed = overview.changed() => {
                     let now = overview.borrow_and_update().clone();
                     if changed.is_ok() {
-                        self.overview(&now, *progress.borrow() == Progress::Ready, supervisor)?;
+                        let ready = *progress.borrow() == Progress::Ready;
+                        self.overview(&now, ready, supervisor).await;
                     }
                     if *progress.borrow() == Progress::Over || changed.is_err() {
-                        self.rest(&mut reports);
-                        return Ok(());
+                        return self.rest(&mut reports);
                     }
                 }
                 _ = progress.changed() => {
                     let now = progress.borrow_and_update().clone();
                     match now {
-                        Progress::Over => {
-                            self.rest(&mut reports);
-                            return Ok(());
-                        }
+                        Progress::Over | Progress::Lost => return self.rest(&mut reports),
                         Progress::Ready => {
                             let overview = overview.borrow().clone();
-                            self.overview(&overview, true, supervisor)?;
+                            self.overview(&overview, true, supervisor).await;
                         }
                         Progress::Failing(report) if self.in_background => {
-                            self.give_up(&report, supervisor).await;
+                            self.start_failed(&report, supervisor).await;
                         }
                         Progress::Failing(_) | Progress::Starting => {}
                     }
@@ -106,21 +107,14 @@ impl Show {
     }
 
     /// Shows how far the start has come; and once, that it has succeeded.
-    fn overview(
-        &mut self,
-        now: &Overview,
-        ready: bool,
-        supervisor: &Supervisor,
-    ) -> Result<(), Failure> {
-        let Some(screen) = &self.screen else {
-            return Ok(());
-        };
+    async fn overview(&mut self, now: &Overview, ready: bool, supervisor: &Supervisor) {
+        let Some(screen) = &self.screen else { return };
         if self.waiting.has_begun() {
             self.waiting.show(screen, now);
-            return Ok(());
+            return;
         }
         if self.announced {
-            return Ok(());
+            return;
         }
         let has_sockets = self
             .listeners
@@ -128,9 +122,15 @@ impl Show {
             .all(|name| now.status.listeners.contains_key(name));
         if !(ready && has_sockets) {
             screen.progress(starting(&self.app, now));
-            return Ok(());
+            return;
         }
         self.announced = true;
+        let background = self.in_background.then(|| Background::open(supervisor));
+        let background = match background.transpose() {
+            Ok(background) => background,
+            // Nobody could read what is still to be said of it.
+            Err(failure) => return self.give_up(failure, supervisor).await,
+        };
         screen.progress("");
         let word = Paint::for_stdout().bold_green("ready:");
         for (name, url) in &now.status.listeners {
@@ -139,14 +139,13 @@ impl Show {
         if now.status.listeners.is_empty() {
             screen.result(format!("{word} {}", self.app));
         }
-        if self.in_background {
+        if let Some(background) = background {
             screen.result(detach::IN_BACKGROUND);
             if let Some(screen) = self.screen.take() {
                 screen.end();
             }
-            leave_terminal(supervisor)?;
+            background.enter();
         }
-        Ok(())
     }
 
     fn report(&mut self, report: &Report) {
@@ -173,12 +172,17 @@ impl Show {
     }
 
     /// A start in the background that fails is over: nobody is there to see what becomes of it.
-    async fn give_up(&mut self, report: &Report, supervisor: &Supervisor) {
-        if self.announced || self.failed {
+    async fn start_failed(&mut self, report: &Report, supervisor: &Supervisor) {
+        if self.announced || self.failure.is_some() {
             return;
         }
-        self.failed = true;
         self.say(&self.wording.of_failed_start(&self.app, report));
+        self.give_up(Failure::Said(1), supervisor).await;
+    }
+
+    /// Nothing is left running that nobody would hear of.
+    async fn give_up(&mut self, failure: Failure, supervisor: &Supervisor) {
+        self.failure = Some(failure);
         supervisor.ask_stop().await;
     }
 
@@ -188,16 +192,12 @@ impl Show {
         }
     }
 
-    /// Shows what is left, and says whether the start failed.
+    /// Shows what is left, and says why the run was given up, if it was.
     pub(super) fn end(self) -> Result<(), Failure> {
         if let Some(screen) = self.screen {
             screen.end();
         }
-        if self.failed {
-            Err(Failure::Said(1))
-        } else {
-            Ok(())
-        }
+        self.failure.map_or(Ok(()), Err)
     }
 }
 
@@ -216,17 +216,32 @@ fn starting(app: &Name, now: &Overview) -> String {
     format!("starting {app}: {ready} of {all} replicas are ready{why}")
 }
 
-/// Lets go of the terminal and of whoever waits for our output; what is still to be said goes to the log.
-fn leave_terminal(supervisor: &Supervisor) -> io::Result<()> {
-    // It fails where this process leads its group already, which does no harm.
-    let _ = rustix::process::setsid();
-    let nothing = File::options().read(true).write(true).open("/dev/null")?;
-    let log = File::options()
-        .create(true)
-        .append(true)
-        .open(supervisor.folder().own_log())?;
-    rustix::stdio::dup2_stdin(&nothing)?;
-    rustix::stdio::dup2_stderr(&log)?;
-    rustix::stdio::dup2_stdout(&nothing)?;
-    Ok(())
+/// What takes the place of the terminal in the background.
+struct Background {
+    nothing: File,
+    log: File,
+}
+
+impl Background {
+    /// What is still to be said goes to the supervisor's own log.
+    fn open(supervisor: &Supervisor) -> Result<Self, Failure> {
+        let path = supervisor.folder().own_log();
+        let log = File::options().create(true).append(true).open(&path);
+        let log = log.map_err(|error| {
+            let what = format!("the log {} cannot be written: {error}", path.display());
+            Failure::new(what, "remove what is there, and run it again")
+        })?;
+        let nothing = File::options().read(true).write(true).open("/dev/null")?;
+        Ok(Self { nothing, log })
+    }
+
+    /// Lets go of the terminal and of whoever waits for our output.
+    fn enter(self) {
+        // It fails where this process leads its group already, which does no harm.
+        let _ = rustix::process::setsid();
+        // Both ends are open, so these have no reason to fail; and nobody is left to be told.
+        let _ = rustix::stdio::dup2_stdin(&self.nothing);
+        let _ = rustix::stdio::dup2_stderr(&self.log);
+        let _ = rustix::stdio::dup2_stdout(&self.nothing);
+    }
 }
