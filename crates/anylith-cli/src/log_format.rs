@@ -125,11 +125,7 @@ mod tests {
                     .to_string()
             },
         );
-        LogLine::parse(
-            &Arc::from(source),
-            written.as_bytes(),
-            "2026-01-02T03:04:05.6Z",
-        )
+        LogLine::parse(&Arc::from(source), written.as_bytes())
     }
 
     fn plain() -> LogFormat {

@@ -1,8 +1,9 @@
 //! The log files: how long they may become, and what the supervisor itself writes down.
 //!
 //! A replica writes to its log without the supervisor, at the end of the file and wherever that is. So the
-//! file is never renamed or cut: its oldest part is given back to the file system and leaves a hole, which
-//! readers skip. No line is lost that way, and no reader loses its place.
+//! file is never renamed: its oldest part is given back to the file system and leaves a hole, which readers skip.
+//! Nothing that is written meanwhile is lost that way, and no reader loses its place. Only where the file system has
+//! no holes is the file emptied, and readers begin anew.
 
 use std::{
     collections::VecDeque,
@@ -73,7 +74,7 @@ pub(crate) fn last_lines(path: &Path, from: u64, count: usize) -> Vec<String> {
         .split(|byte| *byte == b'\n')
         .filter(|line| !line.is_empty())
     {
-        let line = LogLine::parse(&source, line, "");
+        let line = LogLine::parse(&source, line);
         lines.push_back(match line.level {
             Some(level) => format!("{:5} {}", level.as_str(), line.text),
             None => line.text,

@@ -85,12 +85,18 @@ struct Written<'a> {
 }
 
 impl LogLine {
-    /// Reads a line. `before` is where the line before it in the same log stands.
-    pub fn parse(source: &Arc<str>, line: &[u8], before: &str) -> Self {
+    /// Reads a line.
+    pub fn parse(source: &Arc<str>, line: &[u8]) -> Self {
         let mut line = Self::read(Arc::clone(source), line);
-        let own = line.time.as_deref().unwrap_or_default();
-        line.stands_at = own.max(before).to_owned();
+        line.stands_at = line.time.clone().unwrap_or_default();
         line
+    }
+
+    /// Puts it behind the line of its own log that stands at `before`, and not behind what is written from `now` on:
+    /// a time that is still to come would keep it, and every line after it, until then.
+    pub(crate) fn stand_between(&mut self, before: &str, now: &str) {
+        let own = self.stands_at.as_str();
+        self.stands_at = own.min(now).max(before).to_owned();
     }
 
     fn read(source: Arc<str>, line: &[u8]) -> Self {
@@ -112,7 +118,8 @@ impl LogLine {
             }
             return Self {
                 source,
-                time: Some(written.ts),
+                // Times of another shape cannot be compared with these.
+                time: Some(written.ts).filter(|ts| is_time(ts)),
                 stands_at: String::new(),
                 level: Some(level),
                 component: written.component,
@@ -139,20 +146,26 @@ impl LogLine {
 /// `tracing_subscriber::fmt` has by default: `2026-01-02T03:04:05.000006Z  INFO listening`.
 fn stamped(line: &str) -> Option<(&str, Level, &str)> {
     let (time, rest) = line.split_once(' ')?;
-    let shape = time.bytes().enumerate().all(|(index, byte)| match index {
-        4 | 7 => byte == b'-',
-        10 => byte == b'T',
-        13 | 16 => byte == b':',
-        19 => byte == b'.',
-        26 => byte == b'Z',
-        _ => byte.is_ascii_digit(),
-    });
     let (level, text) = rest.trim_start().split_once(' ')?;
     let level: Level = level
         .parse()
         .ok()
         .filter(|it: &Level| it.as_str() == level)?;
-    (shape && time.len() == 27).then_some((time, level, text.trim()))
+    is_time(time).then_some((time, level, text.trim()))
+}
+
+/// Whether `text` is a time in the one form in which times are compared: UTC after RFC 3339, with microseconds.
+fn is_time(text: &str) -> bool {
+    let mut bytes = text.bytes().enumerate();
+    text.len() == 27
+        && bytes.all(|(index, byte)| match index {
+            4 | 7 => byte == b'-',
+            10 => byte == b'T',
+            13 | 16 => byte == b':',
+            19 => byte == b'.',
+            26 => byte == b'Z',
+            _ => byte.is_ascii_digit(),
+        })
 }
 
 /// `text` without the sequences that colour it: others read it, too, and they have colours of their own.
@@ -175,7 +188,7 @@ mod tests {
     #[test]
     fn a_line_of_the_subscriber_is_taken_apart() {
         let line = br#"{"ts":"2026-01-02T03:04:05.000006Z","level":"WARN","component":"Cart","target":"shop","msg":"slow","fields":{"ms":12,"user":"a b"}}"#;
-        let line = LogLine::parse(&Arc::from("Cart-1"), line, "");
+        let line = LogLine::parse(&Arc::from("Cart-1"), line);
         assert_eq!(line.level, Some(Level::Warn));
         assert_eq!(line.component.as_deref(), Some("Cart"));
         assert_eq!(line.text, "slow ms=12 user=a b");
@@ -189,7 +202,7 @@ mod tests {
             "{",
             "{\"level\":\"loud\",\"ts\":\"\"}",
         ] {
-            let line = LogLine::parse(&Arc::from("Cart-1"), text.as_bytes(), "then");
+            let line = LogLine::parse(&Arc::from("Cart-1"), text.as_bytes());
             assert_eq!(
                 (line.text.as_str(), line.time.as_deref(), line.level),
                 (text, None, None)
@@ -200,7 +213,7 @@ mod tests {
     #[test]
     fn a_line_of_the_applications_own_subscriber_keeps_its_time_and_level_and_loses_its_colours() {
         let line = b"\x1b[2m2026-01-02T03:04:05.000006Z\x1b[0m \x1b[33m WARN\x1b[0m shop: \x1b[3mslow\x1b[0m ms=12";
-        let line = LogLine::parse(&Arc::from("Web-1"), line, "then");
+        let line = LogLine::parse(&Arc::from("Web-1"), line);
         assert_eq!(line.time.as_deref(), Some("2026-01-02T03:04:05.000006Z"));
         assert_eq!(line.level, Some(Level::Warn));
         assert_eq!(line.text, "shop: slow ms=12");

@@ -19,6 +19,10 @@ const SETTLE: Duration = Duration::from_millis(20);
 /// The most that is read from one file at once, so that a chatty replica does not keep the others waiting.
 const READ_BYTES: u64 = 1024 * 1024;
 
+/// What is longer than this is no line. It is shown in parts, so that a process which never ends its line does not
+/// fill the memory of whoever follows its log.
+const LINE_BYTES: usize = 1024 * 1024;
+
 /// Reads the logs of all replicas, and those of replicas that come later.
 #[derive(Debug)]
 pub struct LogReader {
@@ -96,12 +100,10 @@ impl LogReader {
     /// If the folder or a log cannot be read.
     pub fn finish(mut self) -> io::Result<Vec<LogLine>> {
         while self.read()? {}
+        let now = now();
         for tail in self.tails.values_mut() {
-            if !tail.partial.is_empty() {
-                let partial = std::mem::take(&mut tail.partial);
-                self.waiting
-                    .push(LogLine::parse(&tail.source, &partial, &tail.stands_at));
-            }
+            let partial = std::mem::take(&mut tail.partial);
+            self.waiting.extend(tail.line(&partial, &now));
         }
         Ok(in_order(self.waiting))
     }
@@ -109,9 +111,9 @@ impl LogReader {
     /// Reads a part of every log; returns whether there was anything.
     fn read(&mut self) -> io::Result<bool> {
         self.look_for_files()?;
-        let mut any = false;
+        let (mut any, now) = (false, now());
         for tail in self.tails.values_mut() {
-            any |= tail.read(&mut self.waiting)?;
+            any |= tail.read(&now, &mut self.waiting)?;
         }
         // A new run begins with new logs under the same names.
         self.tails
@@ -153,7 +155,8 @@ impl LogReader {
 }
 
 impl Tail {
-    fn read(&mut self, lines: &mut Vec<LogLine>) -> io::Result<bool> {
+    /// Reads what there is, up to [`READ_BYTES`]; returns whether there was anything.
+    fn read(&mut self, now: &str, lines: &mut Vec<LogLine>) -> io::Result<bool> {
         let length = self.file.metadata()?.len();
         if length < self.position {
             // It was cut off, and begins anew.
@@ -181,24 +184,38 @@ impl Tail {
             .iter()
             .rposition(|byte| *byte == b'\n')
             .map_or(0, |end| end + 1);
+        let complete = match bytes.len() - complete {
+            rest if rest >= LINE_BYTES => bytes.len(),
+            _ => complete,
+        };
         self.partial = bytes.split_off(complete);
         // Behind a hole comes the rest of a line.
         for line in bytes
             .split_inclusive(|byte| *byte == b'\n')
             .skip(usize::from(!whole_line))
         {
-            let line = line.strip_suffix(b"\n").unwrap_or(line);
-            if line.is_empty() {
-                continue;
-            }
-            let line = LogLine::parse(&self.source, line, &self.stands_at);
-            if line.stands_at != self.stands_at {
-                self.stands_at.clone_from(&line.stands_at);
-            }
-            lines.push(line);
+            lines.extend(self.line(line, now));
         }
         Ok(read > 0)
     }
+
+    /// The next line, if it is not empty.
+    fn line(&mut self, bytes: &[u8], now: &str) -> Option<LogLine> {
+        let bytes = bytes.strip_suffix(b"\n").unwrap_or(bytes);
+        if bytes.is_empty() {
+            return None;
+        }
+        let mut line = LogLine::parse(&self.source, bytes);
+        line.stand_between(&self.stands_at, now);
+        if line.stands_at != self.stands_at {
+            self.stands_at.clone_from(&line.stands_at);
+        }
+        Some(line)
+    }
+}
+
+fn now() -> String {
+    humantime::format_rfc3339_micros(SystemTime::now()).to_string()
 }
 
 /// Lines of one source stay as they were written, whatever their times say.

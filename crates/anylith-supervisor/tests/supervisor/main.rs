@@ -4,10 +4,11 @@
 
 mod adoption;
 mod failing;
+mod logs;
 mod stage;
 mod stopping;
 
-use anylith_supervisor::{Answer, LogReader, Request, ask, living_replicas};
+use anylith_supervisor::{Answer, Request, ask, living_replicas};
 use stage::{Stage, is_alive, name, pids, visit};
 
 #[tokio::test]
@@ -46,20 +47,4 @@ async fn the_command_asks_for_the_status_and_for_a_stop() {
     assert_eq!(ask(&socket, Request::Stop).await.unwrap(), Answer::Stopped);
     supervisor.over().await.unwrap();
     assert!(ask(&socket, Request::Status).await.is_err());
-}
-
-#[tokio::test]
-async fn logs_of_all_replicas_come_in_time_order_and_stay_after_the_stop() {
-    let stage = Stage::micro();
-    stage.start_ready().await.stop().await.unwrap();
-    let lines = LogReader::from_start(&stage.folder()).finish().unwrap();
-    let times: Vec<&String> = lines.iter().filter_map(|line| line.time.as_ref()).collect();
-    assert!(times.is_sorted());
-    let ready: Vec<&str> = lines
-        .iter()
-        .filter(|line| line.text == "ready")
-        .filter_map(|line| line.component.as_deref())
-        .collect();
-    assert_eq!(ready, ["Stock", "Cart", "Front"]);
-    assert!(lines.iter().any(|line| &*line.source == "anylith"));
 }
