@@ -278,8 +278,7 @@ impl ControlPlane {
             FromReplica::Component { name, state } => Word::Component { name, state },
             FromReplica::Failed { component, message } => Word::Last { component, message },
             FromReplica::Pong { calls } => Word::Alive { calls },
-            // A word of a later version: what it means is not known here, and not needed.
-            _ => return,
+            FromReplica::Unknown => return,
         };
         self.tell(replica, Input::Said(word), now, actions);
     }

@@ -4,7 +4,7 @@
 //! `PUPPET` holds its orders, as `Who=what` separated by commas, where `Who` is a component or a replica:
 //!
 //! - `fail`: its start fails, with words; `crash`: without words;
-//! - `mute`: it never connects; `lazy`: it never becomes ready;
+//! - `mute`: it never connects; `lazy`: it never becomes ready; `babble`: it says what nobody understands;
 //! - `stuck`: it never answers a drain; `quit`: it exits when it is asked to drain;
 //! - `slow`: it takes its time for each visitor of its listener, one after the other.
 //!
@@ -167,6 +167,9 @@ impl Puppet {
             components,
         };
         say(&mut control, &FromReplica::Hello(hello))?;
+        if self.is_told(&self.replica, "babble") {
+            control.write_all(b"\0\0\0\x02{}")?;
+        }
         let mut decoder = Decoder::default();
         let mut bytes = [0; 4096];
         loop {

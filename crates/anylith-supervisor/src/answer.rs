@@ -63,10 +63,12 @@ pub async fn ask(socket: &Path, request: Request) -> Result<Answer, AskError> {
         .map_err(AskError::NotRunning)?;
     match request {
         Request::Stop | Request::Kill => exchange(connection, request).await,
-        _ => match tokio::time::timeout(STATUS_WITHIN, exchange(connection, request)).await {
-            Ok(answer) => answer,
-            Err(_) => Err(AskError::Lost(io::ErrorKind::TimedOut.into())),
-        },
+        Request::Status | Request::Unknown => {
+            match tokio::time::timeout(STATUS_WITHIN, exchange(connection, request)).await {
+                Ok(answer) => answer,
+                Err(_) => Err(AskError::Lost(io::ErrorKind::TimedOut.into())),
+            }
+        }
     }
 }
 

@@ -45,7 +45,12 @@ pub(crate) enum Arrival {
         message: FromReplica,
     },
     /// Its connection is over.
-    Disconnected { id: ConnectionId, replica: Name },
+    Disconnected {
+        id: ConnectionId,
+        replica: Name,
+        /// Why, if it is not the other side that closed it.
+        error: Option<io::Error>,
+    },
     /// A replica brought the socket of a listener.
     Brought { listener: Name, socket: OwnedFd },
     /// The command asks; the answer is wanted there.
@@ -91,8 +96,13 @@ pub(crate) async fn serve(
                 io::Result::Ok(())
             };
             let read = read(reader, decoder, id, &replica, &arrivals);
-            let _ = tokio::select! { over = read => over, over = write => over };
-            let _ = arrivals.send(Arrival::Disconnected { id, replica }).await;
+            let over = tokio::select! { over = read => over, over = write => over };
+            let over = Arrival::Disconnected {
+                id,
+                replica,
+                error: over.err().filter(|error| !is_hang_up(error)),
+            };
+            let _ = arrivals.send(over).await;
             Ok(())
         }
         (Opening::Listener { listener, .. }, Some(socket)) => {
@@ -109,9 +119,17 @@ pub(crate) async fn serve(
             }
             Ok(())
         }
-        // Of a later version, or a hand-over without a socket.
-        _ => Ok(()),
+        // A hand-over without a socket, or something that only a later build could do.
+        (Opening::Listener { .. }, None) | (Opening::Unknown, _) => Ok(()),
     }
+}
+
+/// Whether the other side has closed the connection, or its process has ended.
+fn is_hang_up(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe
+    )
 }
 
 /// Reads the first message, and the file descriptor that may be attached to it.

@@ -301,9 +301,16 @@ impl Engine {
                 return Some(Event::Examined { replica, traced });
             }
             Action::Shut { listener } => return self.shut(listener),
-            Action::Send { replica, message } => self.switchboard.send(&replica, &message),
+            Action::Send { replica, message } => {
+                if let Err(error) = self.switchboard.send(&replica, &message) {
+                    self.herald.disconnected(replica, &error);
+                }
+            }
             Action::Publish(directory) => {
-                self.switchboard.publish(&ToReplica::Directory(directory));
+                let directory = ToReplica::Directory(directory);
+                for (replica, error) in self.switchboard.publish(&directory) {
+                    self.herald.disconnected(replica, &error);
+                }
             }
             Action::Kill { replica } => self.processes.kill(&replica),
             Action::Dismiss { replica } => self.dismiss(&replica),
@@ -434,7 +441,12 @@ impl Engine {
             } if self.switchboard.is_current(id, &replica) => {
                 self.feed(Event::Said { replica, message }, now);
             }
-            Arrival::Disconnected { id, replica } if self.switchboard.is_current(id, &replica) => {
+            Arrival::Disconnected { id, replica, error }
+                if self.switchboard.is_current(id, &replica) =>
+            {
+                if let Some(error) = error {
+                    self.herald.disconnected(replica.clone(), &error);
+                }
                 self.switchboard.hang_up(&replica);
                 let left = self.processes.take_leave(&replica);
                 self.feed(Event::Disconnected { replica }, now);
@@ -470,8 +482,8 @@ impl Engine {
                 self.stop_askers.push(answer);
                 self.feed(Event::KillAsked, now);
             }
-            // Status, and what a later command may ask: how things are is never wrong.
-            _ => {
+            // How things are is never wrong.
+            Request::Status | Request::Unknown => {
                 let _ = answer.send(Answer::Status(self.overview(now)));
             }
         }

@@ -1,6 +1,6 @@
 //! Tells those who watch a supervisor what happens, and writes it down.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, error::Error};
 
 use anylith_control::Notice;
 use anylith_core::Name;
@@ -26,6 +26,8 @@ pub(crate) struct Herald {
     log: OwnLog,
     /// How long each replica's log was when its process began: what is before is of another process.
     begun_at: BTreeMap<Name, u64>,
+    /// Why the connection of each replica was closed last, as it was told.
+    disconnected: BTreeMap<Name, String>,
     reports: broadcast::Sender<Report>,
     overview: watch::Sender<Overview>,
     progress: watch::Sender<Progress>,
@@ -37,6 +39,7 @@ impl Herald {
             folder: folder.clone(),
             log: OwnLog::open(&folder.own_log()),
             begun_at: BTreeMap::new(),
+            disconnected: BTreeMap::new(),
             reports: broadcast::channel(REPORTS).0,
             overview: watch::channel(overview).0,
             progress: watch::channel(Progress::Starting).0,
@@ -47,6 +50,22 @@ impl Herald {
     pub(crate) fn begins(&mut self, replica: &Name) {
         let length = log_file::length(&self.folder.log_of(replica));
         self.begun_at.insert(replica.clone(), length);
+        self.disconnected.remove(replica);
+    }
+
+    /// Tells why the connection of `replica` was closed; once, if it connects again only to meet the same.
+    pub(crate) fn disconnected(&mut self, replica: Name, error: &dyn Error) {
+        let mut text = error.to_string();
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            text = format!("{text}: {error}");
+            cause = error.source();
+        }
+        let before = self.disconnected.insert(replica.clone(), text.clone());
+        if before.as_ref() != Some(&text) {
+            let error = text;
+            self.report(Report::Disconnected { replica, error });
+        }
     }
 
     /// Tells of a notice of the control plane.

@@ -118,7 +118,7 @@ impl OwnLog {
 fn is_trouble(report: &Report) -> bool {
     match report {
         Report::Replaced { .. } | Report::Remembers => false,
-        Report::Forgetful { .. } | Report::NoLog { .. } => true,
+        Report::Forgetful { .. } | Report::NoLog { .. } | Report::Disconnected { .. } => true,
         Report::Noticed { notice, .. } => match notice {
             Notice::Ready
             | Notice::Recovered

@@ -26,6 +26,10 @@ impl fmt::Display for Report {
                 f,
                 "the log of {replica} cannot be written, so what it says is lost: {error}"
             ),
+            Self::Disconnected { replica, error } => write!(
+                f,
+                "the connection of {replica} to the control plane was closed: {error}"
+            ),
             Self::Forgetful { error } => write!(
                 f,
                 "the state cannot be written, so a later run would not find what runs now: {error}"

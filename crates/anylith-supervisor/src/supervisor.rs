@@ -77,6 +77,13 @@ pub enum Report {
     },
     /// `state.json` could be written again.
     Remembers,
+    /// A replica was cut off from the control plane, since one of them did not understand the other.
+    Disconnected {
+        /// The replica.
+        replica: Name,
+        /// Why.
+        error: String,
+    },
     /// The log of a replica cannot be written: what it says is lost.
     NoLog {
         /// The replica.

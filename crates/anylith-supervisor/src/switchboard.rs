@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    io,
     time::{Duration, Instant},
 };
 
@@ -9,7 +10,7 @@ use anylith_core::Name;
 use anylith_wire::control::{ToReplica, encode};
 use tokio::{
     net::{UnixListener, UnixStream},
-    sync::mpsc,
+    sync::mpsc::{self, error::TrySendError},
     task::JoinSet,
 };
 
@@ -107,24 +108,34 @@ impl Switchboard {
         self.line(replica).is_some_and(|line| line.id == id)
     }
 
-    /// Sends a message to a replica that is connected.
-    pub(crate) fn send(&mut self, replica: &Name, message: &ToReplica) {
+    /// Sends a message to a replica, if it is connected.
+    ///
+    /// # Errors
+    ///
+    /// If the message cannot be sent, or too many wait. The connection is closed then; the replica comes again, and
+    /// is told everything.
+    pub(crate) fn send(&mut self, replica: &Name, message: &ToReplica) -> io::Result<()> {
         let Some(line) = self.lines.get(replica) else {
-            return;
+            return Ok(());
         };
-        let sent = encode(message).map(|bytes| line.outbox.try_send(bytes).is_ok());
-        if !matches!(sent, Ok(true)) {
-            // Without its outbox the connection is closed. It comes again, and is told everything then.
-            self.lines.remove(replica);
-        }
+        let sent = encode(message).map_err(io::Error::other);
+        let sent = sent.and_then(|bytes| match line.outbox.try_send(bytes) {
+            // Where it is closed the connection is over, which says so itself.
+            Ok(()) | Err(TrySendError::Closed(_)) => Ok(()),
+            Err(TrySendError::Full(_)) => Err(io::Error::other("it does not read what it is told")),
+        });
+        // Without its outbox the connection is closed.
+        sent.inspect_err(|_| drop(self.lines.remove(replica)))
     }
 
-    /// Sends a message to every replica that is connected.
-    pub(crate) fn publish(&mut self, message: &ToReplica) {
+    /// Sends a message to every replica that is connected; returns those that cannot be told, and why.
+    pub(crate) fn publish(&mut self, message: &ToReplica) -> Vec<(Name, io::Error)> {
         let replicas: Vec<Name> = self.lines.keys().cloned().collect();
-        for replica in replicas {
-            self.send(&replica, message);
-        }
+        let untold = replicas.into_iter().filter_map(|replica| {
+            let error = self.send(&replica, message).err()?;
+            Some((replica, error))
+        });
+        untold.collect()
     }
 
     /// Closes all connections of replicas, and waits a little for the last answers to leave.

@@ -2,7 +2,8 @@
 //!
 //! A message is its length (32 bits, big-endian) and then JSON: there are few of them, they are worth
 //! reading when something is wrong, and a replica and a control plane of different builds must understand
-//! each other. Unknown fields are ignored; a new field has a default.
+//! each other. Unknown fields are ignored; a new field has a default. A message of a kind that is not known here is
+//! `Unknown`: it comes from a later build, which must not need it to be understood.
 //!
 //! The replica connects to the control plane's socket, and connects again when the connection breaks, so a
 //! control plane that was started again is found by the replicas that kept running without it.
@@ -35,7 +36,6 @@ pub const ENV_CONFIG: &str = "ANYLITH_CONFIG";
 /// The first message on any connection to the control plane's socket: who is there, and what for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-#[non_exhaustive]
 pub enum Opening {
     /// A replica, which stays: then [`FromReplica`] one way and [`ToReplica`] the other. Reads the same as
     /// [`FromReplica::Hello`].
@@ -53,12 +53,14 @@ pub enum Opening {
     },
     /// The command asks for something, and is answered on this connection.
     Ask(Request),
+    /// Something of a later build. Nobody sends it.
+    #[serde(other)]
+    Unknown,
 }
 
 /// What the command asks of a control plane that runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[non_exhaustive]
 pub enum Request {
     /// For the status of the application as it is now.
     Status,
@@ -66,12 +68,14 @@ pub enum Request {
     Stop,
     /// To stop the application without draining.
     Kill,
+    /// For something that a later build can do: it is answered with the status. Nobody sends it.
+    #[serde(other)]
+    Unknown,
 }
 
 /// What a replica says to the control plane.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-#[non_exhaustive]
 pub enum FromReplica {
     /// First on every connection: its [`Opening`]. And once more on the same connection if the endpoint of
     /// the bootstrap has port 0: when it is bound, with the port that the system chose.
@@ -96,6 +100,9 @@ pub enum FromReplica {
         #[serde(default)]
         calls: BTreeMap<Name, u64>,
     },
+    /// Something of a later build. Nobody sends it.
+    #[serde(other)]
+    Unknown,
 }
 
 /// A replica introduces itself, for the first time or again.
@@ -136,7 +143,6 @@ pub enum ComponentState {
 /// What the control plane says to a replica.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-#[non_exhaustive]
 pub enum ToReplica {
     /// The answer to a first [`Hello`]; to a later one the answer is [`ToReplica::Directory`].
     Welcome(Box<Bootstrap>),
@@ -163,6 +169,9 @@ pub enum ToReplica {
         /// The listener.
         listener: Name,
     },
+    /// Something of a later build. Nobody sends it.
+    #[serde(other)]
+    Unknown,
 }
 
 /// Everything that a replica must know to begin.
@@ -284,6 +293,32 @@ mod tests {
             received.extend(decoder.next::<ToReplica>().unwrap());
         }
         assert_eq!(received, sent);
+    }
+
+    #[test]
+    fn a_message_of_a_later_build_disturbs_nothing() {
+        #[derive(Serialize)]
+        #[serde(tag = "type", rename_all = "snake_case")]
+        enum Later {
+            Resize { to: Vec<u32> },
+            Ask(Wish),
+        }
+        #[derive(Serialize)]
+        #[serde(rename_all = "snake_case")]
+        enum Wish {
+            Rest,
+        }
+        fn read<T: DeserializeOwned>(message: &Later) -> T {
+            let mut decoder = Decoder::default();
+            decoder.feed(&encode(message).unwrap());
+            decoder.next().unwrap().unwrap()
+        }
+        let later = Later::Resize { to: vec![1, 2] };
+        assert_eq!(read::<ToReplica>(&later), ToReplica::Unknown);
+        assert_eq!(read::<FromReplica>(&later), FromReplica::Unknown);
+        assert_eq!(read::<Opening>(&later), Opening::Unknown);
+        let wish = Later::Ask(Wish::Rest);
+        assert_eq!(read::<Opening>(&wish), Opening::Ask(Request::Unknown));
     }
 
     #[test]

@@ -3,7 +3,8 @@
 use std::{fs, io::Write, net::TcpListener, time::Duration};
 
 use anylith_supervisor::{
-    Notice, Progress, ReplicaState, Report, RunFolder, StartError, Status, SupervisorLost, Timing,
+    Notice, Progress, ReplicaState, Report, RunFolder, StartError, Status, Supervisor,
+    SupervisorLost, Timing,
 };
 
 use crate::stage::{Stage, is_alive, kill, name, pids, signal, visit};
@@ -303,4 +304,44 @@ async fn a_supervisor_that_fails_is_not_taken_for_one_that_was_stopped() {
     own.shutdown_background();
     assert_eq!(supervisor.over().await, Err(SupervisorLost));
     assert_eq!(supervisor.wait_ready().await, Err(Progress::Lost));
+}
+
+/// The first report that says why a replica was cut off.
+async fn disconnection(supervisor: &mut Supervisor) -> String {
+    let mut reports = supervisor.take_reports();
+    loop {
+        if let report @ Report::Disconnected { .. } = reports.recv().await.unwrap() {
+            return report.to_string();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_replica_that_cannot_be_told_its_config_is_named_with_the_reason() {
+    let stage = Stage::micro();
+    let mut launch = stage.launch();
+    let endless = serde_json::json!({"limit": "9".repeat(17 * 1024 * 1024)});
+    launch.spec.config.insert(name("Stock"), endless);
+    let mut supervisor = launch.start().await.unwrap();
+    let said = disconnection(&mut supervisor).await;
+    assert!(said.contains("Stock-1"), "{said}");
+    assert!(
+        said.contains("longer than the 16777216 that are allowed"),
+        "{said}"
+    );
+    supervisor.ask_kill().await;
+    supervisor.over().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_replica_that_is_not_understood_is_named_with_the_reason() {
+    let stage = Stage::micro().orders("Stock-1=babble");
+    let mut supervisor = stage.start().await;
+    let said = disconnection(&mut supervisor).await;
+    assert_eq!(
+        said.split(" at line").next().unwrap(),
+        "the connection of Stock-1 to the control plane was closed: a control message cannot be \
+         understood: missing field `type`"
+    );
+    supervisor.stop().await.unwrap();
 }
