@@ -8,13 +8,14 @@ use anylith_core::Name;
 use anylith_wire::control::{ComponentState, ToReplica};
 
 use crate::{
-    action::Action, life::Life, listener::Door, replica::Replica, spec::Spec, timing::Timing,
+    action::Action, life::Life, listener::ListenerSocket, replica::Replica, spec::Spec,
+    timing::Timing,
 };
 
 /// Asks every replica for what is due now: to drain a component, or to stop when all of its own have.
 pub(crate) fn advance(
     spec: &Spec,
-    doors: &BTreeMap<Name, Door>,
+    listeners: &BTreeMap<Name, ListenerSocket>,
     replicas: &mut BTreeMap<Name, Replica>,
     timing: &Timing,
     now: Instant,
@@ -26,7 +27,7 @@ pub(crate) fn advance(
         .filter(|component| {
             spec.callers_of(component)
                 .all(|caller| is_closed(replicas, caller))
-                && !is_visited(spec, doors, component)
+                && !is_visited(spec, listeners, component)
         })
         .cloned()
         .collect();
@@ -38,9 +39,14 @@ pub(crate) fn advance(
 }
 
 /// Whether a connection may still wait at a listener that `component` serves.
-fn is_visited(spec: &Spec, doors: &BTreeMap<Name, Door>, component: &Name) -> bool {
+fn is_visited(spec: &Spec, listeners: &BTreeMap<Name, ListenerSocket>, component: &Name) -> bool {
     let mut served = spec.listeners.iter().filter(|(_, by)| *by == component);
-    served.any(|(listener, _)| matches!(doors.get(listener), Some(Door::Shutting { .. })))
+    served.any(|(listener, _)| {
+        matches!(
+            listeners.get(listener),
+            Some(ListenerSocket::Shutting { .. })
+        )
+    })
 }
 
 /// Whether `component` makes no calls any more, anywhere.

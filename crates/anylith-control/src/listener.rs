@@ -13,7 +13,7 @@ use crate::{action::Action, life::Life, replica::Replica, spec::Spec, timing::Ti
 /// The socket of one listener. Lost → Held, by way of a replica that has it; or Lost → Binding → Held, if
 /// nobody has it any more. When everything stops, Held → Shutting → Shut.
 #[derive(Debug)]
-pub(crate) enum Door {
+pub(crate) enum ListenerSocket {
     /// The engine has it.
     Held,
     /// Replicas of an earlier control plane may have it.
@@ -31,7 +31,7 @@ pub(crate) enum Door {
     Shut,
 }
 
-impl Door {
+impl ListenerSocket {
     /// Nobody was asked for it yet.
     pub(crate) fn lost() -> Self {
         Self::Lost {
@@ -49,8 +49,8 @@ impl Door {
         timing: &Timing,
         now: Instant,
     ) -> Option<Action> {
-        let bind = |door: &mut Self| {
-            *door = Self::Binding;
+        let bind = |socket: &mut Self| {
+            *socket = Self::Binding;
             Some(Action::Bind {
                 listener: listener.clone(),
             })
@@ -89,7 +89,7 @@ impl Door {
         }
     }
 
-    /// Everything stops: what has come through the door is still to be served, if anybody can.
+    /// Everything stops: what waits there is still to be served, if anybody can.
     pub(crate) fn shut(
         &mut self,
         listener: &Name,

@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 use anylith_core::Name;
 use anylith_wire::control::ComponentState;
 
-use crate::{life::Life, listener::Door, plane::ControlPlane, replica::Replica, run::Run};
+use crate::{
+    life::Life, listener::ListenerSocket, plane::ControlPlane, replica::Replica, run::Run,
+};
 
 /// What keeps `replica`; `None` if nothing does, or nothing that lasts.
 pub(crate) fn about(replica: &Replica, plane: &ControlPlane, now: Instant) -> Option<String> {
@@ -105,7 +107,8 @@ fn draining(
 
 /// `takes in what waits at web`.
 fn visited(replica: &Replica, plane: &ControlPlane) -> Option<String> {
-    let shutting = |listener: &&Name| matches!(plane.doors[*listener], Door::Shutting { .. });
+    let shutting =
+        |listener: &&Name| matches!(plane.listeners[*listener], ListenerSocket::Shutting { .. });
     let own = plane.spec().listeners.iter();
     let mut own = own
         .filter(|(_, by)| replica.components.contains(by))

@@ -16,7 +16,7 @@ use crate::{
     event::Event,
     input::{Input, Step, Surroundings, Word},
     life::Life,
-    listener::Door,
+    listener::ListenerSocket,
     memory::{Memory, Remembered},
     note,
     readiness::Readiness,
@@ -35,7 +35,7 @@ pub struct ControlPlane {
     /// The folder in which replicas bind their sockets.
     sockets: PathBuf,
     replicas: BTreeMap<Name, Replica>,
-    pub(crate) doors: BTreeMap<Name, Door>,
+    pub(crate) listeners: BTreeMap<Name, ListenerSocket>,
     directory: Directory,
     phase: Phase,
 }
@@ -80,14 +80,14 @@ impl ControlPlane {
                 replicas.insert(name, replica);
             }
         }
-        let door = |listener: &Name| match lost.contains(listener) {
-            true => Door::lost(),
-            false => Door::Held,
+        let socket = |listener: &Name| match lost.contains(listener) {
+            true => ListenerSocket::lost(),
+            false => ListenerSocket::Held,
         };
-        let doors = spec
+        let listeners = spec
             .listeners
             .keys()
-            .map(|name| (name.clone(), door(name)))
+            .map(|name| (name.clone(), socket(name)))
             .collect();
         let directory = Directory {
             epoch: memory.epoch,
@@ -101,7 +101,7 @@ impl ControlPlane {
             timing,
             sockets,
             replicas,
-            doors,
+            listeners,
             directory,
             phase,
         }
@@ -141,11 +141,11 @@ impl ControlPlane {
             Event::Examined { replica, traced } => {
                 self.tell(&replica, Input::Examined { traced }, now, &mut actions);
             }
-            Event::ListenerShut { listener } => self.set_door(&listener, Door::Shut),
-            Event::ListenerHeld { listener } => self.set_door(&listener, Door::Held),
+            Event::ListenerShut { listener } => self.set_listener(&listener, ListenerSocket::Shut),
+            Event::ListenerHeld { listener } => self.set_listener(&listener, ListenerSocket::Held),
             Event::ListenerFailed { listener, error } => {
                 let retry_at = now + self.timing.hand_over;
-                self.set_door(&listener, Door::Unbindable { retry_at });
+                self.set_listener(&listener, ListenerSocket::Unbindable { retry_at });
                 actions.push(Action::Report(Notice::ListenerLost { listener, error }));
             }
             Event::StopAsked => self.stop(now, &mut actions),
@@ -161,12 +161,15 @@ impl ControlPlane {
     /// When it wants [`Event::Tick`]; `None` if only another event can change anything.
     pub fn next_tick(&self) -> Option<Instant> {
         let replicas = self.replicas.values().filter_map(Replica::next_tick);
-        let doors = self.doors.values().filter_map(Door::next_tick);
+        let listeners = self
+            .listeners
+            .values()
+            .filter_map(ListenerSocket::next_tick);
         let stop = match self.phase {
             Phase::Stopping { by } => Some(by),
             Phase::Adopting { .. } | Phase::Running(_) | Phase::Done => None,
         };
-        replicas.chain(doors).chain(stop).min()
+        replicas.chain(listeners).chain(stop).min()
     }
 
     /// What the next control plane must know if this one is killed now.
@@ -283,9 +286,9 @@ impl ControlPlane {
         self.tell(replica, Input::Said(word), now, actions);
     }
 
-    fn set_door(&mut self, listener: &Name, door: Door) {
-        if let Some(known) = self.doors.get_mut(listener) {
-            *known = door;
+    fn set_listener(&mut self, listener: &Name, socket: ListenerSocket) {
+        if let Some(known) = self.listeners.get_mut(listener) {
+            *known = socket;
         }
     }
 
@@ -296,8 +299,8 @@ impl ControlPlane {
                 let by = now + (self.timing.grace + self.timing.margin()) * 4;
                 self.phase = Phase::Stopping { by };
                 actions.push(Action::Report(Notice::Stopping));
-                for (listener, door) in &mut self.doors {
-                    let shut = door.shut(listener, &self.spec, &self.replicas, &self.timing, now);
+                for (listener, socket) in &mut self.listeners {
+                    let shut = socket.shut(listener, &self.spec, &self.replicas, &self.timing, now);
                     actions.extend(shut);
                 }
                 self.tell_all(|| Input::Stop, now, actions);
@@ -401,11 +404,13 @@ impl ControlPlane {
                     *by = now + self.timing.grace;
                     self.tell_all(|| Input::Kill, now, actions);
                 }
-                self.doors.values_mut().for_each(|door| door.expire(now));
+                self.listeners
+                    .values_mut()
+                    .for_each(|socket| socket.expire(now));
                 // Out of the directory first, and then the word to drain.
                 let asks = drain::advance(
                     &self.spec,
-                    &self.doors,
+                    &self.listeners,
                     &mut self.replicas,
                     &self.timing,
                     now,
@@ -427,17 +432,18 @@ impl ControlPlane {
 
     /// Fetches the sockets that are missing, and starts the replicas that miss nothing.
     fn start(&mut self, now: Instant, actions: &mut Vec<Action>) {
-        for (listener, door) in &mut self.doors {
-            actions.extend(door.settle(listener, &self.spec, &self.replicas, &self.timing, now));
+        for (listener, socket) in &mut self.listeners {
+            actions.extend(socket.settle(listener, &self.spec, &self.replicas, &self.timing, now));
         }
         for replica in self.replicas.values_mut() {
-            let (doors, components) = (&self.doors, &replica.components);
+            let (listeners, components) = (&self.listeners, &replica.components);
             let mut served = self
                 .spec
                 .listeners
                 .iter()
                 .filter(|(_, by)| components.contains(by));
-            let has_sockets = served.all(|(name, _)| matches!(doors[name], Door::Held));
+            let has_sockets =
+                served.all(|(name, _)| matches!(listeners[name], ListenerSocket::Held));
             if matches!(replica.life, Life::Due) && has_sockets {
                 replica.life = Life::Spawning;
                 replica.incarnation += 1;

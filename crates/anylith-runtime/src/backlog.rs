@@ -2,7 +2,8 @@
 //!
 //! With its socket's end the queue of a listener is reset, and who waits there loses what he has sent. So before anything
 //! stops, the kernel is told to begin no more connections, and what waits is taken in. Under a control plane
-//! this is the supervisor's business: it holds the sockets, which many replicas share.
+//! this is the supervisor's business: it holds the sockets, which many replicas share. `listener_socket.rs` of
+//! `anylith-supervisor` does the same there, and says why it is written twice.
 
 use std::{net::TcpListener, sync::Arc, time::Duration};
 

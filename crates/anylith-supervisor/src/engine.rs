@@ -17,18 +17,17 @@ use rustix::process::Signal;
 use tokio::{
     net::UnixListener,
     sync::{mpsc, oneshot},
-    task::JoinSet,
 };
 
 use crate::{
     answer::{Answer, Overview},
     connection::Arrival,
-    door,
     herald::Herald,
+    listeners::Listeners,
     log_file,
     process::{self, Process, Start},
     processes::{End, Processes},
-    record::{Build, Legacy, Program, Record},
+    record::{Build, Ledger, Legacy, Program, Record},
     run_folder::{self, RunFolder},
     supervisor::{Order, Report, Retiring, Supervisor},
     switchboard::{Line, Switchboard},
@@ -54,12 +53,8 @@ pub(crate) struct Deployment {
 pub(crate) struct Engine {
     plane: ControlPlane,
     folder: RunFolder,
-    record: Record,
-    /// Whether `state.json` says what `record` says.
-    recorded: Recorded,
-    sockets: BTreeMap<Name, TcpListener>,
-    /// Waits for listeners at which connections still wait.
-    shutting: JoinSet<Name>,
+    ledger: Ledger,
+    listeners: Listeners,
     processes: Processes,
     switchboard: Switchboard,
     herald: Herald,
@@ -72,21 +67,12 @@ pub(crate) struct Engine {
     keep_lock: bool,
 }
 
-/// What became of the last attempt to write `state.json`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Recorded {
-    Never,
-    Written,
-    /// And people were told.
-    Failed,
-}
-
 /// What the engine has waited for.
 enum Wake {
     Arrival(Arrival),
     Ordered(Option<Order>),
     Ended(End),
-    Shut(Name),
+    Listener(Event),
     Tick,
     Trim,
 }
@@ -130,19 +116,18 @@ impl Engine {
             memory,
             started: BTreeMap::new(),
         };
+        let listeners = Listeners::new(sockets);
         let overview = Overview {
-            status: plane.status(&door::urls(&sockets)),
+            status: plane.status(&listeners.urls()),
             notes: Vec::new(),
             supervisor: std::process::id(),
         };
         Self {
             plane,
             herald: Herald::new(&folder, overview),
+            ledger: Ledger::new(record, folder.record()),
             folder,
-            record,
-            recorded: Recorded::Never,
-            sockets,
-            shutting: JoinSet::new(),
+            listeners,
             processes,
             switchboard: Switchboard::new(control),
             stop_askers: Vec::new(),
@@ -214,7 +199,7 @@ impl Engine {
                 Wake::Ordered(Some(Order::KillReplica(replica))) => self.processes.kill(&replica),
                 Wake::Ordered(None) => orders = None,
                 Wake::Ended(end) => self.ended(end, now),
-                Wake::Shut(listener) => self.feed(Event::ListenerShut { listener }, now),
+                Wake::Listener(event) => self.feed(event, now),
                 Wake::Tick => self.feed(Event::Tick, now),
                 Wake::Trim => log_file::trim_all(&self.folder.logs()),
             }
@@ -232,7 +217,7 @@ impl Engine {
             arrival = self.switchboard.next() => Wake::Arrival(arrival),
             order = receive(orders) => Wake::Ordered(order),
             end = self.processes.next_end() => Wake::Ended(end),
-            Some(Ok(listener)) = self.shutting.join_next() => Wake::Shut(listener),
+            event = self.listeners.next() => Wake::Listener(event),
             () = until(tick) => Wake::Tick,
             _ = trim.tick() => Wake::Trim,
         }
@@ -253,7 +238,7 @@ impl Engine {
 
     fn overview(&self, now: Instant) -> Overview {
         Overview {
-            status: self.plane.status(&door::urls(&self.sockets)),
+            status: self.plane.status(&self.listeners.urls()),
             notes: self.plane.notes(now),
             supervisor: std::process::id(),
         }
@@ -262,29 +247,8 @@ impl Engine {
     /// Writes down what the control plane now wants remembered, before anything is done about it. What could
     /// not be written is tried again at the next event.
     fn remember(&mut self) {
-        let memory = self.plane.memory();
-        let is_written = self.recorded == Recorded::Written && self.folder.record().exists();
-        if is_written && memory == self.record.memory {
-            return;
-        }
-        let pids = memory.replicas.values().filter_map(|replica| replica.pid);
-        let started = |pid| process::started_at(pid).map(|at| (pid, at));
-        self.record.started = pids.filter_map(started).collect();
-        self.record.memory = memory;
-        let written = self.record.write(&self.folder.record());
-        let before = self.recorded;
-        match written {
-            Ok(()) => self.recorded = Recorded::Written,
-            Err(error) => {
-                self.recorded = Recorded::Failed;
-                if before != Recorded::Failed {
-                    let error = error.to_string();
-                    self.herald.report(Report::Forgetful { error });
-                }
-            }
-        }
-        if (before, self.recorded) == (Recorded::Failed, Recorded::Written) {
-            self.herald.report(Report::Remembers);
+        if let Some(report) = self.ledger.keep(self.plane.memory()) {
+            self.herald.report(report);
         }
     }
 
@@ -294,13 +258,13 @@ impl Engine {
                 replica,
                 incarnation,
             } => return Some(self.spawn(replica, incarnation)),
-            Action::Bind { listener } => return Some(self.bind(listener)),
+            Action::Bind { listener } => self.bind(listener),
             Action::Examine { replica } => {
                 let pid = self.processes.of(&replica).map(|process| process.pid);
                 let traced = pid.is_some_and(process::is_traced);
                 return Some(Event::Examined { replica, traced });
             }
-            Action::Shut { listener } => return self.shut(listener),
+            Action::Shut { listener } => return self.listeners.shut(listener),
             Action::Send { replica, message } => {
                 if let Err(error) = self.switchboard.send(&replica, &message) {
                     self.herald.disconnected(replica, &error);
@@ -321,7 +285,7 @@ impl Engine {
     }
 
     fn spawn(&mut self, replica: Name, incarnation: u64) -> Event {
-        let (spec, program) = (self.plane.spec(), &self.record.program);
+        let (spec, program) = (self.plane.spec(), &self.ledger.record().program);
         let group = spec
             .groups
             .iter()
@@ -329,11 +293,7 @@ impl Engine {
         let served = group
             .map(|group| spec.listeners_of(group))
             .unwrap_or_default();
-        let sockets: io::Result<BTreeMap<Name, TcpListener>> = served
-            .into_keys()
-            .filter_map(|name| self.sockets.get(&name).map(|socket| (name, socket)))
-            .map(|(name, socket)| Ok((name, socket.try_clone()?)))
-            .collect();
+        let sockets = self.listeners.sockets(served.into_keys());
         self.herald.begins(&replica);
         // A replica without a log is better than none.
         let log = self.folder.open_log(&replica).map_err(|error| {
@@ -356,7 +316,7 @@ impl Engine {
         match spawned {
             Ok(pid) => Event::Spawned { replica, pid },
             Err(error) => {
-                let path = self.record.program.path.display();
+                let path = self.ledger.record().program.path.display();
                 Event::SpawnFailed {
                     replica,
                     error: format!("{path} could not be started: {error}"),
@@ -365,36 +325,10 @@ impl Engine {
         }
     }
 
-    fn bind(&mut self, listener: Name) -> Event {
-        let address = self
-            .record
-            .addresses
-            .get(&listener)
-            .map_or("127.0.0.1:0", String::as_str);
-        match door::bind(&listener, address) {
-            Ok(socket) => {
-                self.sockets.insert(listener.clone(), socket);
-                Event::ListenerHeld { listener }
-            }
-            Err(error) => Event::ListenerFailed {
-                listener,
-                error: error.to_string(),
-            },
-        }
-    }
-
-    fn shut(&mut self, listener: Name) -> Option<Event> {
-        let shut = self.sockets.get(&listener).map(door::shut);
-        match shut {
-            Some(Ok(taken_in)) => {
-                self.shutting.spawn(async move {
-                    taken_in.await;
-                    listener
-                });
-                None
-            }
-            Some(Err(_)) | None => Some(Event::ListenerShut { listener }),
-        }
+    fn bind(&mut self, listener: Name) {
+        let address = self.ledger.record().addresses.get(&listener);
+        let address = address.map_or("127.0.0.1:0", String::as_str);
+        self.listeners.bind(listener, address.to_owned());
     }
 
     /// Closes the connection of somebody who is not wanted, and ends him if he is a leftover.
@@ -411,7 +345,7 @@ impl Engine {
         if !own
             && !self.processes.are_with(peer)
             && let Ok(process) = Process::open(peer)
-            && process::runs(peer, &self.record.program.path)
+            && process::runs(peer, &self.ledger.record().program.path)
         {
             process.signal(Signal::KILL);
         }
@@ -463,11 +397,7 @@ impl Engine {
 
     fn brought(&mut self, listener: Name, socket: OwnedFd, now: Instant) {
         let wanted = self.plane.spec().listeners.contains_key(&listener);
-        if wanted
-            && !self.sockets.contains_key(&listener)
-            && let Ok(socket) = door::take_over(socket)
-        {
-            self.sockets.insert(listener.clone(), socket);
+        if wanted && self.listeners.take_over(&listener, socket) {
             self.feed(Event::ListenerHeld { listener }, now);
         }
     }
@@ -512,7 +442,7 @@ impl Engine {
         let _ = fs::remove_file(self.folder.record());
         // Sockets of replicas that were killed, by whomever.
         let _ = run_folder::sweep(&self.folder.sockets());
-        self.sockets.clear();
+        self.listeners.close();
         if !self.keep_lock {
             let _ = self.lock.unlock();
         }

@@ -15,8 +15,8 @@ use tokio::net::UnixListener;
 
 use crate::{
     difference,
-    door::{self, BindError},
     engine::{Deployment, Engine},
+    listener_socket::{self, BindError},
     lock::{self, LockError},
     process::Process,
     record::{Build, Legacy, Program, Record},
@@ -138,7 +138,7 @@ impl Launch {
             .take_over(build, lock, &mut tell)
             .await
             .map_err(unusable)?;
-        let (sockets, lost) = self.open_doors(&legacy)?;
+        let (sockets, lost) = self.bind_listeners(&legacy).await?;
         let control = bind_control(&folder.control_socket()).map_err(unusable)?;
         let deployment = Deployment {
             spec: self.spec,
@@ -209,7 +209,7 @@ impl Launch {
     }
 
     /// Binds the sockets of the listeners, but for those that replicas may have which run since before.
-    fn open_doors(
+    async fn bind_listeners(
         &self,
         legacy: &Legacy,
     ) -> Result<(BTreeMap<Name, TcpListener>, BTreeSet<Name>), BindError> {
@@ -223,7 +223,8 @@ impl Launch {
             } else {
                 let address = self.addresses.get(listener);
                 let address = address.map_or("127.0.0.1:0", String::as_str);
-                sockets.insert(listener.clone(), door::bind(listener, address)?);
+                let socket = listener_socket::bind(listener.clone(), address.to_owned()).await?;
+                sockets.insert(listener.clone(), socket);
             }
         }
         Ok((sockets, lost))

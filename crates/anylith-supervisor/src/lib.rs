@@ -13,10 +13,11 @@
 mod answer;
 mod connection;
 mod difference;
-mod door;
 mod engine;
 mod herald;
 mod launch;
+mod listener_socket;
+mod listeners;
 mod lock;
 mod log_file;
 mod log_line;
@@ -35,8 +36,8 @@ pub use anylith_control::{
     Spec, Status, Timing,
 };
 pub use anylith_wire::control::Request;
-pub use door::BindError;
 pub use launch::{Launch, StartError, living_replicas, stop_orphans};
+pub use listener_socket::BindError;
 pub use log_line::{Level, LogLine};
 pub use log_reader::LogReader;
 pub use record::Program;

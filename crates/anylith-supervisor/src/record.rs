@@ -12,7 +12,10 @@ use anylith_control::{Memory, Spec};
 use anylith_core::Name;
 use serde::{Deserialize, Serialize};
 
-use crate::process::Process;
+use crate::{
+    process::{self, Process},
+    supervisor::Report,
+};
 
 /// The program that a supervisor runs as replicas: the application's own binary.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -118,5 +121,62 @@ impl Record {
             living.extend(process.map(|process| (replica.clone(), process)));
         }
         living
+    }
+}
+
+/// `state.json`, kept as a control plane wants it.
+#[derive(Debug)]
+pub(crate) struct Ledger {
+    record: Record,
+    path: PathBuf,
+    state: Recorded,
+}
+
+/// What became of the last attempt to write `state.json`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Recorded {
+    Never,
+    Written,
+    /// And people were told.
+    Failed,
+}
+
+impl Ledger {
+    /// Nothing is written yet.
+    pub(crate) fn new(record: Record, path: PathBuf) -> Self {
+        Self {
+            record,
+            path,
+            state: Recorded::Never,
+        }
+    }
+
+    /// What `state.json` says, or should.
+    pub(crate) fn record(&self) -> &Record {
+        &self.record
+    }
+
+    /// Writes down what is to be remembered, if that has changed or is not written; returns what people must be told.
+    pub(crate) fn keep(&mut self, memory: Memory) -> Option<Report> {
+        let is_written = self.state == Recorded::Written && self.path.exists();
+        if is_written && memory == self.record.memory {
+            return None;
+        }
+        let pids = memory.replicas.values().filter_map(|replica| replica.pid);
+        let started = |pid| process::started_at(pid).map(|at| (pid, at));
+        self.record.started = pids.filter_map(started).collect();
+        self.record.memory = memory;
+        let before = self.state;
+        match self.record.write(&self.path) {
+            Ok(()) => {
+                self.state = Recorded::Written;
+                (before == Recorded::Failed).then_some(Report::Remembers)
+            }
+            Err(error) => {
+                self.state = Recorded::Failed;
+                let error = error.to_string();
+                (before != Recorded::Failed).then_some(Report::Forgetful { error })
+            }
+        }
     }
 }

@@ -1,7 +1,6 @@
-//! The sockets of the listeners: bound once, here, and inherited by the replicas that serve them.
+//! The socket of a listener: bound once, here, and inherited by the replicas that serve it.
 
 use std::{
-    collections::BTreeMap,
     io,
     net::{SocketAddr, TcpListener, ToSocketAddrs},
     os::fd::OwnedFd,
@@ -57,18 +56,27 @@ impl BindError {
     }
 }
 
-/// Binds the socket of `listener` to `address`, with a port of the system's choice if that is 0.
-pub(crate) fn bind(listener: &Name, address: &str) -> Result<TcpListener, BindError> {
-    let failed = |source| BindError {
-        listener: listener.clone(),
-        address: address.to_owned(),
+/// Binds the socket of `listener` to `address`, with a port of the system's choice if that is 0. A name in it is looked
+/// up in a thread of its own: whoever answers may take his time.
+///
+/// # Cancellation
+///
+/// The socket is closed when it is bound.
+pub(crate) async fn bind(listener: Name, address: String) -> Result<TcpListener, BindError> {
+    let to = address.clone();
+    let binding = tokio::task::spawn_blocking(move || {
+        let addresses: Vec<SocketAddr> = to.to_socket_addrs()?.collect();
+        let socket = TcpListener::bind(addresses.as_slice())?;
+        // Many replicas wait at the same socket: one that wakes up too late must not block.
+        socket.set_nonblocking(true)?;
+        Ok(socket)
+    });
+    let bound = binding.await.map_err(io::Error::other);
+    bound.flatten().map_err(|source| BindError {
+        listener,
+        address,
         source,
-    };
-    let addresses: Vec<SocketAddr> = address.to_socket_addrs().map_err(failed)?.collect();
-    let socket = TcpListener::bind(addresses.as_slice()).map_err(failed)?;
-    // Many replicas wait at the same socket: one that wakes up too late must not block.
-    socket.set_nonblocking(true).map_err(failed)?;
-    Ok(socket)
+    })
 }
 
 /// Takes a socket that a replica brought, if it is one that listens.
@@ -86,6 +94,9 @@ pub(crate) fn take_over(brought: OwnedFd) -> io::Result<TcpListener> {
 /// A socket cannot be closed for this: the connections that wait in its queue would be reset, and clients would
 /// lose what they have sent already. Instead the kernel is told to drop every packet that would begin a connection. Who
 /// tries to connect from now on hears nothing, and a refusal once the socket is gone: nothing was taken from him.
+///
+/// A process without a supervisor does the same for the listeners it has bound itself: `backlog.rs` of
+/// `anylith-runtime`, which no crate that both may use could hold, since those that both use open no sockets.
 pub(crate) fn shut(socket: &TcpListener) -> io::Result<impl Future<Output = ()> + Send + use<>> {
     let socket = socket.try_clone()?;
     // Where the kernel does not take a filter, who connects at the very end may be lost.
@@ -108,17 +119,13 @@ fn is_waited_at(socket: &TcpListener) -> bool {
     rustix::event::poll(&mut looked_at, Some(&now)).is_ok_and(|waiting| waiting > 0)
 }
 
-/// Where people find each listener.
-pub(crate) fn urls(sockets: &BTreeMap<Name, TcpListener>) -> BTreeMap<Name, String> {
-    let url = |socket: &TcpListener| match socket.local_addr() {
+/// Where people find what is served at a socket.
+pub(crate) fn url(socket: &TcpListener) -> String {
+    match socket.local_addr() {
         Ok(address) if address.ip().is_unspecified() => {
             format!("http://localhost:{}", address.port())
         }
         Ok(address) => format!("http://{address}"),
         Err(_) => String::new(),
-    };
-    sockets
-        .iter()
-        .map(|(name, socket)| (name.clone(), url(socket)))
-        .collect()
+    }
 }
