@@ -72,25 +72,26 @@ impl<'de> Deserialize<'de> for Edge {
 /// The variants differ in what the callee may have done, since that decides whether to try again;
 /// [`CallError::execution`] says it in one word. A call that was surely not executed has already been
 /// sent again, within its deadline and the retry budget, before this error is seen.
+///
+/// Its text says all that is known, the reason included, so it has no source: what prints an error by
+/// itself, as most handlers do, loses nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[non_exhaustive]
 pub enum CallError {
     /// Never sent, or refused before it began: the callee did nothing.
-    #[error("{edge} was not executed")]
+    #[error("{edge} was not executed: {reason}")]
     NotExecuted {
         /// The call.
         edge: Edge,
         /// Why it was not begun.
-        #[source]
         reason: Refusal,
     },
     /// The request left and no answer came: the callee did all of its work, a part, or none.
-    #[error("lost the answer to {edge}")]
+    #[error("lost the answer to {edge}: {reason}")]
     Unknown {
         /// The call.
         edge: Edge,
         /// How the answer was lost.
-        #[source]
         reason: LostAnswer,
     },
     /// The implementation panicked while it ran. Its process lives on.
@@ -102,12 +103,11 @@ pub enum CallError {
         message: String,
     },
     /// The implementation ran to its end, but its answer could not be brought back.
-    #[error("{edge} was executed, but its answer could not be used")]
+    #[error("{edge} was executed, but its answer could not be used: {reason}")]
     Executed {
         /// The call.
         edge: Edge,
         /// What was wrong with the answer.
-        #[source]
         reason: BadAnswer,
     },
     /// The time for the call was over before an answer came.
@@ -251,4 +251,34 @@ pub enum BadAnswer {
     /// The result could not be decoded.
     #[error("the result cannot be decoded: {0}")]
     Undecodable(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error as _;
+
+    use super::*;
+
+    #[test]
+    fn an_error_that_is_printed_by_itself_says_its_reason() {
+        let name = |text| Name::new(text).unwrap();
+        let edge = Edge::new(name("Web"), name("Cart"), name("add"));
+        let error = CallError::NotExecuted {
+            edge: edge.clone(),
+            reason: Refusal::Unreachable("Cart-1 did not greet yet".to_owned()),
+        };
+        assert_eq!(
+            error.to_string(),
+            "Web -> Cart.add was not executed: no replica can be reached: Cart-1 did not greet yet"
+        );
+        assert!(error.source().is_none(), "it would be printed twice");
+        let error = CallError::Unknown {
+            edge,
+            reason: LostAnswer::Stopped,
+        };
+        assert_eq!(
+            error.to_string(),
+            "lost the answer to Web -> Cart.add: the replica was stopped"
+        );
+    }
 }
