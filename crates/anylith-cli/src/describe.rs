@@ -9,6 +9,7 @@ use std::{
 };
 
 use anylith_core::Manifest;
+use anylith_supervisor::{ENV_CONTROL, ENV_ROLE};
 use serde::{Deserialize, de::DeserializeOwned};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
@@ -124,8 +125,8 @@ impl Question<'_> {
             )
         };
         let mut child = Command::new(self.binary)
-            .env("ANYLITH_ROLE", self.role)
-            .env_remove("ANYLITH_CONTROL")
+            .env(ENV_ROLE, self.role)
+            .env_remove(ENV_CONTROL)
             .current_dir(self.folder)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -144,7 +145,8 @@ impl Question<'_> {
         match tokio::time::timeout(ANSWER_WITHIN, exchange).await {
             Ok(answer) => answer.map_err(cannot),
             Err(_) => {
-                let said = format!("asked to {} itself, it took longer than 10 s", self.role);
+                let role = self.role;
+                let said = format!("asked to {role} itself, it took longer than {ANSWER_WITHIN:?}");
                 Err(no_application(Path::new(&path), &said))
             }
         }

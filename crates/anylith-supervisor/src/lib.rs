@@ -35,7 +35,7 @@ pub use anylith_control::{
     CRASH_LOOP, Exit, Failure, GroupSpec, GroupStatus, Note, Notice, ReplicaState, ReplicaStatus,
     Spec, Status, Timing,
 };
-pub use anylith_wire::control::Request;
+pub use anylith_wire::control::{ENV_CONTROL, ENV_ROLE, Request};
 pub use launch::{Launch, StartError, living_replicas, stop_orphans};
 pub use listener_socket::BindError;
 pub use log_line::{Level, LogLine};

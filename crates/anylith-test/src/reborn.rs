@@ -11,7 +11,7 @@ use std::{
 };
 
 use anylith_runtime::{Application, Builder};
-use anylith_supervisor::Program;
+use anylith_supervisor::{ENV_CONTROL, Program};
 use rustix::{
     event::{PollFd, PollFlags, poll},
     process::{Pid, PidfdFlags, getppid, pidfd_open},
@@ -46,7 +46,7 @@ pub(crate) fn libtest_name(path: &str) -> &str {
 
 /// Whether this process is a replica in a test.
 pub(crate) fn is_replica() -> bool {
-    env::var_os(ENV_PARENT).is_some() && env::var_os("ANYLITH_CONTROL").is_some()
+    env::var_os(ENV_PARENT).is_some() && env::var_os(ENV_CONTROL).is_some()
 }
 
 /// Is a replica until it is told to stop, then exits.

@@ -62,29 +62,6 @@ impl Graph {
         self.neighbours(component, &self.dependents)
     }
 
-    /// Everything that is dependent on `component`, directly or through others, in the order of the
-    /// manifest: what a change of it touches.
-    pub fn touched_by(&self, component: &str) -> Vec<&Name> {
-        let Some(start) = self.index(component) else {
-            return Vec::new();
-        };
-        let mut seen = vec![false; self.names.len()];
-        let mut waiting = vec![start];
-        while let Some(index) = waiting.pop() {
-            for &next in &self.dependents[index] {
-                if !std::mem::replace(&mut seen[next], true) {
-                    waiting.push(next);
-                }
-            }
-        }
-        self.names
-            .iter()
-            .zip(&seen)
-            .filter(|(_, seen)| **seen)
-            .map(|(name, _)| name)
-            .collect()
-    }
-
     /// Every component after those it is dependent on, and else in the order of the manifest. Where a cycle
     /// makes that impossible, its first component goes first.
     pub fn order(&self) -> Vec<&Name> {

@@ -4,8 +4,8 @@
 //! the name it has in messages, and secrets are asked of the caller. So a dry run, the supervisor, a
 //! replica without a control plane and a test all get the same plan.
 //!
-//! Start at [`Settings::parse`] and [`Settings::plan`]. [`Graph`] is the order of things, [`draw`] its
-//! pictures.
+//! Start at [`Settings::read`], then [`Settings::check`] and [`Settings::plan`]: each goes on where the one before has
+//! found something wrong, so that all of it is said at once. [`Graph`] is the order of things, [`draw`] its pictures.
 
 mod check;
 mod complaint;
