@@ -300,17 +300,17 @@ impl Registration {
 /// A component that was built, with its type forgotten.
 pub(crate) struct Built {
     /// An `Arc<C>`.
-    pub(crate) instance: Arc<dyn Any + Send + Sync>,
+    pub(crate) component: Arc<dyn Any + Send + Sync>,
     /// An `Arc<I::Object>`.
     pub(crate) object: Box<dyn Any + Send + Sync>,
     pub(crate) serve: Box<dyn Dispatch>,
-    pub(crate) life: Arc<dyn Life>,
+    pub(crate) hooks: Arc<dyn Hooks>,
 }
 
 impl Built {
     fn component<C: Component>(component: Arc<C>) -> Self {
         Self {
-            life: Arc::new(Living(Arc::clone(&component))),
+            hooks: Arc::new(HooksOf(Arc::clone(&component))),
             ..Self::stand_in::<C::Interface, C>(component)
         }
     }
@@ -322,8 +322,8 @@ impl Built {
                 Arc::clone(&implementation),
                 std::marker::PhantomData,
             )),
-            life: Arc::new(NoLife),
-            instance: implementation,
+            hooks: Arc::new(NoHooks),
+            component: implementation,
         }
     }
 }
@@ -337,14 +337,14 @@ impl<I: ImplementedBy<C>, C: Send + Sync + 'static> Dispatch for ServedAs<I, C> 
 }
 
 /// The hooks of a component after its start.
-pub(crate) trait Life: Send + Sync {
+pub(crate) trait Hooks: Send + Sync {
     fn run(&self, stopping: Stopping) -> BoxFuture<'static, Result<(), StartError>>;
     fn shut_down(&self) -> BoxFuture<'static, ()>;
 }
 
-struct Living<C>(Arc<C>);
+struct HooksOf<C>(Arc<C>);
 
-impl<C: Component> Life for Living<C> {
+impl<C: Component> Hooks for HooksOf<C> {
     fn run(&self, stopping: Stopping) -> BoxFuture<'static, Result<(), StartError>> {
         Box::pin(Arc::clone(&self.0).run(stopping))
     }
@@ -356,9 +356,9 @@ impl<C: Component> Life for Living<C> {
 }
 
 /// The hooks of an implementation that is no component.
-struct NoLife;
+struct NoHooks;
 
-impl Life for NoLife {
+impl Hooks for NoHooks {
     fn run(&self, _: Stopping) -> BoxFuture<'static, Result<(), StartError>> {
         Box::pin(std::future::ready(Ok(())))
     }

@@ -1,12 +1,14 @@
 //! One process of an application: starts its components, serves them, and drains them.
 
+mod drain;
+mod failures;
+
 use std::{
     any::Any,
     collections::BTreeMap,
     io,
     net::TcpListener,
-    sync::{Arc, Mutex, PoisonError, RwLock},
-    time::Duration,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
 };
 
 use anylith_core::{Directory, EdgeSettings, Endpoint, Limits, Name};
@@ -17,15 +19,18 @@ use serde_json::Value;
 use tokio::{
     sync::{mpsc, watch},
     task::JoinSet,
-    time::{Instant, timeout_at},
+    time::Instant,
 };
+
+pub(crate) use failures::ComponentFailure;
 
 use crate::{
     ambient::Frame,
-    component::{Built, Registration, StartError},
+    component::{Built, Hooks, Registration, StartError},
     framed::Framed,
     gate::Gate,
     interface::checked,
+    replica::failures::Failures,
     serve::{Door, Doors},
     stopping::Stopping,
     task::Task,
@@ -34,9 +39,6 @@ use crate::{
 
 /// The state of each component of a replica.
 pub(crate) type States = BTreeMap<Name, ComponentState>;
-
-/// How long a component's `stop` may take once its calls are over, if the grace period has run out on them.
-const SHUT_DOWN: Duration = Duration::from_secs(1);
 
 /// What a replica is to be.
 pub(crate) struct Setup {
@@ -55,13 +57,6 @@ pub(crate) struct Setup {
     pub(crate) through_the_wire: bool,
 }
 
-/// A component that failed, and how.
-#[derive(Debug)]
-pub(crate) struct ComponentFailure {
-    pub(crate) component: Name,
-    pub(crate) error: StartError,
-}
-
 /// A replica, from inside.
 pub(crate) struct Replica {
     components: Vec<Hosted>,
@@ -69,8 +64,7 @@ pub(crate) struct Replica {
     doors: Arc<Doors>,
     server: Option<Server>,
     states: watch::Sender<States>,
-    /// Has room for one failure of each component: a second one of the same adds nothing.
-    failures: mpsc::Sender<ComponentFailure>,
+    failures: Failures,
 }
 
 /// One component of the replica.
@@ -81,9 +75,16 @@ struct Hosted {
 }
 
 impl Hosted {
-    fn is_over(&self) -> bool {
-        let phase = self.phase.lock().unwrap_or_else(PoisonError::into_inner);
-        matches!(*phase, Phase::Over)
+    fn phase(&self) -> MutexGuard<'_, Phase> {
+        self.phase.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Until when the component may finish, if it was drained.
+    fn drained(&self) -> Option<Instant> {
+        match *self.phase() {
+            Phase::Over { end } => Some(end),
+            Phase::Starting | Phase::Ready(_) => None,
+        }
     }
 }
 
@@ -91,20 +92,29 @@ impl Hosted {
 enum Phase {
     Starting,
     Ready(Life),
-    Over,
+    /// It was drained, and may finish until `end`.
+    Over {
+        end: Instant,
+    },
 }
 
 /// A component that is ready.
 struct Life {
-    instance: Arc<dyn Any + Send + Sync>,
-    hooks: Arc<dyn crate::component::Life>,
+    component: Arc<dyn Any + Send + Sync>,
+    hooks: Arc<dyn Hooks>,
     stop: watch::Sender<bool>,
     running: Task<()>,
 }
 
+/// A component that was drained before it was ready, and may finish until `end`.
+struct Late {
+    hooks: Arc<dyn Hooks>,
+    end: Instant,
+}
+
 impl Replica {
     /// Prepares a replica, and binds its endpoint. Failures of components that were ready come out of the second
-    /// value; there is at most one from each.
+    /// value: of each the first.
     ///
     /// # Errors
     ///
@@ -130,7 +140,7 @@ impl Replica {
             .iter()
             .map(|it| (it.name.clone(), ComponentState::Waiting))
             .collect();
-        let (failures, failed) = mpsc::channel(components.len().max(1));
+        let (failures, failed) = Failures::of(components.len());
         let panel = Panel {
             network,
             config: setup.config,
@@ -192,9 +202,9 @@ impl Replica {
     /// The component `C` of this process, once it is ready.
     pub(crate) fn component<C: Any + Send + Sync>(&self, name: &str) -> Option<Arc<C>> {
         let hosted = self.components.iter().find(|it| it.name == name)?;
-        match &*hosted.phase.lock().unwrap_or_else(PoisonError::into_inner) {
-            Phase::Ready(life) => Arc::clone(&life.instance).downcast().ok(),
-            Phase::Starting | Phase::Over => None,
+        match &*hosted.phase() {
+            Phase::Ready(life) => Arc::clone(&life.component).downcast().ok(),
+            Phase::Starting | Phase::Over { .. } => None,
         }
     }
 
@@ -224,7 +234,7 @@ impl Replica {
         let hosted = &self.components[index];
         let name = &hosted.name;
         self.dependencies_ready(&hosted.registration).await;
-        if hosted.is_over() {
+        if hosted.drained().is_some() {
             return Ok(());
         }
         self.enter(name, ComponentState::Starting);
@@ -256,8 +266,8 @@ impl Replica {
         };
         match self.open(hosted, built) {
             Ok(()) => self.enter(name, ComponentState::Ready),
-            // It was drained while it started. What it has begun it may finish; nobody waits for it.
-            Err(late) => late.shut_down().await,
+            // It was drained while it started. What it has begun it may finish, within the time of the drain.
+            Err(Late { hooks, end }) => self.shut_down(hosted, &*hooks, end).await,
         }
         Ok(())
     }
@@ -285,13 +295,13 @@ impl Replica {
         }
     }
 
-    /// Lets calls in, and sets the component's own work going. Gives the hooks back of a component that was drained
-    /// before it was ready.
-    fn open(&self, hosted: &Hosted, built: Built) -> Result<(), Arc<dyn crate::component::Life>> {
+    /// Lets calls in, and sets the component's own work going, unless the component was drained meanwhile.
+    fn open(&self, hosted: &Hosted, built: Built) -> Result<(), Late> {
         let name = hosted.registration.name;
-        let mut phase = hosted.phase.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Phase::Over = *phase {
-            return Err(built.life);
+        let mut phase = hosted.phase();
+        if let Phase::Over { end } = *phase {
+            let hooks = built.hooks;
+            return Err(Late { hooks, end });
         }
         if let Some(door) = self.doors.of(name) {
             let present = Present {
@@ -306,7 +316,7 @@ impl Replica {
             door.open.store(Some(Arc::new(built.serve)));
         }
         let (stop, stopping) = watch::channel(false);
-        let work = built.life.run(Stopping::new(stopping));
+        let work = built.hooks.run(Stopping::new(stopping));
         let failures = self.failures.clone();
         let component = hosted.name.clone();
         let running = Task::spawn(async move {
@@ -320,158 +330,16 @@ impl Replica {
                 Ok(Err(error)) => error,
                 Err(panic) => StartError::from_cause(format!("its serve panicked: {panic}")),
             };
-            // Without a receiver the replica is gone, and with it the need to know.
-            let _ = failures.try_send(ComponentFailure { component, error });
+            failures.tell(component, error);
         });
         let life = Life {
-            instance: built.instance,
-            hooks: built.life,
+            component: built.component,
+            hooks: built.hooks,
             stop,
             running,
         };
         *phase = Phase::Ready(life);
         Ok(())
-    }
-
-    /// Takes one component out of service: no new calls, the end of those under way, then its `stop`. After
-    /// `grace` what is left is dropped.
-    pub(crate) async fn drain(&self, component: &str, grace: Duration) {
-        let Some(hosted) = self.components.iter().find(|it| it.name == component) else {
-            return;
-        };
-        let end = Instant::now() + grace;
-        let before = {
-            let mut phase = hosted.phase.lock().unwrap_or_else(PoisonError::into_inner);
-            std::mem::replace(&mut *phase, Phase::Over)
-        };
-        let mut life = match before {
-            Phase::Ready(life) => life,
-            Phase::Starting => {
-                self.enter(&hosted.name, ComponentState::Stopped);
-                return;
-            }
-            // Drained already, or somebody is at it.
-            Phase::Over => {
-                let mut states = self.states.subscribe();
-                let stopped = states
-                    .wait_for(|states| states.get(&hosted.name) == Some(&ComponentState::Stopped));
-                let _ = timeout_at(end, stopped).await;
-                return;
-            }
-        };
-        self.enter(&hosted.name, ComponentState::Draining);
-        let door = self.doors.of(hosted.registration.name);
-        if let Some(door) = door {
-            door.gate.close();
-        }
-        self.panel.leave(hosted.registration.name);
-        life.stop.send_replace(true);
-        let finished = async {
-            let _ = (&mut life.running).await;
-            if let Some(door) = door {
-                door.gate.emptied().await;
-            }
-        };
-        if timeout_at(end, finished).await.is_err() {
-            let calls = door.map_or(0, |door| door.gate.inside());
-            tracing::warn!(
-                component,
-                calls,
-                "the time to drain is over: what the component still does is dropped"
-            );
-            self.cut_short(hosted, &mut life.running).await;
-        }
-        let frame = Frame::of(hosted.registration.name);
-        let shut_down = Framed {
-            future: life.hooks.shut_down(),
-            frame,
-        };
-        match timeout_at(end.max(Instant::now() + SHUT_DOWN), shut_down).await {
-            Ok(Ok(())) => {}
-            Ok(Err(panic)) => {
-                let error = StartError::from_cause(format!("its stop panicked: {panic}"));
-                let component = hosted.name.clone();
-                // Full only where the component failed before: then that is what is reported.
-                let _ = self
-                    .failures
-                    .try_send(ComponentFailure { component, error });
-            }
-            Err(_) => tracing::warn!(
-                component,
-                "the component's stop does not end: it is dropped"
-            ),
-        }
-        if let Some(door) = door {
-            door.open.store(None);
-        }
-        self.enter(&hosted.name, ComponentState::Stopped);
-    }
-
-    /// Drops what a component still does: its own work, and its calls, whose callers are told.
-    async fn cut_short(&self, hosted: &Hosted, running: &mut Task<()>) {
-        running.abort();
-        let door = self.doors.of(hosted.registration.name);
-        if let Some(door) = door {
-            door.gate.clear();
-        }
-        if let Some(server) = &self.server {
-            server.stop_component(&hosted.name);
-        }
-        let gone = async {
-            if !running.is_finished() {
-                let _ = running.await;
-            }
-            if let Some(door) = door {
-                door.gate.emptied().await;
-            }
-        };
-        // What blocks its thread can be neither dropped nor waited for.
-        let _ = timeout_at(Instant::now() + SHUT_DOWN, gone).await;
-    }
-
-    /// Drains every component, callers before what they call, and closes the endpoint.
-    pub(crate) async fn stop(&self, grace: Duration) {
-        let end = Instant::now() + grace;
-        for name in self.order().iter().rev() {
-            let left = end.saturating_duration_since(Instant::now());
-            self.drain(name, left).await;
-        }
-        if let Some(server) = &self.server {
-            let _ = timeout_at(end, server.drain()).await;
-            server.close().await;
-        }
-    }
-
-    /// The components of this replica, dependencies first.
-    fn order(&self) -> Vec<&'static str> {
-        fn visit(
-            all: &[Hosted],
-            name: &str,
-            order: &mut Vec<&'static str>,
-            seen: &mut Vec<String>,
-        ) {
-            let Some(hosted) = all.iter().find(|it| it.registration.name == name) else {
-                return;
-            };
-            if seen.iter().any(|it| it == name) {
-                return;
-            }
-            seen.push(name.to_owned());
-            for dependency in &hosted.registration.dependencies {
-                visit(all, dependency, order, seen);
-            }
-            order.push(hosted.registration.name);
-        }
-        let (mut order, mut seen) = (Vec::new(), Vec::new());
-        for hosted in &self.components {
-            visit(
-                &self.components,
-                hosted.registration.name,
-                &mut order,
-                &mut seen,
-            );
-        }
-        order
     }
 
     fn enter(&self, component: &Name, state: ComponentState) {

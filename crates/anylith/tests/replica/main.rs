@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails where it is surprised")]
 
 mod control;
+mod failures;
 mod panics;
 
 use std::{

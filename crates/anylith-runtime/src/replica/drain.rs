@@ -1,0 +1,158 @@
+//! How a replica takes its components out of service, one or all.
+
+use std::time::Duration;
+
+use anylith_wire::control::ComponentState;
+use tokio::time::{Instant, timeout_at};
+
+use super::{Hosted, Life, Phase, Replica};
+use crate::{
+    ambient::Frame,
+    component::{Hooks, StartError},
+    framed::Framed,
+    serve::Door,
+    task::Task,
+};
+
+/// How long a component's `stop` may take once its calls are over, if the grace period has run out on them.
+const SHUT_DOWN: Duration = Duration::from_secs(1);
+
+impl Replica {
+    /// Drains every component, callers before what they call, and closes the endpoint.
+    pub(crate) async fn stop(&self, grace: Duration) {
+        let end = Instant::now() + grace;
+        for name in self.order().iter().rev() {
+            let left = end.saturating_duration_since(Instant::now());
+            self.drain(name, left).await;
+        }
+        if let Some(server) = &self.server {
+            let _ = timeout_at(end, server.drain()).await;
+            server.close().await;
+        }
+    }
+
+    /// Takes one component out of service: no new calls, the end of those under way, then its `stop`. After
+    /// `grace` what is left is dropped.
+    pub(crate) async fn drain(&self, component: &str, grace: Duration) {
+        let Some(hosted) = self.components.iter().find(|it| it.name == component) else {
+            return;
+        };
+        let end = Instant::now() + grace;
+        let before = std::mem::replace(&mut *hosted.phase(), Phase::Over { end });
+        match before {
+            Phase::Ready(life) => self.finish(hosted, life, end).await,
+            // Who starts it finds out; see `Replica::start_one`.
+            Phase::Starting => self.enter(&hosted.name, ComponentState::Stopped),
+            // Drained already, or somebody is at it.
+            Phase::Over { .. } => {
+                let mut states = self.states.subscribe();
+                let stopped = states
+                    .wait_for(|states| states.get(&hosted.name) == Some(&ComponentState::Stopped));
+                let _ = timeout_at(end, stopped).await;
+            }
+        }
+    }
+
+    /// Ends the life of a component that was ready.
+    async fn finish(&self, hosted: &Hosted, mut life: Life, end: Instant) {
+        self.enter(&hosted.name, ComponentState::Draining);
+        let door = self.doors.of(hosted.registration.name);
+        if let Some(door) = door {
+            door.gate.close();
+        }
+        self.panel.leave(hosted.registration.name);
+        life.stop.send_replace(true);
+        let finished = async {
+            let _ = (&mut life.running).await;
+            if let Some(door) = door {
+                door.gate.emptied().await;
+            }
+        };
+        if timeout_at(end, finished).await.is_err() {
+            self.cut_short(hosted, door, &mut life.running).await;
+        }
+        self.shut_down(hosted, &*life.hooks, end).await;
+        if let Some(door) = door {
+            door.open.store(None);
+        }
+        self.enter(&hosted.name, ComponentState::Stopped);
+    }
+
+    /// Drops what a component still does: its own work, and its calls, whose callers are told.
+    async fn cut_short(&self, hosted: &Hosted, door: Option<&Door>, running: &mut Task<()>) {
+        tracing::warn!(
+            component = %hosted.name,
+            calls = door.map_or(0, |door| door.gate.inside()),
+            "the time to drain is over: what the component still does is dropped"
+        );
+        running.abort();
+        if let Some(door) = door {
+            door.gate.clear();
+        }
+        if let Some(server) = &self.server {
+            server.stop_component(&hosted.name);
+        }
+        let gone = async {
+            if !running.is_finished() {
+                let _ = running.await;
+            }
+            if let Some(door) = door {
+                door.gate.emptied().await;
+            }
+        };
+        // What blocks its thread can be neither dropped nor waited for.
+        let _ = timeout_at(Instant::now() + SHUT_DOWN, gone).await;
+    }
+
+    /// Runs the `stop` of a component, until `end` or for [`SHUT_DOWN`] at least. A panic is a failure of the
+    /// component.
+    pub(super) async fn shut_down(&self, hosted: &Hosted, hooks: &dyn Hooks, end: Instant) {
+        let shut_down = Framed {
+            future: hooks.shut_down(),
+            frame: Frame::of(hosted.registration.name),
+        };
+        match timeout_at(end.max(Instant::now() + SHUT_DOWN), shut_down).await {
+            Ok(Ok(())) => {}
+            Ok(Err(panic)) => {
+                let error = StartError::from_cause(format!("its stop panicked: {panic}"));
+                self.failures.tell(hosted.name.clone(), error);
+            }
+            Err(_) => tracing::warn!(
+                component = %hosted.name,
+                "the component's stop does not end: it is dropped"
+            ),
+        }
+    }
+
+    /// The components of this replica, dependencies first.
+    fn order(&self) -> Vec<&'static str> {
+        fn visit(
+            all: &[Hosted],
+            name: &str,
+            order: &mut Vec<&'static str>,
+            seen: &mut Vec<String>,
+        ) {
+            let Some(hosted) = all.iter().find(|it| it.registration.name == name) else {
+                return;
+            };
+            if seen.iter().any(|it| it == name) {
+                return;
+            }
+            seen.push(name.to_owned());
+            for dependency in &hosted.registration.dependencies {
+                visit(all, dependency, order, seen);
+            }
+            order.push(hosted.registration.name);
+        }
+        let (mut order, mut seen) = (Vec::new(), Vec::new());
+        for hosted in &self.components {
+            visit(
+                &self.components,
+                hosted.registration.name,
+                &mut order,
+                &mut seen,
+            );
+        }
+        order
+    }
+}
