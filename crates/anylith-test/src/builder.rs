@@ -134,7 +134,12 @@ impl<A: Application> ClusterBuilder<A> {
 
     /// The plan for the topology.
     pub(crate) fn plan(&self, manifest: &Manifest) -> Result<Plan, ClusterError> {
-        let settings = Settings::parse("settings", &self.settings, &Overrides::default(), &Unread)?;
+        // Tests run beside each other, and beside the application itself.
+        let listeners = manifest.components.iter().flat_map(|one| &one.listeners);
+        let free_ports = listeners.fold(Overrides::default(), |overrides, listener| {
+            overrides.listen(&format!("{listener}=127.0.0.1:0"))
+        });
+        let settings = Settings::parse("settings", &self.settings, &free_ports, &Unread)?;
         let change = match self.replicas.join(",") {
             asked if asked.is_empty() || !self.topology.has_processes() => ReplicaChange::NONE,
             asked => ReplicaChange::parse(&asked)?,

@@ -256,6 +256,15 @@ async fn a_call_in_flight_is_answered_before_its_callee_stops(
     assert!(order[0].is_some() && order.is_sorted(), "{order:?}");
 }
 
+#[anylith::test(
+    House,
+    fakes(JournalClient = Recorder::default()),
+    settings = "[listeners.bell]\naddress = \"127.0.0.1:65535\"",
+)]
+async fn a_listener_gets_a_port_of_its_own_whatever_the_settings_say(cluster: &Cluster<House>) {
+    assert_ne!(cluster.address("bell").port(), 65535);
+}
+
 #[anylith::test(House, fakes(JournalClient = Recorder::default()))]
 async fn a_listener_is_served(cluster: &Cluster<House>) {
     let mut visitor = TcpStream::connect(cluster.address("bell")).await.unwrap();
