@@ -8,7 +8,7 @@ use anylith_core::Name;
 use anylith_wire::control::{ComponentState, ToReplica};
 
 use crate::{
-    action::Action, life::Life, listener::ListenerSocket, replica::Replica, spec::Spec,
+    action::Action, life::Life, listener::ListenerSocket, replica::Replica, run::Run, spec::Spec,
     timing::Timing,
 };
 
@@ -67,6 +67,7 @@ fn is_closed(replicas: &BTreeMap<Name, Replica>, component: &Name) -> bool {
     })
 }
 
+/// Asks `replica` to drain those of its components that are `due`, or to stop when all have.
 fn ask(
     replica: &mut Replica,
     due: &[Name],
@@ -93,42 +94,48 @@ fn ask(
             message,
         });
     };
-    for component in replica
-        .components
-        .iter()
-        .filter(|component| due.contains(component))
-    {
-        let state = run
-            .components
-            .entry(component.clone())
-            .or_insert(ComponentState::Waiting);
-        match state {
-            ComponentState::Waiting | ComponentState::Starting | ComponentState::Ready => {
-                *state = ComponentState::Draining;
+    let own = &replica.components;
+    for component in own.iter().filter(|component| due.contains(component)) {
+        match begin(run, component) {
+            Begun::Now => {
                 *until = answer_by;
                 send(ToReplica::Drain {
                     component: component.clone(),
                     grace_ms,
                 });
             }
-            ComponentState::Draining => *until = until.or(answer_by),
-            ComponentState::Stopped => {}
+            Begun::Before => *until = until.or(answer_by),
+            Begun::AndEnded => {}
         }
     }
-    if replica
-        .components
-        .iter()
-        .all(|name| run.components.get(name) == Some(&ComponentState::Stopped))
-    {
+    let is = |name: &Name, state| run.components.get(name) == Some(&state);
+    if own.iter().all(|name| is(name, ComponentState::Stopped)) {
         *stop_sent = true;
         *until = answer_by;
         send(ToReplica::Stop { grace_ms });
-    } else if !run
-        .components
-        .values()
-        .any(|state| *state == ComponentState::Draining)
-    {
+    } else if !own.iter().any(|name| is(name, ComponentState::Draining)) {
         // It owes nothing; the others have to finish first.
         *until = None;
+    }
+}
+
+/// When the drain of a component began.
+enum Begun {
+    Now,
+    Before,
+    AndEnded,
+}
+
+/// Counts `component` as draining, if it does not yet.
+fn begin(run: &mut Run, component: &Name) -> Begun {
+    let state = run.components.entry(component.clone());
+    let state = state.or_insert(ComponentState::Waiting);
+    match state {
+        ComponentState::Waiting | ComponentState::Starting | ComponentState::Ready => {
+            *state = ComponentState::Draining;
+            Begun::Now
+        }
+        ComponentState::Draining => Begun::Before,
+        ComponentState::Stopped => Begun::AndEnded,
     }
 }

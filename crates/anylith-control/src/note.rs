@@ -1,31 +1,44 @@
 //! Why a replica is not ready, or not stopped, in a sentence for people.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
-use anylith_core::Name;
+use anylith_core::{Directory, Name};
 use anylith_wire::control::ComponentState;
 
 use crate::{
-    life::Life, listener::ListenerSocket, plane::ControlPlane, replica::Replica, run::Run,
+    life::Life, listener::ListenerSocket, replica::Replica, run::Run, spec::Spec, timing::Timing,
 };
 
+/// What the reasons are looked for in.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Scene<'a> {
+    pub(crate) spec: &'a Spec,
+    pub(crate) timing: &'a Timing,
+    pub(crate) directory: &'a Directory,
+    pub(crate) listeners: &'a BTreeMap<Name, ListenerSocket>,
+    pub(crate) now: Instant,
+}
+
 /// What keeps `replica`; `None` if nothing does, or nothing that lasts.
-pub(crate) fn about(replica: &Replica, plane: &ControlPlane, now: Instant) -> Option<String> {
+pub(crate) fn about(replica: &Replica, scene: Scene<'_>) -> Option<String> {
     match &replica.life {
         Life::Due => Some("waits for the sockets of its listeners".to_owned()),
         Life::Awaited => Some("waits for its process, which is started elsewhere".to_owned()),
         Life::Adopting { .. } => Some("waits to be heard of again".to_owned()),
         Life::Starting { run, .. } | Life::Serving { run, .. } if run.pulse.is_silent() => {
-            Some(silent(run, plane))
+            Some(silent(run, scene.timing))
         }
         Life::Starting { run, .. } if !run.connected => {
             Some("its process has not connected yet".to_owned())
         }
-        Life::Starting { run, .. } => waiting(replica, run, plane),
-        Life::Draining { run, until, .. } => draining(replica, run, *until, plane, now),
+        Life::Starting { run, .. } => waiting(replica, run, scene),
+        Life::Draining { run, until, .. } => draining(replica, run, *until, scene),
         Life::Backoff { retry_at } => {
             let failure = replica.last_failure.as_ref()?;
-            let wait = retry_at.saturating_duration_since(now);
+            let wait = retry_at.saturating_duration_since(scene.now);
             let times = match replica.failures {
                 1 => "once".to_owned(),
                 many => format!("{many} times in a row"),
@@ -38,24 +51,24 @@ pub(crate) fn about(replica: &Replica, plane: &ControlPlane, now: Instant) -> Op
     }
 }
 
-fn silent(run: &Run, plane: &ControlPlane) -> String {
+fn silent(run: &Run, timing: &Timing) -> String {
     if run.pulse.is_traced() {
         return "gives no sign of life, since a debugger holds it; it gets no calls".to_owned();
     }
-    let silence = run.pulse.silence(plane.timing());
+    let silence = run.pulse.silence(timing);
     format!("has given no sign of life for {silence:?}; it gets no calls until it does")
 }
 
 /// `Checkout waits for Payment, Cart; Frontend waits for Checkout`.
-fn waiting(replica: &Replica, run: &Run, plane: &ControlPlane) -> Option<String> {
+fn waiting(replica: &Replica, run: &Run, scene: Scene<'_>) -> Option<String> {
     let ready_here = |name: &Name| run.components.get(name) == Some(&ComponentState::Ready);
     let missing =
         |component: &Name| {
-            let needed = plane.spec().dependencies.get(component);
+            let needed = scene.spec.dependencies.get(component);
             let absent = needed.into_iter().flatten().filter(|name| {
                 match replica.components.contains(name) {
                     true => !ready_here(name),
-                    false => plane.directory().replicas(name.as_str()).is_empty(),
+                    false => scene.directory.replicas(name.as_str()).is_empty(),
                 }
             });
             absent.map(Name::as_str).collect::<Vec<_>>().join(", ")
@@ -78,8 +91,7 @@ fn draining(
     replica: &Replica,
     run: &Run,
     until: Option<Instant>,
-    plane: &ControlPlane,
-    now: Instant,
+    scene: Scene<'_>,
 ) -> Option<String> {
     let finishing = |component: &Name| {
         let draining = run.components.get(component) == Some(&ComponentState::Draining);
@@ -91,7 +103,7 @@ fn draining(
     };
     let lines: Vec<String> = replica.components.iter().filter_map(finishing).collect();
     let left = |until: Instant| {
-        let left = until.saturating_duration_since(now);
+        let left = until.saturating_duration_since(scene.now);
         format!(
             "for {} s at most",
             (left + Duration::from_millis(999)).as_secs()
@@ -101,15 +113,15 @@ fn draining(
         (false, Some(until)) => Some(format!("{}, {}", lines.join(", "), left(until))),
         (false, None) => Some(lines.join(", ")),
         (true, Some(until)) => Some(format!("is about to end, {}", left(until))),
-        (true, None) => visited(replica, plane),
+        (true, None) => visited(replica, scene),
     }
 }
 
 /// `takes in what waits at web`.
-fn visited(replica: &Replica, plane: &ControlPlane) -> Option<String> {
+fn visited(replica: &Replica, scene: Scene<'_>) -> Option<String> {
     let shutting =
-        |listener: &&Name| matches!(plane.listeners[*listener], ListenerSocket::Shutting { .. });
-    let own = plane.spec().listeners.iter();
+        |listener: &&Name| matches!(scene.listeners[*listener], ListenerSocket::Shutting { .. });
+    let own = scene.spec.listeners.iter();
     let mut own = own
         .filter(|(_, by)| replica.components.contains(by))
         .map(|(listener, _)| listener);

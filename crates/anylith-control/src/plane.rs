@@ -18,7 +18,7 @@ use crate::{
     life::Life,
     listener::ListenerSocket,
     memory::{Memory, Remembered},
-    note,
+    note::{self, Scene},
     readiness::Readiness,
     replica::Replica,
     run::Run,
@@ -35,7 +35,7 @@ pub struct ControlPlane {
     /// The folder in which replicas bind their sockets.
     sockets: PathBuf,
     replicas: BTreeMap<Name, Replica>,
-    pub(crate) listeners: BTreeMap<Name, ListenerSocket>,
+    listeners: BTreeMap<Name, ListenerSocket>,
     directory: Directory,
     phase: Phase,
 }
@@ -194,10 +194,6 @@ impl ControlPlane {
         &self.spec
     }
 
-    pub(crate) fn timing(&self) -> &Timing {
-        &self.timing
-    }
-
     /// The directory as it was last published.
     pub fn directory(&self) -> &Directory {
         &self.directory
@@ -231,8 +227,15 @@ impl ControlPlane {
 
     /// Why replicas are not ready or not stopped, one line for each that is not and has a reason.
     pub fn notes(&self, now: Instant) -> Vec<Note> {
+        let scene = Scene {
+            spec: &self.spec,
+            timing: &self.timing,
+            directory: &self.directory,
+            listeners: &self.listeners,
+            now,
+        };
         let of = |replica: &Replica| {
-            let text = note::about(replica, self, now)?;
+            let text = note::about(replica, scene)?;
             Some(Note {
                 replica: replica.name.clone(),
                 text,

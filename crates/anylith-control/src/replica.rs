@@ -1,5 +1,7 @@
 //! One replica, and how each thing that happens to it moves its life on.
 
+mod pulse;
+
 use std::time::Instant;
 
 use anylith_core::{Endpoint, Name};
@@ -314,7 +316,7 @@ impl Replica {
     }
 
     /// A replica that was well for long has left its crashes behind.
-    pub(crate) fn forgive(&mut self, since: Instant, around: &Surroundings<'_>) {
+    fn forgive(&mut self, since: Instant, around: &Surroundings<'_>) {
         if around.now.duration_since(since) >= around.timing.stable {
             self.failures = 0;
         }

@@ -2,17 +2,19 @@
 
 #![allow(clippy::unwrap_used, reason = "a test says with a panic what is wrong")]
 
+mod adoption;
 mod signs_of_life;
+mod trouble;
 mod world;
 
 use std::{collections::BTreeMap, time::Duration};
 
-use anylith_control::{Action, Event, Exit, Notice, ReplicaState};
+use anylith_control::{Event, Exit, Notice, ReplicaState};
 use anylith_topology::Transport;
 use anylith_wire::control::{CONTROL_PROTOCOL, ComponentState, FromReplica, Hello, ToReplica};
-use proptest::prelude::*;
 use world::{Fault, World, micro, name, spec};
 
+/// The state of a replica.
 fn state(world: &World, replica: &str) -> ReplicaState {
     world.status().replica(replica).unwrap().state
 }
@@ -221,134 +223,6 @@ fn killing_needs_nobodys_answer() {
 }
 
 #[test]
-fn a_new_control_plane_adopts_and_says_nothing_before_it_knows_all() {
-    let mut world = World::ready(micro(2));
-    let epoch = world.last_epoch;
-    world.replaces_control();
-    for replica in ["Cart-1", "Cart-2", "Front-1", "Front-2", "Stock-1"] {
-        world.connects(replica);
-        assert_eq!(world.last_epoch, epoch, "half a directory was published");
-    }
-    world.connects("Stock-2");
-    assert!(world.last_epoch > epoch);
-    assert!(world.status().is_ready());
-    assert!(world.notices.contains(&Notice::Adopted { replicas: 6 }));
-    assert_eq!((world.spawned, world.bound), (6, 0));
-}
-
-#[test]
-fn who_does_not_come_back_to_a_new_control_plane_is_replaced() {
-    let mut world = World::ready(micro(1));
-    world.replaces_control();
-    world.connects("Cart-1");
-    world.connects("Front-1");
-    world.pass(Duration::from_secs(5));
-    assert!(world.status().is_ready());
-    assert_eq!(world.spawned, 4);
-}
-
-#[test]
-fn a_listener_is_bound_anew_only_if_nobody_hands_it_over() {
-    let mut world = World::ready(micro(2));
-    world.faults.insert("Front-1", Fault::Stingy);
-    world.replaces_control();
-    for replica in [
-        "Cart-1", "Cart-2", "Front-1", "Front-2", "Stock-1", "Stock-2",
-    ] {
-        world.connects(replica);
-    }
-    world.pass(Duration::from_secs(3));
-    let asked = |of: &str| {
-        let told = |(who, told): &&(anylith_core::Name, ToReplica)| {
-            *who == of && matches!(told, ToReplica::HandOver { .. })
-        };
-        world.told.iter().filter(told).count()
-    };
-    assert_eq!((asked("Front-1"), asked("Front-2"), world.bound), (1, 1, 0));
-    world.faults.insert("Front-2", Fault::Stingy);
-    world.replaces_control();
-    for replica in [
-        "Cart-1", "Cart-2", "Front-1", "Front-2", "Stock-1", "Stock-2",
-    ] {
-        world.connects(replica);
-    }
-    world.pass(Duration::from_secs(5));
-    assert_eq!(world.bound, 1);
-}
-
-#[test]
-fn a_leftover_of_an_earlier_start_is_dismissed() {
-    let mut world = World::ready(micro(1));
-    let hello = |replica: &str, incarnation, protocol| Hello {
-        protocol,
-        replica: name(replica),
-        incarnation,
-        pid: 1,
-        endpoint: None,
-        epoch: 0,
-        components: BTreeMap::new(),
-    };
-    let dismisses = |world: &mut World, hello| {
-        let actions = world.plane.on(Event::Hello(hello), world.now);
-        actions
-            .iter()
-            .any(|action| matches!(action, Action::Dismiss { .. }))
-    };
-    assert!(dismisses(&mut world, hello("Cart-1", 7, CONTROL_PROTOCOL)));
-    assert!(dismisses(&mut world, hello("Karte-1", 1, CONTROL_PROTOCOL)));
-    assert!(dismisses(
-        &mut world,
-        hello("Cart-1", 1, CONTROL_PROTOCOL + 1)
-    ));
-    assert!(world.status().is_ready());
-}
-
-#[test]
-fn a_leftover_of_which_nothing_is_remembered_is_not_taken_for_the_one_that_was_started() {
-    let mut world = World::new(micro(1));
-    world.faults.insert("Stock-1", Fault::Mute);
-    world.settle();
-    let leftover = Hello {
-        protocol: CONTROL_PROTOCOL,
-        replica: name("Stock-1"),
-        incarnation: 1,
-        pid: 1,
-        endpoint: Some("unix:/run/r/Stock-1.1.sock".parse().unwrap()),
-        epoch: 3,
-        components: BTreeMap::from([(name("Stock"), ComponentState::Ready)]),
-    };
-    let actions = world.plane.on(Event::Hello(leftover.clone()), world.now);
-    let dismissed = Action::Dismiss {
-        replica: name("Stock-1"),
-    };
-    assert!(actions.contains(&dismissed), "{actions:?}");
-    world.faults.clear();
-    world.connects("Stock-1");
-    assert!(world.status().is_ready());
-    // Nor later.
-    let actions = world.plane.on(Event::Hello(leftover), world.now);
-    assert!(actions.contains(&dismissed), "{actions:?}");
-}
-
-#[test]
-fn an_epoch_that_a_replica_has_seen_never_comes_again() {
-    let mut world = World::ready(micro(1));
-    let mut hello = Hello {
-        protocol: CONTROL_PROTOCOL,
-        replica: name("Cart-1"),
-        incarnation: 1,
-        pid: world.processes["Cart-1"].pid,
-        endpoint: None,
-        epoch: 1000,
-        components: BTreeMap::new(),
-    };
-    hello.endpoint = Some("unix:/run/r/Cart-1.1.sock".parse().unwrap());
-    world.last_epoch = hello.epoch;
-    world.happens(Event::Hello(hello));
-    assert_eq!(world.last_epoch, 1001);
-}
-
-#[test]
 fn a_replica_whose_port_is_not_known_yet_is_not_in_the_directory() {
     let mut spec = micro(1);
     spec.transport = Transport::Tcp;
@@ -425,81 +299,4 @@ fn the_status_is_written_as_scripts_expect_it() {
         "listeners": {"web": "http://127.0.0.1:80"},
     });
     assert_eq!(status, expected);
-}
-
-/// What can go wrong.
-#[derive(Debug, Clone)]
-enum Trouble {
-    Dies(usize),
-    LosesConnection(usize),
-    Connects(usize),
-    Freezes(usize),
-    Thaws(usize),
-    ControlIsReplaced,
-    Passes(u64),
-}
-
-fn trouble() -> impl Strategy<Value = Trouble> {
-    prop_oneof![
-        4 => (0..6usize).prop_map(Trouble::Dies),
-        2 => (0..6usize).prop_map(Trouble::LosesConnection),
-        4 => (0..6usize).prop_map(Trouble::Connects),
-        1 => (0..6usize).prop_map(Trouble::Freezes),
-        1 => (0..6usize).prop_map(Trouble::Thaws),
-        1 => Just(Trouble::ControlIsReplaced),
-        4 => (0..8000u64).prop_map(Trouble::Passes),
-    ]
-}
-
-const REPLICAS: [&str; 6] = [
-    "Front-1", "Front-2", "Cart-1", "Cart-2", "Stock-1", "Stock-2",
-];
-
-fn meets(world: &mut World, trouble: &Trouble) {
-    match trouble {
-        Trouble::Dies(who) => world.dies(REPLICAS[*who], Exit::Signal(9)),
-        Trouble::LosesConnection(who) => world.loses_connection(REPLICAS[*who]),
-        Trouble::Connects(who) => world.connects(REPLICAS[*who]),
-        Trouble::Freezes(who) => world.freezes(REPLICAS[*who]),
-        Trouble::Thaws(who) => world.thaws(REPLICAS[*who]),
-        Trouble::ControlIsReplaced => world.replaces_control(),
-        Trouble::Passes(ms) => world.pass(Duration::from_millis(*ms)),
-    }
-}
-
-proptest! {
-    /// Whatever went wrong: when nothing more does, everything is ready again, and the directory true.
-    #[test]
-    fn any_trouble_is_overcome(troubles in prop::collection::vec(trouble(), 0..60)) {
-        let mut world = World::ready(micro(2));
-        for trouble in &troubles {
-            meets(&mut world, trouble);
-        }
-        for replica in REPLICAS {
-            world.thaws(replica);
-            world.connects(replica);
-        }
-        world.pass(Duration::from_secs(30));
-        prop_assert!(world.status().is_ready(), "{:#?}", world.status());
-        world.check_directory();
-    }
-
-    /// Whatever went wrong: a stop comes to its end, and nothing is left or started again.
-    #[test]
-    fn a_stop_always_ends(
-        before in prop::collection::vec(trouble(), 0..40),
-        after in prop::collection::vec(trouble(), 0..40),
-    ) {
-        let mut world = World::ready(micro(2));
-        for trouble in &before {
-            meets(&mut world, trouble);
-        }
-        world.happens(Event::StopAsked);
-        for trouble in after.iter().filter(|it| !matches!(it, Trouble::ControlIsReplaced)) {
-            meets(&mut world, trouble);
-        }
-        world.pass(Duration::from_secs(120));
-        prop_assert!(world.done);
-        prop_assert!(world.processes.is_empty());
-    }
 }

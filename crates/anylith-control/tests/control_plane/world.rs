@@ -1,5 +1,7 @@
 //! A deployment without processes: the control plane, its replicas and a clock, all simulated.
 
+mod process;
+
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     path::PathBuf,
@@ -11,9 +13,9 @@ use anylith_control::{
 };
 use anylith_core::{Directory, Endpoint, Limits, Name};
 use anylith_topology::Transport;
-use anylith_wire::control::{
-    Bootstrap, CONTROL_PROTOCOL, ComponentState, FromReplica, Hello, ToReplica,
-};
+use anylith_wire::control::{CONTROL_PROTOCOL, Hello, ToReplica};
+
+use self::process::Process;
 
 /// What replicas do wrong, by the name of the replica or of the component.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,19 +32,6 @@ pub(crate) enum Fault {
     Traced,
     /// Connections wait at this listener that nobody takes in.
     Crowded,
-}
-
-/// One simulated process.
-#[derive(Debug, Clone)]
-pub(crate) struct Process {
-    pub(crate) pid: u32,
-    incarnation: u64,
-    pub(crate) connected: bool,
-    pub(crate) bootstrap: Option<Bootstrap>,
-    components: BTreeMap<Name, ComponentState>,
-    directory: Directory,
-    /// What it was sent and has not read, since it is frozen.
-    unread: Option<Vec<ToReplica>>,
 }
 
 pub(crate) struct World {
@@ -310,46 +299,6 @@ impl World {
         }
     }
 
-    fn spawn(&mut self, replica: &Name, incarnation: u64) {
-        assert!(!self.done, "{replica} was started after the end");
-        self.spawned += 1;
-        self.next_pid += 1;
-        let process = Process {
-            pid: self.next_pid,
-            incarnation,
-            connected: false,
-            bootstrap: None,
-            components: BTreeMap::new(),
-            directory: Directory::default(),
-            unread: None,
-        };
-        let pid = process.pid;
-        let before = self.processes.insert(replica.clone(), process);
-        assert!(before.is_none(), "{replica} has two processes");
-        self.events.push_back(Event::Spawned {
-            replica: replica.clone(),
-            pid,
-        });
-        self.hello_later(replica);
-    }
-
-    fn hello_later(&mut self, replica: &Name) {
-        if self.faults.get(replica.as_str()) == Some(&Fault::Mute) {
-            return;
-        }
-        let process = self.processes.get_mut(replica).unwrap();
-        process.connected = true;
-        self.events.push_back(Event::Hello(Hello {
-            protocol: CONTROL_PROTOCOL,
-            replica: replica.clone(),
-            incarnation: process.incarnation,
-            pid: process.pid,
-            endpoint: None,
-            epoch: 0,
-            components: BTreeMap::new(),
-        }));
-    }
-
     fn publish(&mut self, directory: &Directory) {
         assert!(
             directory.epoch > self.last_epoch,
@@ -360,144 +309,6 @@ impl World {
         let connected: Vec<Name> = self.processes.keys().cloned().collect();
         for replica in connected {
             self.hear(&replica, ToReplica::Directory(directory.clone()));
-        }
-    }
-
-    fn hear(&mut self, replica: &Name, message: ToReplica) {
-        let Some(process) = self
-            .processes
-            .get_mut(replica)
-            .filter(|process| process.connected)
-        else {
-            return;
-        };
-        if let Some(unread) = &mut process.unread {
-            unread.push(message);
-            return;
-        }
-        self.told.push((replica.clone(), message.clone()));
-        match message {
-            ToReplica::Welcome(bootstrap) => {
-                let waiting = bootstrap
-                    .components
-                    .iter()
-                    .map(|of| (of.clone(), ComponentState::Waiting));
-                process.components = waiting.collect();
-                process.directory = bootstrap.directory.clone();
-                process.bootstrap = Some(*bootstrap);
-                self.start_components(replica);
-            }
-            ToReplica::Directory(directory) => {
-                assert!(
-                    directory.epoch >= process.directory.epoch,
-                    "{replica} saw an epoch go back"
-                );
-                process.directory = directory;
-                self.start_components(replica);
-            }
-            ToReplica::Drain { component, .. } => {
-                self.check_drain(&component);
-                if self.faults.get(component.as_str()) != Some(&Fault::Stuck) {
-                    self.says(replica, component, ComponentState::Stopped);
-                }
-            }
-            ToReplica::Stop { .. } => {
-                let process = self.processes.remove(replica).unwrap();
-                self.events.push_back(Event::Disconnected {
-                    replica: replica.clone(),
-                });
-                let (replica, pid) = (replica.clone(), process.pid);
-                self.events.push_back(Event::Exited {
-                    replica,
-                    pid,
-                    exit: Exit::Code(0),
-                });
-            }
-            ToReplica::HandOver { listener } => {
-                if self.faults.get(replica.as_str()) != Some(&Fault::Stingy) {
-                    self.events.push_back(Event::ListenerHeld { listener });
-                }
-            }
-            ToReplica::Ping => {
-                let calls = self.calls.clone();
-                self.events.push_back(Event::Said {
-                    replica: replica.clone(),
-                    message: FromReplica::Pong { calls },
-                });
-            }
-            other => panic!("{other:?}"),
-        }
-    }
-
-    /// Nobody who can still call it may be left.
-    fn check_drain(&self, component: &Name) {
-        let spec = self.plane.spec();
-        for caller in spec.callers_of(component) {
-            let state = |process: &Process| process.components.get(caller).copied();
-            let calls = self
-                .processes
-                .values()
-                .filter_map(state)
-                .any(|state| state == ComponentState::Ready);
-            assert!(!calls, "{component} is drained while {caller} calls it");
-        }
-    }
-
-    fn says(&mut self, replica: &Name, component: Name, state: ComponentState) {
-        let process = self.processes.get_mut(replica).unwrap();
-        process.components.insert(component.clone(), state);
-        if process.connected {
-            let message = FromReplica::Component {
-                name: component,
-                state,
-            };
-            self.events.push_back(Event::Said {
-                replica: replica.clone(),
-                message,
-            });
-        }
-    }
-
-    fn start_components(&mut self, replica: &Name) {
-        loop {
-            let spec = self.plane.spec();
-            let Some(process) = self.processes.get(replica) else {
-                return;
-            };
-            let is_there = |of: &Name| match process.components.get(of) {
-                Some(state) => *state == ComponentState::Ready,
-                None => !process.directory.replicas(of.as_str()).is_empty(),
-            };
-            let next = process.components.iter().find(|(of, state)| {
-                **state == ComponentState::Waiting && spec.dependencies[*of].iter().all(is_there)
-            });
-            let Some(next) = next.map(|(of, _)| of.clone()) else {
-                return;
-            };
-            if self.faults.get(next.as_str()) == Some(&Fault::Fails) {
-                let process = self.processes.remove(replica).unwrap();
-                let (replica, pid) = (replica.clone(), process.pid);
-                let message = FromReplica::Failed {
-                    component: Some(next),
-                    message: "no table".to_owned(),
-                };
-                self.events.extend([
-                    Event::Said {
-                        replica: replica.clone(),
-                        message,
-                    },
-                    Event::Disconnected {
-                        replica: replica.clone(),
-                    },
-                    Event::Exited {
-                        replica,
-                        pid,
-                        exit: Exit::Code(1),
-                    },
-                ]);
-                return;
-            }
-            self.says(replica, next, ComponentState::Ready);
         }
     }
 

@@ -1,0 +1,204 @@
+//! The processes of a simulated deployment, and what they do when they are told something.
+
+use std::collections::BTreeMap;
+
+use anylith_control::{Event, Exit};
+use anylith_core::{Directory, Name};
+use anylith_wire::control::{
+    Bootstrap, CONTROL_PROTOCOL, ComponentState, FromReplica, Hello, ToReplica,
+};
+
+use super::{Fault, World};
+
+/// One simulated process.
+#[derive(Debug, Clone)]
+pub(crate) struct Process {
+    pub(crate) pid: u32,
+    pub(super) incarnation: u64,
+    pub(crate) connected: bool,
+    pub(crate) bootstrap: Option<Bootstrap>,
+    pub(super) components: BTreeMap<Name, ComponentState>,
+    pub(super) directory: Directory,
+    /// What it was sent and has not read, since it is frozen.
+    pub(super) unread: Option<Vec<ToReplica>>,
+}
+
+impl World {
+    pub(super) fn spawn(&mut self, replica: &Name, incarnation: u64) {
+        assert!(!self.done, "{replica} was started after the end");
+        self.spawned += 1;
+        self.next_pid += 1;
+        let process = Process {
+            pid: self.next_pid,
+            incarnation,
+            connected: false,
+            bootstrap: None,
+            components: BTreeMap::new(),
+            directory: Directory::default(),
+            unread: None,
+        };
+        let pid = process.pid;
+        let before = self.processes.insert(replica.clone(), process);
+        assert!(before.is_none(), "{replica} has two processes");
+        self.events.push_back(Event::Spawned {
+            replica: replica.clone(),
+            pid,
+        });
+        self.hello_later(replica);
+    }
+
+    fn hello_later(&mut self, replica: &Name) {
+        if self.faults.get(replica.as_str()) == Some(&Fault::Mute) {
+            return;
+        }
+        let process = self.processes.get_mut(replica).unwrap();
+        process.connected = true;
+        self.events.push_back(Event::Hello(Hello {
+            protocol: CONTROL_PROTOCOL,
+            replica: replica.clone(),
+            incarnation: process.incarnation,
+            pid: process.pid,
+            endpoint: None,
+            epoch: 0,
+            components: BTreeMap::new(),
+        }));
+    }
+
+    pub(super) fn hear(&mut self, replica: &Name, message: ToReplica) {
+        let Some(process) = self
+            .processes
+            .get_mut(replica)
+            .filter(|process| process.connected)
+        else {
+            return;
+        };
+        if let Some(unread) = &mut process.unread {
+            unread.push(message);
+            return;
+        }
+        self.told.push((replica.clone(), message.clone()));
+        match message {
+            ToReplica::Welcome(bootstrap) => {
+                let waiting = bootstrap
+                    .components
+                    .iter()
+                    .map(|of| (of.clone(), ComponentState::Waiting));
+                process.components = waiting.collect();
+                process.directory = bootstrap.directory.clone();
+                process.bootstrap = Some(*bootstrap);
+                self.start_components(replica);
+            }
+            ToReplica::Directory(directory) => {
+                assert!(
+                    directory.epoch >= process.directory.epoch,
+                    "{replica} saw an epoch go back"
+                );
+                process.directory = directory;
+                self.start_components(replica);
+            }
+            ToReplica::Drain { component, .. } => {
+                self.check_drain(&component);
+                if self.faults.get(component.as_str()) != Some(&Fault::Stuck) {
+                    self.says(replica, component, ComponentState::Stopped);
+                }
+            }
+            ToReplica::Stop { .. } => {
+                let process = self.processes.remove(replica).unwrap();
+                self.events.push_back(Event::Disconnected {
+                    replica: replica.clone(),
+                });
+                let (replica, pid) = (replica.clone(), process.pid);
+                self.events.push_back(Event::Exited {
+                    replica,
+                    pid,
+                    exit: Exit::Code(0),
+                });
+            }
+            ToReplica::HandOver { listener } => {
+                if self.faults.get(replica.as_str()) != Some(&Fault::Stingy) {
+                    self.events.push_back(Event::ListenerHeld { listener });
+                }
+            }
+            ToReplica::Ping => {
+                let calls = self.calls.clone();
+                self.events.push_back(Event::Said {
+                    replica: replica.clone(),
+                    message: FromReplica::Pong { calls },
+                });
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Nobody who can still call it may be left.
+    fn check_drain(&self, component: &Name) {
+        let spec = self.plane.spec();
+        for caller in spec.callers_of(component) {
+            let state = |process: &Process| process.components.get(caller).copied();
+            let calls = self
+                .processes
+                .values()
+                .filter_map(state)
+                .any(|state| state == ComponentState::Ready);
+            assert!(!calls, "{component} is drained while {caller} calls it");
+        }
+    }
+
+    fn says(&mut self, replica: &Name, component: Name, state: ComponentState) {
+        let process = self.processes.get_mut(replica).unwrap();
+        process.components.insert(component.clone(), state);
+        if process.connected {
+            let message = FromReplica::Component {
+                name: component,
+                state,
+            };
+            self.events.push_back(Event::Said {
+                replica: replica.clone(),
+                message,
+            });
+        }
+    }
+
+    fn start_components(&mut self, replica: &Name) {
+        loop {
+            let spec = self.plane.spec();
+            let Some(process) = self.processes.get(replica) else {
+                return;
+            };
+            let is_there = |of: &Name| match process.components.get(of) {
+                Some(state) => *state == ComponentState::Ready,
+                None => !process.directory.replicas(of.as_str()).is_empty(),
+            };
+            let next = process.components.iter().find(|(of, state)| {
+                **state == ComponentState::Waiting && spec.dependencies[*of].iter().all(is_there)
+            });
+            let Some(next) = next.map(|(of, _)| of.clone()) else {
+                return;
+            };
+            if self.faults.get(next.as_str()) == Some(&Fault::Fails) {
+                let process = self.processes.remove(replica).unwrap();
+                let (replica, pid) = (replica.clone(), process.pid);
+                let message = FromReplica::Failed {
+                    component: Some(next),
+                    message: "no table".to_owned(),
+                };
+                self.events.extend([
+                    Event::Said {
+                        replica: replica.clone(),
+                        message,
+                    },
+                    Event::Disconnected {
+                        replica: replica.clone(),
+                    },
+                    Event::Exited {
+                        replica,
+                        pid,
+                        exit: Exit::Code(1),
+                    },
+                ]);
+                return;
+            }
+            self.says(replica, next, ComponentState::Ready);
+        }
+    }
+}
