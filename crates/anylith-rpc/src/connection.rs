@@ -1,7 +1,7 @@
 //! A connection to a serving replica, shared by all callers of this process.
 //!
-//! Callers and the [`Driver`] meet in [`State`], behind a lock that is held for a few hundred nanoseconds
-//! and never across an await. A caller encodes its request into the shared outbox and wakes the driver;
+//! Callers and the [`Driver`] meet in [`State`], behind a lock that is never held across an await, and for no longer
+//! than it takes to decode what one read brought. A caller encodes its request into the shared outbox and wakes the driver;
 //! the driver writes everything that is pending at once, reads, and wakes the callers whose answers came.
 
 mod driver;

@@ -13,7 +13,7 @@ use anylith_wire::Failure;
 
 use crate::connection::Connection;
 
-/// The pause before the second attempt: from the first, doubling to the last.
+/// The pause before the second attempt; it doubles with each further one, up to [`LAST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(1);
 const LAST_PAUSE: Duration = Duration::from_millis(50);
 /// A callee that is overloaded is asked this often in all.

@@ -28,6 +28,7 @@ use crate::{
     replica::{Replica, Setup},
     role::Role,
     running::Running,
+    signals::Signals,
     standalone,
 };
 
@@ -123,9 +124,9 @@ impl<A: Application> Builder<A> {
     /// application, or one replica under `anylith run`. Prints what goes wrong, and returns 0 after an orderly end,
     /// 1 if a component failed, 2 if a setting is wrong.
     ///
-    /// On SIGINT or SIGTERM it drains; on a second one it ends at once.
+    /// On SIGINT or SIGTERM it drains, also while it starts; on a second one it ends at once.
     pub async fn run(self) -> ExitCode {
-        match self.start().await {
+        match self.launch(Signals::heard).await {
             Ok(running) => {
                 running.announce();
                 running.wait().await
@@ -145,6 +146,11 @@ impl<A: Application> Builder<A> {
     ///
     /// Everything that was begun ends at once; components that were ready are dropped without their `stop`.
     pub async fn start(self) -> Result<Running, AppError> {
+        self.launch(Signals::ignored).await
+    }
+
+    /// Starts this process. It begins to `listen` to signals where it is more than an answer to a question.
+    async fn launch(self, listen: fn() -> Signals) -> Result<Running, AppError> {
         let role = Role::from_env()?;
         logging::begin(role.is_replica());
         let manifest = self.manifest()?;
@@ -157,11 +163,11 @@ impl<A: Application> Builder<A> {
                 print(&self.check_configs()?.to_string());
                 std::process::exit(0);
             }
-            Role::Replica(identity) => self.enlist(identity).await,
+            Role::Replica(identity) => self.enlist(identity, listen()).await,
             Role::Standalone(path) => {
                 let plan = standalone::plan(&manifest, &self.components, path.as_deref())?;
                 let names: Vec<Name> = plan.listeners.keys().cloned().collect();
-                self.start_alone(plan, inherited::listeners(&names), None)
+                self.start_alone(plan, inherited::listeners(&names), None, listen())
                     .await
             }
         }
@@ -179,7 +185,8 @@ impl<A: Application> Builder<A> {
     ///
     /// As with [`Builder::start`].
     pub async fn start_with(self, plan: Plan, wire: Option<Endpoint>) -> Result<Running, AppError> {
-        self.start_alone(plan, BTreeMap::new(), wire).await
+        self.start_alone(plan, BTreeMap::new(), wire, Signals::ignored())
+            .await
     }
 
     /// Starts this process as the replica called `replica` under the control plane that listens at `control`,
@@ -198,7 +205,7 @@ impl<A: Application> Builder<A> {
             replica,
             incarnation: 1,
         };
-        self.enlist(identity).await
+        self.enlist(identity, Signals::ignored()).await
     }
 
     async fn start_alone(
@@ -206,6 +213,7 @@ impl<A: Application> Builder<A> {
         plan: Plan,
         inherited: BTreeMap<Name, Arc<TcpListener>>,
         wire: Option<Endpoint>,
+        signals: Signals,
     ) -> Result<Running, AppError> {
         let passed_on: Vec<Name> = inherited.keys().cloned().collect();
         let listeners = standalone::bind(&plan, inherited)?;
@@ -237,7 +245,7 @@ impl<A: Application> Builder<A> {
         if let Some(endpoint) = replica.endpoint() {
             replica.update(directory_of_one(&own, &endpoint, &names)?);
         }
-        Running::begin(replica, failures, None, (listeners, backlog)).await
+        Running::begin(replica, failures, None, (listeners, backlog), signals).await
     }
 
     /// The application as it describes itself.
@@ -280,14 +288,15 @@ impl<A: Application> Builder<A> {
     }
 
     /// Becomes a replica under a control plane.
-    async fn enlist(self, identity: Identity) -> Result<Running, AppError> {
-        let (link, bootstrap) =
-            Link::be_welcomed(&identity)
-                .await
-                .map_err(|source| AppError::NoControl {
-                    path: identity.control.clone(),
-                    source,
-                })?;
+    async fn enlist(self, identity: Identity, mut signals: Signals) -> Result<Running, AppError> {
+        let welcomed = tokio::select! {
+            welcomed = Link::be_welcomed(&identity) => welcomed,
+            () = signals.next() => return Err(AppError::StoppedEarly),
+        };
+        let (link, bootstrap) = welcomed.map_err(|source| AppError::NoControl {
+            path: identity.control.clone(),
+            source,
+        })?;
         let names: Vec<Name> = bootstrap.listeners.keys().cloned().collect();
         let mut components = self.components;
         components.retain(|it| bootstrap.components.iter().any(|name| *name == it.name));
@@ -308,6 +317,7 @@ impl<A: Application> Builder<A> {
             failures,
             Some((link, identity)),
             Default::default(),
+            signals,
         )
         .await
     }

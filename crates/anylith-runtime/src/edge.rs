@@ -1,6 +1,7 @@
 //! One arrow of the graph, as its caller holds it: finds the target of each call.
 
 use std::{
+    any::Any,
     fmt,
     sync::{
         Arc,
@@ -160,6 +161,19 @@ impl<O: ?Sized + Send + Sync + 'static> ClientEdge<O> {
     pub(crate) fn state(&self) -> &Arc<EdgeState<O>> {
         &self.state
     }
+
+    /// `edge`, if it leads from `caller` to `callee`, and into this process where the callee is `here`.
+    pub(crate) fn known(
+        edge: Arc<dyn Counted>,
+        caller: &Name,
+        callee: &str,
+        here: bool,
+    ) -> Option<Self> {
+        let edge: Arc<dyn Any + Send + Sync> = edge;
+        let state = edge.downcast::<EdgeState<O>>().ok()?;
+        let same = state.caller == *caller && state.callee == callee;
+        (same && (state.local.is_some() || !here)).then_some(Self { state })
+    }
 }
 
 impl<O: ?Sized> EdgeState<O> {
@@ -212,7 +226,7 @@ impl<O: ?Sized> EdgeState<O> {
 }
 
 /// Edges of any interface, as the runtime counts them.
-pub(crate) trait Counted: Send + Sync {
+pub(crate) trait Counted: Any + Send + Sync {
     /// The counts of each method.
     fn counts(&self) -> Vec<CallCounts>;
 
@@ -220,7 +234,7 @@ pub(crate) trait Counted: Send + Sync {
     fn leave(&self, component: &str);
 }
 
-impl<O: ?Sized + Send + Sync> Counted for EdgeState<O> {
+impl<O: ?Sized + Send + Sync + 'static> Counted for EdgeState<O> {
     fn leave(&self, component: &str) {
         if let Some(local) = self.local.as_ref().filter(|_| self.callee == component) {
             local.left.store(true, Ordering::Relaxed);

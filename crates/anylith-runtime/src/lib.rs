@@ -30,6 +30,7 @@ mod replica;
 mod role;
 mod running;
 mod serve;
+mod signals;
 mod standalone;
 mod stopping;
 mod streaming;

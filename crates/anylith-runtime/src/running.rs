@@ -5,6 +5,7 @@ use std::{
     fmt, io,
     io::Write as _,
     net::{SocketAddr, TcpListener},
+    pin::pin,
     process::ExitCode,
     sync::Arc,
     time::Duration,
@@ -12,7 +13,6 @@ use std::{
 
 use anylith_core::Name;
 use tokio::{
-    signal::unix::{SignalKind, signal},
     sync::{mpsc, watch},
     time::timeout,
 };
@@ -25,6 +25,7 @@ use crate::{
     edge::CallCounts,
     link::{Identity, Link},
     replica::{ComponentFailure, Replica},
+    signals::Signals,
     task::Task,
 };
 
@@ -43,15 +44,18 @@ pub struct Running {
     /// Keeps up the connection to the control plane; `None` where there is none, and at the end.
     link: Option<Task<()>>,
     stop: watch::Sender<bool>,
+    signals: Signals,
 }
 
 impl Running {
-    /// Starts the components of `replica`, and returns when they are ready.
+    /// Starts the components of `replica`, and returns when they are ready. On one of `signals` those that are ready
+    /// already are stopped in good order, and on a second one nothing is waited for.
     pub(crate) async fn begin(
         replica: Replica,
         failures: mpsc::Receiver<ComponentFailure>,
         control: Option<(Link, Identity)>,
         (listeners, backlog): (BTreeMap<Name, Arc<TcpListener>>, Backlog),
+        signals: Signals,
     ) -> Result<Self, AppError> {
         let replica = Arc::new(replica);
         let (stop, stop_asked) = watch::channel(false);
@@ -67,15 +71,27 @@ impl Running {
             conductor: Task::spawn(conducted),
             link,
             stop,
+            signals,
         };
-        let started = tokio::select! {
-            started = running.replica.start() => started,
-            end = &mut running.conductor => {
-                running.end_link().await;
-                return Err(match end {
-                    Ok(End::Failed(failure)) => failure.into(),
-                    _ => AppError::StoppedEarly,
-                });
+        let starting = Arc::clone(&running.replica);
+        let mut starting = pin!(starting.start());
+        let mut asked = false;
+        let started = loop {
+            tokio::select! {
+                started = &mut starting, if !asked => break started,
+                end = &mut running.conductor => {
+                    running.end_link().await;
+                    return Err(match end {
+                        Ok(End::Failed(failure)) => failure.into(),
+                        _ => AppError::StoppedEarly,
+                    });
+                }
+                () = running.signals.next() => {
+                    if std::mem::replace(&mut asked, true) {
+                        return Err(AppError::StoppedAtOnce);
+                    }
+                    running.stop();
+                }
             }
         };
         match started {
@@ -127,6 +143,7 @@ impl Running {
     /// Waits until the application has stopped: because [`Running::stop`] was called, on SIGINT or SIGTERM, by the
     /// control plane's order, or because a component failed. Returns the exit code that says which.
     pub async fn wait(mut self) -> ExitCode {
+        self.signals.listen();
         let mut asked = false;
         loop {
             tokio::select! {
@@ -142,7 +159,7 @@ impl Running {
                         Err(_) => ExitCode::FAILURE,
                     };
                 }
-                () = told_to_stop() => {
+                () = self.signals.next() => {
                     if std::mem::replace(&mut asked, true) {
                         return ExitCode::from(130);
                     }
@@ -193,19 +210,5 @@ fn linked(link: Link, identity: Identity, replica: &Arc<Replica>) -> (Command, T
 impl fmt::Debug for Running {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Running").finish_non_exhaustive()
-    }
-}
-
-/// Resolves on the next SIGINT or SIGTERM.
-async fn told_to_stop() {
-    let (Ok(mut interrupt), Ok(mut terminate)) = (
-        signal(SignalKind::interrupt()),
-        signal(SignalKind::terminate()),
-    ) else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
     }
 }

@@ -30,7 +30,7 @@ pub struct Wiring {
 }
 
 impl Wiring {
-    /// The client of a component that this one is dependent on.
+    /// The client of a component that this one is dependent on. Asked again, it gives the same edge.
     pub fn client<I: Interface>(&self) -> I {
         let remote = Some(
             self.panel
@@ -45,8 +45,14 @@ impl Wiring {
         } else {
             self.panel.local::<I>()
         };
-        let edge = ClientEdge::new::<I>(self.component.clone(), timeout, local, remote);
-        edges.push(edge.state().clone());
+        let known = edges.iter().find_map(|edge| {
+            ClientEdge::known(Arc::clone(edge), &self.component, I::NAME, local.is_some())
+        });
+        let edge = known.unwrap_or_else(|| {
+            let edge = ClientEdge::new::<I>(self.component.clone(), timeout, local, remote);
+            edges.push(edge.state().clone());
+            edge
+        });
         I::from_edge(edge)
     }
 
@@ -89,6 +95,7 @@ pub(crate) struct Panel {
     pub(crate) through_the_wire: bool,
     /// The components that are ready in this process.
     pub(crate) here: RwLock<BTreeMap<&'static str, Present>>,
+    /// One for each caller and callee; a second one if the callee became ready here after the first was made.
     pub(crate) edges: Mutex<Vec<Arc<dyn Counted>>>,
 }
 

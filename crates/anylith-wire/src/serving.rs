@@ -304,7 +304,7 @@ impl ServingEnd {
         }
         let items = flags & ITEMS != 0;
         if self.slots.len() <= index {
-            // The calling end uses the lowest free numbers, so this grows with the calls in flight.
+            // The calling end uses numbers again before it takes the next one, so this grows with the calls in flight.
             self.slots.resize_with(index + 1, || None);
         }
         self.slots[index] = Some(Slot {

@@ -44,6 +44,9 @@ pub enum AppError {
     /// It was told to stop before it was ready.
     #[error("stopped before it was ready")]
     StoppedEarly,
+    /// It was told twice to stop before it was ready, and did not wait for what it had begun.
+    #[error("stopped at once")]
+    StoppedAtOnce,
 }
 
 impl From<ComponentFailure> for AppError {
@@ -61,10 +64,12 @@ impl AppError {
     }
 
     /// Prints the error with its causes, and returns the exit code: 2 where a setting is wrong, 0 where it is no
-    /// failure, else 1.
+    /// failure, 130 where nothing was waited for, else 1.
     pub fn report(&self) -> ExitCode {
-        if let Self::StoppedEarly = self {
-            return ExitCode::SUCCESS;
+        match self {
+            Self::StoppedEarly => return ExitCode::SUCCESS,
+            Self::StoppedAtOnce => return ExitCode::from(130),
+            _ => {}
         }
         let mut text = format!("error: {self}");
         let mut cause = std::error::Error::source(self);
