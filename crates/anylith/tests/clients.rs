@@ -1,7 +1,6 @@
 //! Clients that a component asks for while it runs.
 
 #![expect(missing_docs, reason = "a test has no readers of its documentation")]
-#![expect(clippy::unwrap_used, reason = "a test fails where it is surprised")]
 
 use anylith::{CallError, Component, StartError, Wiring};
 

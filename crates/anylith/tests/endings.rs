@@ -1,7 +1,6 @@
 //! How an application ends.
 
 #![expect(missing_docs, reason = "a test has no readers of its documentation")]
-#![expect(clippy::unwrap_used, reason = "a test fails where it is surprised")]
 
 use std::{
     convert::Infallible,
