@@ -4,6 +4,7 @@
 //! This crate only computes. It knows no socket, clock, disk or process: where an instant is needed,
 //! the caller passes it in.
 
+mod causes;
 mod context;
 mod directory;
 mod error;
@@ -12,6 +13,7 @@ mod name;
 mod settings;
 mod shape;
 
+pub use causes::with_causes;
 pub use context::{
     Baggage, BaggageFull, BaggageItem, CallContext, InvalidTraceParent, TraceContext,
 };

@@ -2,7 +2,7 @@
 
 use std::{any::Any, error::Error, fmt, sync::Arc};
 
-use anylith_core::{ComponentManifest, InvalidName, MethodManifest, Name};
+use anylith_core::{ComponentManifest, InvalidName, MethodManifest, Name, with_causes};
 use anylith_rpc::Answer;
 use serde_json::Value;
 
@@ -123,18 +123,7 @@ impl fmt::Display for StartError {
     /// Writes the error and its causes, one after the other. A cause that an error has told of itself is not told
     /// again.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut said = self.0.to_string();
-        f.write_str(&said)?;
-        let mut cause = self.0.source();
-        while let Some(next) = cause {
-            let text = next.to_string();
-            if !said.ends_with(&text) {
-                write!(f, ": {text}")?;
-                said = text;
-            }
-            cause = next.source();
-        }
-        Ok(())
+        f.write_str(&with_causes(&*self.0))
     }
 }
 

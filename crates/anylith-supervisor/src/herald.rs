@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, error::Error};
 
 use anylith_control::Notice;
-use anylith_core::Name;
+use anylith_core::{Name, with_causes};
 use tokio::sync::{broadcast, watch};
 
 use crate::{
@@ -55,15 +55,9 @@ impl Herald {
 
     /// Tells why the connection of `replica` was closed; once, if it connects again only to meet the same.
     pub(crate) fn disconnected(&mut self, replica: Name, error: &dyn Error) {
-        let mut text = error.to_string();
-        let mut cause = error.source();
-        while let Some(error) = cause {
-            text = format!("{text}: {error}");
-            cause = error.source();
-        }
-        let before = self.disconnected.insert(replica.clone(), text.clone());
-        if before.as_ref() != Some(&text) {
-            let error = text;
+        let error = with_causes(error);
+        let before = self.disconnected.insert(replica.clone(), error.clone());
+        if before.as_ref() != Some(&error) {
             self.report(Report::Disconnected { replica, error });
         }
     }

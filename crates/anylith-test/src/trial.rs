@@ -2,6 +2,7 @@
 
 use std::fmt::Debug;
 
+use anylith_core::with_causes;
 use anylith_runtime::{Application, Builder};
 
 use crate::{builder::ClusterBuilder, cluster::Cluster, reborn, topology::Topology};
@@ -77,14 +78,4 @@ pub fn run_unstarted<A: Application, T: Outcome>(
     let outcome = runtime.block_on(body(builder));
     drop(runtime);
     outcome.check();
-}
-
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(next) = cause {
-        text.push_str(&format!(": {next}"));
-        cause = next.source();
-    }
-    text
 }

@@ -5,7 +5,7 @@ mod wording;
 
 use std::collections::BTreeSet;
 
-use anylith_core::Name;
+use anylith_core::{Name, with_causes};
 use anylith_supervisor::{Launch, LogReader, Program, Spec, StartError, SupervisorLost, Timing};
 use anylith_topology::Settings;
 
@@ -14,7 +14,7 @@ use super::{detach, runtime};
 use crate::{
     app::App,
     args::RunArgs,
-    failure::{Failure, with_causes},
+    failure::Failure,
     inspection::{Inspection, replicas},
     screen::Screen,
     signals::Signals,

@@ -5,18 +5,13 @@ use std::{
     io::{self, Write as _},
 };
 
-use anylith_core::Name;
+use anylith_core::{Name, with_causes};
 use anylith_supervisor::{
     Answer, AskError, Overview, ReplicaState, Request, RunFolder, ask, living_replicas,
 };
 
 use super::{last_run, not_running, runtime};
-use crate::{
-    app::App,
-    args::StatusArgs,
-    failure::{Failure, with_causes},
-    paint::Paint,
-};
+use crate::{app::App, args::StatusArgs, failure::Failure, paint::Paint};
 
 /// Prints what runs of an application.
 pub(crate) fn status(args: &StatusArgs) -> Result<(), Failure> {

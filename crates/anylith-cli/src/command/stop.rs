@@ -6,16 +6,11 @@ use std::{
     time::Duration,
 };
 
+use anylith_core::with_causes;
 use anylith_supervisor::{Answer, AskError, Request, Timing, ask, stop_orphans};
 
 use super::{last_run, not_running, runtime};
-use crate::{
-    app::App,
-    args::StopArgs,
-    failure::{Failure, with_causes},
-    screen::Screen,
-    waiting::Waiting,
-};
+use crate::{app::App, args::StopArgs, failure::Failure, screen::Screen, waiting::Waiting};
 
 /// How often it is asked how far the stop has come.
 const ASK_EVERY: Duration = Duration::from_secs(1);
