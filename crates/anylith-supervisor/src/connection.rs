@@ -77,32 +77,8 @@ pub(crate) async fn serve(
     let opening = tokio::time::timeout(OPEN_WITHIN, opening(&stream, &mut decoder)).await??;
     match opening {
         (Opening::Hello(hello), _) => {
-            let replica = hello.replica.clone();
-            let (reader, mut writer) = stream.into_split();
-            let (outbox, mut waiting) = mpsc::channel::<Vec<u8>>(OUTBOX);
-            let connected = Arrival::Connected {
-                id,
-                hello,
-                peer,
-                outbox,
-            };
-            if arrivals.send(connected).await.is_err() {
-                return Ok(());
-            }
-            let write = async {
-                while let Some(bytes) = waiting.recv().await {
-                    writer.write_all(&bytes).await?;
-                }
-                io::Result::Ok(())
-            };
-            let read = read(reader, decoder, id, &replica, &arrivals);
-            let over = tokio::select! { over = read => over, over = write => over };
-            let over = Arrival::Disconnected {
-                id,
-                replica,
-                error: over.err().filter(|error| !is_hang_up(error)),
-            };
-            let _ = arrivals.send(over).await;
+            let replica = Replica { id, hello, peer };
+            replica.serve(stream, decoder, &arrivals).await;
             Ok(())
         }
         (Opening::Listener { listener, .. }, Some(socket)) => {
@@ -121,6 +97,47 @@ pub(crate) async fn serve(
         }
         // A hand-over without a socket, or something that only a later build could do.
         (Opening::Listener { .. }, None) | (Opening::Unknown, _) => Ok(()),
+    }
+}
+
+/// A replica that has said who it is.
+struct Replica {
+    id: ConnectionId,
+    hello: Hello,
+    peer: Option<u32>,
+}
+
+impl Replica {
+    /// Brings what it says to the engine, and what the engine says to it, until the connection is over.
+    async fn serve(self, stream: UnixStream, decoder: Decoder, arrivals: &mpsc::Sender<Arrival>) {
+        let Self { id, hello, peer } = self;
+        let replica = hello.replica.clone();
+        let (reader, mut writer) = stream.into_split();
+        let (outbox, mut waiting) = mpsc::channel::<Vec<u8>>(OUTBOX);
+        let connected = Arrival::Connected {
+            id,
+            hello,
+            peer,
+            outbox,
+        };
+        if arrivals.send(connected).await.is_err() {
+            return;
+        }
+        let write = async {
+            while let Some(bytes) = waiting.recv().await {
+                writer.write_all(&bytes).await?;
+            }
+            io::Result::Ok(())
+        };
+        let read = read(reader, decoder, id, &replica, arrivals);
+        let over = tokio::select! { over = read => over, over = write => over };
+        let over = Arrival::Disconnected {
+            id,
+            replica,
+            error: over.err().filter(|error| !is_hang_up(error)),
+        };
+        // Where the engine is gone, nobody is left to be told.
+        let _ = arrivals.send(over).await;
     }
 }
 
