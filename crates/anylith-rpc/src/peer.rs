@@ -21,12 +21,13 @@ use tokio::{
 use crate::{
     connection::{self, Connection, Driver, OpenError},
     network::Shared,
+    pauses::Pauses,
     transport::Socket,
 };
 
 /// Connecting and greeting must be done in this time.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
-/// The pause before the next attempt: from the first, doubling to the last.
+/// The shortest and the longest pause between attempts.
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 const LAST_PAUSE: Duration = Duration::from_millis(500);
 
@@ -98,7 +99,7 @@ impl Peer {
         replica: Name,
         limits: Limits,
     ) {
-        let mut pause = FIRST_PAUSE;
+        let mut pauses = Pauses::new(FIRST_PAUSE, LAST_PAUSE);
         while !self.retired.load(SeqCst) {
             match self.open(&replica, &limits).await {
                 Ok((connection, driver)) => {
@@ -111,9 +112,8 @@ impl Peer {
                     let reason = driver.await;
                     let reason =
                         reason.map_or_else(|| "it was closed".into(), |why| why.to_string());
-                    // One that greets and closes, such as a replica that drains, is not asked all the time.
-                    if opened.elapsed() > LAST_PAUSE {
-                        pause = FIRST_PAUSE;
+                    // One that greets and closes, such as a replica that drains, was never found again.
+                    if pauses.ended(opened.elapsed()) {
                         self.lock().lost = Instant::now();
                     }
                     tracing::debug!(peer = %self.address.replica, reason, "a connection ended");
@@ -125,8 +125,8 @@ impl Peer {
                 Err(error) => self.set(Status::Failed(error.to_string().into()), &network),
             }
             // Between half of the pause and all of it, so that callers of a lost peer do not march in step.
+            let pause = pauses.take();
             self.rest(pause.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
-            pause = (pause * 2).min(LAST_PAUSE);
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::{
     any::Any,
+    cell::Cell,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     task::{Context, Poll},
@@ -10,7 +11,17 @@ use std::{
 
 use tokio::time::Sleep;
 
-use crate::{deadline::Deadline, logging};
+use crate::deadline::Deadline;
+
+thread_local! {
+    /// A panic of this thread was logged, and not caught yet.
+    static LOGGED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Says that the panic which begins on this thread is in the log, so that [`catch`] does not log it again.
+pub(crate) fn panic_is_logged() {
+    LOGGED.set(true);
+}
 
 /// Runs `work`, and returns what a panic said. It is logged.
 ///
@@ -20,7 +31,7 @@ use crate::{deadline::Deadline, logging};
 pub(crate) fn catch<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(work)).map_err(|panic| {
         let said = said(&*panic);
-        if !logging::panic_was_logged() {
+        if !LOGGED.take() {
             // Under the frame of the component that panicked, whose name the log line takes from it.
             tracing::error!(target: "anylith", panic = said, "the component panicked");
         }

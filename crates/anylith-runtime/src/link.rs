@@ -3,6 +3,7 @@
 use std::{io, path::PathBuf, sync::Arc, time::Duration};
 
 use anylith_core::{Endpoint, Name};
+use anylith_rpc::Pauses;
 use anylith_wire::control::{
     self, Bootstrap, CONTROL_PROTOCOL, Decoder, FromReplica, Hello, Opening, ToReplica,
 };
@@ -97,9 +98,10 @@ impl Link {
     /// There is no control plane, or it says something else.
     pub(crate) async fn be_welcomed(identity: &Identity) -> io::Result<(Self, Bootstrap)> {
         let end = Instant::now() + PATIENCE;
-        let mut pause = FIRST_PAUSE;
+        let mut pauses = Pauses::new(FIRST_PAUSE, LONGEST_PAUSE);
         let welcomed = async {
             loop {
+                let pause = pauses.take();
                 match Self::open(identity, identity.hello(None)).await {
                     Ok(mut link) => match link.next().await? {
                         ToReplica::Welcome(bootstrap) => {
@@ -114,7 +116,6 @@ impl Link {
                     Err(error) if Instant::now() + pause > end => return Err(error),
                     Err(_) => sleep(pause).await,
                 }
-                pause = (pause * 2).min(LONGEST_PAUSE);
             }
         };
         tokio::time::timeout_at(end, welcomed)
@@ -152,7 +153,7 @@ impl Link {
                 .made
                 .push(FromReplica::Hello(identity.hello(Some(&replica))));
         }
-        let mut pause = FIRST_PAUSE;
+        let mut pauses = Pauses::new(FIRST_PAUSE, LONGEST_PAUSE);
         loop {
             let opened = Instant::now();
             match self.converse(&replica, &mut account, &orders).await {
@@ -161,16 +162,13 @@ impl Link {
                     tracing::warn!(target: "anylith", %error, "lost the control plane; serving on");
                 }
             }
-            if opened.elapsed() > LONGEST_PAUSE {
-                pause = FIRST_PAUSE;
-            }
+            pauses.ended(opened.elapsed());
             account
                 .made
                 .retain(|it| !matches!(it, FromReplica::Hello(_)));
             self = loop {
                 // Also where the last connection was taken and closed again at once.
-                sleep(pause).await;
-                pause = (pause * 2).min(LONGEST_PAUSE);
+                sleep(pauses.take()).await;
                 let hello = identity.hello(Some(&replica));
                 // What the hello says, and no more: a change on the way is told after it.
                 account.told.clone_from(&hello.components);

@@ -6,7 +6,6 @@
 
 use std::{
     backtrace::{Backtrace, BacktraceStatus},
-    cell::Cell,
     env, fmt,
     io::IsTerminal as _,
     panic::PanicHookInfo,
@@ -61,11 +60,6 @@ pub(crate) fn begin(as_replica: bool) {
     }
 }
 
-thread_local! {
-    /// A panic of this thread was logged, and not caught yet.
-    static LOGGED: Cell<bool> = const { Cell::new(false) };
-}
-
 /// Logs a panic where it happens, in the place of Rust's own lines, which a log of JSON lines has no room for. The
 /// frame of the component that panicked is still there, so the line has its name.
 fn log_panic(panic: &PanicHookInfo<'_>) {
@@ -80,12 +74,7 @@ fn log_panic(panic: &PanicHookInfo<'_>) {
         "the component panicked"
     };
     tracing::error!(target: "anylith", panic = said, at, backtrace, "{who}");
-    LOGGED.set(true);
-}
-
-/// Whether the panic that was caught just now is in the log already.
-pub(crate) fn panic_was_logged() -> bool {
-    LOGGED.take()
+    guard::panic_is_logged();
 }
 
 /// One event as a JSON object on a line of its own.

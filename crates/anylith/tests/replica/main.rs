@@ -13,7 +13,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering::SeqCst},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use anylith::{AppError, CallError, Execution, LostAnswer, Running, Stopping};
@@ -353,16 +353,15 @@ async fn assert_gone(control: &Control) {
 }
 
 #[tokio::test]
-async fn a_control_plane_that_hangs_up_at_once_is_asked_after_growing_pauses() {
+async fn a_control_plane_that_hangs_up_at_once_is_asked_again() {
     let (control, notes) = (Control::new(), Arc::default());
     let (_running, line) = whole(&control, &notes).await;
-    let begun = Instant::now();
     drop(line);
-    for _ in 0..6 {
+    // The pauses between are those of `anylith_rpc::Pauses`, which has tests of its own.
+    for _ in 0..3 {
         control.hang_up().await;
     }
-    // 20, 40, 80, 160, 320 and 640 ms lie before these six.
-    assert!(begun.elapsed() >= Duration::from_millis(1260));
+    control.called().await;
 }
 
 #[tokio::test]
