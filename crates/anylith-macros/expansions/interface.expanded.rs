@@ -31,7 +31,7 @@ pub trait Cart: ::core::marker::Send + ::core::marker::Sync + 'static {
     > + ::core::marker::Send;
 }
 const _: () = {
-    #[allow(dead_code)]
+    #[allow(dead_code, deprecated)]
     fn every_type_travels() {
         ::anylith::__rt::assert_answer::<Result<u32, CartError>>();
         ::anylith::__rt::assert_argument::<UserId>();
@@ -43,6 +43,7 @@ const _: () = {
     }
 };
 #[doc(hidden)]
+#[allow(deprecated)]
 pub trait __CartObject: ::core::marker::Send + ::core::marker::Sync + 'static {
     fn __call_count<'__call>(
         &'__call self,
@@ -65,6 +66,7 @@ pub trait __CartObject: ::core::marker::Send + ::core::marker::Sync + 'static {
     >;
 }
 #[doc(hidden)]
+#[allow(deprecated)]
 impl<__C: Cart> __CartObject for __C {
     fn __call_count<'__call>(
         &'__call self,
@@ -100,7 +102,7 @@ pub struct CartClient {
 }
 impl CartClient {
     ///A client of `implementation`, which it calls directly: for tests, and for a `Cart` outside of an application.
-    #[allow(dead_code)]
+    #[allow(dead_code, deprecated)]
     pub fn local(implementation: impl Cart) -> Self {
         Self {
             edge: ::anylith::__rt::ClientEdge::local::<
@@ -122,7 +124,7 @@ impl ::core::fmt::Debug for CartClient {
         ::core::fmt::Debug::fmt(&self.edge, f)
     }
 }
-#[allow(refining_impl_trait, clippy::needless_arbitrary_self_type)]
+#[allow(deprecated, refining_impl_trait, clippy::needless_arbitrary_self_type)]
 impl Cart for CartClient {
     async fn count(&self, user: &str) -> Result<u32, CartError> {
         #[allow(unused_imports)]
@@ -216,6 +218,7 @@ impl Cart for CartClient {
         }
     }
 }
+#[allow(deprecated)]
 impl ::anylith::__rt::Interface for CartClient {
     const NAME: &'static str = "Cart";
     const SUMMARY: &'static str = "Keeps one shopping cart per customer.";
@@ -282,6 +285,7 @@ impl ::anylith::__rt::Interface for CartClient {
         Self { edge }
     }
 }
+#[allow(deprecated)]
 impl<__C: Cart> ::anylith::__rt::ImplementedBy<__C> for CartClient {
     fn object(
         implementation: ::std::sync::Arc<__C>,

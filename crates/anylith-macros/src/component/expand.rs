@@ -2,7 +2,7 @@
 
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote, quote_spanned};
-use syn::{Ident, spanned::Spanned};
+use syn::{Ident, ext::IdentExt as _, spanned::Spanned};
 
 use super::model::{Field, Implementation, Source};
 
@@ -58,7 +58,7 @@ pub(super) fn stand_in(implementation: &Implementation) -> TokenStream {
     let Implementation {
         visibility, name, ..
     } = implementation;
-    let text = name.to_string();
+    let text = name.unraw().to_string();
     let interface = interface(implementation);
     // Every field, whatever fills it: hooks may name any of them.
     let parts = implementation.has_parts().then(|| {
@@ -100,7 +100,7 @@ pub(super) fn stand_in(implementation: &Implementation) -> TokenStream {
 }
 
 fn parts_name(implementation: &Implementation) -> Ident {
-    format_ident!("{}Parts", implementation.name)
+    format_ident!("{}Parts", implementation.name.unraw())
 }
 
 /// The struct that the `start` hook takes, or what assembles the component in its place.
@@ -112,11 +112,13 @@ fn parts(implementation: &Implementation) -> TokenStream {
         visibility, name, ..
     } = implementation;
     let parts = parts_name(implementation);
-    let about =
-        format!("What the runtime makes of a [`{name}`]: each field that is not `#[init]`.");
+    let about = format!(
+        "What the runtime makes of a [`{}`]: each field that is not `#[init]`.",
+        name.unraw()
+    );
     let filled = implementation.wired().map(filled);
     let fields = implementation.wired().map(|Field { name, written, .. }| {
-        let about = format!("The field `{name}`.");
+        let about = format!("The field `{}`.", name.unraw());
         quote!(#[doc = #about] #visibility #name: #written)
     });
     quote! {
@@ -156,7 +158,7 @@ fn described(implementation: &Implementation) -> TokenStream {
     let name = match &implementation.client {
         Some(client) => quote!(<#client as ::anylith::__rt::Interface>::NAME),
         None => {
-            let name = implementation.name.to_string();
+            let name = implementation.name.unraw().to_string();
             quote!(#name)
         }
     };
@@ -203,7 +205,7 @@ fn build(implementation: &Implementation) -> TokenStream {
         .fields
         .iter()
         .filter(|field| matches!(field.source, Source::Init))
-        .map(|field| field.name.to_string())
+        .map(|field| field.name.unraw().to_string())
         .collect();
     let body = if let Some(start) = &implementation.hooks.start {
         let begun = quote_spanned! {start.span()=>

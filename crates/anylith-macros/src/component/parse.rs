@@ -3,7 +3,7 @@
 use quote::ToTokens as _;
 use syn::{
     Attribute, Data, DeriveInput, Fields, GenericArgument, Ident, LitStr, Path, PathArguments,
-    Type, TypeParamBound, spanned::Spanned as _,
+    Type, TypeParamBound, ext::IdentExt as _, spanned::Spanned as _,
 };
 
 use super::model::{Field, Hooks, Implementation, Source};
@@ -217,7 +217,7 @@ fn plain(attribute: &Attribute, mistakes: &mut Mistakes) {
 
 /// The name in `#[listener(name = "web")]`, or else the field's.
 fn listener_name(field: &Ident, attribute: &Attribute, mistakes: &mut Mistakes) -> String {
-    let mut name = field.to_string();
+    let mut name = field.unraw().to_string();
     if attribute.meta.require_path_only().is_ok() {
         return name;
     }

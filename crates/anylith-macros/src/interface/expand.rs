@@ -2,7 +2,9 @@
 
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote, quote_spanned};
-use syn::{Attribute, Expr, Ident, Lit, Meta, Type, parse_quote, spanned::Spanned};
+use syn::{
+    Attribute, Expr, Ident, Lit, Meta, Type, ext::IdentExt as _, parse_quote, spanned::Spanned,
+};
 
 use super::model::{Answer, Argument, ArgumentKind, Interface, Items, Method};
 
@@ -22,17 +24,20 @@ pub(super) fn interface(interface: &Interface) -> TokenStream {
 
 /// The name of the client of a trait.
 pub(crate) fn client_name(interface: &Ident) -> Ident {
+    let interface = interface.unraw();
     format_ident!("{interface}Client")
 }
 
 /// The name of the object-safe twin of a trait.
 fn object_name(interface: &Ident) -> Ident {
+    let interface = interface.unraw();
     format_ident!("__{interface}Object")
 }
 
 /// The name of a method in the object-safe twin: not the user's, so that with both traits in scope a call
 /// means the user's.
 fn object_method(method: &Ident) -> Ident {
+    let method = method.unraw();
     format_ident!("__call_{method}")
 }
 
@@ -161,6 +166,7 @@ fn object_trait(interface: &Interface) -> TokenStream {
         .unzip();
     quote! {
         #[doc(hidden)]
+        #[allow(deprecated)]
         #visibility trait #object:
             ::core::marker::Send + ::core::marker::Sync + 'static
         {
@@ -168,6 +174,7 @@ fn object_trait(interface: &Interface) -> TokenStream {
         }
 
         #[doc(hidden)]
+        #[allow(deprecated)]
         impl<__C: #trait_name> #object for __C {
             #(#definitions)*
         }
@@ -189,12 +196,12 @@ fn client(interface: &Interface) -> TokenStream {
     let Interface {
         visibility, name, ..
     } = interface;
-    let (client, object) = (client_name(name), object_name(name));
+    let (client, object, shown) = (client_name(name), object_name(name), name.unraw());
     let about = format!(
-        "Calls a [`{name}`], in this process or in another. Cloning it is cheap, and all clones are one edge."
+        "Calls a [`{shown}`], in this process or in another. Cloning it is cheap, and all clones are one edge."
     );
     let about_local = format!(
-        "A client of `implementation`, which it calls directly: for tests, and for a `{name}` outside of an application."
+        "A client of `implementation`, which it calls directly: for tests, and for a `{shown}` outside of an application."
     );
     quote! {
         #[doc = #about]
@@ -204,7 +211,7 @@ fn client(interface: &Interface) -> TokenStream {
 
         impl #client {
             #[doc = #about_local]
-            #[allow(dead_code)]
+            #[allow(dead_code, deprecated)]
             #visibility fn local(implementation: impl #name) -> Self {
                 Self { edge: ::anylith::__rt::ClientEdge::local::<Self, _>(::std::sync::Arc::new(implementation)) }
             }
@@ -276,7 +283,7 @@ fn client_implements_trait(interface: &Interface) -> TokenStream {
     });
     quote! {
         #boxing
-        #[allow(refining_impl_trait, clippy::needless_arbitrary_self_type)]
+        #[allow(deprecated, refining_impl_trait, clippy::needless_arbitrary_self_type)]
         impl #name for #client {
             #(#methods)*
         }
@@ -286,7 +293,7 @@ fn client_implements_trait(interface: &Interface) -> TokenStream {
 /// Adds an argument to the message of a call; nothing for a stream, whose items follow on their own.
 fn write_argument(argument: &Argument) -> Option<TokenStream> {
     let name = &argument.name;
-    let text = name.to_string();
+    let text = name.unraw().to_string();
     Some(match &argument.kind {
         ArgumentKind::Owned(owned) => {
             let question = argument_question(owned, owned);
@@ -349,7 +356,7 @@ fn assertions(interface: &Interface) -> TokenStream {
     }
     quote! {
         const _: () = {
-            #[allow(dead_code)]
+            #[allow(dead_code, deprecated)]
             fn every_type_travels() {
                 #(#assertions)*
             }
@@ -360,10 +367,14 @@ fn assertions(interface: &Interface) -> TokenStream {
 /// The interface as the runtime sees it.
 fn client_is_interface(interface: &Interface) -> TokenStream {
     let name = &interface.name;
-    let (client, object, text) = (client_name(name), object_name(name), name.to_string());
+    let (client, object, text) = (
+        client_name(name),
+        object_name(name),
+        name.unraw().to_string(),
+    );
     let summary = summary(&interface.attributes);
     let methods = interface.methods.iter().map(|method| {
-        let (name, idempotent) = (method.name.to_string(), method.idempotent);
+        let (name, idempotent) = (method.name.unraw().to_string(), method.idempotent);
         let shape = match (method.stream_argument(), &method.answer) {
             (None, Answer::Value(_)) => quote!(Unary),
             (None, Answer::Stream { .. }) => quote!(ServerStreaming),
@@ -381,6 +392,7 @@ fn client_is_interface(interface: &Interface) -> TokenStream {
     let prints = interface.methods.iter().map(fingerprint);
     let dynamic = interface.boxing.is_some().then(|| {
         quote! {
+            #[allow(deprecated)]
             impl ::anylith::__rt::DynInterface for dyn #name {
                 type Client = #client;
             }
@@ -389,6 +401,7 @@ fn client_is_interface(interface: &Interface) -> TokenStream {
     quote! {
         #dynamic
 
+        #[allow(deprecated)]
         impl ::anylith::__rt::Interface for #client {
             const NAME: &'static str = #text;
             const SUMMARY: &'static str = #summary;
@@ -416,11 +429,11 @@ fn client_is_interface(interface: &Interface) -> TokenStream {
 }
 
 fn fingerprint(method: &Method) -> TokenStream {
-    let name = method.name.to_string();
+    let name = method.name.unraw().to_string();
     let text: Type = parse_quote!(::std::string::String);
     let bytes: Type = parse_quote!(::std::vec::Vec<u8>);
     let arguments = method.arguments.iter().map(|argument| {
-        let name = argument.name.to_string();
+        let name = argument.name.unraw().to_string();
         let question = match &argument.kind {
             ArgumentKind::Owned(owned) => argument_question(owned, owned),
             ArgumentKind::Reference { target, owned } => argument_question(target, owned),
@@ -467,6 +480,7 @@ fn served_by_implementation(interface: &Interface) -> TokenStream {
         }
     });
     quote! {
+        #[allow(deprecated)]
         impl<__C: #name> ::anylith::__rt::ImplementedBy<__C> for #client {
             fn object(implementation: ::std::sync::Arc<__C>) -> ::std::sync::Arc<dyn #object> {
                 implementation
@@ -490,7 +504,7 @@ fn served_by_implementation(interface: &Interface) -> TokenStream {
 
 fn read_argument(argument: &Argument) -> TokenStream {
     let name = &argument.name;
-    let text = name.to_string();
+    let text = name.unraw().to_string();
     match &argument.kind {
         ArgumentKind::Owned(owned) => {
             let question = argument_question(owned, owned);

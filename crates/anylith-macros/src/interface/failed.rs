@@ -5,6 +5,7 @@ use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
 use syn::{
     Error, FnArg, ItemTrait, ReturnType, TraitItem, Type, TypeImplTrait, TypeParamBound,
+    ext::IdentExt as _,
     parse_quote,
     visit_mut::{self, VisitMut},
 };
@@ -27,7 +28,7 @@ pub(super) fn interface(item: &ItemTrait, error: &Error) -> TokenStream {
     let error = error.to_compile_error();
     let (visibility, name) = (&item.vis, &item.ident);
     let client = client_name(name);
-    let text = name.to_string();
+    let text = name.unraw().to_string();
     // A trait with parameters has no one client that could stand in for it.
     let implemented = item.generics.params.is_empty() && item.items.iter().all(can_stand_in);
     let stand_in = implemented.then(|| {

@@ -2,7 +2,7 @@
 
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote, quote_spanned};
-use syn::{Ident, ItemFn, spanned::Spanned};
+use syn::{Ident, ItemFn, ext::IdentExt as _, spanned::Spanned};
 
 use super::model::{Argument, Fake, Start, Test};
 
@@ -56,6 +56,7 @@ pub(super) fn body_alone(function: &ItemFn) -> TokenStream {
 }
 
 fn run_name(test: &Ident) -> Ident {
+    let test = test.unraw();
     format_ident!("__{test}_in")
 }
 
@@ -107,7 +108,7 @@ fn passed(argument: &Argument) -> TokenStream {
 }
 
 fn topology_value(topology: &Ident) -> TokenStream {
-    let name = topology.to_string();
+    let name = topology.unraw().to_string();
     match name.as_str() {
         "direct" => quote!(::anylith_test::Topology::Direct),
         "wire" => quote!(::anylith_test::Topology::Wire),
