@@ -11,6 +11,7 @@ mod callee;
 mod connection;
 mod lull;
 mod network;
+pub mod panic;
 mod pauses;
 mod peer;
 mod retry;

@@ -16,7 +16,12 @@ use tokio::{
     task::JoinSet,
 };
 
-use crate::{callee::Callee, peer::Peer, serve::Serve, server::Server};
+use crate::{
+    callee::Callee,
+    peer::Peer,
+    serve::Serve,
+    server::{MOST_CONNECTIONS, Server},
+};
 
 /// The data plane as one replica sees it. Clones are the same network; when the last one and the last
 /// [`Callee`] are dropped, its connections close.
@@ -77,6 +82,7 @@ impl Network {
             self.shared.limits,
             endpoint,
             service,
+            MOST_CONNECTIONS,
         )
     }
 

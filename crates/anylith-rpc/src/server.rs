@@ -22,6 +22,9 @@ use crate::{
 
 /// How long to wait when the system has no room for a further connection.
 const NO_ROOM_PAUSE: Duration = Duration::from_millis(50);
+/// The most connections at a time. One comes from each calling replica, so only a mistake or malice makes more; a further
+/// one is closed ungreeted, and its owner connects again after a pause.
+pub(crate) const MOST_CONNECTIONS: usize = 4096;
 /// How long closing waits for peers that do not read.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(1);
 
@@ -37,6 +40,8 @@ struct Shared {
     service: Arc<dyn Serve>,
     replica: Name,
     limits: Limits,
+    /// The most connections at a time.
+    room: usize,
     flushed: Arc<FlushBell>,
     state: Mutex<State>,
 }
@@ -45,6 +50,8 @@ struct Shared {
 struct State {
     draining: bool,
     closing: bool,
+    /// A connection was turned away since there was room last: that is said once.
+    full: bool,
     connections: Slab<(Arc<Serving>, Option<JoinHandle<()>>)>,
 }
 
@@ -90,6 +97,7 @@ impl Server {
         limits: Limits,
         endpoint: &Endpoint,
         service: Arc<dyn Serve>,
+        room: usize,
     ) -> io::Result<Self> {
         let listening = Listening::bind(endpoint)?;
         let endpoint = listening.endpoint()?;
@@ -99,6 +107,7 @@ impl Server {
             service,
             replica,
             limits,
+            room,
             flushed,
             state,
         });
@@ -215,6 +224,17 @@ impl Shared {
         if state.closing {
             return;
         }
+        let full = state.connections.len() >= self.room;
+        if full && !state.full {
+            tracing::warn!(
+                connections = self.room,
+                "no room for further connections: they are closed"
+            );
+        }
+        state.full = full;
+        if full {
+            return;
+        }
         if state.draining {
             end.drain();
         }
@@ -252,3 +272,6 @@ impl std::fmt::Debug for Shared {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

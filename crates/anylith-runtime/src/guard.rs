@@ -1,7 +1,6 @@
 //! The border of a component: what keeps a panic inside, and a call within its time.
 
 use std::{
-    any::Any,
     cell::Cell,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
@@ -30,24 +29,13 @@ pub(crate) fn panic_is_logged() {
 #[inline]
 pub(crate) fn catch<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(work)).map_err(|panic| {
-        let said = said(&*panic);
+        let said = anylith_rpc::panic::said(&*panic);
         if !LOGGED.take() {
             // Under the frame of the component that panicked, whose name the log line takes from it.
             tracing::error!(target: "anylith", panic = said, "the component panicked");
         }
         said
     })
-}
-
-/// What a panic said.
-pub(crate) fn said(panic: &(dyn Any + Send)) -> String {
-    if let Some(text) = panic.downcast_ref::<&str>() {
-        (*text).to_owned()
-    } else if let Some(text) = panic.downcast_ref::<String>() {
-        text.clone()
-    } else {
-        "a panic that says nothing".to_owned()
-    }
 }
 
 /// Wakes a call when its time is over. Nothing is set up before the call has to wait.

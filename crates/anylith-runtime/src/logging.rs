@@ -63,7 +63,7 @@ pub(crate) fn begin(as_replica: bool) {
 /// Logs a panic where it happens, in the place of Rust's own lines, which a log of JSON lines has no room for. The
 /// frame of the component that panicked is still there, so the line has its name.
 fn log_panic(panic: &PanicHookInfo<'_>) {
-    let said = guard::said(panic.payload());
+    let said = anylith_rpc::panic::said(panic.payload());
     let at = panic.location().map(ToString::to_string);
     let backtrace = Backtrace::capture();
     let backtrace =

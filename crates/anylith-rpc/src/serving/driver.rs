@@ -198,7 +198,7 @@ impl Driver {
             let begun = catch_unwind(AssertUnwindSafe(|| self.begin(request)));
             if let Err(panic) = begun {
                 self.ready
-                    .push((call, Err(Failure::Panicked(panic_message(&*panic)))));
+                    .push((call, Err(Failure::Panicked(crate::panic::said(&*panic)))));
             }
             if self.ready_bytes >= SETTLED_BYTES {
                 answered |= self.settle();
@@ -386,10 +386,4 @@ impl Drop for Driver {
 /// Polls without the budget of the connection's task, which is not the call's to use up.
 fn pin_poll(answering: &mut Answering, cx: &mut Context<'_>) -> Poll<Answer> {
     std::pin::pin!(unconstrained(answering)).poll(cx)
-}
-
-fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "the implementation panicked".to_owned())
 }
