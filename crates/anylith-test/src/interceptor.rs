@@ -106,16 +106,6 @@ impl Interceptor {
     pub fn cuts(&self) -> u64 {
         *self.shared.cuts.borrow()
     }
-
-    /// How many bytes went to the replica.
-    pub fn bytes_in(&self) -> u64 {
-        *self.shared.passed[Way::In as usize].borrow()
-    }
-
-    /// How many bytes came from the replica.
-    pub fn bytes_out(&self) -> u64 {
-        *self.shared.passed[Way::Out as usize].borrow()
-    }
 }
 
 impl Drop for Interceptor {
