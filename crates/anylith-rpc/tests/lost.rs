@@ -234,6 +234,59 @@ async fn a_call_in_flight_when_the_server_closes_is_told_so() {
     assert_eq!(failure, Failure::Unknown(LostAnswer::Stopped));
 }
 
+/// A replica that greets whoever comes, and then hangs with its connections open. Tells when it got a request.
+fn hanging(endpoint: &Endpoint, asked: tokio::sync::oneshot::Sender<()>) -> JoinHandle<()> {
+    let Endpoint::Unix(path) = endpoint else {
+        panic!("a Unix socket")
+    };
+    let listener = UnixListener::bind(path).unwrap();
+    let hello = anylith_wire::Hello {
+        message_bytes: 1 << 26,
+        calls: 10,
+        window_bytes: 1 << 18,
+        replica: name("Echo-1"),
+        components: vec![anylith_wire::ServedComponent {
+            name: name("Echo"),
+            fingerprint: Fingerprint(1),
+            methods: METHODS,
+        }],
+    };
+    tokio::spawn(async move {
+        let (mut caller, _) = listener.accept().await.unwrap();
+        caller.write_all(&hello.encode()).await.unwrap();
+        let mut request = vec![0; 4096];
+        // Only a request holds this.
+        while !request.windows(2).any(|bytes| bytes == b"hi") {
+            caller.read(&mut request).await.unwrap();
+        }
+        asked.send(()).unwrap();
+        std::future::pending().await
+    })
+}
+
+#[tokio::test]
+async fn an_idempotent_call_to_a_replica_that_hangs_is_answered_by_another_in_time() {
+    let world = World::new().start();
+    let frozen = world.folder.socket("frozen");
+    let (asked, was_asked) = tokio::sync::oneshot::channel();
+    let hanging = hanging(&frozen, asked);
+    let network = Network::new(name("Caller-2"), anylith_core::Limits::default());
+    network.update(directory(1, &[&frozen]));
+    let callee = network.callee(name("Echo"), Fingerprint(1));
+    // The time of a call where nothing else is said.
+    let call = making(&callee, ECHO, "hi")
+        .idempotent()
+        .within(Duration::from_secs(10))
+        .message();
+    let sent = async {
+        was_asked.await.unwrap();
+        network.update(directory(2, &[&frozen, &world.server.endpoint()]));
+    };
+    let (answer, ()) = tokio::join!(soon(call), sent);
+    assert_eq!(answer.unwrap(), b"hi");
+    hanging.abort();
+}
+
 #[tokio::test]
 async fn an_idempotent_call_survives_a_restart_at_another_endpoint() {
     let world = World::new().start();

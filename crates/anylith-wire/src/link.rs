@@ -13,9 +13,17 @@ use crate::{
 };
 
 /// After this long without a byte from the peer, while calls are in flight, it is asked for a sign of life.
-pub const QUIET: Duration = Duration::from_secs(5);
+///
+/// Together with [`PATIENCE`] it is well below the ten seconds that a call has where nothing else is said, so that
+/// an idempotent call to a peer that hangs is sent to another replica while there is time for the answer. It is
+/// not less, since a machine that swaps or a container without CPU can keep a process from running for a second
+/// or two, and giving up costs every call on the connection.
+pub const QUIET: Duration = Duration::from_secs(2);
 /// A peer that was asked and is silent for this long is given up.
-pub const PATIENCE: Duration = Duration::from_secs(5);
+pub const PATIENCE: Duration = Duration::from_secs(2);
+/// A peer that has not finished its greeting after this long is given up. No call waits on such a connection, and
+/// a replica that has only just started may be slow.
+const GREETING: Duration = Duration::from_secs(5);
 
 /// `extra` of a [`Kind::GoAway`]: no new calls.
 pub(crate) const DRAINING: u16 = 0;
@@ -123,7 +131,7 @@ impl Link {
     /// When [`Link::on_timeout`] has something to do, if `busy`: whether there are calls in flight.
     pub(crate) fn next_timeout(&self, busy: bool) -> Option<Instant> {
         match self.pinged {
-            _ if self.peer.is_none() => Some(self.heard + PATIENCE),
+            _ if self.peer.is_none() => Some(self.heard + GREETING),
             _ if !busy => None,
             Some(pinged) => Some(pinged + PATIENCE),
             None => Some(self.heard + QUIET),
