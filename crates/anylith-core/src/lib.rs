@@ -19,6 +19,9 @@ pub use context::{
 };
 pub use directory::{Address, Directory, Endpoint, InvalidEndpoint};
 pub use error::{BadAnswer, CallError, Edge, Execution, LostAnswer, Refusal};
-pub use manifest::{ComponentManifest, Fingerprint, Manifest, MethodManifest, MethodShape};
+pub use manifest::{
+    ComponentManifest, Fingerprint, Manifest, MethodManifest, MethodShape, MisfitManifest,
+};
 pub use name::{InvalidName, Name};
 pub use settings::{EdgeSettings, Limits};
+pub use shape::Misfit;

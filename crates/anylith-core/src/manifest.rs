@@ -7,7 +7,7 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
-use crate::Name;
+use crate::{Misfit, Name};
 
 /// An application as its own binary describes it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,6 +46,18 @@ pub struct ComponentManifest {
     pub methods: Vec<MethodManifest>,
     /// What its interface looks like on the wire.
     pub fingerprint: Fingerprint,
+    /// What its methods take or return that would not arrive as it was sent.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub misfits: Vec<MisfitManifest>,
+}
+
+/// Something that would not arrive as it was sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MisfitManifest {
+    /// Where it is: "the argument `line` of `Cart.add`".
+    pub place: String,
+    /// What is wrong with its type.
+    pub misfit: Misfit,
 }
 
 /// One method of a component's interface.

@@ -17,6 +17,7 @@
 //!
 //! The work is bounded, however a type behaves; where the bound is met, names of types stand for the rest.
 
+mod misfit;
 mod print;
 mod probe;
 mod trace;
@@ -24,6 +25,7 @@ mod trace;
 use serde::de::DeserializeOwned;
 
 use crate::Fingerprint;
+pub use misfit::Misfit;
 use trace::Trace;
 
 impl Fingerprint {
@@ -38,7 +40,7 @@ impl Fingerprint {
 
 /// The fingerprint of the shape of `T` alone.
 fn shape_of<T: DeserializeOwned>() -> Fingerprint {
-    let trace = Trace::of::<T>();
+    let trace = Trace::of(|_: &T| {});
     print::print(&trace)
 }
 

@@ -219,72 +219,76 @@ impl Cart for CartClient {
     }
 }
 #[allow(deprecated)]
-impl ::anylith::__rt::Interface for CartClient {
-    const NAME: &'static str = "Cart";
-    const SUMMARY: &'static str = "Keeps one shopping cart per customer.";
-    const METHODS: &'static [::anylith::__rt::Method] = &[
-        ::anylith::__rt::Method {
-            name: "count",
-            idempotent: true,
-            shape: ::anylith::__rt::MethodShape::Unary,
-        },
-        ::anylith::__rt::Method {
-            name: "add",
-            idempotent: false,
-            shape: ::anylith::__rt::MethodShape::Unary,
-        },
-        ::anylith::__rt::Method {
-            name: "watch",
-            idempotent: false,
-            shape: ::anylith::__rt::MethodShape::ServerStreaming,
-        },
-    ];
-    type Object = dyn __CartObject;
-    fn fingerprint() -> ::anylith::__rt::Fingerprint {
+const _: () = {
+    #[allow(unused_mut)]
+    fn __print(
+        mut __print: ::anylith::__rt::InterfacePrint,
+    ) -> ::anylith::__rt::InterfacePrint {
         #[allow(unused_imports)]
         use ::anylith::__rt::Unchecked as _;
-        static PRINT: ::std::sync::OnceLock<::anylith::__rt::Fingerprint> = ::std::sync::OnceLock::new();
-        *PRINT
-            .get_or_init(|| {
-                #[allow(unused_mut)]
-                let mut __print = ::anylith::__rt::InterfacePrint::new();
-                __print = __print.method("count");
-                __print = ::anylith::__rt::ArgumentOf::<
-                    ::std::string::String,
-                    ::std::string::String,
-                >::new()
-                    .checked()
-                    .print(__print, "user");
-                __print = ::anylith::__rt::AnswerOf::<Result<u32, CartError>>::new()
-                    .checked()
-                    .print(__print);
-                __print = __print.method("add");
-                __print = ::anylith::__rt::ArgumentOf::<UserId, UserId>::new()
-                    .checked()
-                    .print(__print, "user");
-                __print = ::anylith::__rt::ArgumentOf::<Line, Line>::new()
-                    .checked()
-                    .print(__print, "line");
-                __print = ::anylith::__rt::AnswerOf::<Result<(), CartError>>::new()
-                    .checked()
-                    .print(__print);
-                __print = __print.method("watch");
-                __print = ::anylith::__rt::ArgumentOf::<UserId, UserId>::new()
-                    .checked()
-                    .print(__print, "user");
-                __print = ::anylith::__rt::StreamOf::<
-                    Result<Line, CartError>,
-                    CartError,
-                >::new()
-                    .checked()
-                    .print(__print);
-                __print.finish()
-            })
+        __print = __print.method("count");
+        __print = ::anylith::__rt::ArgumentOf::<
+            ::std::string::String,
+            ::std::string::String,
+        >::new()
+            .checked()
+            .print(__print, "user");
+        __print = ::anylith::__rt::AnswerOf::<Result<u32, CartError>>::new()
+            .checked()
+            .print(__print);
+        __print = __print.method("add");
+        __print = ::anylith::__rt::ArgumentOf::<UserId, UserId>::new()
+            .checked()
+            .print(__print, "user");
+        __print = ::anylith::__rt::ArgumentOf::<Line, Line>::new()
+            .checked()
+            .print(__print, "line");
+        __print = ::anylith::__rt::AnswerOf::<Result<(), CartError>>::new()
+            .checked()
+            .print(__print);
+        __print = __print.method("watch");
+        __print = ::anylith::__rt::ArgumentOf::<UserId, UserId>::new()
+            .checked()
+            .print(__print, "user");
+        __print = ::anylith::__rt::StreamOf::<Result<Line, CartError>, CartError>::new()
+            .checked()
+            .print(__print);
+        __print
     }
-    fn from_edge(edge: ::anylith::__rt::ClientEdge<Self::Object>) -> Self {
-        Self { edge }
+    impl ::anylith::__rt::Interface for CartClient {
+        const NAME: &'static str = "Cart";
+        const SUMMARY: &'static str = "Keeps one shopping cart per customer.";
+        const METHODS: &'static [::anylith::__rt::Method] = &[
+            ::anylith::__rt::Method {
+                name: "count",
+                idempotent: true,
+                shape: ::anylith::__rt::MethodShape::Unary,
+            },
+            ::anylith::__rt::Method {
+                name: "add",
+                idempotent: false,
+                shape: ::anylith::__rt::MethodShape::Unary,
+            },
+            ::anylith::__rt::Method {
+                name: "watch",
+                idempotent: false,
+                shape: ::anylith::__rt::MethodShape::ServerStreaming,
+            },
+        ];
+        type Object = dyn __CartObject;
+        fn fingerprint() -> ::anylith::__rt::Fingerprint {
+            static PRINT: ::std::sync::OnceLock<::anylith::__rt::Fingerprint> = ::std::sync::OnceLock::new();
+            *PRINT
+                .get_or_init(|| __print(::anylith::__rt::InterfacePrint::new()).finish())
+        }
+        fn misfits() -> ::std::vec::Vec<::anylith::__rt::MisfitManifest> {
+            __print(::anylith::__rt::InterfacePrint::search("Cart")).misfits()
+        }
+        fn from_edge(edge: ::anylith::__rt::ClientEdge<Self::Object>) -> Self {
+            Self { edge }
+        }
     }
-}
+};
 #[allow(deprecated)]
 impl<__C: Cart> ::anylith::__rt::ImplementedBy<__C> for CartClient {
     fn object(

@@ -2,7 +2,9 @@
 
 use std::{any::Any, error::Error, fmt, sync::Arc};
 
-use anylith_core::{ComponentManifest, InvalidName, MethodManifest, Name, with_causes};
+use anylith_core::{
+    ComponentManifest, InvalidName, MethodManifest, MisfitManifest, Name, with_causes,
+};
 use anylith_rpc::Answer;
 use serde_json::Value;
 
@@ -152,6 +154,7 @@ pub struct Registration {
     pub(crate) listeners: &'static [&'static str],
     pub(crate) methods: &'static [Method],
     fingerprint: fn() -> anylith_core::Fingerprint,
+    misfits: fn() -> Vec<MisfitManifest>,
     has_config: bool,
     check_config: fn(&Value) -> Vec<ConfigProblem>,
     pub(crate) build: Build,
@@ -176,6 +179,7 @@ impl Registration {
             listeners: C::LISTENERS,
             methods: C::Interface::METHODS,
             fingerprint: C::Interface::fingerprint,
+            misfits: C::Interface::misfits,
             has_config: C::HAS_CONFIG,
             check_config: C::check_config,
             build: Arc::new(|wiring| {
@@ -224,6 +228,7 @@ impl Registration {
             listeners: &[],
             methods: I::METHODS,
             fingerprint: I::fingerprint,
+            misfits: I::misfits,
             has_config: false,
             check_config: |_| Vec::new(),
             build: Arc::new(move |_| {
@@ -263,6 +268,7 @@ impl Registration {
                 .collect::<Result<_, _>>()?,
             methods: methods.collect::<Result<_, _>>()?,
             fingerprint: self.fingerprint(),
+            misfits: (self.misfits)(),
         })
     }
 

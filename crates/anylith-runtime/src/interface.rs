@@ -2,7 +2,7 @@
 
 use std::{marker::PhantomData, sync::Arc};
 
-use anylith_core::{CallError, Fingerprint, MethodShape, Name};
+use anylith_core::{CallError, Fingerprint, MethodShape, Misfit, MisfitManifest, Name};
 use anylith_rpc::Answer;
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -30,6 +30,11 @@ pub trait Interface: Clone + Send + Sync + 'static {
 
     /// Everything that caller and callee must agree on.
     fn fingerprint() -> Fingerprint;
+
+    /// What would not arrive as it was sent.
+    fn misfits() -> Vec<MisfitManifest> {
+        Vec::new()
+    }
 
     /// The client that calls along `edge`.
     fn from_edge(edge: ClientEdge<Self::Object>) -> Self;
@@ -238,48 +243,109 @@ impl<T: Send + 'static, E: Send + 'static> CallResult for Result<T, E> {
     }
 }
 
-/// Computes the fingerprint of an interface, method by method.
+/// Goes through the types of an interface, method by method: for its fingerprint, or for what does not travel.
 #[derive(Debug)]
-pub struct InterfacePrint(Fingerprint);
+pub struct InterfacePrint {
+    fingerprint: Fingerprint,
+    /// Only where they are asked for.
+    misfits: Option<Misfits>,
+}
+
+#[derive(Debug)]
+struct Misfits {
+    interface: &'static str,
+    method: String,
+    found: Vec<MisfitManifest>,
+}
 
 impl InterfacePrint {
-    /// Begins.
+    /// Begins a fingerprint.
     #[expect(clippy::new_without_default, reason = "only expansions call it")]
     pub fn new() -> Self {
-        Self(Fingerprint::EMPTY)
+        Self {
+            fingerprint: Fingerprint::EMPTY,
+            misfits: None,
+        }
+    }
+
+    /// Begins a search for what does not travel.
+    pub fn search(interface: &'static str) -> Self {
+        let misfits = Misfits {
+            interface,
+            method: String::new(),
+            found: Vec::new(),
+        };
+        Self {
+            fingerprint: Fingerprint::EMPTY,
+            misfits: Some(misfits),
+        }
     }
 
     /// A method follows.
     #[must_use]
-    pub fn method(self, name: &str) -> Self {
-        Self(self.0.with("fn").with(name))
+    pub fn method(mut self, name: &str) -> Self {
+        if let Some(misfits) = &mut self.misfits {
+            name.clone_into(&mut misfits.method);
+        }
+        self.with("fn").with(name)
     }
 
     /// An argument of the method.
     #[must_use]
     pub fn argument<T: Travels>(self, name: &str) -> Self {
-        Self(self.0.with(name).with_shape::<T>())
+        self.with(name).part::<T>(&format!("the argument `{name}`"))
     }
 
     /// What the method returns.
     #[must_use]
     pub fn answer<R: CallResult<Value: Travels, Error: Travels>>(self) -> Self {
-        Self(
-            self.0
-                .with("->")
-                .with_shape::<R::Value>()
-                .with_shape::<R::Error>(),
-        )
+        self.with("->")
+            .part::<R::Value>("the result")
+            .part::<R::Error>("the error")
     }
 
     /// The items of a stream: of the argument `name`, or of the result where it is empty.
     #[must_use]
     pub fn items<R: CallResult<Value: Travels, Error: Travels>>(self, name: &str) -> Self {
-        Self(self.0.with("stream").with(name)).answer::<R>()
+        self.with("stream").with(name).answer::<R>()
     }
 
     /// The fingerprint.
     pub fn finish(self) -> Fingerprint {
-        self.0
+        self.fingerprint
+    }
+
+    /// What does not travel, if that was searched for.
+    pub fn misfits(self) -> Vec<MisfitManifest> {
+        self.misfits.map_or_else(Vec::new, |misfits| misfits.found)
+    }
+
+    fn with(mut self, text: &str) -> Self {
+        self.fingerprint = self.fingerprint.with(text);
+        self
+    }
+
+    fn part<T: Travels>(mut self, part: &str) -> Self {
+        match &mut self.misfits {
+            None => self.fingerprint = self.fingerprint.with_shape::<T>(),
+            Some(misfits) => misfits.search::<T>(part),
+        }
+        self
+    }
+}
+
+impl Misfits {
+    fn search<T: Travels>(&mut self, part: &str) {
+        let Some(misfit) = Misfit::of::<T>() else {
+            return;
+        };
+        // An error type that many methods share is told once.
+        if self.found.iter().all(|found| found.misfit != misfit) {
+            let Self {
+                interface, method, ..
+            } = self;
+            let place = format!("{part} of `{interface}.{method}`");
+            self.found.push(MisfitManifest { place, misfit });
+        }
     }
 }

@@ -52,7 +52,7 @@ pub use wiring::Wiring;
 /// What the expansions of the macros call. No promise is made about it.
 #[doc(hidden)]
 pub mod __rt {
-    pub use anylith_core::{Fingerprint, MethodShape};
+    pub use anylith_core::{Fingerprint, MethodShape, MisfitManifest};
     pub use anylith_rpc::{Answer, Failure};
     pub use futures_core::Stream;
     pub use serde_json::Value;

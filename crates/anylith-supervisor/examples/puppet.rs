@@ -64,6 +64,7 @@ fn manifest() -> Manifest {
             shape: MethodShape::Unary,
         }],
         fingerprint: Fingerprint::EMPTY.with(of),
+        misfits: Vec::new(),
     };
     Manifest {
         app: name("puppet"),

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use anylith_core::{EdgeSettings, Manifest, Name};
+use anylith_core::{EdgeSettings, Manifest, MisfitManifest, Name};
 
 use crate::{
     Graph, Problem, Settings,
@@ -63,6 +63,9 @@ impl Check<'_> {
             if seen.insert(&component.name, ()).is_some() {
                 let what = format!("two components are called {}", component.name);
                 self.report_code(what, "rename one of the interfaces");
+            }
+            for MisfitManifest { place, misfit } in &component.misfits {
+                self.report_code(format!("{place}: {misfit}"), misfit.mend());
             }
             for dependency in &component.dependencies {
                 if self.manifest.component(dependency.as_str()).is_none() {

@@ -59,6 +59,12 @@ pub(super) struct Probe<'a> {
 }
 
 impl Probe<'_> {
+    /// It wants to be told what comes next.
+    fn asks<T>(self) -> Result<T, Refusal> {
+        self.trace.nodes[self.node].asks = true;
+        Err(Refusal)
+    }
+
     fn plain(&mut self, kind: &'static str) -> usize {
         self.trace.describe(self.node, || Kind::Plain(kind));
         self.trace.candidate()
@@ -244,15 +250,15 @@ impl<'de> de::Deserializer<'de> for Probe<'_> {
     // No compact encoding can answer these: the type would have to be on the wire.
 
     fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Refusal> {
-        Err(Refusal)
+        self.asks()
     }
 
     fn deserialize_ignored_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Refusal> {
-        Err(Refusal)
+        self.asks()
     }
 
     fn deserialize_identifier<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Refusal> {
-        Err(Refusal)
+        self.asks()
     }
 
     fn is_human_readable(&self) -> bool {

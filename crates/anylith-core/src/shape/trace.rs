@@ -12,6 +12,8 @@ const MOST_PASSES: usize = 1_000;
 /// How many values are asked for in all, and how deep.
 const MOST_STEPS: usize = 400_000;
 const DEEPEST: usize = 64;
+/// How deep values are shown that are empty from there on.
+const SHOWN_DEEP: usize = 12;
 
 /// A type, as far as it is known: a graph of nodes, the first of which is the type itself.
 #[derive(Debug, Default)]
@@ -24,6 +26,8 @@ pub(super) struct Trace {
     deepest: usize,
     /// The node that failed last, for the one that holds it.
     failed: Option<usize>,
+    /// Down to which depth options and lists hold something, where all is known.
+    filled: Option<usize>,
     /// Grows with everything that is learnt.
     learnt: usize,
     steps: usize,
@@ -57,6 +61,8 @@ pub(super) struct Node {
     refused: usize,
     /// Whether no value of it can be made.
     pub(super) hopeless: bool,
+    /// Whether it asked what comes next.
+    pub(super) asks: bool,
     /// The variants of it that are being made, the outermost first.
     active: Vec<usize>,
 }
@@ -137,7 +143,8 @@ impl Parts {
 }
 
 impl Trace {
-    pub(super) fn of<T: DeserializeOwned>() -> Self {
+    /// Asks `T` for all that it has, and shows each value that came of it.
+    pub(super) fn of<T: DeserializeOwned>(mut show: impl FnMut(&T)) -> Self {
         let mut trace = Self::default();
         let root = trace.node(
             Key::Type(std::any::type_name::<T>()),
@@ -147,6 +154,9 @@ impl Trace {
             let learnt = trace.learnt;
             trace.failed = None;
             let result = trace.run(root, |probe| T::deserialize(probe));
+            if let Ok(value) = &result {
+                show(value);
+            }
             let done = result.is_ok() && !trace.has_more(root);
             let stuck = trace.learnt == learnt || trace.nodes[root].hopeless;
             if done || stuck || trace.steps >= MOST_STEPS {
@@ -154,6 +164,16 @@ impl Trace {
             }
         }
         trace
+    }
+
+    /// Shows values once more, now that all is known: options are `None` and lists empty, further in each time.
+    pub(super) fn show_emptier<T: DeserializeOwned>(mut self, mut show: impl FnMut(&T)) {
+        for depth in 0..SHOWN_DEEP {
+            self.filled = Some(depth);
+            if let Ok(value) = self.run(0, |probe| T::deserialize(probe)) {
+                show(&value);
+            }
+        }
     }
 
     fn node(&mut self, key: Key, type_name: &'static str) -> usize {
@@ -166,6 +186,7 @@ impl Trace {
             made: false,
             refused: 0,
             hopeless: false,
+            asks: false,
             active: Vec::new(),
         });
         self.index.insert(key, self.nodes.len() - 1);
@@ -289,6 +310,10 @@ impl Trace {
         let Some(parts) = self.nodes[node].parts(0) else {
             return false;
         };
+        if let Some(depth) = self.filled {
+            let cannot = |part: &usize| self.stack.contains(part) || self.nodes[*part].hopeless;
+            return self.stack.len() <= depth && !parts.nodes.iter().flatten().any(cannot);
+        }
         parts.nodes.iter().any(|part| match part {
             // If a value was made all the same, the type does not want to know.
             None => !self.nodes[node].made,

@@ -402,6 +402,15 @@ fn client_is_interface(interface: &Interface) -> TokenStream {
         #dynamic
 
         #[allow(deprecated)]
+        const _: () = {
+            #[allow(unused_mut)]
+            fn __print(mut __print: ::anylith::__rt::InterfacePrint) -> ::anylith::__rt::InterfacePrint {
+                #[allow(unused_imports)]
+                use ::anylith::__rt::Unchecked as _;
+                #(#prints)*
+                __print
+            }
+
         impl ::anylith::__rt::Interface for #client {
             const NAME: &'static str = #text;
             const SUMMARY: &'static str = #summary;
@@ -409,22 +418,20 @@ fn client_is_interface(interface: &Interface) -> TokenStream {
             type Object = dyn #object;
 
             fn fingerprint() -> ::anylith::__rt::Fingerprint {
-                #[allow(unused_imports)]
-                use ::anylith::__rt::Unchecked as _;
                 static PRINT: ::std::sync::OnceLock<::anylith::__rt::Fingerprint> =
                     ::std::sync::OnceLock::new();
-                *PRINT.get_or_init(|| {
-                    #[allow(unused_mut)]
-                    let mut __print = ::anylith::__rt::InterfacePrint::new();
-                    #(#prints)*
-                    __print.finish()
-                })
+                *PRINT.get_or_init(|| __print(::anylith::__rt::InterfacePrint::new()).finish())
+            }
+
+            fn misfits() -> ::std::vec::Vec<::anylith::__rt::MisfitManifest> {
+                __print(::anylith::__rt::InterfacePrint::search(#text)).misfits()
             }
 
             fn from_edge(edge: ::anylith::__rt::ClientEdge<Self::Object>) -> Self {
                 Self { edge }
             }
         }
+        };
     }
 }
 

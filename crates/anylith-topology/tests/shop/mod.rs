@@ -30,6 +30,7 @@ pub(crate) fn application(app: &str, components: &[(&str, &[&str], &[&str])]) ->
                     Vec::new()
                 },
                 fingerprint: Fingerprint::EMPTY.with(component),
+                misfits: Vec::new(),
             }
         });
     Manifest {
