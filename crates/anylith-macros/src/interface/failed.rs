@@ -1,10 +1,12 @@
 //! What is emitted for a trait with mistakes in it: the mistakes, and enough of everything else that the
 //! code around it still compiles.
 
-use proc_macro2::TokenStream;
+use std::collections::HashSet;
+
+use proc_macro2::{TokenStream, TokenTree};
 use quote::{ToTokens, quote};
 use syn::{
-    Error, FnArg, ItemTrait, ReturnType, TraitItem, Type, TypeImplTrait, TypeParamBound,
+    Error, FnArg, ItemTrait, Pat, ReturnType, TraitItem, Type, TypeImplTrait, TypeParamBound,
     ext::IdentExt as _,
     parse_quote,
     visit_mut::{self, VisitMut},
@@ -16,6 +18,7 @@ use crate::mistakes::Mistakes;
 /// The trait as it was written, less our marks; a client without an edge; and the mistakes.
 pub(super) fn interface(item: &ItemTrait, error: &Error) -> TokenStream {
     let mut item = item.clone();
+    said_once(&mut item);
     for member in &mut item.items {
         if let TraitItem::Fn(method) = member {
             method
@@ -26,7 +29,7 @@ pub(super) fn interface(item: &ItemTrait, error: &Error) -> TokenStream {
         }
     }
     let error = error.to_compile_error();
-    let (visibility, name) = (&item.vis, &item.ident);
+    let (visibility, unsafety, name) = (&item.vis, &item.unsafety, &item.ident);
     let client = client_name(name);
     let text = name.unraw().to_string();
     // A trait with parameters has no one client that could stand in for it.
@@ -44,7 +47,10 @@ pub(super) fn interface(item: &ItemTrait, error: &Error) -> TokenStream {
             _ => None,
         });
         let boxing = parse::boxing(&item.attrs);
-        let fits_a_pointer = !item.items.iter().any(is_opaque);
+        let fits_a_pointer = !item
+            .items
+            .iter()
+            .any(|it| is_opaque(it) || names_itself(it));
         let dynamic = boxing.as_ref().filter(|_| fits_a_pointer).map(|_| {
             quote! {
                 impl ::anylith::__rt::DynInterface for dyn #name {
@@ -54,7 +60,7 @@ pub(super) fn interface(item: &ItemTrait, error: &Error) -> TokenStream {
         });
         quote! {
             #boxing
-            impl #name for #client { #(#methods)* }
+            #unsafety impl #name for #client { #(#methods)* }
 
             #dynamic
         }
@@ -102,19 +108,57 @@ pub(super) fn interface(item: &ItemTrait, error: &Error) -> TokenStream {
     }
 }
 
+/// Takes out what the compiler would find fault with once more, in other words.
+fn said_once(item: &mut ItemTrait) {
+    let mut methods = HashSet::new();
+    item.items.retain(|member| match member {
+        TraitItem::Fn(method) => methods.insert(method.sig.ident.clone()),
+        _ => true,
+    });
+    for member in &mut item.items {
+        let TraitItem::Fn(method) = member else {
+            continue;
+        };
+        let mut arguments = HashSet::new();
+        for input in &mut method.sig.inputs {
+            if let FnArg::Typed(argument) = input
+                && let Pat::Ident(pattern) = &*argument.pat
+                && !arguments.insert(pattern.ident.clone())
+            {
+                *argument.pat = parse_quote!(_);
+            }
+        }
+    }
+    if item.items.iter().any(names_itself) {
+        item.supertraits.push(parse_quote!(::core::marker::Sized));
+    }
+}
+
+/// Whether the member's signature names `Self`, which has to have a size then.
+fn names_itself(member: &TraitItem) -> bool {
+    let TraitItem::Fn(method) = member else {
+        return false;
+    };
+    has_word(&method.sig, "Self")
+}
+
 /// Whether a type in the member's signature is left to the implementation.
 fn is_opaque(member: &TraitItem) -> bool {
     let TraitItem::Fn(method) = member else {
         return false;
     };
-    has_impl(&method.sig)
+    has_word(&method.sig, "impl")
 }
 
-fn has_impl(tokens: &impl ToTokens) -> bool {
-    quote!(#tokens)
-        .to_string()
-        .split_whitespace()
-        .any(|word| word == "impl")
+fn has_word(tokens: &impl ToTokens, sought: &str) -> bool {
+    fn has(tokens: TokenStream, sought: &str) -> bool {
+        tokens.into_iter().any(|token| match token {
+            TokenTree::Ident(word) => word == sought,
+            TokenTree::Group(group) => has(group.stream(), sought),
+            _ => false,
+        })
+    }
+    has(tokens.to_token_stream(), sought)
 }
 
 /// Whether a body that never returns fits the member's signature.
@@ -127,12 +171,12 @@ fn can_stand_in(member: &TraitItem) -> bool {
         ReturnType::Type(_, output) => {
             let mut output = output.clone();
             NamedResults.visit_type_mut(&mut output);
-            !has_impl(&output)
+            !has_word(&output, "impl")
         }
     };
     let named = method.sig.inputs.iter().all(|input| match input {
         FnArg::Receiver(_) => true,
-        FnArg::Typed(argument) => matches!(*argument.pat, syn::Pat::Ident(_) | syn::Pat::Wild(_)),
+        FnArg::Typed(argument) => matches!(*argument.pat, Pat::Ident(_) | Pat::Wild(_)),
     });
     no_opaque_result && named
 }

@@ -1,8 +1,10 @@
 //! Reads a trait into the model and notes every mistake on the way.
 
+use std::collections::HashSet;
+
 use syn::{
-    Attribute, FnArg, Ident, ItemTrait, Meta, Pat, PatType, ReceiverKind, ReturnType, TraitItem,
-    TraitItemFn, Type, TypeParamBound,
+    Attribute, FnArg, Ident, ItemTrait, Meta, Pat, PatType, ReceiverKind, ReturnType, Safety,
+    TraitItem, TraitItemFn, Type, TypeParamBound,
 };
 
 use super::{
@@ -43,6 +45,7 @@ pub(super) fn interface(item: &ItemTrait, mistakes: &mut Mistakes) -> Interface 
             "the futures of a component can be sent between threads: write `#[async_trait]`",
         );
     }
+    let mut names = HashSet::new();
     let methods: Vec<Method> = item
         .items
         .iter()
@@ -55,7 +58,20 @@ pub(super) fn interface(item: &ItemTrait, mistakes: &mut Mistakes) -> Interface 
                 );
                 None
             }
-            TraitItem::Fn(method) => self::method(method, mistakes),
+            TraitItem::Fn(method) => {
+                let name = &method.sig.ident;
+                if !names.insert(name) {
+                    mistakes.at(
+                        name,
+                        format!(
+                            "the interface has a method `{name}` already, and a call names its method: \
+                             give this one another name"
+                        ),
+                    );
+                    return None;
+                }
+                self::method(method, mistakes)
+            }
             other => {
                 mistakes.at(
                     other,
@@ -119,6 +135,12 @@ fn method(item: &TraitItemFn, mistakes: &mut Mistakes) -> Option<Method> {
              write `async fn`",
         );
     }
+    if let Safety::Unsafe(unsafety) = &signature.safety {
+        mistakes.at(
+            unsafety,
+            "a method of a component cannot be unsafe: its caller may be another process, which can promise nothing",
+        );
+    }
     if !signature.generics.params.is_empty() {
         mistakes.at(
             &signature.generics,
@@ -143,6 +165,14 @@ fn method(item: &TraitItemFn, mistakes: &mut Mistakes) -> Option<Method> {
             FnArg::Receiver(_) => None,
         })
         .collect();
+    let mut names = HashSet::new();
+    for second in arguments.iter().filter(|it| !names.insert(&it.name)) {
+        let name = &second.name;
+        mistakes.at(
+            name,
+            format!("the method has an argument `{name}` already: give this one another name"),
+        );
+    }
     let answer = answer(&signature.ident, &signature.output, mistakes)?;
     let method = Method {
         attributes,

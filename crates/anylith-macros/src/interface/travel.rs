@@ -160,6 +160,17 @@ impl<'ast> Visit<'ast> for Search<'_> {
                 "a function cannot travel to another process: pass a value that says what is to be done",
             ),
             Type::Ptr(_) => Some("a pointer means nothing in another process: pass the value"),
+            Type::Path(path)
+                if path
+                    .path
+                    .segments
+                    .first()
+                    .is_some_and(|it| it.ident == "Self") =>
+            {
+                Some(
+                    "`Self` is the component, which stays in its process: write the name of the type that is meant",
+                )
+            }
             Type::Infer(_) => Some("the type must be written out: it is part of the interface"),
             _ => None,
         };
