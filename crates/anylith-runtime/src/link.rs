@@ -208,9 +208,8 @@ impl Link {
                         let calls = replica.calls_inside();
                         self.send(&FromReplica::Pong { calls }).await?;
                     }
-                    order => if orders.send(order).await.is_err() {
-                        return Ok(());
-                    },
+                    // Where nobody carries it out any more, the last reports are still to be told.
+                    order => drop(orders.send(order).await),
                 },
             }
         }

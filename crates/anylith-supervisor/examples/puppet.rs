@@ -3,7 +3,7 @@
 //!
 //! `PUPPET` holds its orders, as `Who=what` separated by commas, where `Who` is a component or a replica:
 //!
-//! - `fail`: its start fails, with words; `crash`: without words;
+//! - `fail`: its start fails, with words; `crash`: without words; `rant`: its words come after many others, at once;
 //! - `mute`: it never connects; `lazy`: it never becomes ready; `babble`: it says what nobody understands;
 //! - `stuck`: it never answers a drain; `quit`: it exits when it is asked to drain;
 //! - `slow`: it takes its time for each visitor of its listener, one after the other.
@@ -274,6 +274,9 @@ impl Puppet {
                 )?;
                 exit(1);
             }
+            if self.is_told(&next, "rant") {
+                return rant(&next, control);
+            }
             if self.is_told(&next, "crash") {
                 eprintln!("thread 'main' panicked at src/stock.rs:7:9: the shelf is gone");
                 exit(101);
@@ -355,6 +358,24 @@ fn inherited(number: i32) -> io::Result<std::os::fd::OwnedFd> {
 
 fn say(control: &mut UnixStream, message: &FromReplica) -> io::Result<()> {
     control.write_all(&encode(message).map_err(io::Error::other)?)
+}
+
+/// Fails after more words than are read at once. Each of them is answered with a new directory, which comes when
+/// nobody listens any more.
+fn rant(component: &Name, control: &mut UnixStream) -> io::Result<()> {
+    let mut words = Vec::new();
+    for state in [ComponentState::Ready, ComponentState::Waiting].repeat(100) {
+        let name = component.clone();
+        let word = FromReplica::Component { name, state };
+        words.extend(encode(&word).map_err(io::Error::other)?);
+    }
+    let last = FromReplica::Failed {
+        component: Some(component.clone()),
+        message: "cannot read nope.txt".to_owned(),
+    };
+    words.extend(encode(&last).map_err(io::Error::other)?);
+    control.write_all(&words)?;
+    exit(1);
 }
 
 fn log(level: &str, component: Option<&Name>, message: &str) {

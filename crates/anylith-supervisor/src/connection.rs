@@ -4,6 +4,7 @@ use std::{
     io::{self, IoSliceMut},
     mem::MaybeUninit,
     os::fd::OwnedFd,
+    pin::pin,
     time::Duration,
 };
 
@@ -20,6 +21,9 @@ use crate::answer::Answer;
 
 /// Who connects has this long to say what for.
 const OPEN_WITHIN: Duration = Duration::from_secs(5);
+
+/// How long a connection may outlive its process. A child of it may have inherited the socket.
+pub(crate) const LAST_WORDS_WITHIN: Duration = Duration::from_millis(200);
 
 /// Messages to a replica that wait to be written. A replica for which more wait does not read; its
 /// connection is closed, and it gets what it must know when it connects again.
@@ -123,14 +127,24 @@ impl Replica {
         if arrivals.send(connected).await.is_err() {
             return;
         }
-        let write = async {
+        let write = async move {
             while let Some(bytes) = waiting.recv().await {
                 writer.write_all(&bytes).await?;
             }
             io::Result::Ok(())
         };
-        let read = read(reader, decoder, id, &replica, arrivals);
-        let over = tokio::select! { over = read => over, over = write => over };
+        let over = {
+            let mut read = pin!(read(reader, decoder, id, &replica, arrivals));
+            tokio::select! {
+                over = &mut read => over,
+                over = write => match over {
+                    // It does not listen any more, and what it said last is still to be read.
+                    Err(error) => last_words(read).await.and(Err(error)),
+                    // It was hung up on.
+                    Ok(()) => Ok(()),
+                },
+            }
+        };
         let over = Arrival::Disconnected {
             id,
             replica,
@@ -139,6 +153,14 @@ impl Replica {
         // Where the engine is gone, nobody is left to be told.
         let _ = arrivals.send(over).await;
     }
+}
+
+/// Reads a connection to its end, which is near if its process has ended.
+async fn last_words(read: impl Future<Output = io::Result<()>>) -> io::Result<()> {
+    // Who does not listen and talks on is not worth more.
+    tokio::time::timeout(LAST_WORDS_WITHIN, read)
+        .await
+        .unwrap_or(Ok(()))
 }
 
 /// Whether the other side has closed the connection, or its process has ended.

@@ -1,16 +1,13 @@
 //! The processes of the replicas, and how they end.
 
-use std::{collections::BTreeMap, io, time::Duration};
+use std::{collections::BTreeMap, io};
 
 use anylith_control::Exit;
 use anylith_core::Name;
 use rustix::process::Signal;
 use tokio::task::JoinSet;
 
-use crate::process::Process;
-
-/// How long a connection may outlive its process. A child of it may have inherited the socket.
-const LAST_WORDS_WITHIN: Duration = Duration::from_millis(200);
+use crate::{connection::LAST_WORDS_WITHIN, process::Process};
 
 /// The processes of the replicas, watched whether or not they are children of this one.
 #[derive(Debug)]

@@ -143,6 +143,29 @@ async fn a_crash_loop_names_the_component_the_error_and_the_last_lines() {
 }
 
 #[tokio::test]
+async fn the_last_words_of_a_replica_are_read_although_it_listens_no_more() {
+    let stage = Stage::monolith(1).orders("Cart=rant");
+    let mut supervisor = stage.start().await;
+    let mut reports = supervisor.take_reports();
+    let Err(Progress::Failing(_)) = supervisor.wait_ready().await else {
+        panic!("it started")
+    };
+    let mut failures = 0;
+    while let Ok(report) = reports.try_recv() {
+        if let Report::Noticed {
+            notice: Notice::Failed { failure, .. } | Notice::CrashLoop { failure, .. },
+            ..
+        } = report
+        {
+            failures += 1;
+            assert_eq!(failure.to_string(), "Cart failed: cannot read nope.txt");
+        }
+    }
+    assert!(failures >= 3, "{failures}");
+    supervisor.stop().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_crash_without_words_is_told_by_its_code_and_its_output() {
     let stage = Stage::micro().orders("Stock=crash");
     let supervisor = stage.start().await;
