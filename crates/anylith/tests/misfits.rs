@@ -1,6 +1,5 @@
 //! Types that would arrive as another value are refused before anything runs, in every topology alike.
 #![expect(missing_docs, reason = "a test has no readers of its documentation")]
-#![expect(clippy::unwrap_used, reason = "a test may fail this way")]
 
 use anylith::CallError;
 use serde::{Deserialize, Serialize};
