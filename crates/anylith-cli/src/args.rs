@@ -85,7 +85,7 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "NAME", default_value = "monolith")]
     pub(crate) topology: String,
     /// Replicas of every group, or of some, as in `4` or `Catalog=3,Cart=2`
-    #[arg(long, value_name = "N|GROUP=N,...")]
+    #[arg(long, value_name = "N|GROUP=N,...", allow_negative_numbers = true)]
     pub(crate) replicas: Option<String>,
     #[command(flatten)]
     pub(crate) overriding: Overriding,
@@ -108,7 +108,7 @@ pub(crate) struct CheckArgs {
     #[arg(long, value_name = "NAME")]
     pub(crate) topology: Option<String>,
     /// Replicas as they would be given to `run`
-    #[arg(long, value_name = "N|GROUP=N,...")]
+    #[arg(long, value_name = "N|GROUP=N,...", allow_negative_numbers = true)]
     pub(crate) replicas: Option<String>,
     #[command(flatten)]
     pub(crate) overriding: Overriding,
@@ -183,7 +183,7 @@ pub(crate) struct LogsArgs {
     #[arg(long, value_name = "REPLICA")]
     pub(crate) replica: Vec<String>,
     /// Only the last N lines that fit
-    #[arg(long, short = 'n', value_name = "N")]
+    #[arg(long, short = 'n', value_name = "N", allow_negative_numbers = true)]
     pub(crate) lines: Option<usize>,
 }
 

@@ -100,6 +100,13 @@ fn wrong_input_is_told_from_failure() {
         .is_wrong(&["--replicas none", "GROUP=NUMBER"]);
     stage.call("run --replicas Stok=2").is_wrong(&["Stok"]);
     stage
+        .call("run --replicas -1")
+        .is_wrong(&["--replicas -1", "GROUP=NUMBER"]);
+    stage.call("logs -n -1").is_wrong(&["--lines", "invalid"]);
+    stage
+        .call("run --listen web=127.0.0.1:0 --listen web=127.0.0.1:1")
+        .is_wrong(&["--listen web=127.0.0.1:1", "one address"]);
+    stage
         .call("run --listen wob=127.0.0.1:0")
         .is_wrong(&["wob", "web"]);
     stage

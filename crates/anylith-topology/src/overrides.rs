@@ -126,6 +126,18 @@ impl Overrides {
                     .map(str::to_owned)
                     .to_vec();
                 let value = format!("{address:?}");
+                let begins = "--listen ";
+                let earlier =
+                    |flag: &&Override| flag.path == path && flag.label.starts_with(begins);
+                if let Some(earlier) = self.flags.iter().find(earlier) {
+                    let what = format!(
+                        "the listener has its address from `{}` already",
+                        earlier.label
+                    );
+                    let mend = "a listener has one address: keep one of the flags";
+                    self.problems.push(Problem::given(&label, what, mend));
+                    return self;
+                }
                 self.flags.push(Override {
                     label,
                     path,
