@@ -82,6 +82,22 @@ fn status_for_people_names_what_is_missing() {
 }
 
 #[test]
+fn a_supervisor_that_was_stopped_is_told_from_one_of_another_version() {
+    let stage = Stage::new();
+    stage.call("run --detach");
+    let pid = fs::read_to_string(stage.run_file("lock")).unwrap();
+    let process = Pid::from_raw(pid.parse().unwrap()).unwrap();
+    kill_process(process, Signal::STOP).unwrap();
+    let call = stage.call("status");
+    kill_process(process, Signal::CONT).unwrap();
+    assert_eq!(call.code(), 1);
+    for words in [format!("process {pid}"), format!("kill -CONT {pid}")] {
+        assert!(call.err().contains(&words), "{}", call.err());
+    }
+    assert!(!call.err().contains("version"), "{}", call.err());
+}
+
+#[test]
 fn nobody_else_can_look_into_the_run_folder() {
     use std::os::unix::fs::PermissionsExt;
     let stage = Stage::new();

@@ -90,6 +90,11 @@ impl RunFolder {
         self.logs().join("anylith.log")
     }
 
+    /// The process that was the last to be the supervisor here, as it said itself; it may be gone.
+    pub fn supervisor(&self) -> Option<u32> {
+        fs::read_to_string(self.lock()).ok()?.parse().ok()
+    }
+
     /// Opens the log of a replica to write at its end.
     pub(crate) fn open_log(&self, replica: &Name) -> io::Result<File> {
         File::options()

@@ -45,9 +45,30 @@ fn no_answer(app: &App, folder: &RunFolder, error: &AskError) -> Failure {
                 ),
             ),
         },
+        AskError::Lost(cause) if cause.kind() == io::ErrorKind::TimedOut => silent(app, folder),
         AskError::Lost(_) | AskError::Malformed(_) => Failure::new(
             with_causes(error),
             "use the same version of this command as the one that runs the application",
+        ),
+    }
+}
+
+/// What is said of a supervisor that takes a connection and says nothing.
+fn silent(app: &App, folder: &RunFolder) -> Failure {
+    let run = app.hint("run");
+    match folder.supervisor() {
+        Some(pid) => Failure::new(
+            format!(
+                "the supervisor, process {pid}, lives and does not answer: it is stopped, or hangs"
+            ),
+            format!(
+                "`kill -CONT {pid}` lets one go on that was stopped; `kill -9 {pid}` ends one that hangs, \
+                 and `{run}` in the same topology takes its replicas over"
+            ),
+        ),
+        None => Failure::new(
+            "the supervisor lives and does not answer: it is stopped, or hangs",
+            format!("end its process, and `{run}` in the same topology takes its replicas over"),
         ),
     }
 }
