@@ -12,7 +12,7 @@ use std::{
 
 use anylith_core::{Manifest, Name};
 use anylith_topology::{
-    MONOLITH, Overrides, Plan, Problems, Reading, ReplicaChange, Secrets, Settings,
+    MONOLITH, Overrides, Plan, Problem, Problems, Reading, ReplicaChange, Secrets, Settings,
 };
 use serde_json::Value;
 
@@ -24,6 +24,9 @@ pub enum SetupError {
     /// The settings are wrong.
     #[error("{0}")]
     Settings(Problems),
+    /// There are no settings in this folder, and some are needed.
+    #[error("there is no anylith.toml in {}, nor does ANYLITH_CONFIG name one; it would say:\n\n{}", .0.display(), .1)]
+    NoSettings(PathBuf, Problems),
     /// The settings cannot be read.
     #[error("cannot read {}", .0.display())]
     Unreadable(PathBuf, #[source] io::Error),
@@ -49,9 +52,11 @@ pub(crate) fn plan(
     named: Option<&Path>,
 ) -> Result<Plan, SetupError> {
     let path = named.unwrap_or(Path::new("anylith.toml"));
-    let text = match fs::read_to_string(path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound && named.is_none() => String::new(),
+    let (text, missing) = match fs::read_to_string(path) {
+        Ok(text) => (text, false),
+        Err(error) if error.kind() == io::ErrorKind::NotFound && named.is_none() => {
+            (String::new(), true)
+        }
         Err(error) => return Err(SetupError::Unreadable(path.to_owned(), error)),
     };
     let names = manifest.components.iter().flat_map(|component| {
@@ -75,7 +80,14 @@ pub(crate) fn plan(
         problems.extend(found.flatten());
     }
     let planned = settings.plan(manifest, MONOLITH, &ReplicaChange::default());
-    let wrong = |problems| Err(SetupError::Settings(Problems::new(problems)));
+    let wrong = |problems: Vec<Problem>| {
+        let in_the_file = problems.iter().any(|problem| problem.file().is_some());
+        let problems = Problems::new(problems);
+        Err(match env::current_dir() {
+            Ok(folder) if missing && in_the_file => SetupError::NoSettings(folder, problems),
+            _ => SetupError::Settings(problems),
+        })
+    };
     match planned {
         Ok(plan) if problems.is_empty() => Ok(plan),
         Ok(_) => wrong(problems),
