@@ -98,6 +98,24 @@ fn a_supervisor_that_was_stopped_is_told_from_one_of_another_version() {
 }
 
 #[test]
+fn restarts_are_counted_from_the_start_of_the_application() {
+    let stage = Stage::new();
+    stage.call("run --detach");
+    let replica = || stage.status()["groups"][0]["replicas"][0].clone();
+    let pid = |number: &str| Pid::from_raw(number.parse().unwrap()).unwrap();
+    let first = replica()["pid"].to_string();
+    kill_process(pid(&first), Signal::KILL).unwrap();
+    eventually("it is started again", || {
+        replica()["restarts"] == 1 && replica()["state"] == "ready"
+    });
+    let supervisor = fs::read_to_string(stage.run_file("lock")).unwrap();
+    kill_process(pid(&supervisor), Signal::KILL).unwrap();
+    let call = stage.call("run --replicas 2 --detach");
+    assert_eq!(call.code(), 0, "{}", call.err());
+    assert_eq!(replica()["restarts"], 0);
+}
+
+#[test]
 fn nobody_else_can_look_into_the_run_folder() {
     use std::os::unix::fs::PermissionsExt;
     let stage = Stage::new();

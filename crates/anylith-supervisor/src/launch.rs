@@ -182,6 +182,8 @@ impl Launch {
         }
         for replica in memory.replicas.values_mut() {
             replica.pid = None;
+            // Of what is started anew now, nothing has failed.
+            replica.restarts = 0;
         }
         let nothing_lives = Legacy {
             memory,
