@@ -153,9 +153,10 @@ impl<A: Application> Builder<A> {
     async fn launch(self, listen: fn() -> Signals) -> Result<Running, AppError> {
         let role = Role::from_env()?;
         logging::begin(role.is_replica());
-        let manifest = self.manifest()?;
+        // A description looks at every type that travels: only who needs it makes one, and no replica does.
         match role {
             Role::Describe => {
+                let manifest = self.manifest()?;
                 print(&serde_json::to_string(&manifest).unwrap_or_default());
                 std::process::exit(0);
             }
@@ -165,6 +166,7 @@ impl<A: Application> Builder<A> {
             }
             Role::Replica(identity) => self.enlist(identity, listen()).await,
             Role::Standalone(path) => {
+                let manifest = self.manifest()?;
                 let plan = standalone::plan(&manifest, &self.components, path.as_deref())?;
                 let names: Vec<Name> = plan.listeners.keys().cloned().collect();
                 self.start_alone(plan, inherited::listeners(&names), None, listen())

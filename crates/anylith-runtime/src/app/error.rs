@@ -2,7 +2,7 @@
 
 use std::{io, path::PathBuf, process::ExitCode};
 
-use anylith_core::{InvalidName, Name};
+use anylith_core::{InvalidName, Name, with_causes};
 
 use crate::{replica::ComponentFailure, role::InvalidRole, standalone::SetupError};
 
@@ -71,13 +71,7 @@ impl AppError {
             Self::StoppedAtOnce => return ExitCode::from(130),
             _ => {}
         }
-        let mut text = format!("error: {self}");
-        let mut cause = std::error::Error::source(self);
-        while let Some(next) = cause {
-            text.push_str(&format!(": {next}"));
-            cause = next.source();
-        }
-        eprintln!("{text}");
+        eprintln!("error: {}", with_causes(self));
         match self {
             Self::Setup(_) | Self::Role(_) | Self::Name(_) => ExitCode::from(2),
             _ => ExitCode::FAILURE,
