@@ -6,6 +6,7 @@
 
 mod causes;
 mod context;
+mod counters;
 mod directory;
 mod error;
 mod manifest;
@@ -14,6 +15,7 @@ mod settings;
 mod shape;
 
 pub use causes::with_causes;
+pub use counters::Counters;
 pub use context::{
     Baggage, BaggageFull, BaggageItem, CallContext, InvalidTraceParent, TraceContext,
 };

@@ -242,6 +242,7 @@ async fn call(callee: Callee, method: u16, size: usize, count: u32) -> Outcome<(
             idempotent: false,
             deadline: Some(Instant::now() + Duration::from_secs(10)),
             context: &context,
+            key: None,
             arguments: &arguments,
             items: None,
             streaming_answer: false,

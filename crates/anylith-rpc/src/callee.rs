@@ -51,6 +51,9 @@ pub struct Request<'a> {
     pub deadline: Option<Instant>,
     /// What travels along.
     pub context: &'a CallContext,
+    /// The hash of the key by which the call is routed, if its method is: calls with the same key meet the same
+    /// replica while the directory stands.
+    pub key: Option<u64>,
     /// The arguments.
     pub arguments: Arguments<'a>,
     /// The items that follow the arguments. They are polled whenever the answer is.

@@ -19,6 +19,7 @@ mod routes;
 mod serve;
 mod server;
 mod serving;
+mod tally;
 mod transport;
 
 pub use anylith_wire::{Failure, ServedComponent};

@@ -10,7 +10,7 @@ use std::{
     time::Instant,
 };
 
-use anylith_core::{Address, Directory, Endpoint, Fingerprint, Limits, Name};
+use anylith_core::{Address, Counters, Directory, Endpoint, Fingerprint, Limits, Name};
 use tokio::{
     sync::{Notify, watch},
     task::JoinSet,
@@ -21,6 +21,7 @@ use crate::{
     peer::Peer,
     serve::Serve,
     server::{MOST_CONNECTIONS, Server},
+    tally::Tally,
 };
 
 /// The data plane as one replica sees it. Clones are the same network; when the last one and the last
@@ -46,6 +47,7 @@ pub(crate) struct Shared {
     /// Grows whenever a call might find another way than before.
     version: AtomicU64,
     pub(crate) changed: Notify,
+    pub(crate) tally: Arc<Tally>,
 }
 
 impl Network {
@@ -61,6 +63,7 @@ impl Network {
             tasks: Mutex::default(),
             version: AtomicU64::new(1),
             changed: Notify::new(),
+            tally: Arc::default(),
         };
         Self {
             shared: Arc::new(shared),
@@ -83,6 +86,7 @@ impl Network {
             endpoint,
             service,
             MOST_CONNECTIONS,
+            self.shared.tally.clone(),
         )
     }
 
@@ -109,6 +113,11 @@ impl Network {
     /// The directory in use.
     pub fn directory(&self) -> Arc<Directory> {
         self.shared.directory()
+    }
+
+    /// What this replica had to decline, repeat or give up on, since the network began.
+    pub fn counters(&self) -> Counters {
+        self.shared.tally.read()
     }
 
     /// The directory in use, and each that follows it.

@@ -17,6 +17,7 @@ use tokio::{sync::Notify, task::JoinHandle, time::sleep};
 use crate::{
     serve::Serve,
     serving::{Driver, Ended, Serving},
+    tally::Tally,
     transport::{Listening, Socket},
 };
 
@@ -43,6 +44,7 @@ struct Shared {
     /// The most connections at a time.
     room: usize,
     flushed: Arc<FlushBell>,
+    tally: Arc<Tally>,
     state: Mutex<State>,
 }
 
@@ -98,6 +100,7 @@ impl Server {
         endpoint: &Endpoint,
         service: Arc<dyn Serve>,
         room: usize,
+        tally: Arc<Tally>,
     ) -> io::Result<Self> {
         let listening = Listening::bind(endpoint)?;
         let endpoint = listening.endpoint()?;
@@ -109,6 +112,7 @@ impl Server {
             limits,
             room,
             flushed,
+            tally,
             state,
         });
         let accepting = tokio::spawn(shared.clone().accept(listening));
@@ -233,6 +237,7 @@ impl Shared {
         }
         state.full = full;
         if full {
+            self.tally.crowded.up();
             return;
         }
         if state.draining {
@@ -254,7 +259,10 @@ impl Shared {
         match driver.await {
             Ended::Closed => {}
             Ended::Io(error) => tracing::debug!(%error, "a caller's connection broke"),
-            Ended::Protocol(error) => tracing::warn!(%error, "a caller broke the protocol"),
+            Ended::Protocol(error) => {
+                self.tally.misbehaved.up();
+                tracing::warn!(%error, "a caller broke the protocol");
+            }
         }
         self.lock().connections.try_remove(key);
         self.flushed.ring();

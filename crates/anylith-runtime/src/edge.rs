@@ -338,6 +338,7 @@ impl<O: ?Sized + Send + Sync + 'static> RemoteCall<'_, O> {
                 idempotent,
                 deadline: ambient::settle(self.edge.limit(self.method)),
                 context: &context,
+                key: None,
                 arguments: &|out: &mut Vec<u8>| write(&mut ArgumentWriter::new(out)),
                 items,
                 streaming_answer,

@@ -49,6 +49,7 @@ async fn a_connection_too_many_is_closed_and_finds_room_when_another_ends() {
         &Endpoint::Unix(path.clone()),
         Arc::new(Nothing),
         2,
+        Arc::default(),
     )
     .unwrap();
     let first = greeted(&path).await.unwrap();

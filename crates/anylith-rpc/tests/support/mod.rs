@@ -387,6 +387,7 @@ impl Making<'_> {
             idempotent: self.idempotent,
             deadline: self.deadline.map(|length| Instant::now() + length),
             context: &self.context,
+            key: None,
             arguments: &encode,
             items: self.items,
             streaming_answer: self.streaming,
