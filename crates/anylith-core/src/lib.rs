@@ -15,10 +15,10 @@ mod settings;
 mod shape;
 
 pub use causes::with_causes;
-pub use counters::Counters;
 pub use context::{
     Baggage, BaggageFull, BaggageItem, CallContext, InvalidTraceParent, TraceContext,
 };
+pub use counters::Counters;
 pub use directory::{Address, Directory, Endpoint, InvalidEndpoint};
 pub use error::{BadAnswer, CallError, Edge, Execution, LostAnswer, Refusal};
 pub use manifest::{

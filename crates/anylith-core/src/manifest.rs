@@ -35,6 +35,9 @@ impl Manifest {
 pub struct ComponentManifest {
     /// The name of its interface, or of its struct where it has none.
     pub name: Name,
+    /// The name of the struct that implements it, for messages; empty if nothing is known of it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub implementation: String,
     /// What it is for, in a sentence; empty if its source does not say.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub summary: String,

@@ -149,6 +149,8 @@ where
 #[derive(Clone)]
 pub struct Registration {
     pub(crate) name: &'static str,
+    /// The path of the struct behind it, as the compiler writes it.
+    implementation: fn() -> &'static str,
     summary: &'static str,
     pub(crate) dependencies: Vec<&'static str>,
     pub(crate) listeners: &'static [&'static str],
@@ -158,6 +160,12 @@ pub struct Registration {
     has_config: bool,
     check_config: fn(&Value) -> Vec<ConfigProblem>,
     pub(crate) build: Build,
+}
+
+/// `Shelf` of `shop::catalog::Shelf<alloc::string::String>`.
+fn struct_name(path: &str) -> &str {
+    let path = path.split('<').next().unwrap_or(path);
+    path.rsplit("::").next().unwrap_or(path)
 }
 
 type Build = Arc<dyn Fn(Wiring) -> BoxFuture<'static, Result<Built, StartError>> + Send + Sync>;
@@ -174,6 +182,7 @@ impl Registration {
         }
         Self {
             name: C::NAME,
+            implementation: std::any::type_name::<C>,
             summary: C::SUMMARY,
             dependencies: C::Dependencies::names(),
             listeners: C::LISTENERS,
@@ -223,6 +232,7 @@ impl Registration {
         let implementation = Arc::clone(implementation);
         Self {
             name: I::NAME,
+            implementation: std::any::type_name::<C>,
             summary: I::SUMMARY,
             dependencies: Vec::new(),
             listeners: &[],
@@ -255,6 +265,7 @@ impl Registration {
         });
         Ok(ComponentManifest {
             name: Name::new(self.name)?,
+            implementation: struct_name((self.implementation)()).to_owned(),
             summary: self.summary.to_owned(),
             dependencies: self
                 .dependencies

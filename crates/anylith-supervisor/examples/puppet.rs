@@ -55,6 +55,7 @@ fn name(text: &str) -> Name {
 fn manifest() -> Manifest {
     let component = |of: &str, dependencies: &[&str], listeners: &[&str]| ComponentManifest {
         name: name(of),
+        implementation: String::new(),
         summary: String::new(),
         dependencies: dependencies.iter().map(|of| name(of)).collect(),
         listeners: listeners.iter().map(|of| name(of)).collect(),

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use anylith_core::{EdgeSettings, Manifest, MisfitManifest, Name};
+use anylith_core::{ComponentManifest, EdgeSettings, Manifest, MisfitManifest, Name};
 
 use crate::{
     Graph, Problem, Settings,
@@ -183,6 +183,9 @@ impl Check<'_> {
         let written = format!("{caller} -> {callee}");
         let mut ends = [caller, callee].into_iter();
         if let Some(name) = ends.find(|end| self.manifest.component(end.as_str()).is_none()) {
+            if let Some(mend) = self.interface_of(name.as_str()) {
+                return (format!("there is no component `{name}`"), mend);
+            }
             let mend = suggest(&written, known, "edges", "take it out");
             return (format!("there is no component `{name}`"), mend);
         }
@@ -290,7 +293,8 @@ impl Check<'_> {
                 };
                 for listener in &component.listeners {
                     let (first, other) = *owner.entry(listener).or_insert((index, name));
-                    if first != index {
+                    // One that is in two groups is a mistake of its own.
+                    if first != index && other != name {
                         let what = format!(
                             "{name} and {other} of another group both serve the listener `{listener}`"
                         );
@@ -302,7 +306,18 @@ impl Check<'_> {
         }
     }
 
+    /// The mend for a struct that was written in the place of its interface: `app!` lists structs, and everything
+    /// else speaks of interfaces.
+    fn interface_of(&self, written: &str) -> Option<String> {
+        let mut components = self.manifest.components.iter();
+        let ComponentManifest { name, .. } = components.find(|it| it.implementation == written)?;
+        Some(format!("`{written}` implements `{name}`: write `{name}`"))
+    }
+
     fn nearest_component(&self, wrong: &str) -> String {
+        if let Some(mend) = self.interface_of(wrong) {
+            return mend;
+        }
         let components = self.manifest.components.iter();
         let known: Vec<&str> = components
             .map(|component| component.name.as_str())

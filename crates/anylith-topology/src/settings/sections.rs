@@ -231,7 +231,11 @@ fn listener_address<'i>(
     let found = address(text);
     if found.is_none() {
         let what = format!("`{text}` is not an address and a port");
-        reader.report(&item.at, what, LISTENER_MEND);
+        let mend = match &item.at {
+            At::Span(_) => LISTENER_MEND,
+            At::Given(_) => "write an address and a port, as in 127.0.0.1:8080",
+        };
+        reader.report(&item.at, what, mend);
     }
     found.map(|address| (address, &item.at))
 }

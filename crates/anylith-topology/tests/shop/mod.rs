@@ -21,6 +21,7 @@ pub(crate) fn application(app: &str, components: &[(&str, &[&str], &[&str])]) ->
             });
             ComponentManifest {
                 name: name(component),
+                implementation: format!("{component}Service"),
                 summary: String::new(),
                 dependencies: names(dependencies),
                 listeners: names(listeners),
