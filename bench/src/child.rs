@@ -14,7 +14,8 @@ use tempfile::TempDir;
 
 use crate::{
     direct::LocalRound,
-    role::Role,
+    fleet::{Behaviour, Load, Made},
+    role::{Part, Role},
     round::{Answer, Command, ENV_HARNESS, Measurement, Round},
 };
 
@@ -41,6 +42,11 @@ impl Child {
             .envs(environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
+            .stderr(match role.part {
+                // Its workers panic when they are told to.
+                Part::Fleet(_) => Stdio::null(),
+                _ => Stdio::inherit(),
+            })
             .spawn()
             .context("cannot start a child")?;
         let start = Timespec {
@@ -89,11 +95,36 @@ impl Child {
         }
     }
 
+    /// Lets a worker of a fleet work in another way.
+    pub(crate) fn behave(&mut self, behaviour: Behaviour) -> Result<()> {
+        match self.ask(&Command::Behave(behaviour))? {
+            Answer::Behaves => Ok(()),
+            other => bail!("told to behave, it said {other:?}"),
+        }
+    }
+
+    /// Lets the caller of a fleet begin with its calls.
+    pub(crate) fn begin_load(&mut self, load: Load) -> Result<()> {
+        self.tell(&Command::Load(load))
+    }
+
+    /// Waits until the calls are made; returns them in the order in which they were due.
+    pub(crate) fn end_load(&mut self) -> Result<Vec<Made>> {
+        match self.answer()? {
+            Answer::Loaded(made) => Ok(made),
+            other => bail!("a load brought {other:?}"),
+        }
+    }
+
     fn ask(&mut self, command: &Command) -> Result<Answer> {
+        self.tell(command)?;
+        self.answer()
+    }
+
+    fn tell(&mut self, command: &Command) -> Result<()> {
         let mut line = serde_json::to_vec(command)?;
         line.push(b'\n');
-        self.answers.get_mut().write_all(&line)?;
-        self.answer()
+        Ok(self.answers.get_mut().write_all(&line)?)
     }
 
     fn answer(&mut self) -> Result<Answer> {

@@ -1,97 +1,131 @@
-//! As much of a control plane as two replicas need: it welcomes them, and tells each who is ready.
+//! As much of a control plane as replicas under measurement need: it welcomes them, and tells each who is ready.
 
 use std::{
     collections::BTreeMap,
     io::{Read, Write},
     os::unix::net::{UnixListener, UnixStream},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread,
 };
 
 use anyhow::{Context, Result, bail};
 use anylith_core::{Address, Directory, Endpoint, Name};
 use anylith_wire::control::{
-    Bootstrap, ComponentState, Decoder, ENV_CONTROL, ENV_INCARNATION, ENV_REPLICA, FromReplica,
-    Limits, ToReplica, encode,
+    Bootstrap, ComponentState, Decoder, ENV_CONTROL, ENV_INCARNATION, ENV_REPLICA, EdgeSettings,
+    FromReplica, Limits, ToReplica, encode,
 };
 
 /// Listens for replicas until the process ends.
 pub(crate) struct ControlPlane {
     socket: PathBuf,
+    state: Arc<Mutex<State>>,
+}
+
+/// What is set for all replicas.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Policy {
+    /// What `[edges]` would say.
+    pub(crate) edges: Vec<EdgeSettings>,
+    /// What `[limits]` would say.
+    pub(crate) limits: Limits,
 }
 
 /// One component, where it runs, and in which replica.
 #[derive(Clone)]
 struct Home {
     component: Name,
-    replica: Name,
-    endpoint: Endpoint,
+    address: Address,
 }
 
-/// Who is there, and who was told of it.
+/// Who may come, who is there, and who was told of it.
 #[derive(Default)]
 struct State {
+    policy: Policy,
+    homes: Vec<Home>,
     directory: Directory,
     replicas: Vec<UnixStream>,
 }
 
 impl ControlPlane {
-    /// Begins to listen in `folder`, for a replica of each component, which answers at its endpoint.
-    pub(crate) fn start(folder: &Path, components: &[(&str, Endpoint)]) -> Result<Self> {
+    /// Begins to listen in `folder`.
+    pub(crate) fn start(folder: &Path, policy: Policy) -> Result<Self> {
         let socket = folder.join("control.sock");
         let listener = UnixListener::bind(&socket)?;
-        let mut homes = Vec::new();
-        for (component, endpoint) in components {
-            let component = Name::new(component)?;
-            let replica = Name::new(replica_of(component.as_str()))?;
-            homes.push(Home {
-                component,
-                replica,
-                endpoint: endpoint.clone(),
-            });
-        }
-        let state = Arc::new(Mutex::new(State::default()));
+        let state = Arc::new(Mutex::new(State {
+            policy,
+            ..State::default()
+        }));
+        let shared = Arc::clone(&state);
         thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
-                let (homes, state) = (homes.clone(), Arc::clone(&state));
+                let state = Arc::clone(&shared);
                 thread::spawn(move || {
+                    let mut home = None;
                     // A replica that goes away is noticed by whoever waits for it.
-                    let _ = converse(stream, &homes, &state);
+                    let _ = converse(stream, &mut home, &state);
+                    if let Some(home) = home {
+                        // Who would be told is told with the next directory, or gone as well.
+                        let _ = lock(&state).withdraw(&home);
+                    }
                 });
             }
         });
-        Ok(Self { socket })
+        Ok(Self { socket, state })
     }
 
-    /// The environment of the replica that runs `component`.
-    pub(crate) fn environment(&self, component: &str) -> Vec<(&'static str, String)> {
-        vec![
+    /// Expects the replica with this number of `component`, which answers at `endpoint`. Returns the environment that
+    /// it is to be started with.
+    pub(crate) fn expect(
+        &self,
+        component: &str,
+        number: usize,
+        endpoint: Endpoint,
+    ) -> Result<Vec<(&'static str, String)>> {
+        let replica = format!("{component}-{number}");
+        let address = Address {
+            replica: Name::new(&replica)?,
+            endpoint,
+        };
+        let mut state = lock(&self.state);
+        state
+            .homes
+            .retain(|home| home.address.replica != address.replica);
+        state.homes.push(Home {
+            component: Name::new(component)?,
+            address,
+        });
+        Ok(vec![
             (ENV_CONTROL, self.socket.display().to_string()),
-            (ENV_REPLICA, replica_of(component)),
+            (ENV_REPLICA, replica),
             (ENV_INCARNATION, "1".into()),
-        ]
+        ])
+    }
+
+    /// How many replicas of `component` are ready.
+    pub(crate) fn ready(&self, component: &str) -> usize {
+        lock(&self.state).directory.replicas(component).len()
     }
 }
 
-fn replica_of(component: &str) -> String {
-    format!("{component}-1")
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Speaks with one replica until it goes.
-fn converse(mut stream: UnixStream, homes: &[Home], state: &Mutex<State>) -> Result<()> {
+/// Speaks with one replica until it goes; says in `home` which it is.
+fn converse(mut stream: UnixStream, home: &mut Option<Home>, state: &Mutex<State>) -> Result<()> {
     let mut decoder = Decoder::default();
     let mut buffer = [0; 4096];
-    let mut home: Option<&Home> = None;
     loop {
         while let Some(message) = decoder.next::<FromReplica>()? {
-            let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut state = lock(state);
             match message {
                 FromReplica::Hello(hello) => {
-                    let found = homes.iter().find(|home| home.replica == hello.replica);
-                    let found = found.context("a replica that nobody started")?;
-                    home = Some(found);
-                    let welcome = welcome(found, state.directory.clone())?;
+                    let mut homes = state.homes.iter();
+                    let found = homes.find(|home| home.address.replica == hello.replica);
+                    let found = found.context("a replica that nobody started")?.clone();
+                    let welcome = state.welcome(&found)?;
+                    *home = Some(found);
                     stream.write_all(&encode(&ToReplica::Welcome(Box::new(welcome)))?)?;
                     state.replicas.push(stream.try_clone()?);
                 }
@@ -99,12 +133,8 @@ fn converse(mut stream: UnixStream, homes: &[Home], state: &Mutex<State>) -> Res
                     name,
                     state: ComponentState::Ready,
                 } => {
-                    let home = home.context("a replica without a hello")?;
-                    let address = Address {
-                        replica: home.replica.clone(),
-                        endpoint: home.endpoint.clone(),
-                    };
-                    state.publish(name, address)?;
+                    let home = home.as_ref().context("a replica without a hello")?;
+                    state.announce(name, home.address.clone())?;
                 }
                 FromReplica::Failed { component, message } => bail!("{component:?}: {message}"),
                 _ => {}
@@ -119,26 +149,40 @@ fn converse(mut stream: UnixStream, homes: &[Home], state: &Mutex<State>) -> Res
 }
 
 impl State {
-    fn publish(&mut self, component: Name, address: Address) -> Result<()> {
+    fn announce(&mut self, component: Name, address: Address) -> Result<()> {
+        let replicas = self.directory.components.entry(component).or_default();
+        replicas.retain(|known| known.replica != address.replica);
+        replicas.push(address);
+        replicas.sort();
+        self.publish()
+    }
+
+    fn withdraw(&mut self, home: &Home) -> Result<()> {
+        for replicas in self.directory.components.values_mut() {
+            replicas.retain(|known| *known != home.address);
+        }
+        self.publish()
+    }
+
+    fn publish(&mut self) -> Result<()> {
         self.directory.epoch += 1;
-        self.directory.components.insert(component, vec![address]);
         let message = encode(&ToReplica::Directory(self.directory.clone()))?;
         self.replicas
             .retain_mut(|replica| replica.write_all(&message).is_ok());
         Ok(())
     }
-}
 
-fn welcome(home: &Home, directory: Directory) -> Result<Bootstrap> {
-    Ok(Bootstrap {
-        app: Name::new("market")?,
-        group: home.component.clone(),
-        components: vec![home.component.clone()],
-        endpoint: home.endpoint.clone(),
-        listeners: BTreeMap::new(),
-        config: BTreeMap::new(),
-        edges: Vec::new(),
-        limits: Limits::default(),
-        directory,
-    })
+    fn welcome(&self, home: &Home) -> Result<Bootstrap> {
+        Ok(Bootstrap {
+            app: Name::new("market")?,
+            group: home.component.clone(),
+            components: vec![home.component.clone()],
+            endpoint: home.address.endpoint.clone(),
+            listeners: BTreeMap::new(),
+            config: BTreeMap::new(),
+            edges: self.policy.edges.clone(),
+            limits: self.policy.limits,
+            directory: self.directory.clone(),
+        })
+    }
 }

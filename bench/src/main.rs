@@ -11,6 +11,7 @@ mod contestant;
 mod control;
 mod deployment;
 mod direct;
+mod fleet;
 mod grpc_shop;
 mod local;
 mod memory;
@@ -21,6 +22,8 @@ mod report;
 mod role;
 mod round;
 mod shop;
+mod slow;
+mod survive;
 
 use std::process::ExitCode;
 
@@ -81,6 +84,16 @@ const BENCHMARKS: &[Benchmark] = &[
         name: "memory",
         about: "idle memory of a replica and of the supervisor, and the time of a start",
         run: memory::memory,
+    },
+    Benchmark {
+        name: "survive",
+        about: "one of three replicas killed at 2,000 calls a second, and started again",
+        run: survive::survive,
+    },
+    Benchmark {
+        name: "slow",
+        about: "one of three replicas 50 times slower, then failing fast",
+        run: slow::slow,
     },
 ];
 

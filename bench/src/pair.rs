@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use crate::{
     child::Child,
     contestant::{Method, Peer},
-    control::ControlPlane,
+    control::{ControlPlane, Policy},
     role::{Part, Placement, Role},
     round::Round,
 };
@@ -60,9 +60,11 @@ impl Pair {
             Peer::Anylith => {
                 // Nobody calls the caller, but a replica answers somewhere.
                 let unused = Endpoint::Unix(folder.path().join("client.sock"));
-                let homes = [("Store", endpoint.clone()), ("Load", unused)];
-                let control = ControlPlane::start(folder.path(), &homes)?;
-                (control.environment("Store"), control.environment("Load"))
+                let control = ControlPlane::start(folder.path(), Policy::default())?;
+                (
+                    control.expect("Store", 1, endpoint.clone())?,
+                    control.expect("Load", 1, unused)?,
+                )
             }
             _ => (Vec::new(), Vec::new()),
         };

@@ -12,7 +12,7 @@ use crate::{
         Peer, anylith, raw, tarpc,
         tonic::{self, Frames},
     },
-    grpc_shop,
+    fleet, grpc_shop,
     round::{ENV_HARNESS, Harness},
 };
 
@@ -35,6 +35,8 @@ pub(crate) enum Part {
     Local,
     /// One process of the shop behind tonic.
     Shop { component: String },
+    /// A replica of a fleet.
+    Fleet(fleet::Post),
 }
 
 /// Where a child may run, and in how many threads.
@@ -113,6 +115,7 @@ impl Role {
                 Part::Call { peer, endpoint } => call(peer, &endpoint, harness).await,
                 Part::Local => anylith::run().await,
                 Part::Shop { component } => grpc_shop::run(&component).await,
+                Part::Fleet(post) => post.hold(harness).await,
             }
         })
     }

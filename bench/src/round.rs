@@ -21,6 +21,7 @@ use tokio::{
 use crate::{
     contestant::{Calls, Method},
     direct::{Local, LocalRound},
+    fleet::{Behaviour, Load, Made},
 };
 
 /// Environment variable: the socket of a child's parent.
@@ -36,6 +37,10 @@ pub(crate) enum Command {
     Local,
     /// Say how much processor time was used up to now.
     Cpu,
+    /// Work in another way from now on.
+    Behave(Behaviour),
+    /// Call a fleet in an open loop.
+    Load(Load),
 }
 
 /// Calls to be made as fast as they go: each caller makes one after the other.
@@ -58,6 +63,10 @@ pub(crate) enum Answer {
     Local(LocalRound),
     /// The processor time used by the child since it began, all threads, user and system.
     Cpu(Duration),
+    /// It behaves as it was told.
+    Behaves,
+    /// The calls of an open loop, in the order in which they were due.
+    Loaded(Vec<Made>),
     /// It could not be done; for people to read.
     Failed(String),
 }
@@ -97,14 +106,15 @@ impl Harness {
     }
 
     /// The next command; exits the process when the parent is gone.
-    async fn command(&mut self) -> Result<Command> {
+    pub(crate) async fn command(&mut self) -> Result<Command> {
         match self.lines.next_line().await? {
             Some(line) => Ok(serde_json::from_str(&line)?),
             None => process::exit(0),
         }
     }
 
-    async fn answer(&mut self, answer: &Answer) -> Result<()> {
+    /// Answers the last command.
+    pub(crate) async fn answer(&mut self, answer: &Answer) -> Result<()> {
         let mut line = serde_json::to_vec(answer)?;
         line.push(b'\n');
         Ok(self.answers.write_all(&line).await?)
@@ -138,6 +148,7 @@ impl Harness {
                     Ok(measurement) => Answer::Done(measurement),
                     Err(error) => Answer::Failed(format!("{error:#}")),
                 },
+                other => Answer::Failed(format!("a contestant cannot {other:?}")),
             };
             self.answer(&answer).await?;
         }
