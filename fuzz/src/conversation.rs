@@ -275,7 +275,7 @@ impl Conversation {
                     "nobody waits for call {call}"
                 );
             }
-            CallingEvent::Ready | CallingEvent::GoingAway => {}
+            CallingEvent::Ready | CallingEvent::GoingAway | CallingEvent::Offered => {}
         }
     }
 

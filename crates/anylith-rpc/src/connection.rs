@@ -9,7 +9,7 @@ mod driver;
 use std::{
     collections::VecDeque,
     sync::{
-        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
         atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::Relaxed},
     },
     task::{Context, Poll, Waker},
@@ -20,6 +20,8 @@ use anylith_core::{Execution, Name};
 use anylith_wire::{CallId, CallingEnd, CallingEvent, Failure, NewCall, ServedComponent};
 use bytes::Bytes;
 use slab::Slab;
+
+use crate::network::Shared;
 
 pub(crate) use driver::{Driver, OpenError, open};
 
@@ -32,6 +34,8 @@ pub(crate) struct Connection {
     state: Mutex<State>,
     peer: Name,
     components: Vec<ServedComponent>,
+    /// Whose callers look for another way when the peer takes other calls than before.
+    network: Weak<Shared>,
     /// Calls in flight, for the balancer, which does not want the lock.
     in_flight: AtomicUsize,
     /// The recent latency of calls, in microseconds.
@@ -54,6 +58,8 @@ struct State {
     asked: bool,
     /// Close once no calls are in flight.
     retired: bool,
+    /// When the peer last said what it takes calls for; at first, when it greeted.
+    offered: Instant,
 }
 
 /// What arrived for one call and was not looked at yet.
@@ -91,7 +97,7 @@ pub(crate) enum Progress {
 }
 
 impl Connection {
-    fn new(peer: Name, end: CallingEnd) -> Self {
+    fn new(peer: Name, end: CallingEnd, network: Weak<Shared>) -> Self {
         let components = end.components().to_vec();
         let state = State {
             end,
@@ -100,11 +106,13 @@ impl Connection {
             driver: None,
             asked: false,
             retired: false,
+            offered: Instant::now(),
         };
         Self {
             state: Mutex::new(state),
             peer,
             components,
+            network,
             in_flight: AtomicUsize::new(0),
             latency_us: AtomicU32::new(0),
             open: AtomicBool::new(true),
@@ -120,6 +128,25 @@ impl Connection {
     /// What the peer serves.
     pub(crate) fn components(&self) -> &[ServedComponent] {
         &self.components
+    }
+
+    /// Whether the peer takes calls for its component at `index`; if not, since when.
+    pub(crate) fn offers(&self, index: u16) -> Result<(), Instant> {
+        let state = self.lock();
+        if state.end.offers(index) {
+            Ok(())
+        } else {
+            Err(state.offered)
+        }
+    }
+
+    /// Whether the peer takes calls for `component` now, whatever its interface looks like there.
+    pub(crate) fn offers_named(&self, component: &Name) -> bool {
+        let index = self
+            .components
+            .iter()
+            .position(|one| one.name == *component);
+        index.is_some_and(|index| self.is_open() && self.offers(index as u16).is_ok())
     }
 
     /// Whether it takes new calls.
@@ -215,7 +242,7 @@ impl State {
     /// Puts what an event says into its mailbox. Returns the waker of the call's owner.
     fn deliver(&mut self, event: CallingEvent) -> Option<Waker> {
         let (call, over) = match event {
-            CallingEvent::Ready | CallingEvent::GoingAway => return None,
+            CallingEvent::Ready | CallingEvent::GoingAway | CallingEvent::Offered => return None,
             CallingEvent::Answered { call, message } => (call, Some(Over::Message(message))),
             CallingEvent::Failed { call, failure } => (call, Some(Over::Failed(failure))),
             CallingEvent::Ended { call } => (call, Some(Over::End)),

@@ -2,7 +2,9 @@
 
 use std::{
     collections::HashMap,
+    future::{Future, poll_fn},
     io,
+    pin::pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering::SeqCst},
@@ -18,7 +20,7 @@ use tokio::{
 
 use crate::{
     callee::Callee,
-    peer::Peer,
+    peer::{Peer, Status},
     serve::Serve,
     server::{MOST_CONNECTIONS, Server},
     tally::Tally,
@@ -125,6 +127,22 @@ impl Network {
         self.shared.directory.subscribe()
     }
 
+    /// Waits until a replica of the directory takes calls for `component`. Connects to those that were not needed
+    /// before.
+    ///
+    /// A replica that speaks another version of the protocol counts as well: to wait for it would be in vain, and
+    /// calls say what is wrong.
+    pub async fn offered(&self, component: &Name) {
+        loop {
+            let mut changed = pin!(self.shared.changed.notified());
+            changed.as_mut().enable();
+            if self.shared.is_offered(component) {
+                return;
+            }
+            poll_fn(|cx| changed.as_mut().poll(cx)).await;
+        }
+    }
+
     /// A handle for calls of `component`, whose interface looks like `fingerprint` here.
     ///
     /// Connections are opened when the first call is made.
@@ -169,6 +187,22 @@ impl Shared {
         while tasks.try_join_next().is_some() {}
         tasks.spawn(keep);
         peer
+    }
+
+    fn is_offered(self: &Arc<Self>, component: &Name) -> bool {
+        let directory = self.directory();
+        // All of them are asked, so that a connection to each is begun.
+        directory
+            .replicas(component.as_str())
+            .iter()
+            .fold(false, |offered, address| {
+                let offers = match self.peer(address).status() {
+                    Status::Open(connection) => connection.offers_named(component),
+                    Status::Incompatible(_) => true,
+                    Status::Opening | Status::Failed(_) => false,
+                };
+                offered || offers
+            })
     }
 
     fn note_changes(&self, before: &Directory, after: &Directory) {

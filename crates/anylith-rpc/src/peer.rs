@@ -101,7 +101,7 @@ impl Peer {
     ) {
         let mut pauses = Pauses::new(FIRST_PAUSE, LAST_PAUSE);
         while !self.retired.load(SeqCst) {
-            match self.open(&replica, &limits).await {
+            match self.open(&replica, &limits, &network).await {
                 Ok((connection, driver)) => {
                     let opened = Instant::now();
                     self.set(Status::Open(connection.clone()), &network);
@@ -134,13 +134,14 @@ impl Peer {
         &self,
         replica: &Name,
         limits: &Limits,
+        network: &Weak<Shared>,
     ) -> Result<(Arc<Connection>, Driver), OpenError> {
         let opening = async {
             let socket = Socket::connect(&self.address.endpoint)
                 .await
                 .map_err(OpenError::Io)?;
             let end = CallingEnd::new(replica.clone(), limits, Instant::now());
-            connection::open(socket, end).await
+            connection::open(socket, end, network.clone()).await
         };
         match timeout(OPEN_TIMEOUT, opening).await {
             Ok(opened) => opened,

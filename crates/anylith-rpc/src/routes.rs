@@ -174,10 +174,17 @@ impl Routes {
             hoped = hoped.max(peer.lost());
             match peer.status() {
                 Status::Open(connection) if connection.is_open() => match self.find(&connection) {
-                    Ok(component) => known.open.push(Route {
-                        connection,
-                        component,
-                    }),
+                    Ok(component) => match connection.offers(component) {
+                        Ok(()) => known.open.push(Route {
+                            connection,
+                            component,
+                        }),
+                        Err(since) => {
+                            hoped = hoped.max(since);
+                            let text = format!("{} takes no calls for {}", at(), self.component);
+                            known.obstacles.push(Obstacle::Passing(text));
+                        }
+                    },
                     Err(obstacle) => known.obstacles.push(obstacle),
                 },
                 Status::Open(connection) => {

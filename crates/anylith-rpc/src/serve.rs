@@ -21,6 +21,13 @@ pub trait Serve: Send + Sync + 'static {
     /// is not ready yet, or no longer, is refused by [`Serve::call`].
     fn components(&self) -> Vec<ServedComponent>;
 
+    /// Whether the component at `index` of [`Serve::components`] takes calls now. Callers are told, and send calls
+    /// where they are taken. Asked at each greeting, and at [`Server::offer`](crate::Server::offer).
+    fn offers(&self, index: u16) -> bool {
+        let _ = index;
+        true
+    }
+
     /// Begins a call.
     ///
     /// The future is polled once on the connection's own task, at once, and this is what makes quick

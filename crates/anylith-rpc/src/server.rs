@@ -149,6 +149,16 @@ impl Server {
         self.shared.flushed.until(drained).await;
     }
 
+    /// Tells all callers which components take calls now, if that is not what they know: see [`Serve::offers`].
+    pub fn offer(&self) {
+        // The service is asked under the lock, so that of two who ask at a time the later one has the last word.
+        let state = self.shared.lock();
+        let offered = self.shared.offered();
+        for (_, (serving, _)) in &state.connections {
+            serving.offer(offered.clone());
+        }
+    }
+
     /// Drops the calls of one component that are in flight; their callers are told that the replica was stopped.
     /// That no new ones begin is up to the service, which refuses them as moved.
     pub fn stop_component(&self, component: &Name) {
@@ -240,6 +250,7 @@ impl Shared {
             self.tally.crowded.up();
             return;
         }
+        end.offer(self.offered());
         if state.draining {
             end.drain();
         }
@@ -253,6 +264,14 @@ impl Shared {
         let key = state.connections.insert((serving, None));
         // The task cannot end and look for itself before the lock is free.
         state.connections[key].1 = Some(tokio::spawn(self.clone().serve(key, driver)));
+    }
+
+    /// Which components take calls now, in the order of the greeting.
+    fn offered(&self) -> Vec<bool> {
+        let count = self.service.components().len();
+        (0..count)
+            .map(|index| self.service.offers(index as u16))
+            .collect()
     }
 
     async fn serve(self: Arc<Self>, key: usize, driver: Driver) {

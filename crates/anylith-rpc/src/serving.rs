@@ -80,6 +80,15 @@ impl Serving {
         state.ask();
     }
 
+    /// Tells the caller which components take calls from now on.
+    pub(crate) fn offer(&self, offered: Vec<bool>) {
+        let mut state = self.lock();
+        state.end.offer(offered);
+        if state.end.has_output() {
+            state.ask();
+        }
+    }
+
     /// Whether all calls have ended and their answers have left.
     pub(crate) fn is_drained(&self) -> bool {
         let state = self.lock();

@@ -234,12 +234,13 @@ impl<A: Application> Builder<A> {
         let setup = Setup {
             name: Name::new("monolith-1")?,
             components: self.components,
-            endpoint: wire,
+            endpoints: wire.into_iter().collect(),
             listeners: listeners.clone(),
             config: plan.config,
             edges: plan.edges,
             limits,
             directory: Directory::default(),
+            directory_is_hope: false,
             through_the_wire,
         };
         let own = setup.name.clone();
@@ -305,12 +306,13 @@ impl<A: Application> Builder<A> {
         let setup = Setup {
             name: identity.replica.clone(),
             components,
-            endpoint: Some(bootstrap.endpoint),
+            endpoints: vec![bootstrap.endpoint],
             listeners: inherited::listeners(&names),
             config: bootstrap.config,
             edges: bootstrap.edges,
             limits: bootstrap.limits,
             directory: bootstrap.directory,
+            directory_is_hope: false,
             through_the_wire: false,
         };
         let (replica, failures) = Replica::new(setup).map_err(AppError::Endpoint)?;

@@ -47,6 +47,11 @@ impl Gate {
         self.state.fetch_or(CLOSED, Ordering::AcqRel);
     }
 
+    /// Whether calls are let in.
+    pub(crate) fn is_open(&self) -> bool {
+        self.state.load(Ordering::Acquire) & CLOSED == 0
+    }
+
     /// Tells the calls inside to leave at once; see [`Permit::poll_void`].
     pub(crate) fn clear(&self) {
         self.state.fetch_or(CLOSED | CLEARED, Ordering::AcqRel);

@@ -46,13 +46,15 @@ pub(crate) struct Setup {
     pub(crate) name: Name,
     /// Its components.
     pub(crate) components: Vec<Registration>,
-    /// Where it answers calls; `None` for a process that nobody calls.
-    pub(crate) endpoint: Option<Endpoint>,
+    /// Where it answers calls; none for a process that nobody calls. The first is what it gives for its address.
+    pub(crate) endpoints: Vec<Endpoint>,
     pub(crate) listeners: BTreeMap<Name, Arc<TcpListener>>,
     pub(crate) config: BTreeMap<Name, Value>,
     pub(crate) edges: Vec<EdgeSettings>,
     pub(crate) limits: Limits,
     pub(crate) directory: Directory,
+    /// Whether the directory names replicas that may not be ready, or not be there: nobody watches over them.
+    pub(crate) directory_is_hope: bool,
     /// Whether calls within the process go over its own socket as well.
     pub(crate) through_the_wire: bool,
 }
@@ -62,9 +64,12 @@ pub(crate) struct Replica {
     components: Vec<Hosted>,
     panel: Arc<Panel>,
     doors: Arc<Doors>,
-    server: Option<Server>,
+    /// One for each endpoint.
+    servers: Vec<Server>,
     states: watch::Sender<States>,
     failures: Failures,
+    /// See [`Setup`].
+    directory_is_hope: bool,
 }
 
 /// One component of the replica.
@@ -123,10 +128,12 @@ impl Replica {
         let network = Network::new(setup.name, setup.limits);
         network.update(setup.directory);
         let doors: Arc<Doors> = Arc::new(Doors::new(setup.components.iter().map(door).collect()));
-        let server = match &setup.endpoint {
-            Some(endpoint) => Some(network.serve(endpoint, Arc::<Doors>::clone(&doors))?),
-            None => None,
-        };
+        let serve = |endpoint| network.serve(endpoint, Arc::<Doors>::clone(&doors));
+        let servers = setup
+            .endpoints
+            .iter()
+            .map(serve)
+            .collect::<io::Result<_>>()?;
         let components: Vec<Hosted> = setup
             .components
             .into_iter()
@@ -154,16 +161,17 @@ impl Replica {
             components,
             panel: Arc::new(panel),
             doors,
-            server,
+            servers,
             states: watch::Sender::new(states),
             failures,
+            directory_is_hope: setup.directory_is_hope,
         };
         Ok((replica, failed))
     }
 
-    /// The endpoint at which it answers.
+    /// The endpoint that it gives for its address.
     pub(crate) fn endpoint(&self) -> Option<Endpoint> {
-        self.server.as_ref().map(Server::endpoint)
+        self.servers.first().map(Server::endpoint)
     }
 
     /// How many components it has.
@@ -288,11 +296,22 @@ impl Replica {
                 // The senders live as long as `self`, so waiting ends with what is waited for.
                 let _ = self.states.subscribe().wait_for(is_ready).await;
             } else {
-                let is_ready =
-                    |directory: &Arc<Directory>| !directory.replicas(dependency).is_empty();
-                let _ = self.panel.network.watch().wait_for(is_ready).await;
+                self.ready_elsewhere(dependency).await;
             }
         }
+    }
+
+    /// Waits until `component` is ready in another process: because the directory says so, if it names only what is
+    /// ready, or because somebody offers it.
+    async fn ready_elsewhere(&self, component: &'static str) {
+        let network = &self.panel.network;
+        if self.directory_is_hope {
+            network.offered(&checked(component)).await;
+            return;
+        }
+        let is_ready = |directory: &Arc<Directory>| !directory.replicas(component).is_empty();
+        // The sender lives as long as `self`.
+        let _ = network.watch().wait_for(is_ready).await;
     }
 
     /// Lets calls in, and sets the component's own work going, unless the component was drained meanwhile.
@@ -315,6 +334,7 @@ impl Replica {
                 .insert(name, present);
             door.open.store(Some(Arc::new(built.serve)));
         }
+        self.offer();
         let (stop, stopping) = watch::channel(false);
         let work = built.hooks.run(Stopping::new(stopping));
         let failures = self.failures.clone();
@@ -340,6 +360,13 @@ impl Replica {
         };
         *phase = Phase::Ready(life);
         Ok(())
+    }
+
+    /// Tells callers which components take calls now.
+    pub(crate) fn offer(&self) {
+        for server in &self.servers {
+            server.offer();
+        }
     }
 
     fn enter(&self, component: &Name, state: ComponentState) {

@@ -206,6 +206,11 @@ impl Serve for Doors {
         self.doors.iter().map(|door| door.served.clone()).collect()
     }
 
+    fn offers(&self, index: u16) -> bool {
+        let door = self.doors.get(usize::from(index));
+        door.is_some_and(|door| door.open.load().is_some() && door.gate.is_open())
+    }
+
     fn call(&self, incoming: Incoming) -> BoxFuture<'static, Answer> {
         let refuse = |refusal| -> BoxFuture<'static, Answer> {
             Box::pin(std::future::ready(Answer::Failed(Failure::NotExecuted(

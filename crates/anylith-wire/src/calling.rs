@@ -15,6 +15,7 @@ use crate::{
     hello::{Hello, ServedComponent},
     inbox::Frame,
     link::Link,
+    offer::Offer,
     outbox::{Batch, LARGE_BYTES, Span, Unsent},
     window::{ReceiveWindow, SendWindow},
 };
@@ -34,6 +35,8 @@ pub struct CallingEnd {
     /// No deadline of an open call lies before it.
     earliest: Option<Instant>,
     going_away: bool,
+    /// What the peer takes calls for: nothing, until it says so.
+    offer: Offer,
 }
 
 #[derive(Debug)]
@@ -116,6 +119,8 @@ pub enum CallingEvent {
     },
     /// The peer takes no new calls; those in flight go on.
     GoingAway,
+    /// The peer takes calls for other components than before: see [`CallingEnd::offers`].
+    Offered,
 }
 
 impl CallingEnd {
@@ -136,6 +141,7 @@ impl CallingEnd {
             slots: Slab::new(),
             earliest: None,
             going_away: false,
+            offer: Offer::default(),
         }
     }
 
@@ -147,6 +153,13 @@ impl CallingEnd {
     /// What the peer serves; empty until the greeting is over.
     pub fn components(&self) -> &[ServedComponent] {
         self.link.peer.as_ref().map_or(&[], |peer| &peer.components)
+    }
+
+    /// Whether the peer takes calls for the component at `index` of [`CallingEnd::components`] now.
+    ///
+    /// A call begun all the same is not refused here: the peer does that, as not executed.
+    pub fn offers(&self, index: u16) -> bool {
+        self.offer.contains(index)
     }
 
     /// How many calls the serving end still works on, as far as this end knows.
@@ -369,6 +382,11 @@ impl CallingEnd {
         if kind == Kind::GoAway {
             self.going_away = true;
             return Ok(Some(CallingEvent::GoingAway));
+        }
+        if kind == Kind::Offer {
+            let offer = Offer::decode(&frame.body, self.components().len())?;
+            let changed = std::mem::replace(&mut self.offer, offer) != self.offer;
+            return Ok(changed.then_some(CallingEvent::Offered));
         }
         let out_of_turn = ProtocolError::OutOfTurn { kind, call };
         let slot = self

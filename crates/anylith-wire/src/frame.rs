@@ -67,6 +67,8 @@ pub enum Kind {
     GoAway = 11,
     /// ↔ More of a message that a frame with [`MORE`] began.
     Body = 12,
+    /// ← The components that take calls now.
+    Offer = 13,
 }
 
 impl Kind {
@@ -85,6 +87,7 @@ impl Kind {
             10 => Self::Pong,
             11 => Self::GoAway,
             12 => Self::Body,
+            13 => Self::Offer,
             _ => return None,
         })
     }

@@ -16,6 +16,7 @@ pub mod frame;
 mod hello;
 mod inbox;
 mod link;
+mod offer;
 mod outbox;
 mod serving;
 mod window;

@@ -15,6 +15,7 @@ use crate::{
     hello::{Hello, ServedComponent},
     inbox::Frame,
     link::{DRAINING, Link},
+    offer::Offer,
     outbox::{Batch, LARGE_BYTES},
     window::{ReceiveWindow, SendWindow},
 };
@@ -40,6 +41,10 @@ pub struct ServingEnd {
     /// No deadline of an open call lies before it.
     earliest: Option<Instant>,
     draining: bool,
+    /// What takes calls now, if this end was told.
+    offer: Option<Offer>,
+    /// The peer has not been sent [`ServingEnd::offer`]. Only the last is sent, so offers cannot pile up.
+    offer_unsent: bool,
 }
 
 #[derive(Debug)]
@@ -91,6 +96,8 @@ impl ServingEnd {
             in_flight: 0,
             earliest: None,
             draining: false,
+            offer: None,
+            offer_unsent: false,
         }
     }
 
@@ -132,6 +139,18 @@ impl ServingEnd {
             if self.link.peer.is_some() {
                 self.link.outbox.push(header, &[]);
             }
+        }
+    }
+
+    /// Tells the peer which components take calls from now on, in the order of the greeting. A peer that was told
+    /// nothing takes it that none does.
+    ///
+    /// Calls for others are not refused here; that is up to who serves them.
+    pub fn offer(&mut self, offered: Vec<bool>) {
+        let offer = Some(Offer::new(offered));
+        if self.offer != offer {
+            self.offer = offer;
+            self.offer_unsent = true;
         }
     }
 
@@ -513,7 +532,7 @@ impl ServingEnd {
 
     /// Whether there is anything to send.
     pub fn has_output(&self) -> bool {
-        self.link.has_output()
+        self.link.has_output() || (self.offer_unsent && self.link.peer.is_some())
     }
 
     /// Whether so much waits for a peer that does not read that nothing more should be read from it.
@@ -524,6 +543,12 @@ impl ServingEnd {
 
     /// Moves what is to be sent into `batch`, which must be empty. Appends the calls that became writable.
     pub fn fill(&mut self, batch: &mut Batch, events: &mut Vec<ServingEvent>) {
+        if self.offer_unsent && self.link.peer.is_some() {
+            self.offer_unsent = false;
+            let body = self.offer.as_ref().map(Offer::encode).unwrap_or_default();
+            let header = Header::new(Kind::Offer, 0, body.len());
+            self.link.outbox.push(header, &[&body]);
+        }
         let slots = &mut self.slots;
         self.link.fill(batch, |call, _| {
             let Some(entry) = slots.get_mut(call as usize) else {

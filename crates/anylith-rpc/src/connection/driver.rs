@@ -4,7 +4,7 @@ use std::{
     future::{Future, poll_fn},
     io,
     pin::Pin,
-    sync::{Arc, atomic::Ordering::Relaxed},
+    sync::{Arc, Weak, atomic::Ordering::Relaxed},
     task::{Context, Poll, Waker},
     time::{Duration, Instant},
 };
@@ -15,7 +15,7 @@ use bytes::BytesMut;
 use tokio::time::{Sleep, sleep_until};
 
 use super::Connection;
-use crate::{lull::Lull, transport::Socket};
+use crate::{lull::Lull, network::Shared, transport::Socket};
 
 /// How many reads the driver handles before it lets other tasks run.
 const READS_PER_TURN: usize = 8;
@@ -40,6 +40,7 @@ impl std::fmt::Display for OpenError {
 pub(crate) async fn open(
     mut socket: Socket,
     mut end: CallingEnd,
+    network: Weak<Shared>,
 ) -> Result<(Arc<Connection>, Driver), OpenError> {
     let mut bytes = BytesMut::new();
     let mut batch = Batch::default();
@@ -75,7 +76,7 @@ pub(crate) async fn open(
         .peer()
         .cloned()
         .ok_or(OpenError::Protocol(ProtocolError::Hello("it is missing")))?;
-    let connection = Arc::new(Connection::new(peer, end));
+    let connection = Arc::new(Connection::new(peer, end, network));
     let driver = Driver {
         connection: connection.clone(),
         socket,
@@ -162,9 +163,14 @@ impl Driver {
     fn receive(&mut self) -> Result<(), ProtocolError> {
         let now = Instant::now();
         let mut latency = self.connection.latency_us.load(Relaxed);
+        let mut offered = false;
         let mut state = self.connection.lock();
         let result = loop {
             match state.end.receive(&mut self.bytes, now) {
+                Ok(Some(CallingEvent::Offered)) => {
+                    offered = true;
+                    state.offered = now;
+                }
                 Ok(Some(event)) => {
                     if let CallingEvent::Answered { call, .. } = &event
                         && let Some(mailbox) = state.mailbox(*call)
@@ -185,6 +191,9 @@ impl Driver {
             .store(state.end.in_flight(), Relaxed);
         drop(state);
         self.connection.latency_us.store(latency, Relaxed);
+        if offered && let Some(network) = self.connection.network.upgrade() {
+            network.bump();
+        }
         self.wake();
         result
     }

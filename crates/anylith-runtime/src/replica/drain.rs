@@ -25,8 +25,10 @@ impl Replica {
             let left = end.saturating_duration_since(Instant::now());
             self.drain(name, left).await;
         }
-        if let Some(server) = &self.server {
+        for server in &self.servers {
             let _ = timeout_at(end, server.drain()).await;
+        }
+        for server in &self.servers {
             server.close().await;
         }
     }
@@ -60,6 +62,7 @@ impl Replica {
         if let Some(door) = door {
             door.gate.close();
         }
+        self.offer();
         self.panel.leave(hosted.registration.name);
         life.stop.send_replace(true);
         let finished = async {
@@ -89,7 +92,7 @@ impl Replica {
         if let Some(door) = door {
             door.gate.clear();
         }
-        if let Some(server) = &self.server {
+        for server in &self.servers {
             server.stop_component(&hosted.name);
         }
         let gone = async {
