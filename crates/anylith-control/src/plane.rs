@@ -375,7 +375,7 @@ impl ControlPlane {
             listeners,
             config: self.spec.config_of(group),
             edges: self.spec.edges_of(group),
-            limits: self.spec.limits,
+            limits: self.spec.limits.clone(),
             directory: self.directory.clone(),
         })
     }

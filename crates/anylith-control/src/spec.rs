@@ -90,7 +90,7 @@ impl Spec {
             listeners,
             config: plan.config.clone(),
             edges: plan.edges.clone(),
-            limits: plan.limits,
+            limits: plan.limits.clone(),
             transport: plan.transport,
         }
     }

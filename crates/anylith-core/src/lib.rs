@@ -25,5 +25,5 @@ pub use manifest::{
     ComponentManifest, Fingerprint, Manifest, MethodManifest, MethodShape, MisfitManifest,
 };
 pub use name::{InvalidName, Name};
-pub use settings::{EdgeSettings, Limits};
+pub use settings::{ComponentLimits, Concurrency, EdgeSettings, Limits};
 pub use shape::Misfit;

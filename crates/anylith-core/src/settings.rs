@@ -1,6 +1,6 @@
 //! What can be set about calls: for one edge, and for all of the data plane.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -29,7 +29,7 @@ impl EdgeSettings {
 }
 
 /// Limits of the data plane, the same in every replica of an application.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Limits {
     /// The largest message, in bytes: arguments, a result, or one item of a stream.
@@ -39,12 +39,48 @@ pub struct Limits {
     /// How long a call waits for a callee of which no replica can be reached, in milliseconds. It is counted
     /// from the loss of the last one, so where all have been gone for longer, calls fail at once.
     pub reach_timeout_ms: u32,
+    /// How many calls from other replicas a replica takes at a time, for each of its components.
+    pub concurrency: Concurrency,
+    /// What holds for one component alone.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub components: BTreeMap<Name, ComponentLimits>,
+}
+
+/// Limits of one component.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ComponentLimits {
+    /// How many calls from other replicas it takes at a time; `None` for what holds for all components.
+    pub concurrency: Option<Concurrency>,
+}
+
+/// How many calls a component of a replica takes at a time. Those that wait to be begun are counted, too; one more
+/// is refused as overloaded, at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Concurrency {
+    /// So many.
+    AtMost(u32),
+    /// As many as it answers without keeping them waiting, which is found out all the time; at most
+    /// [`Concurrency::DEFAULT`].
+    Adaptive,
+}
+
+impl Concurrency {
+    /// The number where nothing is set. Generous: it keeps a replica from drowning, and does not tune it.
+    pub const DEFAULT: u32 = 1024;
 }
 
 impl Limits {
     /// How long a call waits for a callee of which no replica can be reached.
     pub fn reach_timeout(&self) -> Duration {
         Duration::from_millis(self.reach_timeout_ms.into())
+    }
+
+    /// How many calls `component` takes at a time.
+    pub fn concurrency_of(&self, component: &Name) -> Concurrency {
+        let own = self.components.get(component).and_then(|it| it.concurrency);
+        own.unwrap_or(self.concurrency)
     }
 }
 
@@ -55,6 +91,8 @@ impl Default for Limits {
             calls_per_connection: 16 * 1024,
             // A replica that died is back within two seconds, unless it dies again at its start.
             reach_timeout_ms: 3000,
+            concurrency: Concurrency::AtMost(Concurrency::DEFAULT),
+            components: BTreeMap::new(),
         }
     }
 }

@@ -9,6 +9,7 @@
 
 mod callee;
 mod connection;
+mod flush_bell;
 mod lull;
 mod network;
 pub mod panic;

@@ -22,7 +22,7 @@ use crate::{
     callee::Callee,
     peer::{Peer, Status},
     serve::Serve,
-    server::{MOST_CONNECTIONS, Server},
+    server::{Room, Server},
     tally::Tally,
 };
 
@@ -84,10 +84,10 @@ impl Network {
     pub fn serve(&self, endpoint: &Endpoint, service: Arc<dyn Serve>) -> io::Result<Server> {
         Server::start(
             self.shared.replica.clone(),
-            self.shared.limits,
+            self.shared.limits.clone(),
             endpoint,
             service,
-            MOST_CONNECTIONS,
+            Room::default(),
             self.shared.tally.clone(),
         )
     }
@@ -182,7 +182,7 @@ impl Shared {
         let network = Arc::downgrade(self);
         let keep = peer
             .clone()
-            .keep_connected(network, self.replica.clone(), self.limits);
+            .keep_connected(network, self.replica.clone(), self.limits.clone());
         let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
         while tasks.try_join_next().is_some() {}
         tasks.spawn(keep);

@@ -1,31 +1,30 @@
 //! The accepting side of a replica: takes connections in, drains them, and closes them.
 
+mod guests;
+
 use std::{
     io,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicUsize, Ordering::SeqCst},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
 use anylith_core::{Endpoint, Limits, Name};
 use anylith_wire::ServingEnd;
-use slab::Slab;
-use tokio::{sync::Notify, task::JoinHandle, time::sleep};
+use bytes::BytesMut;
+use tokio::{task::JoinHandle, time::sleep};
 
+use self::guests::{Guests, Key};
 use crate::{
     serve::Serve,
-    serving::{Driver, Ended, Serving},
+    serving::{Driver, Ended, Host, Serving, greet},
     tally::Tally,
     transport::{Listening, Socket},
 };
 
+pub(crate) use guests::Room;
+
 /// How long to wait when the system has no room for a further connection.
 const NO_ROOM_PAUSE: Duration = Duration::from_millis(50);
-/// The most connections at a time. One comes from each calling replica, so only a mistake or malice makes more; a further
-/// one is closed ungreeted, and its owner connects again after a pause.
-pub(crate) const MOST_CONNECTIONS: usize = 4096;
 /// How long closing waits for peers that do not read.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(1);
 
@@ -38,59 +37,16 @@ pub struct Server {
 }
 
 struct Shared {
-    service: Arc<dyn Serve>,
+    host: Arc<Host>,
     replica: Name,
     limits: Limits,
-    /// The most connections at a time.
-    room: usize,
-    flushed: Arc<FlushBell>,
-    tally: Arc<Tally>,
     state: Mutex<State>,
 }
 
-#[derive(Default)]
 struct State {
     draining: bool,
     closing: bool,
-    /// A connection was turned away since there was room last: that is said once.
-    full: bool,
-    connections: Slab<(Arc<Serving>, Option<JoinHandle<()>>)>,
-}
-
-/// Rung by a connection that has sent everything, if somebody wants to know.
-#[derive(Debug, Default)]
-pub(crate) struct FlushBell {
-    listeners: AtomicUsize,
-    rung: Notify,
-}
-
-impl FlushBell {
-    /// A connection has nothing more to send, for now.
-    pub(crate) fn ring(&self) {
-        if self.listeners.load(SeqCst) > 0 {
-            self.rung.notify_waiters();
-        }
-    }
-
-    /// Waits until `holds`, which is asked again whenever a connection has sent everything.
-    async fn until(&self, holds: impl Fn() -> bool) {
-        struct Listening<'a>(&'a FlushBell);
-        impl Drop for Listening<'_> {
-            fn drop(&mut self) {
-                self.0.listeners.fetch_sub(1, SeqCst);
-            }
-        }
-        self.listeners.fetch_add(1, SeqCst);
-        let _listening = Listening(self);
-        loop {
-            let mut rung = std::pin::pin!(self.rung.notified());
-            rung.as_mut().enable();
-            if holds() {
-                return;
-            }
-            rung.await;
-        }
-    }
+    guests: Guests,
 }
 
 impl Server {
@@ -99,20 +55,20 @@ impl Server {
         limits: Limits,
         endpoint: &Endpoint,
         service: Arc<dyn Serve>,
-        room: usize,
+        room: Room,
         tally: Arc<Tally>,
     ) -> io::Result<Self> {
         let listening = Listening::bind(endpoint)?;
         let endpoint = listening.endpoint()?;
-        let flushed = Arc::default();
-        let state = Mutex::default();
+        let state = Mutex::new(State {
+            draining: false,
+            closing: false,
+            guests: Guests::new(room),
+        });
         let shared = Arc::new(Shared {
-            service,
+            host: Arc::new(Host::new(service, &limits, tally)),
             replica,
             limits,
-            room,
-            flushed,
-            tally,
             state,
         });
         let accepting = tokio::spawn(shared.clone().accept(listening));
@@ -137,16 +93,13 @@ impl Server {
         {
             let mut state = self.shared.lock();
             state.draining = true;
-            for (_, (serving, _)) in &state.connections {
-                serving.drain();
-            }
+            state.guests.greeted().for_each(|serving| serving.drain());
         }
         let drained = || {
             let state = self.shared.lock();
-            let mut connections = state.connections.iter();
-            connections.all(|(_, (serving, _))| serving.is_drained())
+            state.guests.greeted().all(|serving| serving.is_drained())
         };
-        self.shared.flushed.until(drained).await;
+        self.shared.host.flushed.until(drained).await;
     }
 
     /// Tells all callers which components take calls now, if that is not what they know: see [`Serve::offers`].
@@ -154,20 +107,19 @@ impl Server {
         // The service is asked under the lock, so that of two who ask at a time the later one has the last word.
         let state = self.shared.lock();
         let offered = self.shared.offered();
-        for (_, (serving, _)) in &state.connections {
-            serving.offer(offered.clone());
-        }
+        let greeted = state.guests.greeted();
+        greeted.for_each(|serving| serving.offer(offered.clone()));
     }
 
     /// Drops the calls of one component that are in flight; their callers are told that the replica was stopped.
     /// That no new ones begin is up to the service, which refuses them as moved.
     pub fn stop_component(&self, component: &Name) {
-        let served = self.shared.service.components();
+        let served = self.shared.host.service.components();
         let index = served.iter().position(|served| served.name == *component);
         if let Some(index) = index {
-            for (_, (serving, _)) in &self.shared.lock().connections {
-                serving.stop_component(index as u16);
-            }
+            let state = self.shared.lock();
+            let greeted = state.guests.greeted();
+            greeted.for_each(|serving| serving.stop_component(index as u16));
         }
     }
 
@@ -181,13 +133,8 @@ impl Server {
         let tasks: Vec<JoinHandle<()>> = {
             let mut state = self.shared.lock();
             state.closing = true;
-            let connections = state.connections.iter_mut();
-            connections
-                .filter_map(|(_, (serving, task))| {
-                    serving.close();
-                    task.take()
-                })
-                .collect()
+            state.guests.greeted().for_each(|serving| serving.close());
+            state.guests.leave_all()
         };
         let deadline = tokio::time::Instant::now() + CLOSE_PATIENCE;
         for mut task in tasks {
@@ -203,88 +150,101 @@ impl Drop for Server {
         self.accepting.abort();
         let mut state = self.shared.lock();
         state.closing = true;
-        for (_, (_, task)) in &state.connections {
-            if let Some(task) = task {
-                task.abort();
-            }
+        for task in state.guests.leave_all() {
+            task.abort();
         }
     }
 }
 
 impl Shared {
+    /// Takes connections in, and does nothing else: whatever takes time with one happens in a task of its own.
     async fn accept(self: Arc<Self>, listening: Listening) {
+        let mut failing = false;
         loop {
             match listening.accept().await {
-                Ok(socket) => self.take(socket),
+                Ok(socket) => {
+                    failing = false;
+                    self.take(socket);
+                }
                 Err(error) => {
-                    // Of the process (too many open files) or of one peer; neither ends the server.
-                    tracing::warn!(%error, "a connection could not be accepted");
+                    // Of the process (too many open files) or of one peer; neither ends the server. Those who
+                    // wait to be accepted are when there is room again.
+                    if !std::mem::replace(&mut failing, true) {
+                        self.host.tally.crowded.up();
+                        tracing::warn!(%error, "connections cannot be accepted for now");
+                    }
                     sleep(NO_ROOM_PAUSE).await;
                 }
             }
         }
     }
 
-    /// Serves an accepted connection in a task of its own.
+    /// Begins to greet an accepted connection.
     fn take(self: &Arc<Self>, socket: Socket) {
-        let components = self.service.components();
         let mut state = self.lock();
-        let mut end = ServingEnd::new(
-            self.replica.clone(),
-            components,
-            &self.limits,
-            Instant::now(),
-        );
         if state.closing {
             return;
         }
-        let full = state.connections.len() >= self.room;
-        if full && !state.full {
-            tracing::warn!(
-                connections = self.room,
-                "no room for further connections: they are closed"
-            );
+        // The task cannot end and look for itself before the lock is free.
+        let begin = |key| tokio::spawn(self.clone().welcome(key, socket));
+        if state.guests.arrive(begin) {
+            self.host.tally.crowded.up();
         }
-        state.full = full;
-        if full {
-            self.tally.crowded.up();
-            return;
+    }
+
+    /// Greets the peer, and then serves its calls.
+    async fn welcome(self: Arc<Self>, key: Key, mut socket: Socket) {
+        let mut end = ServingEnd::new(
+            self.replica.clone(),
+            self.host.service.components(),
+            &self.limits,
+            Instant::now(),
+        );
+        let mut bytes = BytesMut::new();
+        let ended = match greet(&mut socket, &mut end, &mut bytes).await {
+            Ok(()) => match self.admit(key, end) {
+                Some(serving) => Driver::new(serving, Arc::clone(&self.host), socket, bytes).await,
+                None => Ended::Closed,
+            },
+            Err(ended) => ended,
+        };
+        match ended {
+            Ended::Closed => {}
+            Ended::Io(error) => tracing::debug!(%error, "a caller's connection broke"),
+            Ended::Protocol(error) => {
+                self.host.tally.misbehaved.up();
+                tracing::warn!(%error, "a caller broke the protocol");
+            }
+        }
+        self.lock().guests.leave(key);
+        self.host.flushed.ring();
+    }
+
+    /// Makes room for the calls of a connection that has greeted; `None` if there is none.
+    fn admit(&self, key: Key, mut end: ServingEnd) -> Option<Arc<Serving>> {
+        let mut state = self.lock();
+        if state.closing {
+            return None;
         }
         end.offer(self.offered());
         if state.draining {
             end.drain();
         }
-        let serving = Serving::new(end);
-        let driver = Driver::new(
-            serving.clone(),
-            self.service.clone(),
-            self.flushed.clone(),
-            socket,
-        );
-        let key = state.connections.insert((serving, None));
-        // The task cannot end and look for itself before the lock is free.
-        state.connections[key].1 = Some(tokio::spawn(self.clone().serve(key, driver)));
+        let serving = Serving::new(end, &self.host);
+        let admitted = state.guests.greet(key, Arc::clone(&serving));
+        if !admitted {
+            self.host.tally.crowded.up();
+        }
+        admitted.then_some(serving)
     }
 
     /// Which components take calls now, in the order of the greeting.
     fn offered(&self) -> Vec<bool> {
-        let count = self.service.components().len();
+        let service = &self.host.service;
+        let count = service.components().len();
         (0..count)
-            .map(|index| self.service.offers(index as u16))
+            .map(|index| service.offers(index as u16))
             .collect()
-    }
-
-    async fn serve(self: Arc<Self>, key: usize, driver: Driver) {
-        match driver.await {
-            Ended::Closed => {}
-            Ended::Io(error) => tracing::debug!(%error, "a caller's connection broke"),
-            Ended::Protocol(error) => {
-                self.tally.misbehaved.up();
-                tracing::warn!(%error, "a caller broke the protocol");
-            }
-        }
-        self.lock().connections.try_remove(key);
-        self.flushed.ring();
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -1,33 +1,58 @@
 //! A connection from a calling replica.
 //!
-//! The [`Driver`] reads, begins every call that came and polls its future once: most answers are ready
-//! then, and leave together in one write. A call that is pending goes on in a task of its own, which ends
-//! it through the shared [`State`].
+//! The [`Driver`] reads, lets in what there is room for, and begins it: it polls each future once, and most
+//! answers are ready then, and leave together in one write. A call that is pending goes on in a task of its own,
+//! which ends it through the shared [`State`]. What comes faster than it can be begun waits in [`Waiting`], and
+//! what the [`Intake`](intake::Intake) of its component has no room for is refused when it is read.
 
 mod driver;
 mod ending;
+mod gradient;
+mod greeting;
+mod host;
 mod inflow;
+mod intake;
+mod waiting;
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::Waker,
+    time::Instant,
 };
 
+use anylith_core::{Execution, Refusal};
 use anylith_wire::{CallId, Failure, Request, ServingEnd, ServingEvent};
 use tokio::task::AbortHandle;
 
-use self::inflow::Inflow;
+use self::{
+    host::Connected,
+    inflow::Inflow,
+    intake::Place,
+    waiting::{Next, Waiting},
+};
 
 pub(crate) use driver::{Driver, Ended};
+pub(crate) use greeting::greet;
+pub(crate) use host::Host;
 
-/// An accepted connection.
+/// The arguments that may wait to be begun on one connection, in bytes. One message may always wait.
+const MOST_WAITING_BYTES: usize = 64 * 1024 * 1024;
+
+/// An accepted connection, once it is greeted.
 pub(crate) struct Serving {
     state: Mutex<State>,
 }
 
 struct State {
     end: ServingEnd,
-    /// What runs outside of the driver, by call. Bounded by the limit on calls.
+    host: Arc<Host>,
+    _connected: Connected,
+    /// Calls that came in and were not begun. Bounded by the intakes of their components, and in bytes.
+    waiting: Waiting<Request>,
+    waiting_bytes: usize,
+    /// How many calls of each component are in, by its index.
+    held: Vec<u32>,
+    /// What is known of each call, by its number. Bounded by the limit on calls.
     work: Vec<Work>,
     driver: Option<Waker>,
     /// The driver was woken and has not yet looked.
@@ -38,9 +63,11 @@ struct State {
     closing: bool,
 }
 
-/// What runs for one call outside of the driver.
+/// What is known of one call besides what the protocol asks for.
 #[derive(Default)]
 struct Work {
+    /// Where it is counted: its component, and its place in that.
+    place: Option<(u16, Place)>,
     task: Option<AbortHandle>,
     inflow: Option<Arc<Inflow>>,
     /// Of the task that sends a stream and waits for credit.
@@ -59,9 +86,14 @@ impl Drop for Work {
 }
 
 impl Serving {
-    pub(crate) fn new(end: ServingEnd) -> Arc<Self> {
+    pub(crate) fn new(end: ServingEnd, host: &Arc<Host>) -> Arc<Self> {
         let state = State {
             end,
+            _connected: host.connected(),
+            waiting: Waiting::default(),
+            waiting_bytes: 0,
+            held: vec![0; host.intakes.len()],
+            host: Arc::clone(host),
             work: Vec::new(),
             driver: None,
             asked: false,
@@ -138,28 +170,90 @@ impl State {
         &mut self.work[index]
     }
 
-    /// Forgets what ran for a call. Who still reads its items learns that no more come.
-    fn clear(&mut self, call: CallId) {
+    /// Forgets a call. Who still reads its items learns that no more come. `answered` says whether it came to its
+    /// end in its own time.
+    fn clear(&mut self, call: CallId, answered: bool) {
         if let Some(work) = self.work.get_mut(call as usize) {
-            *work = Work::default();
+            let work = std::mem::take(work);
+            self.leave(&work, answered);
         }
     }
 
-    /// Does what an event asks for; a request is added to `requests`.
-    fn on_event(
-        &mut self,
-        event: ServingEvent,
-        requests: &mut Vec<Request>,
-        wakers: &mut Vec<Waker>,
-    ) {
-        match event {
-            ServingEvent::Ready => {}
-            ServingEvent::Request(request) => {
-                if request.items {
-                    self.work(request.call).inflow = Some(Arc::default());
-                }
+    fn leave(&mut self, work: &Work, answered: bool) {
+        if let Some((component, place)) = &work.place {
+            let component = usize::from(*component);
+            self.held[component] -= 1;
+            self.host.intakes[component].leave(place, answered);
+        }
+    }
+
+    /// Lets a call in, or refuses it.
+    fn take_in(&mut self, request: Request, now: Instant) {
+        let call = request.call;
+        let index = usize::from(request.component);
+        let bytes = self.waiting_bytes + request.arguments.len();
+        let place = if bytes <= MOST_WAITING_BYTES || self.waiting.is_empty() {
+            let connections = self.host.connections();
+            self.host.intakes[index].enter(self.held[index], connections, now)
+        } else {
+            None
+        };
+        let Some(place) = place else {
+            return self.refuse_overloaded(call);
+        };
+        self.held[index] += 1;
+        let component = request.component;
+        let items = request.items;
+        let work = self.work(call);
+        work.place = Some((component, place));
+        if items {
+            work.inflow = Some(Arc::default());
+        }
+        self.waiting_bytes = bytes;
+        self.waiting.push(request, now);
+    }
+
+    fn refuse_overloaded(&mut self, call: CallId) {
+        self.host.tally.overloaded.up();
+        let failure = Failure::NotExecuted(Refusal::Overloaded);
+        self.clear(call, false);
+        self.end.refuse(call, &failure);
+    }
+
+    /// Moves the calls that are to be begun at `now` into `requests`, up to `most`, and ends those that are not to
+    /// be begun at all.
+    fn next_calls(&mut self, requests: &mut Vec<Request>, most: usize, now: Instant) {
+        while requests.len() < most
+            && let Some(next) = self.waiting.next(now)
+        {
+            let (request, aged) = match next {
+                Next::Begin(request) => (request, false),
+                Next::Refuse(request) => (request, true),
+            };
+            let call = request.call;
+            self.waiting_bytes -= request.arguments.len();
+            if request.deadline.is_some_and(|deadline| deadline <= now) {
+                self.host.tally.expired.up();
+                self.clear(call, false);
+                let failure = Failure::DeadlineExceeded(Execution::NotExecuted);
+                self.end.refuse(call, &failure);
+            } else if !self.end.is_wanted(call) {
+                // It was cancelled, or its component is stopped, before it was begun.
+                self.clear(call, false);
+                self.end.fail(call, &Failure::NotExecuted(Refusal::Moved));
+            } else if aged {
+                self.refuse_overloaded(call);
+            } else {
                 requests.push(request);
             }
+        }
+    }
+
+    /// Does what an event asks for that came, or was noticed, at `now`.
+    fn on_event(&mut self, event: ServingEvent, now: Instant, wakers: &mut Vec<Waker>) {
+        match event {
+            ServingEvent::Ready => {}
+            ServingEvent::Request(request) => self.take_in(request, now),
             ServingEvent::Item { call, item } => {
                 if let Some(inflow) = &self.work(call).inflow {
                     wakers.extend(inflow.push(item));
@@ -172,18 +266,9 @@ impl State {
             }
             ServingEvent::Writable { call } => wakers.extend(self.work(call).sender.take()),
             ServingEvent::Cancelled { call } => {
+                // Where there is no task, it still waits, and is found unwanted when it is its turn.
                 if let Some(task) = &self.work(call).task {
                     task.abort();
-                } else {
-                    // It was asked to stop before it was begun.
-                    match requests.iter().position(|request| request.call == call) {
-                        Some(at) => {
-                            requests.remove(at);
-                            self.clear(call);
-                            self.end.fail(call, &Failure::Cancelled);
-                        }
-                        None => debug_assert!(false, "call {call} runs nowhere"),
-                    }
                 }
             }
         }

@@ -151,7 +151,7 @@ async fn calls_are_spread_over_all_replicas() {
                 fingerprint: Fingerprint(1),
                 counts: counts.clone(),
             };
-            let network = Network::new(name(&format!("Echo-{}", number + 2)), world.limits);
+            let network = Network::new(name(&format!("Echo-{}", number + 2)), world.limits.clone());
             let endpoint = world.folder.socket(&format!("other-{number}"));
             (network.serve(&endpoint, Arc::new(service)).unwrap(), counts)
         })
@@ -202,7 +202,7 @@ async fn a_replica_with_calls_that_hang_gets_fewer_new_ones() {
         fingerprint: Fingerprint(1),
         counts: counts.clone(),
     };
-    let network = Network::new(name("Echo-2"), world.limits);
+    let network = Network::new(name("Echo-2"), world.limits.clone());
     let other = network
         .serve(&world.folder.socket("other"), Arc::new(service))
         .unwrap();

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anylith_core::{CallContext, Endpoint, Execution, Fingerprint, Limits, Name};
+use anylith_core::{CallContext, Concurrency, Endpoint, Execution, Fingerprint, Limits, Name};
 use anylith_rpc::Failure;
 use anylith_wire::{Batch, CallingEnd, NewCall};
 use bytes::BytesMut;
@@ -106,7 +106,11 @@ async fn a_caller_that_reads_no_answers_has_no_further_calls_begun() {
 
 #[tokio::test]
 async fn ten_thousand_calls_wait_at_the_same_time_and_are_all_answered() {
-    let world = World::new().start();
+    let limits = Limits {
+        concurrency: Concurrency::AtMost(10_000),
+        ..Limits::default()
+    };
+    let world = World::new().limits(limits).start();
     making(&world.callee, ECHO, "").message().await.unwrap();
     let mut calls: Vec<_> = (0..10_000)
         .map(|_| making(&world.callee, HELD, "").message().boxed())

@@ -133,7 +133,9 @@ impl Check<'_> {
         let read = self.settings.components.iter();
         let read = read.map(|(name, config)| (name, &config.at));
         let unread = self.settings.unread_components.iter();
-        for (name, at) in read.chain(unread.map(|(name, at)| (name, at))) {
+        let limited = self.settings.limited.iter();
+        let named = unread.chain(limited).map(|(name, at)| (name, at));
+        for (name, at) in read.chain(named) {
             if self.manifest.component(name.as_str()).is_none() {
                 let what = format!("there is no component `{name}`");
                 self.report(at, what, self.nearest_component(name.as_str()));

@@ -134,7 +134,7 @@ impl Settings {
                 .iter()
                 .map(|(k, v)| (k.clone(), v.json.clone()))
                 .collect(),
-            limits: self.limits,
+            limits: self.limits.clone(),
             transport: self.app.transport,
             env: self.app.env.clone(),
         };

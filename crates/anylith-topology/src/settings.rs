@@ -1,6 +1,7 @@
 //! `anylith.toml`, read: what it sets, and where each of it was written.
 
 mod edges;
+mod limits;
 mod reader;
 mod sections;
 
@@ -55,6 +56,10 @@ use reader::Reader;
 /// message = "64MiB"                 # B, kB, KiB, MB, MiB, GB or GiB
 /// calls_per_connection = 16384
 /// reach_timeout = "3s"
+/// concurrency = 1024                # calls at a time in each component of a replica; more are refused
+///
+/// [limits.components.Currency]      # for one component alone
+/// concurrency = "adaptive"          # or a number
 /// # "#;
 /// # use anylith_topology::{Overrides, Settings, Unread};
 /// # let settings = Settings::parse("anylith.toml", text, &Overrides::default(), &Unread)?;
@@ -77,6 +82,8 @@ pub struct Settings {
     pub(crate) topologies: BTreeMap<Name, TopologySettings>,
     pub(crate) edges: Vec<PlacedEdge>,
     pub(crate) limits: Limits,
+    /// The components of `[limits.components]`, and where they are written.
+    pub(crate) limited: Vec<(Name, At)>,
 }
 
 /// `[app]`.
@@ -232,8 +239,8 @@ impl Settings {
     }
 
     /// `[limits]`.
-    pub fn limits(&self) -> Limits {
-        self.limits
+    pub fn limits(&self) -> &Limits {
+        &self.limits
     }
 
     /// The application's own topologies, in alphabetical order; `monolith` and `micro` are not among them.

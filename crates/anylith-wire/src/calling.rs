@@ -1,5 +1,7 @@
 //! The end of a connection that makes calls.
 
+mod event;
+
 use std::time::Instant;
 
 use anylith_core::{CallContext, Execution, Limits, LostAnswer, Name, Refusal};
@@ -12,13 +14,15 @@ use crate::{
         CallId, Header, ITEMS, Kind, MAX_CONTEXT_BYTES, ProtocolError, REQUEST_HEAD_BYTES,
         RequestHead, WINDOW_BYTES,
     },
-    hello::{Hello, ServedComponent},
+    hello::{Hello, MAX_HELLO_BYTES, ServedComponent},
     inbox::Frame,
     link::Link,
     offer::Offer,
     outbox::{Batch, LARGE_BYTES, Span, Unsent},
     window::{ReceiveWindow, SendWindow},
 };
+
+pub use event::{CallingEvent, NewCall};
 
 /// With more small frames than this waiting for a peer that does not read, in bytes, no call begins.
 const MAX_BACKLOG_BYTES: usize = 64 * 1024 * 1024;
@@ -61,68 +65,6 @@ enum Sent {
     At(Span),
 }
 
-/// A call that is to be made.
-#[derive(Debug, Clone, Copy)]
-pub struct NewCall<'a> {
-    /// The component's index in [`CallingEnd::components`].
-    pub component: u16,
-    /// The method's index in the component.
-    pub method: u16,
-    /// When the call has to be over.
-    pub deadline: Option<Instant>,
-    /// What travels along.
-    pub context: &'a CallContext,
-    /// Whether items follow the arguments.
-    pub items: bool,
-}
-
-/// What a calling end learned from its peer, or from the clock.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum CallingEvent {
-    /// The greeting is over: calls can be made.
-    Ready,
-    /// A call has its answer, and is over.
-    Answered {
-        /// The call.
-        call: CallId,
-        /// The answer.
-        message: Bytes,
-    },
-    /// A call is over, without an answer or without the rest of it.
-    Failed {
-        /// The call.
-        call: CallId,
-        /// Why.
-        failure: Failure,
-    },
-    /// The answer of a call is a stream, and the callee has begun it.
-    Begun {
-        /// The call.
-        call: CallId,
-    },
-    /// The next item of an answer that is a stream.
-    Item {
-        /// The call.
-        call: CallId,
-        /// The item.
-        item: Bytes,
-    },
-    /// The stream is at its end, and the call is over.
-    Ended {
-        /// The call.
-        call: CallId,
-    },
-    /// More items of the call may be sent.
-    Writable {
-        /// The call.
-        call: CallId,
-    },
-    /// The peer takes no new calls; those in flight go on.
-    GoingAway,
-    /// The peer takes calls for other components than before: see [`CallingEnd::offers`].
-    Offered,
-}
-
 impl CallingEnd {
     /// A new connection from `replica`; its greeting is the first thing to send.
     pub fn new(replica: Name, limits: &Limits, now: Instant) -> Self {
@@ -133,7 +75,7 @@ impl CallingEnd {
             replica,
             components: Vec::new(),
         };
-        let mut link = Link::new(ours, now);
+        let mut link = Link::new(ours, MAX_HELLO_BYTES, now);
         let hello = link.ours.encode();
         link.outbox.push_raw(&hello);
         Self {
@@ -270,8 +212,11 @@ impl CallingEnd {
 
     /// Whether an item of `call` may be sent now. If not, [`CallingEvent::Writable`] tells when.
     pub fn may_send(&self, call: CallId) -> bool {
-        self.open(call)
-            .is_some_and(|slot| slot.send.is_open() && !slot.large)
+        // Credit is what the peer says, so it alone would let a peer that does not read fill the memory.
+        !self.is_congested()
+            && self
+                .open(call)
+                .is_some_and(|slot| slot.send.is_open() && !slot.large)
     }
 
     /// Sends an item of `call`; drops it if the call is over.
@@ -493,6 +438,18 @@ impl CallingEnd {
                 events.push(CallingEvent::Writable { call });
             }
         });
+        // Streams that had credit were held up by the outbox as a whole.
+        if self.link.outbox.relieved() {
+            let open = |slot: &Slot| slot.open && slot.items && slot.send.is_open();
+            for (id, _) in self.slots.iter().filter(|(_, slot)| open(slot)) {
+                events.push(CallingEvent::Writable { call: id as CallId });
+            }
+        }
+    }
+
+    /// Whether so much waits for a peer that does not read that nothing more should be streamed to it.
+    fn is_congested(&self) -> bool {
+        self.link.outbox.is_congested()
     }
 
     /// Notes that the transport took `count` bytes more.

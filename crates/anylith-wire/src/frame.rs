@@ -279,6 +279,12 @@ pub enum ProtocolError {
     /// The peer said that this end broke the protocol, and gave up.
     #[error("it gave up: {0}")]
     GivenUp(String),
+    /// The peer took nothing of what it was sent.
+    #[error("it took nothing of what it was sent for {seconds} s")]
+    Stalled {
+        /// For how long, in seconds.
+        seconds: u64,
+    },
     /// The peer did not answer a ping.
     #[error("it did not answer for {seconds} s")]
     Silent {

@@ -23,6 +23,8 @@ pub const VERSION: u16 = 1;
 const MAGIC: &[u8; 8] = b"ANYLITH\n";
 /// The longest greeting after its fixed part, in bytes: room for 10 000 components.
 pub const MAX_HELLO_BYTES: usize = 1024 * 1024;
+/// The longest greeting of a calling end, in bytes: it lists no components, and nobody knows yet who it is.
+pub const MAX_CALLER_HELLO_BYTES: usize = 4 * 1024;
 
 const FIXED_BYTES: usize = MAGIC.len() + 2 + 4;
 
@@ -80,19 +82,20 @@ impl Hello {
     ///
     /// Another protocol, another version, or a greeting that cannot be read.
     pub fn take(bytes: &mut BytesMut) -> Result<Option<Self>, ProtocolError> {
-        let length = Self::length(bytes)?;
+        let length = Self::length(bytes, MAX_HELLO_BYTES)?;
         if bytes.len() < length {
             return Ok(None);
         }
         Self::decode(&bytes.split_to(length)[FIXED_BYTES..]).map(Some)
     }
 
-    /// How long the greeting is that `bytes` begin with, as far as they tell: at least.
+    /// How long the greeting is that `bytes` begin with, as far as they tell: at least. After its fixed part it may
+    /// have `longest` bytes.
     ///
     /// # Errors
     ///
     /// Another protocol, another version, or a greeting that is too long.
-    pub(crate) fn length(bytes: &[u8]) -> Result<usize, ProtocolError> {
+    pub(crate) fn length(bytes: &[u8], longest: usize) -> Result<usize, ProtocolError> {
         // What is wrong is said at the first byte that is: a stranger may never send more.
         let begun = bytes.len().min(MAGIC.len());
         if bytes[..begun] != MAGIC[..begun] {
@@ -109,7 +112,7 @@ impl Hello {
             });
         }
         let length = u32::from_le_bytes([fixed[2], fixed[3], fixed[4], fixed[5]]) as usize;
-        if length > MAX_HELLO_BYTES {
+        if length > longest {
             return Err(ProtocolError::Hello("it is too long"));
         }
         Ok(FIXED_BYTES + length)

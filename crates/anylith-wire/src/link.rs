@@ -40,6 +40,8 @@ pub(crate) struct Link {
     pub(crate) peer: Option<Hello>,
     /// How long the peer's greeting is, in bytes, as far as it came.
     greeting: usize,
+    /// How long it may be.
+    longest_greeting: usize,
     pub(crate) inbox: Inbox,
     pub(crate) outbox: Outbox,
     heard: Instant,
@@ -51,13 +53,15 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    pub(crate) fn new(ours: Hello, now: Instant) -> Self {
+    /// An end that greets with `ours`, and takes a greeting of at most `longest_greeting` bytes.
+    pub(crate) fn new(ours: Hello, longest_greeting: usize, now: Instant) -> Self {
         let inbox = Inbox::new(ours.message_bytes);
         let outbox = Outbox::default();
         Self {
             ours,
             peer: None,
             greeting: 0,
+            longest_greeting,
             inbox,
             outbox,
             heard: now,
@@ -96,7 +100,7 @@ impl Link {
         &mut self,
         bytes: &mut BytesMut,
     ) -> Result<Option<Hello>, ProtocolError> {
-        self.greeting = Hello::length(bytes)?;
+        self.greeting = Hello::length(bytes, self.longest_greeting)?;
         Hello::take(bytes)
     }
 

@@ -21,6 +21,10 @@ const BATCH_BYTES: usize = 256 * 1024;
 const BATCH_CHUNKS: usize = 16;
 /// The most pieces that one write is asked to take; each chunk has its header before it.
 pub const BATCH_SLICES: usize = 2 * BATCH_CHUNKS + 1;
+/// With more small frames than this waiting, in bytes, an outbox is congested.
+const CONGESTED_BYTES: usize = 4 * 1024 * 1024;
+/// The same for large messages, which are not copied but kept.
+const CONGESTED_LARGE_BYTES: usize = 64 * 1024 * 1024;
 /// A buffer that grew beyond this is given back to the allocator instead of used again.
 const KEPT_BYTES: usize = 256 * 1024;
 
@@ -36,6 +40,8 @@ pub(crate) struct Outbox {
     large_bytes: usize,
     /// Large messages of which one chunk is in a batch, but not the last.
     unfinished: usize,
+    /// It was congested since [`Outbox::relieved`] said last that it is no more.
+    congested: bool,
 }
 
 /// A message that is not copied.
@@ -75,9 +81,16 @@ impl Outbox {
         self.small.len()
     }
 
-    /// How many bytes of large messages wait.
-    pub(crate) fn large_backlog(&self) -> usize {
-        self.large_bytes
+    /// Whether so much waits that the peer has to read before more is made for it.
+    pub(crate) fn is_congested(&self) -> bool {
+        self.small.len() > CONGESTED_BYTES || self.large_bytes > CONGESTED_LARGE_BYTES
+    }
+
+    /// Whether it was congested and is no more; says so once.
+    pub(crate) fn relieved(&mut self) -> bool {
+        let relieved = self.congested && !self.is_congested();
+        self.congested &= !relieved;
+        relieved
     }
 
     /// Adds bytes that are no frame: the greeting.
@@ -92,6 +105,7 @@ impl Outbox {
         for part in parts {
             self.small.extend_from_slice(part);
         }
+        self.congested |= self.is_congested();
         Span {
             start,
             end: self.base + self.small.len() as u64,
@@ -110,6 +124,7 @@ impl Outbox {
             begun: false,
             then,
         });
+        self.congested |= self.is_congested();
     }
 
     /// Adds a frame behind the large message of its call, if there is one.
@@ -326,7 +341,7 @@ mod tests {
         for call in 0..10 {
             large(&mut outbox, call, 20 * CHUNK_BYTES);
         }
-        assert_eq!(outbox.large_backlog(), 200 * CHUNK_BYTES);
+        assert_eq!(outbox.large_bytes, 200 * CHUNK_BYTES);
         outbox.drop_large(3);
         let mut finished = Vec::new();
         while !outbox.is_empty() {
@@ -336,7 +351,7 @@ mod tests {
         }
         finished.sort_unstable();
         assert_eq!(finished, [0, 1, 2, 4, 5, 6, 7, 8, 9]);
-        assert_eq!(outbox.large_backlog(), 0);
+        assert_eq!(outbox.large_bytes, 0);
     }
 
     #[test]

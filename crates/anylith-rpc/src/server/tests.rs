@@ -48,7 +48,10 @@ async fn a_connection_too_many_is_closed_and_finds_room_when_another_ends() {
         Limits::default(),
         &Endpoint::Unix(path.clone()),
         Arc::new(Nothing),
-        2,
+        Room {
+            greeted: 2,
+            ungreeted: 2,
+        },
         Arc::default(),
     )
     .unwrap();

@@ -7,7 +7,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, Waker},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use anylith_wire::{Batch, CallId, Failure, ProtocolError, Request, ServingEvent};
@@ -18,19 +18,27 @@ use tokio::{
 };
 
 use super::{
-    Serving,
+    Host, Serving,
     ending::{Ending, finish, send_stream},
     inflow::IncomingItems,
 };
 use crate::{
     lull::Lull,
-    serve::{Answer, Answering, Incoming, Items, Serve},
-    server::FlushBell,
+    serve::{Answer, Answering, Incoming, Items},
     transport::Socket,
 };
 
 /// How many calls are begun before their answers are sent and other tasks may run.
 const CALLS_PER_TURN: usize = 128;
+/// For how long calls are begun before that. A call that computes for longer is not stopped, but the next one waits until
+/// the socket was looked at, so that what waits there is known, and what is too much is refused.
+const TURN: Duration = Duration::from_millis(1);
+/// How many calls are begun between two looks at the clock.
+const CALLS_PER_CLOCK: usize = 16;
+/// How many reads follow each other while calls wait to be begun.
+const READS_PER_TURN: usize = 8;
+/// A peer that takes nothing of what it is sent for this long is given up: what waits for it takes memory.
+const STALLED: Duration = Duration::from_secs(30);
 /// How many buffers for answers are kept, and up to which size, in bytes.
 const KEPT_BUFFERS: usize = 64;
 const KEPT_BUFFER_BYTES: usize = 16 * 1024;
@@ -44,13 +52,16 @@ const FLUSHED_BYTES: usize = 128 * 1024;
 /// Moves bytes between a socket and the implementations. A future that ends when the connection does.
 pub(crate) struct Driver {
     serving: Arc<Serving>,
-    service: Arc<dyn Serve>,
-    flushed: Arc<FlushBell>,
+    host: Arc<Host>,
     socket: Socket,
     bytes: BytesMut,
+    /// In `bytes` may be what was not looked at.
+    unread: bool,
     batch: Batch,
     timer: Pin<Box<Sleep>>,
     armed: Option<Instant>,
+    /// Since when the socket took nothing, although there is something for it.
+    stalled: Option<Instant>,
     requests: Vec<Request>,
     /// Answers that were ready at once. Bounded by [`CALLS_PER_TURN`].
     ready: Vec<(CallId, Result<Vec<u8>, Failure>)>,
@@ -62,6 +73,17 @@ pub(crate) struct Driver {
     events: Vec<ServingEvent>,
     wakers: Vec<Waker>,
     lull: Lull,
+}
+
+/// What one poll of the driver has done so far.
+#[derive(Debug, Default)]
+struct Turn {
+    /// How many calls it has begun.
+    begun: usize,
+    /// When it is over, at the latest; set by the first call.
+    until: Option<Instant>,
+    /// A call was answered at once.
+    answered: bool,
 }
 
 /// Why a connection ended.
@@ -76,19 +98,20 @@ pub(crate) enum Ended {
 impl Driver {
     pub(crate) fn new(
         serving: Arc<Serving>,
-        service: Arc<dyn Serve>,
-        flushed: Arc<FlushBell>,
+        host: Arc<Host>,
         socket: Socket,
+        bytes: BytesMut,
     ) -> Self {
         Self {
             serving,
-            service,
-            flushed,
+            host,
             socket,
-            bytes: BytesMut::new(),
+            bytes,
+            unread: true,
             batch: Batch::default(),
             timer: Box::pin(sleep_until(Instant::now().into())),
             armed: None,
+            stalled: None,
             requests: Vec::new(),
             ready: Vec::new(),
             ready_bytes: 0,
@@ -101,52 +124,33 @@ impl Driver {
     }
 
     fn poll_run(&mut self, cx: &mut Context<'_>) -> Poll<Ended> {
-        let mut begun = 0;
-        let mut answered = false;
-        let mut congested = false;
-        loop {
-            if begun >= CALLS_PER_TURN {
-                cx.waker().wake_by_ref();
-                break;
-            }
+        let mut turn = Turn::default();
+        let congested = loop {
             // A peer that sends and never reads gets no further; the socket wakes this task when it reads.
             if !self.batch.is_empty() && self.serving.lock().end.is_congested() {
-                congested = true;
-                break;
+                break true;
             }
-            let wanted = if self.bytes.is_empty() {
-                0
-            } else {
-                self.serving.lock().end.wanted()
+            let read = match self.poll_take(cx) {
+                Ok(read) => read,
+                Err(Ended::Protocol(error)) => return Poll::Ready(self.give_up(cx, error)),
+                Err(ended) => return Poll::Ready(ended),
             };
-            match self.socket.poll_read(cx, &mut self.bytes, wanted) {
-                Poll::Pending => break,
-                Poll::Ready(Ok(0)) => return Poll::Ready(Ended::Closed),
-                Poll::Ready(Ok(_)) => {}
-                Poll::Ready(Err(error)) => return Poll::Ready(Ended::Io(error)),
+            match self.begin_waiting(cx, &mut turn) {
+                Ok(all) if all && !read => break false,
+                Ok(true) if turn.begun < CALLS_PER_TURN => {}
+                Ok(_) => {
+                    // Let the first answers go before the last calls begin.
+                    if let Poll::Ready(Err(error)) = self.poll_flush(cx) {
+                        return Poll::Ready(Ended::Io(error));
+                    }
+                    cx.waker().wake_by_ref();
+                    break false;
+                }
+                Err(error) => return Poll::Ready(Ended::Io(error)),
             }
-            loop {
-                if let Err(error) = self.receive() {
-                    return Poll::Ready(self.give_up(cx, error));
-                }
-                if self.requests.is_empty() {
-                    break;
-                }
-                begun += self.requests.len();
-                match self.begin_all(cx) {
-                    Ok(some) => answered |= some,
-                    Err(error) => return Poll::Ready(Ended::Io(error)),
-                }
-                // A turn with many calls: let the first answers go before the last calls begin.
-                if begun >= CALLS_PER_TURN
-                    && let Poll::Ready(Err(error)) = self.poll_flush(cx)
-                {
-                    return Poll::Ready(Ended::Io(error));
-                }
-            }
-        }
+        };
         // Answers that were ready at once are as many as there will be. Others come one by one.
-        if !answered && !congested {
+        if !turn.answered && !congested {
             let company = self.serving.lock().end.in_flight() > 0;
             if self.lull.poll(cx, company).is_pending() {
                 return Poll::Pending;
@@ -155,6 +159,7 @@ impl Driver {
         match self.poll_flush(cx) {
             Poll::Ready(Ok(true)) => return Poll::Ready(Ended::Closed),
             Poll::Ready(Err(error)) => return Poll::Ready(Ended::Io(error)),
+            // It reads again, so there is room for what waits, here or in the socket.
             Poll::Ready(Ok(false)) if congested => cx.waker().wake_by_ref(),
             Poll::Ready(Ok(false)) | Poll::Pending => {}
         }
@@ -170,16 +175,42 @@ impl Driver {
         Poll::Pending
     }
 
-    /// Takes what was read, up to the calls of one turn.
+    /// Reads what is there, and lets in or refuses the calls in it. Returns false once there is nothing more to read.
+    ///
+    /// Usually one read, so that its calls are begun while they are in the processor's cache. Where calls wait,
+    /// some more: what waits in the socket nobody counts, and its time is not known.
+    fn poll_take(&mut self, cx: &mut Context<'_>) -> Result<bool, Ended> {
+        if std::mem::take(&mut self.unread) {
+            self.receive().map_err(Ended::Protocol)?;
+        }
+        let reads = if !self.serving.lock().waiting.is_empty() {
+            READS_PER_TURN
+        } else {
+            1
+        };
+        for _ in 0..reads {
+            let wanted = if self.bytes.is_empty() {
+                0
+            } else {
+                self.serving.lock().end.wanted()
+            };
+            match self.socket.poll_read(cx, &mut self.bytes, wanted) {
+                Poll::Pending => return Ok(false),
+                Poll::Ready(Ok(0)) => return Err(Ended::Closed),
+                Poll::Ready(Ok(_)) => self.receive().map_err(Ended::Protocol)?,
+                Poll::Ready(Err(error)) => return Err(Ended::Io(error)),
+            }
+        }
+        Ok(true)
+    }
+
+    /// Takes what was read.
     fn receive(&mut self) -> Result<(), ProtocolError> {
         let now = Instant::now();
         let mut state = self.serving.lock();
         let result = loop {
-            if self.requests.len() >= CALLS_PER_TURN {
-                break Ok(());
-            }
             match state.end.receive(&mut self.bytes, now) {
-                Ok(Some(event)) => state.on_event(event, &mut self.requests, &mut self.wakers),
+                Ok(Some(event)) => state.on_event(event, now, &mut self.wakers),
                 Ok(None) => break Ok(()),
                 Err(error) => break Err(error),
             }
@@ -189,7 +220,29 @@ impl Driver {
         result
     }
 
-    /// Begins the calls that came, and ends those that are ready at once. Returns whether there were any.
+    /// Begins the calls that wait, and ends those that are ready at once, until the turn is over. Returns whether
+    /// that were all.
+    fn begin_waiting(&mut self, cx: &mut Context<'_>, turn: &mut Turn) -> io::Result<bool> {
+        loop {
+            let mut state = self.serving.lock();
+            if state.waiting.is_empty() {
+                return Ok(true);
+            }
+            let now = Instant::now();
+            let until = *turn.until.get_or_insert(now + TURN);
+            if turn.begun >= CALLS_PER_TURN || (turn.begun > 0 && now >= until) {
+                return Ok(false);
+            }
+            // One, two, four …: as long as nobody knows how long they take, few.
+            let most = turn.begun.clamp(1, CALLS_PER_CLOCK);
+            state.next_calls(&mut self.requests, most, now);
+            drop(state);
+            turn.begun += self.requests.len();
+            turn.answered |= self.begin_all(cx)?;
+        }
+    }
+
+    /// Begins `requests`. Returns whether any was answered at once.
     fn begin_all(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
         let mut answered = false;
         let mut requests = std::mem::take(&mut self.requests);
@@ -209,7 +262,6 @@ impl Driver {
                 return Err(error);
             }
         }
-        requests.append(&mut self.requests);
         self.requests = requests;
         answered |= self.settle();
         Ok(answered)
@@ -223,7 +275,7 @@ impl Driver {
         self.unsent_bytes += std::mem::take(&mut self.ready_bytes);
         let mut state = self.serving.lock();
         for (call, answer) in self.ready.drain(..) {
-            state.clear(call);
+            state.clear(call, answer.is_ok());
             match answer {
                 Ok(mut message) => {
                     state.end.respond(call, &mut message);
@@ -241,7 +293,7 @@ impl Driver {
     fn begin(&mut self, request: Request) {
         let call = request.call;
         let items = request.items.then(|| self.items(call));
-        let mut answering = self.service.call(Incoming {
+        let mut answering = self.host.service.call(Incoming {
             component: request.component,
             method: request.method,
             deadline: request.deadline,
@@ -300,7 +352,15 @@ impl Driver {
         self.unsent_bytes = 0;
         loop {
             while !self.batch.is_empty() {
-                std::task::ready!(self.socket.poll_write(cx, &mut self.batch))?;
+                match self.socket.poll_write(cx, &mut self.batch) {
+                    Poll::Ready(Ok(_)) => self.stalled = None,
+                    Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                    Poll::Pending => {
+                        let since = *self.stalled.get_or_insert_with(Instant::now);
+                        self.arm(Some(since + STALLED));
+                        return Poll::Pending;
+                    }
+                }
             }
             let mut state = self.serving.lock();
             state.asked = false;
@@ -310,7 +370,9 @@ impl Driver {
             }
             state.end.fill(&mut self.batch, &mut self.events);
             for event in self.events.drain(..) {
-                state.on_event(event, &mut self.requests, &mut self.wakers);
+                if let ServingEvent::Writable { call } = event {
+                    self.wakers.extend(state.work(call).sender.take());
+                }
             }
             state.flushed = self.batch.is_empty();
             let next = state.end.next_timeout();
@@ -319,7 +381,7 @@ impl Driver {
             self.wake();
             self.arm(next);
             if self.batch.is_empty() {
-                self.flushed.ring();
+                self.host.flushed.ring();
                 return Poll::Ready(Ok(close));
             }
         }
@@ -334,10 +396,15 @@ impl Driver {
     }
 
     fn on_timeout(&mut self) -> Result<(), ProtocolError> {
+        let now = Instant::now();
+        if let Some(since) = self.stalled.filter(|since| now >= *since + STALLED) {
+            let seconds = now.duration_since(since).as_secs();
+            return Err(ProtocolError::Stalled { seconds });
+        }
         let mut state = self.serving.lock();
-        let result = state.end.on_timeout(Instant::now(), &mut self.events);
+        let result = state.end.on_timeout(now, &mut self.events);
         for event in self.events.drain(..) {
-            state.on_event(event, &mut self.requests, &mut self.wakers);
+            state.on_event(event, now, &mut self.wakers);
         }
         drop(state);
         self.wake();
@@ -372,6 +439,7 @@ impl Drop for Driver {
     fn drop(&mut self) {
         let mut state = self.serving.lock();
         for work in std::mem::take(&mut state.work) {
+            state.leave(&work, false);
             if let Some(task) = &work.task {
                 task.abort();
             }
@@ -379,7 +447,7 @@ impl Drop for Driver {
         state.flushed = true;
         state.end.stop();
         drop(state);
-        self.flushed.ring();
+        self.host.flushed.ring();
     }
 }
 

@@ -23,10 +23,10 @@ impl Ending {
         }
     }
 
-    fn end(&mut self, end: impl FnOnce(&mut ServingEnd, CallId)) {
+    fn end(&mut self, answered: bool, end: impl FnOnce(&mut ServingEnd, CallId)) {
         if !std::mem::replace(&mut self.ended, true) {
             let mut state = self.serving.lock();
-            state.clear(self.call);
+            state.clear(self.call, answered);
             end(&mut state.end, self.call);
             state.ask();
         }
@@ -41,15 +41,17 @@ impl Drop for Ending {
         } else {
             Failure::Cancelled
         };
-        self.end(|end, call| end.fail(call, &failure));
+        self.end(false, |end, call| end.fail(call, &failure));
     }
 }
 
 /// Waits for the answer of a call that was pending, and ends the call.
 pub(super) async fn finish(mut ending: Ending, answering: Answering) {
     match answering.await {
-        Answer::Message(mut message) => ending.end(|end, call| end.respond(call, &mut message)),
-        Answer::Failed(failure) => ending.end(|end, call| end.fail(call, &failure)),
+        Answer::Message(mut message) => ending.end(true, |end, call| {
+            end.respond(call, &mut message);
+        }),
+        Answer::Failed(failure) => ending.end(false, |end, call| end.fail(call, &failure)),
         Answer::Stream(stream) => send_stream(ending, stream).await,
     }
 }
@@ -72,7 +74,7 @@ pub(super) async fn send_stream(mut ending: Ending, mut stream: Items) {
         })
         .await;
         let failure = match poll_fn(|cx| stream.as_mut().poll_next(cx)).await {
-            None => return ending.end(ServingEnd::end_stream),
+            None => return ending.end(false, ServingEnd::end_stream),
             Some(Err(failure)) => failure,
             Some(Ok(item)) => {
                 let mut state = ending.serving.lock();
@@ -84,6 +86,6 @@ pub(super) async fn send_stream(mut ending: Ending, mut stream: Items) {
                 }
             }
         };
-        return ending.end(|end, call| end.fail(call, &failure));
+        return ending.end(false, |end, call| end.fail(call, &failure));
     }
 }

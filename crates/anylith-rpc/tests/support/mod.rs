@@ -249,9 +249,9 @@ impl World {
             fingerprint: self.served,
             counts: counts.clone(),
         });
-        let serving = Network::new(name("Echo-1"), self.limits);
+        let serving = Network::new(name("Echo-1"), self.limits.clone());
         let server = serving.serve(&endpoint, service).unwrap();
-        let network = Network::new(name("Caller-1"), self.limits);
+        let network = Network::new(name("Caller-1"), self.limits.clone());
         network.update(directory(1, &[&server.endpoint()]));
         let callee = network.callee(name("Echo"), Fingerprint(1));
         Started {
@@ -294,7 +294,7 @@ impl Started {
             fingerprint: Fingerprint(1),
             counts: self.counts.clone(),
         });
-        let network = Network::new(name("Echo-2"), self.limits);
+        let network = Network::new(name("Echo-2"), self.limits.clone());
         network.serve(&self.folder.socket(file), service).unwrap()
     }
 }

@@ -7,10 +7,11 @@ use std::{
     time::Duration,
 };
 
-use anylith_core::{Limits, Name};
+use anylith_core::Name;
 
 use super::{
-    AppSettings, GroupSettings, ListenerSettings, Settings, TopologySettings, edges, reader::Reader,
+    AppSettings, GroupSettings, ListenerSettings, Settings, TopologySettings, edges, limits,
+    reader::Reader,
 };
 use crate::{
     BUILT_IN, MAX_REPLICAS, Secrets,
@@ -23,9 +24,6 @@ use crate::{
 
 /// The longest time that can be set. Nobody waits longer for one call.
 pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
-
-/// The largest message that can be allowed.
-const MAX_MESSAGE: u64 = 2 << 30;
 
 /// A replica is called `<group>-<ordinal>`, and that is a name too.
 const MAX_GROUP_NAME: usize = 40;
@@ -72,7 +70,7 @@ pub(super) fn read(root: &Table, reader: &mut Reader<'_>, secrets: &dyn Secrets)
             "components" => components(table, reader, secrets, &mut settings),
             "topologies" => settings.topologies = topologies(table, reader),
             "edges" => settings.edges = edges::read(table, reader),
-            _ => settings.limits = limits(table, reader),
+            _ => limits::read(table, reader, &mut settings),
         }
     }
     settings
@@ -396,40 +394,4 @@ impl Length {
         reader.report(&item.at, what, mend);
         None
     }
-}
-
-fn limits(table: &Table, reader: &mut Reader<'_>) -> Limits {
-    let mut limits = Limits::default();
-    const KEYS: [&str; 3] = ["message", "calls_per_connection", "reach_timeout"];
-    reader.only(table, &KEYS, "[limits]");
-    if let Some(entry) = table.get("message") {
-        let mend = "write a number and its unit, at most 2 GiB: \"64MiB\"";
-        if let Some(text) = reader.text(&entry.item, "`message` of [limits]", mend) {
-            match quantity::size(text) {
-                Some(bytes @ 1024..=MAX_MESSAGE) => limits.message_bytes = bytes as u32,
-                Some(bytes) => {
-                    let what = format!("messages of at most {bytes} bytes cannot be had");
-                    reader.report(&entry.item.at, what, "set it from \"1KiB\" to \"2GiB\"");
-                }
-                None => reader.report(&entry.item.at, format!("`{text}` is not a size"), mend),
-            }
-        }
-    }
-    if let Some(entry) = table.get("calls_per_connection") {
-        let name = "`calls_per_connection` of [limits]";
-        if let Some(calls) = reader.count(&entry.item, name, 1..=1_000_000) {
-            limits.calls_per_connection = calls;
-        }
-    }
-    if let Some(entry) = table.get("reach_timeout") {
-        let length = Length {
-            name: "`reach_timeout` of [limits]".to_owned(),
-            range: "set it from \"0ms\" to \"24h\"",
-            within: Duration::ZERO..=LONGEST_WAIT,
-        };
-        if let Some(timeout) = length.read(&entry.item, reader) {
-            limits.reach_timeout_ms = timeout.as_millis() as u32;
-        }
-    }
-    limits
 }

@@ -1,0 +1,56 @@
+//! What the connections of a server share.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering::Relaxed},
+};
+
+use anylith_core::Limits;
+
+use super::intake::Intake;
+use crate::{flush_bell::FlushBell, serve::Serve, tally::Tally};
+
+/// What the connections of a server share.
+pub(crate) struct Host {
+    pub(crate) service: Arc<dyn Serve>,
+    pub(crate) flushed: FlushBell,
+    pub(crate) tally: Arc<Tally>,
+    /// Of each component, by its index.
+    pub(super) intakes: Vec<Intake>,
+    /// How many connections have been greeted and are not closed.
+    connections: AtomicUsize,
+}
+
+impl Host {
+    pub(crate) fn new(service: Arc<dyn Serve>, limits: &Limits, tally: Arc<Tally>) -> Self {
+        let served = service.components();
+        let intake = |name| Intake::new(limits.concurrency_of(name));
+        Self {
+            flushed: FlushBell::default(),
+            tally,
+            intakes: served.iter().map(|it| intake(&it.name)).collect(),
+            connections: AtomicUsize::new(0),
+            service,
+        }
+    }
+
+    /// Counts a connection while what is returned lives.
+    pub(super) fn connected(self: &Arc<Self>) -> Connected {
+        self.connections.fetch_add(1, Relaxed);
+        Connected(Arc::clone(self))
+    }
+
+    /// How many connections there are, at least one.
+    pub(super) fn connections(&self) -> usize {
+        self.connections.load(Relaxed).max(1)
+    }
+}
+
+/// An open connection.
+pub(super) struct Connected(Arc<Host>);
+
+impl Drop for Connected {
+    fn drop(&mut self) {
+        self.0.connections.fetch_sub(1, Relaxed);
+    }
+}
