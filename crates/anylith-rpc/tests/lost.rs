@@ -201,6 +201,7 @@ async fn a_call_in_flight_when_the_server_dies_is_unknown() {
     let world = World::new().start();
     let Started {
         server,
+        serving: _,
         callee,
         counts,
         ..

@@ -4,80 +4,19 @@
 
 mod support;
 
-use std::{
-    sync::atomic::Ordering::SeqCst,
-    time::{Duration, Instant},
-};
+use std::{sync::atomic::Ordering::SeqCst, time::Duration};
 
-use anylith_core::{CallContext, Concurrency, Endpoint, Execution, Fingerprint, Limits, Name};
+use anylith_core::{Concurrency, Endpoint, Execution, Fingerprint, Limits};
 use anylith_rpc::Failure;
-use anylith_wire::{Batch, CallingEnd, NewCall};
-use bytes::BytesMut;
 use futures_util::{
     FutureExt as _,
     future::{Either, join_all},
 };
-use support::*;
+use support::{puppet::Puppet, *};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::UnixStream,
 };
-
-/// A caller that the test moves by hand: it reads only when it is told to.
-struct Puppet {
-    end: CallingEnd,
-    stream: UnixStream,
-}
-
-impl Puppet {
-    async fn greeted(endpoint: &Endpoint) -> Self {
-        let Endpoint::Unix(path) = endpoint else {
-            panic!("a Unix socket")
-        };
-        let mut puppet = Self {
-            end: CallingEnd::new(
-                Name::new("Puppet-1").unwrap(),
-                &Limits::default(),
-                Instant::now(),
-            ),
-            stream: UnixStream::connect(path).await.unwrap(),
-        };
-        puppet.write().await;
-        let mut bytes = BytesMut::new();
-        while puppet.end.peer().is_none() {
-            puppet.stream.read_buf(&mut bytes).await.unwrap();
-            puppet.end.receive(&mut bytes, Instant::now()).unwrap();
-        }
-        puppet
-    }
-
-    fn begin(&mut self, method: u16, arguments: &[u8]) {
-        let call = NewCall {
-            component: 0,
-            method,
-            deadline: None,
-            context: &CallContext::default(),
-            items: false,
-        };
-        self.end
-            .begin(&call, &mut arguments.to_vec(), Instant::now())
-            .unwrap();
-    }
-
-    async fn write(&mut self) {
-        let mut batch = Batch::default();
-        while self.end.has_output() {
-            self.end.fill(&mut batch, &mut Vec::new());
-            while !batch.is_empty() {
-                let mut slices = [std::io::IoSlice::new(&[]); anylith_wire::BATCH_SLICES];
-                let count = batch.slices(&mut slices);
-                let written = self.stream.write_vectored(&slices[..count]).await.unwrap();
-                batch.advance(written);
-                self.end.written(written);
-            }
-        }
-    }
-}
 
 #[tokio::test]
 async fn a_caller_that_reads_no_answers_has_no_further_calls_begun() {

@@ -3,6 +3,8 @@
 #![allow(dead_code, reason = "each test file uses a part of it")]
 #![allow(clippy::unwrap_used, reason = "it belongs to tests")]
 
+pub(crate) mod puppet;
+
 use std::{
     future::Future,
     path::PathBuf,
@@ -47,8 +49,11 @@ pub(crate) const FIRST: u16 = 10;
 pub(crate) const MOVED: u16 = 11;
 /// Answers with the `traceparent`.
 pub(crate) const TRACE: u16 = 12;
+/// Computes for as many microseconds as the first four bytes say, where it was read, and answers with as many bytes as the
+/// next four say.
+pub(crate) const COMPUTE: u16 = 13;
 /// How many methods there are.
-pub(crate) const METHODS: u16 = 13;
+pub(crate) const METHODS: u16 = 14;
 
 pub(crate) fn name(text: &str) -> Name {
     Name::new(text).unwrap()
@@ -193,6 +198,14 @@ async fn answer(call: Incoming, counts: &Counts) -> Answer {
             Answer::Message(first.to_vec())
         }
         MOVED => Answer::Failed(Failure::NotExecuted(anylith_core::Refusal::Moved)),
+        COMPUTE => {
+            let number = |at: usize| u32::from_le_bytes(arguments[at..at + 4].try_into().unwrap());
+            let end = Instant::now() + Duration::from_micros(number(0).into());
+            while Instant::now() < end {
+                std::hint::spin_loop();
+            }
+            Answer::Message(vec![7; number(4) as usize])
+        }
         TRACE => {
             let trace = context
                 .trace
@@ -256,6 +269,7 @@ impl World {
         let callee = network.callee(name("Echo"), Fingerprint(1));
         Started {
             server,
+            serving,
             network,
             callee,
             counts,
@@ -279,6 +293,8 @@ pub(crate) fn directory(epoch: u64, endpoints: &[&Endpoint]) -> Directory {
 
 pub(crate) struct Started {
     pub(crate) server: Server,
+    /// The network of the server.
+    pub(crate) serving: Network,
     pub(crate) network: Network,
     pub(crate) callee: Callee,
     pub(crate) counts: Arc<Counts>,
@@ -418,4 +434,10 @@ pub(crate) async fn soon<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(30), future)
         .await
         .expect("it hangs")
+}
+
+/// The arguments of [`COMPUTE`].
+pub(crate) fn computing(length: Duration, answer_bytes: u32) -> Vec<u8> {
+    let micros = length.as_micros() as u32;
+    [micros.to_le_bytes(), answer_bytes.to_le_bytes()].concat()
 }
