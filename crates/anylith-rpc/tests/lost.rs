@@ -201,7 +201,6 @@ async fn a_call_in_flight_when_the_server_dies_is_unknown() {
     let world = World::new().start();
     let Started {
         server,
-        serving: _,
         callee,
         counts,
         ..
@@ -328,6 +327,7 @@ async fn a_call_waits_for_a_replica_that_comes_back_at_its_endpoint() {
         folder,
         limits,
         network: _network,
+        ..
     } = world;
     soon(server.close()).await;
     let mut call = making(&callee, ECHO, "late").message().boxed();

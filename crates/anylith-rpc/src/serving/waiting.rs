@@ -13,9 +13,9 @@ use std::{
 
 /// After so long without a moment in which nothing waits, the newest goes first.
 const STANDING: Duration = Duration::from_millis(100);
-/// What has waited for so long then is not begun any more. Long enough for a burst to be worked off, short
-/// enough that nothing of it is left soon after its end.
-const AGED: Duration = Duration::from_millis(500);
+/// What has waited for so long then is not begun any more. Long enough for a burst to be worked off; who waits for less
+/// time than this has a deadline that says so.
+const AGED: Duration = Duration::from_secs(2);
 
 /// What waits to be begun. It is bounded by who adds to it.
 #[derive(Debug)]

@@ -87,8 +87,10 @@ impl Puppet {
     pub(crate) async fn event(&mut self) -> Option<CallingEvent> {
         loop {
             let event = self.end.receive(&mut self.bytes, Instant::now());
-            if let Some(event) = event.expect("the server keeps to the protocol") {
-                return Some(event);
+            match event.expect("the server keeps to the protocol") {
+                Some(CallingEvent::Offered) => continue,
+                Some(event) => return Some(event),
+                None => {}
             }
             let read = soon(self.stream.read_buf(&mut self.bytes)).await.ok()?;
             self.read += read;
