@@ -1,6 +1,7 @@
 //! Every chore of this repository, as one program: `cargo xtask --help`.
 
 mod demo;
+mod faults;
 mod fuzz;
 mod machine;
 mod step;
@@ -39,6 +40,9 @@ enum Chore {
     /// Measure, and print a line for each ratio; `cargo xtask bench --help` has the options.
     #[command(disable_help_flag = true)]
     Bench(PassedOn),
+    /// Try faults on real processes, and judge what callers are told; `cargo xtask faults --help` has the options.
+    #[command(disable_help_flag = true)]
+    Faults(PassedOn),
 }
 
 /// Arguments for another program.
@@ -70,6 +74,7 @@ fn main() -> ExitCode {
                 .then("--")
                 .then_all(&passed.arguments)
                 .replace(),
+            Chore::Faults(passed) => faults::replace(&passed),
         });
     match done {
         Ok(()) => ExitCode::SUCCESS,

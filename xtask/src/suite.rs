@@ -8,7 +8,7 @@ use std::{
 use cargo_metadata::{MetadataCommand, TargetKind};
 
 use crate::{
-    fuzz, machine,
+    faults, fuzz, machine,
     step::{Cargo, Seconds, Stop, timed},
     tidy,
 };
@@ -86,6 +86,12 @@ const STEPS: &[Step] = &[
         about: "the command and the shop, as real processes and in a real browser",
         has_tests: true,
         work: end_to_end,
+    },
+    Step {
+        name: "faults",
+        about: "callers are told the truth while processes die, and each planted defect is found",
+        has_tests: false,
+        work: faults,
     },
     Step {
         name: "fuzz",
@@ -283,6 +289,12 @@ impl TestPrograms {
             .iter()
             .fold(cargo, |cargo, name| cargo.then("--test").then(name))
     }
+}
+
+/// Runs a fixed part of the fault suite.
+fn faults(_: &Options) -> Result<(), Stop> {
+    build_programs()?;
+    faults::smoke()
 }
 
 /// Runs each fuzz target for some seconds on its corpus.

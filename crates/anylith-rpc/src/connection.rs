@@ -21,7 +21,7 @@ use anylith_wire::{CallId, CallingEnd, CallingEvent, Failure, NewCall, ServedCom
 use bytes::Bytes;
 use slab::Slab;
 
-use crate::network::Shared;
+use crate::{defect, network::Shared};
 
 pub(crate) use driver::{Driver, OpenError, open};
 
@@ -243,8 +243,12 @@ impl State {
     fn deliver(&mut self, event: CallingEvent) -> Option<Waker> {
         let (call, over) = match event {
             CallingEvent::Ready | CallingEvent::GoingAway | CallingEvent::Offered => return None,
-            CallingEvent::Answered { call, message } => (call, Some(Over::Message(message))),
-            CallingEvent::Failed { call, failure } => (call, Some(Over::Failed(failure))),
+            CallingEvent::Answered { call, message } => {
+                (call, Some(Over::Message(defect::delivered(message))))
+            }
+            CallingEvent::Failed { call, failure } => {
+                (call, Some(Over::Failed(defect::told(failure))))
+            }
             CallingEvent::Ended { call } => (call, Some(Over::End)),
             CallingEvent::Begun { call } => {
                 self.mailbox(call)?.stream = true;

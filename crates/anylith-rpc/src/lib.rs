@@ -9,6 +9,8 @@
 
 mod callee;
 mod connection;
+#[doc(hidden)]
+pub mod defect;
 mod flush_bell;
 mod lull;
 mod network;

@@ -11,7 +11,10 @@ use std::{
 use anylith_core::{Execution, Refusal};
 use anylith_wire::Failure;
 
-use crate::connection::Connection;
+use crate::{
+    connection::Connection,
+    defect::{Defect, planted},
+};
 
 /// The pause before the second attempt; it doubles with each further one, up to [`LAST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(1);
@@ -101,7 +104,7 @@ impl Attempts {
     ) -> Result<Duration, Failure> {
         self.failed += 1;
         let again = match &failure {
-            _ if self.items_taken => false,
+            _ if self.items_taken => planted(Defect::RetryStreams) && budget.spend(),
             // It costs the callee nothing, or next to nothing. But the directory may name for ever, without a
             // control plane, what has moved.
             Failure::NotExecuted(Refusal::NotSent | Refusal::Moved) => {
@@ -111,7 +114,7 @@ impl Attempts {
             Failure::NotExecuted(Refusal::Overloaded) => {
                 self.failed < OVERLOADED_ATTEMPTS && budget.spend()
             }
-            Failure::Unknown(_) => idempotent && budget.spend(),
+            Failure::Unknown(_) => (idempotent || planted(Defect::RetryUnmarked)) && budget.spend(),
             // The others would end the same way, or there is no time left: a call that finds no replica
             // has already waited as long as it may.
             _ => false,

@@ -4,10 +4,15 @@
 
 mod support;
 
-use std::{sync::atomic::Ordering::SeqCst, time::Duration};
+use std::{
+    sync::atomic::Ordering::SeqCst,
+    time::{Duration, Instant},
+};
 
 use anylith_core::{Concurrency, Endpoint, Execution, Fingerprint, Limits};
-use anylith_rpc::Failure;
+use anylith_rpc::{Failure, ServedComponent};
+use anylith_wire::{Batch, ServingEnd};
+use bytes::BytesMut;
 use futures_util::{
     FutureExt as _,
     future::{Either, join_all},
@@ -15,7 +20,7 @@ use futures_util::{
 use support::{puppet::Puppet, *};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::UnixStream,
+    net::{UnixListener, UnixStream},
 };
 
 #[tokio::test]
@@ -127,6 +132,57 @@ async fn garbage_ends_its_own_connection_and_no_other() {
     assert_eq!(soon(call).await.unwrap(), b"hi");
 }
 
+/// Takes a connection, greets, and reads no more until the test is over.
+async fn greet_and_stop_reading(listener: UnixListener) {
+    let (mut stream, _) = listener.accept().await.unwrap();
+    let components = vec![ServedComponent {
+        name: name("Echo"),
+        fingerprint: Fingerprint(1),
+        methods: METHODS,
+    }];
+    let limits = Limits::default();
+    let mut end = ServingEnd::new(name("Echo-1"), components, &limits, Instant::now());
+    let mut bytes = BytesMut::new();
+    while end.peer().is_none() {
+        stream.read_buf(&mut bytes).await.unwrap();
+        end.receive(&mut bytes, Instant::now()).unwrap();
+    }
+    let mut batch = Batch::default();
+    end.fill(&mut batch, &mut Vec::new());
+    let mut slices = [std::io::IoSlice::new(&[]); anylith_wire::BATCH_SLICES];
+    let count = batch.slices(&mut slices);
+    let greeting: Vec<u8> = slices[..count].iter().flat_map(|it| it.to_vec()).collect();
+    stream.write_all(&greeting).await.unwrap();
+    std::future::pending::<()>().await;
+}
+
+#[tokio::test]
+async fn a_deadline_is_kept_while_the_callee_does_not_read() {
+    let folder = Folder::new();
+    let endpoint = folder.socket("deaf");
+    let Endpoint::Unix(path) = &endpoint else {
+        unreachable!()
+    };
+    let deaf = tokio::spawn(greet_and_stop_reading(UnixListener::bind(path).unwrap()));
+    let network = anylith_rpc::Network::new(name("Caller-1"), Limits::default());
+    network.update(directory(1, &[&endpoint]));
+    let callee = network.callee(name("Echo"), Fingerprint(1));
+    let over = |failure: Failure| matches!(failure, Failure::DeadlineExceeded(_));
+    // More than a socket takes, ...
+    let full = (0..16).map(|_| {
+        let call = making(&callee, ECHO, vec![7; 100 * 1024]);
+        call.within(Duration::from_millis(50)).message()
+    });
+    let full = soon(join_all(full)).await;
+    assert!(full.into_iter().all(|answer| over(answer.unwrap_err())));
+    // ... and then call after call, each with a deadline of its own.
+    for _ in 0..5 {
+        let call = making(&callee, ECHO, "hi").within(Duration::from_millis(50));
+        assert!(over(soon(call.message()).await.unwrap_err()));
+    }
+    deaf.abort();
+}
+
 #[tokio::test]
 async fn calls_to_a_server_that_never_greets_fail_and_say_so() {
     let folder = Folder::new();
@@ -134,7 +190,7 @@ async fn calls_to_a_server_that_never_greets_fail_and_say_so() {
     let Endpoint::Unix(path) = &endpoint else {
         unreachable!()
     };
-    let _mute = tokio::net::UnixListener::bind(path).unwrap();
+    let _mute = UnixListener::bind(path).unwrap();
     let limits = Limits {
         reach_timeout_ms: 200,
         ..Limits::default()

@@ -15,7 +15,39 @@ pub(super) fn check(file: &File) -> Vec<Finding> {
     let mut findings = Vec::new();
     findings.extend(own_lints(&file.path, &manifest));
     findings.extend(own_versions(file, &manifest));
+    findings.extend(planted_defects(&file.path, &manifest));
     findings
+}
+
+/// Whoever enables the defects that can be planted, and is not the fault suite.
+fn planted_defects(path: &str, manifest: &Table) -> Option<Finding> {
+    if path == "tests/faults/Cargo.toml" {
+        return default_features(manifest)
+            .contains("defects")
+            .then(|| planted(path));
+    }
+    let features = manifest.get("features").and_then(Value::as_table);
+    let enabled = features
+        .into_iter()
+        .flat_map(Table::values)
+        .chain(
+            ["dependencies", "dev-dependencies", "build-dependencies"]
+                .iter()
+                .filter_map(|it| manifest.get(*it)),
+        )
+        .any(|value| value.to_string().contains("defects"));
+    enabled.then(|| planted(path))
+}
+
+fn default_features(manifest: &Table) -> String {
+    let features = manifest.get("features");
+    let default = features.and_then(|features| features.get("default"));
+    default.map(Value::to_string).unwrap_or_default()
+}
+
+fn planted(path: &str) -> Finding {
+    let mend = "only the fault suite enables the feature `defects`, and only when it is asked to: take it out here";
+    Finding::new(path, 1, "defects", mend)
 }
 
 /// A crate that does not take the one lint table.
@@ -94,6 +126,19 @@ mod tests {
                         [dependencies]\nbytes.workspace = true\nserde = '1'\n\
                         [target.'cfg(unix)'.dev-dependencies]\ntoml = { version = '1' }\n";
         assert_eq!(rules(manifest), [("version", 7), ("version", 9)]);
+    }
+
+    #[test]
+    fn who_enables_the_defects_that_can_be_planted_is_found() {
+        let package = "[package]\nname = 'a'\n[lints]\nworkspace = true\n";
+        let enabled = |text| rules(&format!("{package}{text}"));
+        for bad in [
+            "[features]\ndefault = ['defects']\ndefects = []\n",
+            "[dependencies]\nb = { workspace = true, features = ['defects'] }\n",
+        ] {
+            assert_eq!(enabled(bad), [("defects", 1)], "{bad}");
+        }
+        assert_eq!(enabled("[features]\ndefects = []\n"), []);
     }
 
     #[test]

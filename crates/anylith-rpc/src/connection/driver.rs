@@ -15,7 +15,12 @@ use bytes::BytesMut;
 use tokio::time::{Sleep, sleep_until};
 
 use super::Connection;
-use crate::{lull::Lull, network::Shared, transport::Socket};
+use crate::{
+    defect::{Defect, planted},
+    lull::Lull,
+    network::Shared,
+    transport::Socket,
+};
 
 /// How many reads the driver handles before it lets other tasks run.
 const READS_PER_TURN: usize = 8;
@@ -202,7 +207,13 @@ impl Driver {
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
         loop {
             while !self.batch.is_empty() {
-                self.unreported += std::task::ready!(self.socket.poll_write(cx, &mut self.batch))?;
+                match self.socket.poll_write(cx, &mut self.batch) {
+                    Poll::Ready(count) => self.unreported += count?,
+                    Poll::Pending => {
+                        self.watch(cx);
+                        return Poll::Pending;
+                    }
+                }
             }
             let mut state = self.connection.lock();
             state.asked = false;
@@ -228,10 +239,22 @@ impl Driver {
         }
     }
 
+    /// Sees to it that deadlines hold also while the peer does not read.
+    fn watch(&mut self, cx: &Context<'_>) {
+        let mut state = self.connection.lock();
+        state.asked = false;
+        state.driver = Some(cx.waker().clone());
+        let next = state.end.next_timeout();
+        drop(state);
+        self.arm(next);
+    }
+
     /// Sets the timer, unless it goes off early enough already: one that goes off for nothing is cheaper
     /// than one that is set anew for each call.
     fn arm(&mut self, next: Option<Instant>) {
-        let Some(next) = next else { return };
+        let Some(next) = next.filter(|_| !planted(Defect::NoDeadline)) else {
+            return;
+        };
         if self.armed.is_none_or(|armed| next < armed) {
             self.armed = Some(next);
             self.timer.as_mut().reset(next.into());
@@ -278,6 +301,9 @@ impl Driver {
         }
         self.connection.in_flight.store(0, Relaxed);
         drop(state);
+        if planted(Defect::LostWakeUp) {
+            self.wakers.clear();
+        }
         self.wake();
     }
 }

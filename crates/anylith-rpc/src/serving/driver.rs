@@ -23,6 +23,7 @@ use super::{
     inflow::IncomingItems,
 };
 use crate::{
+    defect,
     lull::Lull,
     serve::{Answer, Answering, Incoming, Items},
     transport::Socket,
@@ -293,6 +294,7 @@ impl Driver {
     fn begin(&mut self, request: Request) {
         let call = request.call;
         let items = request.items.then(|| self.items(call));
+        defect::begin_twice(&*self.host.service, &request);
         let mut answering = self.host.service.call(Incoming {
             component: request.component,
             method: request.method,
@@ -358,6 +360,9 @@ impl Driver {
                     Poll::Pending => {
                         let since = *self.stalled.get_or_insert_with(Instant::now);
                         self.arm(Some(since + STALLED));
+                        // Deadlines hold also while the peer does not read.
+                        let next = self.serving.lock().end.next_timeout();
+                        self.arm(next);
                         return Poll::Pending;
                     }
                 }

@@ -1,0 +1,7 @@
+//! The application on which faults are tried.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    faults::app::main()
+}

@@ -1,0 +1,253 @@
+//! The application at work, started by the real command.
+
+use std::{
+    fs::{self, File},
+    io::{BufRead as _, BufReader},
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, bail, ensure};
+use rustix::process::Signal;
+
+use crate::{
+    app::{ENV_HOME, ENV_THREADS},
+    defect::{Defect, ENV_DEFECT},
+    home::Home,
+    plan::Plan,
+    process::{self, Process},
+    topology::Topology,
+};
+
+/// How long it may take to start or to stop, on a machine that is busy.
+const PATIENCE: Duration = Duration::from_secs(40);
+
+/// How often a condition is looked at.
+pub(crate) const LOOK: Duration = Duration::from_millis(5);
+
+/// Set when the user has interrupted the suite: whatever waits gives up.
+pub(crate) static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+
+/// The application at work. Dropping it kills it, and removes its home.
+#[derive(Debug)]
+pub(crate) struct Deployment {
+    topology: Topology,
+    threads: u32,
+    defect: Option<Defect>,
+    command: Option<Child>,
+    /// Whether that command has said that the application is ready.
+    ready: Arc<AtomicBool>,
+    pub(crate) home: Home,
+}
+
+impl Deployment {
+    /// Starts the application as `plan` says, and returns once it is ready.
+    pub(crate) fn start(plan: &Plan, defect: Option<Defect>) -> anyhow::Result<Self> {
+        let home = Home::new().context("cannot make a folder in /tmp")?;
+        fs::write(home.app().join("anylith.toml"), settings(plan, defect)?)?;
+        let mut deployment = Self {
+            topology: plan.topology,
+            threads: plan.threads,
+            defect,
+            command: None,
+            ready: Arc::default(),
+            home,
+        };
+        deployment.launch()?;
+        deployment.until_ready()?;
+        Ok(deployment)
+    }
+
+    /// Starts the command, unless it runs.
+    pub(crate) fn launch(&mut self) -> anyhow::Result<()> {
+        if self.supervisor().is_some() {
+            return Ok(());
+        }
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(self.home.path().join("command.log"))?;
+        let mut command = self.anylith()?;
+        command
+            .args(["run", "--topology", self.topology.key()])
+            .stdout(Stdio::piped())
+            .stderr(log);
+        let mut child = command.spawn().context("cannot run the command")?;
+        let output = child.stdout.take().context("its output is piped")?;
+        self.command = Some(child);
+        let ready = Arc::new(AtomicBool::new(false));
+        self.ready = Arc::clone(&ready);
+        // Ends with the command.
+        thread::spawn(move || {
+            for line in BufReader::new(output).lines().map_while(Result::ok) {
+                if line.starts_with("ready:") {
+                    ready.store(true, Relaxed);
+                }
+            }
+        });
+        Ok(())
+    }
+
+    /// Waits until the application is ready.
+    pub(crate) fn until_ready(&mut self) -> anyhow::Result<()> {
+        let begin = Instant::now();
+        while !self.ready.load(Relaxed) {
+            check_interrupt()?;
+            if self.supervisor().is_none() || begin.elapsed() > PATIENCE {
+                bail!("the application does not start:\n{}", self.said());
+            }
+            thread::sleep(LOOK);
+        }
+        Ok(())
+    }
+
+    /// The command's process, if it runs.
+    pub(crate) fn supervisor(&mut self) -> Option<u32> {
+        let child = self.command.as_mut()?;
+        match child.try_wait() {
+            Ok(None) => Some(child.id()),
+            _ => {
+                self.command = None;
+                None
+            }
+        }
+    }
+
+    /// The replicas of the group that has `component`.
+    pub(crate) fn replicas_with(&self, component: &str) -> Vec<Process> {
+        let group = self.topology.group(component);
+        let mut found = process::of(self.home.path());
+        found.retain(|one| one.is_of(group));
+        found
+    }
+
+    /// All replicas.
+    pub(crate) fn replicas(&self) -> Vec<Process> {
+        let mut found = process::of(self.home.path());
+        found.retain(|one| one.replica.is_some());
+        found
+    }
+
+    /// Stops the application in good order, also where its supervisor is gone.
+    pub(crate) fn stop(&mut self) -> anyhow::Result<()> {
+        match self.supervisor() {
+            Some(pid) => process::send(pid, Signal::TERM),
+            None => {
+                let mut stop = self.anylith()?;
+                stop.arg("stop").stdout(Stdio::null()).stderr(Stdio::null());
+                stop.status().context("cannot run the command")?;
+            }
+        }
+        let begin = Instant::now();
+        while self.supervisor().is_some() || self.replicas().iter().any(|it| process::lives(it.pid))
+        {
+            check_interrupt()?;
+            ensure!(
+                begin.elapsed() < PATIENCE,
+                "the application does not stop:\n{}",
+                self.said()
+            );
+            thread::sleep(LOOK);
+        }
+        Ok(())
+    }
+
+    /// The command, in the folder of the application, with all marks of the run.
+    fn anylith(&self) -> anyhow::Result<Command> {
+        let mut command = Command::new(program("anylith")?);
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("ANYLITH_") {
+                command.env_remove(name);
+            }
+        }
+        command
+            .current_dir(self.home.app())
+            .stdin(Stdio::null())
+            .env("XDG_RUNTIME_DIR", self.home.run())
+            .env(ENV_HOME, self.home.path())
+            .env(ENV_THREADS, self.threads.to_string())
+            .env_remove("RUST_LOG")
+            .env("NO_COLOR", "1");
+        if let Some(defect) = self.defect {
+            command.env(ENV_DEFECT, defect.name);
+        }
+        Ok(command)
+    }
+
+    /// What the command and the replicas have said, its end.
+    pub(crate) fn said(&self) -> String {
+        let text = fs::read_to_string(self.home.path().join("command.log")).unwrap_or_default();
+        let lines: Vec<&str> = text.lines().collect();
+        lines[lines.len().saturating_sub(30)..].join("\n")
+    }
+}
+
+impl Drop for Deployment {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.command.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// Fails if the user has interrupted the suite.
+pub(crate) fn check_interrupt() -> anyhow::Result<()> {
+    ensure!(!INTERRUPTED.load(Relaxed), "interrupted");
+    Ok(())
+}
+
+/// A program that was built beside this one.
+pub(crate) fn program(name: &str) -> anyhow::Result<PathBuf> {
+    let own = std::env::current_exe().context("a running program has a path")?;
+    // A test is one folder deeper.
+    let mut folders = own
+        .ancestors()
+        .skip(1)
+        .take(2)
+        .map(|folder| folder.join(name));
+    folders.find(|path| path.is_file()).with_context(|| {
+        format!("`{name}` was not built: run `cargo xtask faults`, which builds what it needs")
+    })
+}
+
+/// The `anylith.toml` of a run.
+fn settings(plan: &Plan, defect: Option<Defect>) -> anyhow::Result<String> {
+    let binary = program(match defect {
+        None => "faults-app",
+        Some(_) => "faults-app-planted",
+    })?;
+    let deadline = plan.load.deadline_ms;
+    Ok(format!(
+        r#"
+[app]
+name = "faults"
+binary = "{binary}"
+transport = "{transport}"
+
+[components.Driver]
+{driver}
+[components.Relay]
+deadline_ms = {deadline}
+
+[edges."Driver -> Target"]
+deadline = "{deadline}ms"
+
+[edges."Driver -> Relay"]
+deadline = "{deadline}ms"
+
+[edges."Relay -> Target"]
+deadline = "{deadline}ms"
+{topologies}"#,
+        binary = binary.display(),
+        transport = plan.topology.transport(),
+        driver = toml::to_string(&plan.load)?,
+        topologies = Topology::SETTINGS,
+    ))
+}

@@ -1,0 +1,99 @@
+//! The folder of a run: everything that it makes is in it, and goes with it.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicU32, Ordering::Relaxed},
+};
+
+use rustix::process::Signal;
+
+use crate::{ledger::Ledger, process};
+
+/// What the names of all homes begin with. They are short, since the paths of sockets have to be.
+const PREFIX: &str = "anylith-faults-";
+
+/// A run's folder. When it is dropped every process of the run is killed, and the folder removed.
+#[derive(Debug)]
+pub(crate) struct Home {
+    path: PathBuf,
+}
+
+impl Home {
+    /// Makes one.
+    pub(crate) fn new() -> io::Result<Self> {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Relaxed);
+        let path = root().join(format!("{PREFIX}{}-{number}", std::process::id()));
+        for folder in [Ledger::FOLDER, "app", "run"] {
+            fs::create_dir_all(path.join(folder))?;
+        }
+        Ok(Self { path })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The folder of the application, with its `anylith.toml`.
+    pub(crate) fn app(&self) -> PathBuf {
+        self.path.join("app")
+    }
+
+    /// Where the run folders are.
+    pub(crate) fn run(&self) -> PathBuf {
+        self.path.join("run")
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        clear(&self.path);
+    }
+}
+
+/// Removes what runs have left whose suite was killed: their processes, mounts and folders.
+pub(crate) fn clear_leftovers() -> io::Result<()> {
+    for folder in fs::read_dir(root())? {
+        let folder = folder?;
+        let name = folder.file_name().to_string_lossy().into_owned();
+        let owner = name
+            .strip_prefix(PREFIX)
+            .and_then(|rest| rest.split('-').next());
+        let Some(owner) = owner.and_then(|pid| pid.parse().ok()) else {
+            continue;
+        };
+        if !process::lives(owner) {
+            eprintln!(
+                "removing what an earlier run left: {}",
+                folder.path().display()
+            );
+            clear(&folder.path());
+        }
+    }
+    Ok(())
+}
+
+/// Not where `TMPDIR` says: the paths of sockets have to be short.
+fn root() -> PathBuf {
+    PathBuf::from("/tmp")
+}
+
+fn clear(path: &Path) {
+    // A supervisor that is killed first starts nothing again; one that was about to is caught the next time.
+    loop {
+        let mut found = process::of(path);
+        found.retain(|one| process::lives(one.pid));
+        if found.is_empty() {
+            break;
+        }
+        found.sort_by_key(|one| one.replica.is_some());
+        for one in found {
+            one.signal(Signal::KILL);
+        }
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    // A small disk of its own, if there is one.
+    let _ = rustix::mount::unmount(path.join("run"), rustix::mount::UnmountFlags::DETACH);
+    let _ = fs::remove_dir_all(path);
+}

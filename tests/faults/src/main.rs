@@ -1,0 +1,7 @@
+//! Runs the fault suite: `cargo xtask faults`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    faults::suite::main()
+}

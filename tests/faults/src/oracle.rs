@@ -1,0 +1,247 @@
+//! Judges a run by its two ledgers: was every caller told the truth?
+//!
+//! It knows no process, clock or fault: a [`History`] comes in, and each broken [`Promise`] comes out. How it weighs what it sees
+//! is told in `docs/design/`.
+
+use std::{collections::BTreeSet, fmt, time::Duration};
+
+use anylith::Execution;
+
+use crate::{
+    clock::in_ns,
+    history::{Asked, History},
+    ledger::{Answer, CallId, Entry, Event, How},
+};
+
+/// How much longer than its deadline a call may take, besides the time that its process did not get.
+pub(crate) const SCHEDULING: Duration = Duration::from_millis(50);
+
+/// What a panic says that was ordered.
+pub(crate) const ORDERED_PANIC: &str = "it was ordered to";
+
+/// What the suite itself did, so that the application is not blamed for it.
+#[derive(Debug, Clone)]
+pub(crate) struct Terms {
+    /// The processes that were killed: their callers need no answer.
+    pub(crate) killed: BTreeSet<u32>,
+    /// Nothing broke that a call needs, so none may be lost.
+    pub(crate) gentle: bool,
+    /// How much longer than its deadline a call may take, besides the time that its process did not get.
+    pub(crate) scheduling: Duration,
+}
+
+impl Default for Terms {
+    fn default() -> Self {
+        Self {
+            killed: BTreeSet::new(),
+            gentle: false,
+            scheduling: SCHEDULING,
+        }
+    }
+}
+
+/// What holds under every fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Promise {
+    NotExecutedDidNotRun,
+    ExecutedRan,
+    OnceAtMost,
+    OneAnswer,
+    RightAnswer,
+    InTime,
+    DrainsLoseNothing,
+}
+
+impl fmt::Display for Promise {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotExecutedDidNotRun => "no call is told `not executed` that ran",
+            Self::ExecutedRan => "no call is told `executed` that did not run",
+            Self::OnceAtMost => "no call runs twice whose method is not idempotent",
+            Self::OneAnswer => "each call of a caller that lives has one answer",
+            Self::RightAnswer => "answers are right, and arrive where they belong",
+            Self::InTime => "no call outlives its deadline",
+            Self::DrainsLoseNothing => "no call is lost where replicas only drain",
+        })
+    }
+}
+
+/// A call for which a promise was broken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Find {
+    pub(crate) promise: Promise,
+    pub(crate) call: CallId,
+    /// What is wrong.
+    pub(crate) text: String,
+    /// Everything that happened in that call.
+    pub(crate) events: Vec<Entry>,
+}
+
+/// Everything that is wrong with a history.
+pub(crate) fn judge(history: &History, terms: &Terms) -> Vec<Find> {
+    let mut finds = Vec::new();
+    for (call, events) in &history.calls {
+        let case = Case {
+            history,
+            terms,
+            events,
+        };
+        finds.extend(case.judge().into_iter().map(|(promise, text)| Find {
+            promise,
+            call: *call,
+            text,
+            events: events.clone(),
+        }));
+    }
+    // Those that are told fastest come first.
+    finds.sort_by_key(|find| find.events.len());
+    finds
+}
+
+/// One call before the judge.
+struct Case<'a> {
+    history: &'a History,
+    terms: &'a Terms,
+    events: &'a [Entry],
+}
+
+impl Case<'_> {
+    fn judge(&self) -> Vec<(Promise, String)> {
+        let Some(asked) = Asked::of(self.events) else {
+            let text = "nobody made this call, and yet it was executed".to_owned();
+            return vec![(Promise::RightAnswer, text)];
+        };
+        let rules = [
+            Self::ran_although_told_not,
+            Self::did_not_run_although_told,
+            Self::ran_twice,
+            Self::not_answered_once,
+            Self::answered_wrongly,
+            Self::late,
+            Self::lost,
+        ];
+        rules
+            .into_iter()
+            .filter_map(|rule| rule(self, &asked))
+            .collect()
+    }
+
+    fn ran_although_told_not(&self, asked: &Asked<'_>) -> Option<(Promise, String)> {
+        let (at_ns, answer) = asked.told?;
+        let began_ns = self.first(|event| matches!(event, Event::Began { .. }))?;
+        (execution(answer) == Some(Execution::NotExecuted)).then(|| {
+            let when = match began_ns < at_ns {
+                true => "had begun",
+                false => "began later",
+            };
+            let text = format!("told that it was not executed, but its execution {when}");
+            (Promise::NotExecutedDidNotRun, text)
+        })
+    }
+
+    fn did_not_run_although_told(&self, asked: &Asked<'_>) -> Option<(Promise, String)> {
+        let (at_ns, answer) = asked.told?;
+        if execution(answer) != Some(Execution::Executed) {
+            return None;
+        }
+        let by_then = |wanted: fn(&Event) -> bool| self.first(wanted).is_some_and(|it| it <= at_ns);
+        let text = if !by_then(|event| matches!(event, Event::Began { .. })) {
+            "told that it was executed, but nobody had begun to"
+        } else if *answer == Answer::Right && !by_then(|event| matches!(event, Event::Ended { .. }))
+        {
+            "answered, but its execution had not come to its end"
+        } else {
+            return None;
+        };
+        Some((Promise::ExecutedRan, text.to_owned()))
+    }
+
+    fn ran_twice(&self, asked: &Asked<'_>) -> Option<(Promise, String)> {
+        let began = |entry: &&Entry| matches!(entry.event, Event::Began { .. });
+        let times = self.events.iter().filter(began).count();
+        (times > 1 && !asked.method.is_idempotent())
+            .then(|| (Promise::OnceAtMost, format!("executed {times} times")))
+    }
+
+    fn not_answered_once(&self, asked: &Asked<'_>) -> Option<(Promise, String)> {
+        let told = |entry: &&Entry| matches!(entry.event, Event::Told { .. });
+        let text = match (self.events.iter().filter(told).count(), asked.told) {
+            (0, _) if self.terms.killed.contains(&asked.process) => return None,
+            (0, _) => "no answer, although its caller lived".to_owned(),
+            (1, Some((_, Answer::Nothing))) => {
+                "no answer, long after its deadline had passed".to_owned()
+            }
+            (1, _) => return None,
+            (times, _) => format!("{times} answers"),
+        };
+        Some((Promise::OneAnswer, text))
+    }
+
+    fn answered_wrongly(&self, asked: &Asked<'_>) -> Option<(Promise, String)> {
+        let text = match asked.told {
+            Some((_, Answer::Wrong { text })) => text.clone(),
+            Some((_, Answer::Failed { how, text, .. })) => match how {
+                How::Unreadable | How::Forbidden => text.clone(),
+                How::Panicked if !text.contains(ORDERED_PANIC) => text.clone(),
+                _ => self.garbled()?,
+            },
+            _ => self.garbled()?,
+        };
+        Some((Promise::RightAnswer, text))
+    }
+
+    fn garbled(&self) -> Option<String> {
+        self.first(|event| matches!(event, Event::Garbled { .. }))
+            .map(|_| "the callee did not get what the caller sent".to_owned())
+    }
+
+    fn late(&self, asked: &Asked<'_>) -> Option<(Promise, String)> {
+        let (told_ns, answer) = asked.told?;
+        if matches!(answer, Answer::Dropped | Answer::Nothing) {
+            return None;
+        }
+        let over_ns = asked.at_ns + asked.deadline_us * 1_000;
+        let paused_ns = self.history.paused_ns(asked.process, asked.at_ns, told_ns);
+        let late_ns = told_ns.saturating_sub(over_ns).saturating_sub(paused_ns);
+        (late_ns > in_ns(self.terms.scheduling)).then(|| {
+            let text = format!(
+                "answered {} ms after its deadline, besides {} ms in which its caller got no time",
+                late_ns / 1_000_000,
+                paused_ns / 1_000_000
+            );
+            (Promise::InTime, text)
+        })
+    }
+
+    fn lost(&self, asked: &Asked<'_>) -> Option<(Promise, String)> {
+        match asked.told? {
+            (
+                _,
+                Answer::Failed {
+                    how: How::Lost,
+                    text,
+                    ..
+                },
+            ) if self.terms.gentle => Some((Promise::DrainsLoseNothing, text.clone())),
+            _ => None,
+        }
+    }
+
+    /// When the first such thing happened.
+    fn first(&self, wanted: impl Fn(&Event) -> bool) -> Option<u64> {
+        let found = self.events.iter().find(|entry| wanted(&entry.event));
+        found.map(|entry| entry.at_ns)
+    }
+}
+
+/// What an answer says of the execution; `None` if it says nothing.
+fn execution(answer: &Answer) -> Option<Execution> {
+    match answer {
+        Answer::Right | Answer::Wrong { .. } => Some(Execution::Executed),
+        Answer::Failed { execution, .. } => Some(*execution),
+        Answer::Dropped | Answer::Nothing => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,164 @@
+//! What is to happen in a run. All of it comes out of a seed.
+
+use std::fmt;
+
+use crate::{app::DriverConfig, fault::Fault, topology::Topology};
+
+/// What is to happen in a run. The same plan is the same load and the same faults at the same times; what the operating system
+/// makes of it may differ.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Plan {
+    /// How it is called: what is tried.
+    pub(crate) name: String,
+    pub(crate) seed: u64,
+    pub(crate) topology: Topology,
+    /// How many threads each process has.
+    pub(crate) threads: u32,
+    pub(crate) load: DriverConfig,
+    /// In the order of time.
+    pub(crate) strikes: Vec<Strike>,
+}
+
+/// A fault at its time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Strike {
+    pub(crate) fault: Fault,
+    /// When it begins, counted from the begin of the load.
+    pub(crate) at_ms: u64,
+    /// How long it lasts.
+    pub(crate) for_ms: u64,
+    /// Chooses among several victims.
+    pub(crate) pick: u32,
+}
+
+impl Plan {
+    /// One fault and nothing else; without one, a run in which nothing goes wrong.
+    pub(crate) fn alone(fault: Option<Fault>, topology: Topology, seed: u64) -> Self {
+        let mut dice = fastrand::Rng::with_seed(seed);
+        let strikes: Vec<Strike> = fault
+            .into_iter()
+            .flat_map(|fault| std::iter::repeat_n(fault, fault.times()))
+            .zip(0..)
+            .map(|(fault, number)| Strike {
+                fault,
+                at_ms: 400 + 500 * number,
+                for_ms: fault.lasts_ms(),
+                pick: dice.u32(..),
+            })
+            .collect();
+        let last = strikes.iter().map(|it| it.at_ms + it.for_ms).max();
+        let load_ms = 800 + last.unwrap_or(400);
+        Self {
+            name: fault.map_or("none".to_owned(), |fault| fault.to_string()),
+            seed,
+            topology,
+            threads: 1,
+            load: load(seed, load_ms, &mut dice),
+            strikes,
+        }
+    }
+
+    /// A mixture of faults, in one of `topologies`.
+    pub(crate) fn drawn(seed: u64, topologies: &[Topology], faults: &[Fault]) -> Self {
+        let mut dice = fastrand::Rng::with_seed(seed);
+        let topology = topologies[dice.usize(..topologies.len())];
+        let fitting: Vec<Fault> = faults
+            .iter()
+            .copied()
+            .filter(|fault| fault.fits(topology))
+            .collect();
+        let load_ms = 1_500;
+        let mut strikes: Vec<Strike> = (0..dice.usize(1..=4))
+            .filter(|_| !fitting.is_empty())
+            .map(|_| Strike {
+                fault: fitting[dice.usize(..fitting.len())],
+                at_ms: dice.u64(100..load_ms),
+                for_ms: dice.u64(20..900),
+                pick: dice.u32(..),
+            })
+            .collect();
+        strikes.sort_by_key(|strike| strike.at_ms);
+        Self {
+            name: "mixture".to_owned(),
+            seed,
+            topology,
+            threads: dice.u32(1..=2),
+            load: load(seed, load_ms, &mut dice),
+            strikes,
+        }
+    }
+
+    /// The same without one of its faults.
+    pub(crate) fn without(&self, strike: usize) -> Self {
+        let mut plan = self.clone();
+        plan.strikes.remove(strike);
+        plan
+    }
+
+    /// Whether no call may be lost.
+    pub(crate) fn is_gentle(&self) -> bool {
+        self.strikes.iter().all(|strike| strike.fault.is_gentle())
+    }
+
+    /// When the last fault is over and the load has ended, counted from the begin of the load.
+    pub(crate) fn lasts_ms(&self) -> u64 {
+        let ends = self.strikes.iter().map(|it| it.at_ms + it.for_ms);
+        ends.chain([self.load.load_ms]).max().unwrap_or(0)
+    }
+}
+
+fn load(seed: u64, load_ms: u64, dice: &mut fastrand::Rng) -> DriverConfig {
+    DriverConfig {
+        seed,
+        rate: dice.u32(200..500),
+        load_ms,
+        deadline_ms: dice.u64(250..900),
+        large_permille: dice.u32(..30),
+        regret_permille: dice.u32(..60),
+        work_us: dice.u32(20_000..160_000),
+    }
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} in {}, seed {}: {} calls/s for {} ms",
+            self.name, self.topology, self.seed, self.load.rate, self.load.load_ms
+        )?;
+        for strike in &self.strikes {
+            write!(
+                f,
+                ", {} at {} ms for {} ms",
+                strike.fault, strike.at_ms, strike.for_ms
+            )?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seed_is_always_the_same_plan() {
+        let drawn = |seed| Plan::drawn(seed, &Topology::ALL, &Fault::all());
+        for seed in 0..100 {
+            assert_eq!(drawn(seed), drawn(seed));
+        }
+        assert_ne!(drawn(1), drawn(2));
+    }
+
+    #[test]
+    fn a_fault_is_drawn_only_where_it_fits() {
+        for seed in 0..100 {
+            let plan = Plan::drawn(seed, &[Topology::Monolith], &Fault::all());
+            let mut strikes = plan.strikes.iter();
+            assert!(
+                strikes.all(|it| it.fault.fits(Topology::Monolith)),
+                "{plan}"
+            );
+        }
+    }
+}

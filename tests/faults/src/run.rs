@@ -1,0 +1,202 @@
+//! One run: the application is started, loaded, hurt and stopped, and its ledgers are judged.
+
+use std::{
+    fs,
+    path::Path,
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::Context as _;
+use rustix::process::Signal;
+
+use crate::{
+    app::GO,
+    clock::{in_ns, now_ns},
+    defect::Defect,
+    deployment::{Deployment, LOOK, check_interrupt},
+    history::{Asked, History},
+    ledger::{self, Answer, Event, How, Ledger},
+    oracle::{Find, SCHEDULING, Terms, judge},
+    plan::Plan,
+    process,
+    stage::{Remedy, Stage},
+};
+
+/// From the word to begin until the first call.
+const LEAD: Duration = Duration::from_millis(30);
+
+/// How long the callers may take to have their answers, besides what each call may take.
+const PATIENCE: Duration = Duration::from_secs(8);
+
+/// What came of a run.
+#[derive(Debug, Clone)]
+pub(crate) struct Outcome {
+    pub(crate) plan: Plan,
+    pub(crate) finds: Vec<Find>,
+    pub(crate) tally: Tally,
+    /// When the load began, by the clock of the ledgers.
+    pub(crate) begin_ns: u64,
+}
+
+/// What was counted in a run.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Tally {
+    pub(crate) calls: usize,
+    pub(crate) right: usize,
+    pub(crate) refused: usize,
+    pub(crate) unknown: usize,
+    pub(crate) late: usize,
+    pub(crate) repeated: usize,
+    /// From the first fault to the last call that failed.
+    pub(crate) recovery: Option<Duration>,
+}
+
+/// What is the same for all runs.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Setting {
+    /// What is wrong with the application.
+    pub(crate) defect: Option<Defect>,
+    /// On a machine that may be anything, time proves nothing: only what is very late counts.
+    pub(crate) lenient: bool,
+}
+
+impl Setting {
+    /// How much longer than its deadline a call may take.
+    fn scheduling(self, plan: &Plan) -> Duration {
+        match (self.lenient, plan.threads) {
+            (true, _) => Duration::from_secs(1),
+            (false, 1) => SCHEDULING,
+            // A pause of one of several threads is not always seen.
+            (false, _) => 5 * SCHEDULING,
+        }
+    }
+}
+
+/// Runs `plan` on the application.
+pub(crate) fn run(plan: &Plan, setting: Setting) -> anyhow::Result<Outcome> {
+    let defect = setting.defect;
+    let mut stage = Stage::new(Deployment::start(plan, defect)?);
+    let begin_ns = now_ns() + in_ns(LEAD);
+    let begin = Instant::now() + LEAD;
+    fs::write(stage.deployment.home.path().join(GO), begin_ns.to_string())?;
+    play(&mut stage, plan, begin)?;
+    until_answered(&stage, plan)?;
+    stage.deployment.stop()?;
+    let entries = ledger::read(stage.deployment.home.path()).context("cannot read the ledgers")?;
+    let history = History::of(entries);
+    let terms = Terms {
+        killed: stage.killed,
+        gentle: plan.is_gentle(),
+        scheduling: setting.scheduling(plan),
+    };
+    Ok(Outcome {
+        plan: plan.clone(),
+        finds: judge(&history, &terms),
+        tally: Tally::of(&history, plan, begin_ns),
+        begin_ns,
+    })
+}
+
+/// Makes every fault happen at its time, and puts it right at its time.
+fn play(stage: &mut Stage, plan: &Plan, begin: Instant) -> anyhow::Result<()> {
+    let mut remedies: Vec<(u64, Remedy)> = Vec::new();
+    let mut strikes = plan.strikes.iter().peekable();
+    loop {
+        let elapsed_ms = begin.elapsed().as_millis() as u64;
+        while let Some(strike) = strikes.next_if(|it| it.at_ms <= elapsed_ms) {
+            remedies.push((strike.at_ms + strike.for_ms, stage.strike(strike)));
+        }
+        let due: Vec<_> = remedies
+            .extract_if(.., |(at, _)| *at <= elapsed_ms)
+            .collect();
+        for (at, remedy) in due {
+            remedies.extend(stage.heal(remedy)?.map(|later| (at, later)));
+        }
+        if elapsed_ms >= plan.lasts_ms() && remedies.is_empty() && strikes.peek().is_none() {
+            return stage.deployment.until_ready();
+        }
+        check_interrupt()?;
+        thread::sleep(LOOK);
+    }
+}
+
+/// Waits until every caller that lives has its answers.
+fn until_answered(stage: &Stage, plan: &Plan) -> anyhow::Result<()> {
+    let begin = Instant::now();
+    let patience = PATIENCE + Duration::from_millis(plan.load.deadline_ms);
+    while begin.elapsed() < patience {
+        check_interrupt()?;
+        let callers = stage.deployment.replicas_with("Driver");
+        // Whom a fault has left without a process is started again, or never will be.
+        if callers
+            .iter()
+            .all(|it| has_finished(stage.deployment.home.path(), it))
+        {
+            break;
+        }
+        thread::sleep(2 * LOOK);
+    }
+    // What does not go on now never does.
+    for process in stage.deployment.replicas() {
+        process.signal(Signal::CONT);
+    }
+    Ok(())
+}
+
+fn has_finished(home: &Path, caller: &process::Process) -> bool {
+    let replica = caller.replica.as_deref().unwrap_or_default();
+    let path = home
+        .join(Ledger::FOLDER)
+        .join(format!("{replica}.{}.jsonl", caller.pid));
+    let text = fs::read_to_string(path).unwrap_or_default();
+    // The canary may have written since.
+    let last = text.lines().rev().take(200);
+    last.filter_map(|line| serde_json::from_str::<ledger::Entry>(line).ok())
+        .any(|entry| entry.event == Event::Finished)
+}
+
+impl Tally {
+    fn of(history: &History, plan: &Plan, begin_ns: u64) -> Self {
+        let first = plan.strikes.first().map(|strike| strike.at_ms);
+        let struck_ns = first.map(|ms| begin_ns + ms * 1_000_000);
+        let mut tally = Self {
+            repeated: history.repeated(),
+            recovery: struck_ns.map(|_| Duration::ZERO),
+            ..Self::default()
+        };
+        for asked in history.asked() {
+            tally.add(&asked);
+            if let (Some(struck_ns), true) = (struck_ns, asked.failed()) {
+                let since = Duration::from_nanos(asked.at_ns.saturating_sub(struck_ns));
+                tally.recovery = tally.recovery.max(Some(since));
+            }
+        }
+        tally
+    }
+
+    fn add(&mut self, asked: &Asked<'_>) {
+        self.calls += 1;
+        match asked.told {
+            Some((_, Answer::Right)) => self.right += 1,
+            Some((_, Answer::Failed { how, .. })) => match how {
+                How::Refused => self.refused += 1,
+                How::Lost | How::Cancelled => self.unknown += 1,
+                How::Late => self.late += 1,
+                How::Panicked | How::Unreadable | How::Forbidden => {}
+            },
+            _ => {}
+        }
+    }
+
+    /// Adds what another run of the same kind counted. Of the recoveries the longest stays.
+    pub(crate) fn join(&mut self, other: &Self) {
+        self.calls += other.calls;
+        self.right += other.right;
+        self.refused += other.refused;
+        self.unknown += other.unknown;
+        self.late += other.late;
+        self.repeated += other.repeated;
+        self.recovery = self.recovery.max(other.recovery);
+    }
+}

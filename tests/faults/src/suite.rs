@@ -1,0 +1,423 @@
+//! Decides what is run, runs it, and says what came of it.
+
+use std::{
+    collections::VecDeque,
+    process::ExitCode,
+    sync::{Mutex, MutexGuard, PoisonError, atomic::Ordering::Relaxed},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, bail};
+use clap::Parser;
+
+use crate::{
+    defect::{DEFECTS, Defect},
+    deployment::INTERRUPTED,
+    fault::Fault,
+    home,
+    plan::Plan,
+    report::Report,
+    run::{Outcome, Setting, run},
+    table::Table,
+    topology::Topology,
+};
+
+/// Shrinking a find costs a run for each fault that is left out. Some faults need luck, so each is tried so often.
+const SHRINKING_TRIES: usize = 2;
+
+/// How many mixtures are drawn where nobody says how many.
+const DRAWN: u64 = 10;
+
+/// How many runs a planted defect has to be found in. Most are found in the first; some need luck.
+const BAITS: u64 = 6;
+
+/// Tries faults on an application of real processes, and judges what its callers were told.
+///
+/// Without options: each fault alone in each topology, then some mixtures. Exit code 0 where nothing was found, 1 where
+/// something was, 2 if the command line is wrong.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask faults", bin_name = "cargo xtask faults")]
+pub struct Options {
+    /// How many mixtures of faults are drawn; with this, no fault is tried alone.
+    #[arg(long, value_name = "N")]
+    runs: Option<u32>,
+    /// What the first mixture is drawn from; the next one is drawn from the number that follows.
+    #[arg(long, value_name = "S", default_value_t = 1)]
+    seed: u32,
+    /// Plant a defect, and see that it is found: then the exit code is 1.
+    #[arg(long, value_name = "DEFECT")]
+    plant: Option<String>,
+    /// The fixed part that continuous integration has: each fault in two topologies, and each defect in turn.
+    #[arg(long, conflicts_with_all = ["runs", "plant", "fault", "topology"])]
+    smoke: bool,
+    /// Say which defects can be planted.
+    #[arg(long)]
+    list_defects: bool,
+    /// Only this fault.
+    #[arg(long, value_name = "NAME")]
+    fault: Option<String>,
+    /// Say which faults there are.
+    #[arg(long)]
+    list_faults: bool,
+    /// Only this topology: monolith, split, replicas or tcp.
+    #[arg(long, value_name = "NAME")]
+    topology: Option<String>,
+    /// Begin no run after so many minutes (`30m`) or seconds (`90s`).
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    time: Option<Duration>,
+    /// How many runs at a time.
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    jobs: usize,
+}
+
+fn parse_time(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("`{text}` is no length of time: write `30m` or `90s`");
+    let unit = text.chars().last().ok_or_else(wrong)?;
+    let number: u64 = text[..text.len() - unit.len_utf8()]
+        .parse()
+        .map_err(|_| wrong())?;
+    match unit {
+        's' => Ok(Duration::from_secs(number)),
+        'm' => Ok(Duration::from_secs(number * 60)),
+        _ => Err(wrong()),
+    }
+}
+
+/// Does what the command line says.
+pub fn main() -> ExitCode {
+    let options = Options::parse();
+    if options.list_defects {
+        for defect in DEFECTS {
+            println!("{:<20}{}", defect.name, defect.about);
+        }
+        return ExitCode::SUCCESS;
+    }
+    if options.list_faults {
+        for fault in Fault::all() {
+            println!("{fault}");
+        }
+        return ExitCode::SUCCESS;
+    }
+    let program = match Program::of(&options) {
+        Ok(program) => program,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            return ExitCode::from(2);
+        }
+    };
+    match carry_out(program, &options) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn carry_out(program: Program, options: &Options) -> anyhow::Result<bool> {
+    home::clear_leftovers().context("cannot look for what earlier runs left")?;
+    watch_for_interrupts()?;
+    let good = tell(&program.carry_out()?);
+    Ok(match options.smoke {
+        true => find_each_defect(options)? && good,
+        false => good,
+    })
+}
+
+/// What is to be run.
+#[derive(Debug)]
+struct Program {
+    plans: VecDeque<Plan>,
+    setting: Setting,
+    /// The runs are there to find something: the first find ends them.
+    hunting: bool,
+    jobs: usize,
+    end: Option<Instant>,
+}
+
+impl Program {
+    fn of(options: &Options) -> anyhow::Result<Self> {
+        let topologies = match &options.topology {
+            None => Topology::ALL.to_vec(),
+            Some(name) => {
+                vec![Topology::named(name).with_context(|| {
+                    format!("there is no topology `{name}`: monolith, split, replicas, tcp")
+                })?]
+            }
+        };
+        let faults = match &options.fault {
+            None => Fault::all(),
+            Some(name) => vec![Fault::named(name).with_context(|| {
+                format!("there is no fault `{name}`: --list-faults says which there are")
+            })?],
+        };
+        let defect = match &options.plant {
+            None => None,
+            Some(name) => Some(Defect::named(name).with_context(|| {
+                format!("there is no defect `{name}`: --list-defects says which there are")
+            })?),
+        };
+        let seed = u64::from(options.seed);
+        let mut plans = VecDeque::new();
+        if let Some(runs) = options.runs {
+            let seeds = seed..seed + u64::from(runs);
+            plans.extend(seeds.map(|seed| Plan::drawn(seed, &topologies, &faults)));
+        } else if let Some(defect) = defect {
+            plans = baits(defect, seed);
+        } else {
+            let topologies = match options.smoke {
+                true => vec![Topology::Split, Topology::Replicas],
+                false => topologies,
+            };
+            plans.extend(each_alone(&faults, &topologies, seed));
+            if options.fault.is_none() {
+                let seeds = seed..seed + DRAWN;
+                plans.extend(seeds.map(|seed| Plan::drawn(seed, &topologies, &faults)));
+            }
+        }
+        if plans.is_empty() {
+            bail!("nothing is left to run: the fault does not fit the topology");
+        }
+        Ok(Self {
+            plans,
+            setting: Setting {
+                defect,
+                lenient: options.smoke,
+            },
+            hunting: defect.is_some() && options.runs.is_none(),
+            jobs: options.jobs.max(1),
+            end: options.time.map(|time| Instant::now() + time),
+        })
+    }
+
+    /// Runs everything, and says what came of it.
+    fn carry_out(self) -> anyhow::Result<Done> {
+        let (all, jobs) = (self.plans.len(), self.jobs);
+        let hall = Hall {
+            waiting: Mutex::new(self.plans),
+            done: Mutex::default(),
+            setting: self.setting,
+            hunting: self.hunting,
+            end: self.end,
+            all,
+        };
+        let begin = Instant::now();
+        thread::scope(|scope| {
+            for _ in 0..jobs {
+                scope.spawn(|| hall.work());
+            }
+        });
+        let mut done = hall
+            .done
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner);
+        match done.error.take() {
+            Some(error) => Err(error),
+            None => {
+                done.took = begin.elapsed();
+                Ok(done)
+            }
+        }
+    }
+}
+
+/// Each fault in each topology that it fits, and the one run in which nothing goes wrong.
+fn each_alone(faults: &[Fault], topologies: &[Topology], seed: u64) -> Vec<Plan> {
+    let mut plans = Vec::new();
+    for topology in topologies {
+        let fitting = faults.iter().filter(|fault| fault.fits(*topology));
+        plans.extend(fitting.map(|fault| Plan::alone(Some(*fault), *topology, seed)));
+    }
+    plans
+}
+
+/// The runs that bring a defect to light, one of them at least.
+fn baits(defect: Defect, seed: u64) -> VecDeque<Plan> {
+    let seeds = seed..seed + BAITS;
+    seeds
+        .map(|seed| Plan::alone(defect.bait, defect.topology, seed))
+        .collect()
+}
+
+/// Where runs are made, several at a time.
+struct Hall {
+    waiting: Mutex<VecDeque<Plan>>,
+    done: Mutex<Done>,
+    setting: Setting,
+    hunting: bool,
+    end: Option<Instant>,
+    all: usize,
+}
+
+/// What came of all runs.
+#[derive(Default)]
+struct Done {
+    runs: usize,
+    table: Table,
+    reports: Vec<String>,
+    took: Duration,
+    error: Option<anyhow::Error>,
+}
+
+impl Hall {
+    /// Makes one run after the other, until there is none, or one could not be made.
+    fn work(&self) {
+        while let Some(plan) = self.next() {
+            let outcome = run(&plan, self.setting).with_context(|| format!("in {plan}"));
+            match outcome {
+                Ok(outcome) => self.note(&outcome),
+                Err(error) => {
+                    self.done().error.get_or_insert(error);
+                }
+            }
+        }
+    }
+
+    fn next(&self) -> Option<Plan> {
+        let late = self.end.is_some_and(|end| Instant::now() >= end);
+        let done = self.done();
+        let found = self.hunting && !done.reports.is_empty();
+        if late || found || INTERRUPTED.load(Relaxed) || done.error.is_some() {
+            return None;
+        }
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.pop_front()
+    }
+
+    fn note(&self, outcome: &Outcome) {
+        let found = outcome.finds.len();
+        let report = match found {
+            0 => None,
+            _ => Some(Report(&self.shrink(outcome)).to_string()),
+        };
+        let mut done = self.done();
+        done.runs += 1;
+        done.table.add(outcome);
+        let word = match found {
+            0 => "nothing".to_owned(),
+            found => format!("{found} FINDS"),
+        };
+        eprintln!("{}/{} {}: {word}", done.runs, self.all, outcome.plan);
+        done.reports.extend(report);
+    }
+
+    /// The same find with fewer faults, if it is there with fewer.
+    fn shrink(&self, found: &Outcome) -> Outcome {
+        let mut smallest = found.clone();
+        let mut strike = 0;
+        while !self.hunting
+            && smallest.plan.strikes.len() > 1
+            && strike < smallest.plan.strikes.len()
+        {
+            let fewer = smallest.plan.without(strike);
+            let again = (0..SHRINKING_TRIES)
+                .filter_map(|_| run(&fewer, self.setting).ok())
+                .find(|outcome| !outcome.finds.is_empty());
+            match again {
+                Some(outcome) => smallest = outcome,
+                None => strike += 1,
+            }
+        }
+        smallest
+    }
+
+    fn done(&self) -> MutexGuard<'_, Done> {
+        self.done.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Says what came of all runs. Returns whether nothing was found.
+fn tell(done: &Done) -> bool {
+    print!("{}", done.table);
+    for report in &done.reports {
+        println!("\n{report}");
+    }
+    println!(
+        "\n{} runs in {} s: the oracle found {}",
+        done.runs,
+        done.took.as_secs(),
+        match done.reports.len() {
+            0 => "nothing".to_owned(),
+            runs => format!("something in {runs}"),
+        }
+    );
+    done.reports.is_empty()
+}
+
+/// Plants each defect in turn. Returns whether each was found.
+fn find_each_defect(options: &Options) -> anyhow::Result<bool> {
+    let mut all = true;
+    for defect in DEFECTS {
+        let program = Program {
+            plans: baits(*defect, options.seed.into()),
+            setting: Setting {
+                defect: Some(*defect),
+                lenient: true,
+            },
+            hunting: true,
+            jobs: options.jobs.max(1),
+            end: None,
+        };
+        let found = !program.carry_out()?.reports.is_empty();
+        let word = if found { "found" } else { "NOT FOUND" };
+        println!("planted {:<20}{word}", defect.name);
+        all &= found;
+    }
+    Ok(all)
+}
+
+/// Makes an interrupt end the suite in good order: whatever waits gives up, and everything that was started is removed.
+fn watch_for_interrupts() -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    thread::spawn(move || {
+        runtime.block_on(async {
+            let mut term =
+                tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+            tokio::select! {
+                done = tokio::signal::ctrl_c() => done?,
+                _ = term.recv() => {}
+            }
+            INTERRUPTED.store(true, Relaxed);
+            eprintln!("interrupted: what was started is removed");
+            std::io::Result::Ok(())
+        })
+    });
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        <Options as clap::CommandFactory>::command().debug_assert();
+        assert_eq!(parse_time("30m"), Ok(Duration::from_secs(1800)));
+        assert!(parse_time("30").is_err());
+    }
+
+    #[test]
+    fn every_fault_is_tried_in_every_topology_that_it_fits() {
+        let options = Options::parse_from(["faults", "--fault", "kill-callee"]);
+        let program = Program::of(&options).unwrap();
+        let topologies: Vec<_> = program.plans.iter().map(|plan| plan.topology).collect();
+        assert_eq!(
+            topologies,
+            [Topology::Split, Topology::Replicas, Topology::Tcp]
+        );
+    }
+
+    #[test]
+    fn the_same_seed_is_the_same_program() {
+        let plans = |seed| {
+            let options = Options::parse_from(["faults", "--runs", "5", "--seed", seed]);
+            Program::of(&options).unwrap().plans
+        };
+        assert_eq!(plans("7"), plans("7"));
+        assert_eq!(plans("7")[1], plans("8")[0]);
+    }
+}

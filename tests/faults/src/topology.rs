@@ -1,0 +1,72 @@
+//! How the application is divided into processes.
+
+use std::fmt;
+
+/// A topology that faults are tried in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Topology {
+    /// All in one process, twice: every call is local.
+    Monolith,
+    /// A process for each component.
+    Split,
+    /// One driver, two relays, three targets.
+    Replicas,
+    /// The same over TCP.
+    Tcp,
+}
+
+impl Topology {
+    pub(crate) const ALL: [Self; 4] = [Self::Monolith, Self::Split, Self::Replicas, Self::Tcp];
+
+    /// The topology of that name.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|it| it.to_string() == name)
+    }
+
+    /// Its name in `anylith.toml`.
+    pub(crate) fn key(self) -> &'static str {
+        match self {
+            Self::Monolith => "doubled",
+            Self::Split => "micro",
+            Self::Replicas | Self::Tcp => "replicas",
+        }
+    }
+
+    /// Between replicas.
+    pub(crate) fn transport(self) -> &'static str {
+        match self {
+            Self::Monolith | Self::Split | Self::Replicas => "unix",
+            Self::Tcp => "tcp",
+        }
+    }
+
+    /// The group that `component` is in.
+    pub(crate) fn group(self, component: &str) -> &str {
+        match self {
+            Self::Monolith => "whole",
+            Self::Split | Self::Replicas | Self::Tcp => component,
+        }
+    }
+
+    /// What `anylith.toml` says of the topologies.
+    pub(crate) const SETTINGS: &str = r#"
+[topologies.doubled]
+groups.whole = { components = ["*"], replicas = 2 }
+
+[topologies.replicas]
+groups.Driver = { components = ["Driver"] }
+groups.Relay = { components = ["Relay"], replicas = 2 }
+groups.Target = { components = ["Target"], replicas = 3 }
+"#;
+}
+
+impl fmt::Display for Topology {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Monolith => "monolith",
+            Self::Split => "split",
+            Self::Replicas => "replicas",
+            Self::Tcp => "tcp",
+        })
+    }
+}
