@@ -142,6 +142,7 @@ async fn greet_and_stop_reading(listener: UnixListener) {
     }];
     let limits = Limits::default();
     let mut end = ServingEnd::new(name("Echo-1"), components, &limits, Instant::now());
+    end.offer(vec![true]);
     let mut bytes = BytesMut::new();
     while end.peer().is_none() {
         stream.read_buf(&mut bytes).await.unwrap();

@@ -19,30 +19,29 @@ pub(super) fn check(file: &File) -> Vec<Finding> {
     findings
 }
 
-/// Whoever enables the defects that can be planted, and is not the fault suite.
+/// Whoever enables the defects that can be planted, and is not the fault suite; that one, if it enables them always.
 fn planted_defects(path: &str, manifest: &Table) -> Option<Finding> {
-    if path == "tests/faults/Cargo.toml" {
-        return default_features(manifest)
-            .contains("defects")
-            .then(|| planted(path));
-    }
     let features = manifest.get("features").and_then(Value::as_table);
-    let enabled = features
-        .into_iter()
-        .flat_map(Table::values)
-        .chain(
-            ["dependencies", "dev-dependencies", "build-dependencies"]
-                .iter()
-                .filter_map(|it| manifest.get(*it)),
-        )
-        .any(|value| value.to_string().contains("defects"));
+    let mut features = features.into_iter().flatten();
+    let kinds = ["dependencies", "dev-dependencies", "build-dependencies"];
+    let mut dependencies = kinds.iter().filter_map(|kind| manifest.get(*kind));
+    let enabled = match path {
+        "tests/faults/Cargo.toml" => {
+            features.any(|(name, value)| name == "default" && says_defects(value))
+        }
+        _ => features.any(|(_, value)| says_defects(value)) || dependencies.any(says_defects),
+    };
     enabled.then(|| planted(path))
 }
 
-fn default_features(manifest: &Table) -> String {
-    let features = manifest.get("features");
-    let default = features.and_then(|features| features.get("default"));
-    default.map(Value::to_string).unwrap_or_default()
+/// Whether the feature stands in a value, however deep.
+fn says_defects(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text == "defects" || text.ends_with("/defects"),
+        Value::Array(values) => values.iter().any(says_defects),
+        Value::Table(table) => table.values().any(says_defects),
+        _ => false,
+    }
 }
 
 fn planted(path: &str) -> Finding {
