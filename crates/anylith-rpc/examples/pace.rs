@@ -243,6 +243,7 @@ async fn call(callee: Callee, method: u16, size: usize, count: u32) -> Outcome<(
             deadline: Some(Instant::now() + Duration::from_secs(10)),
             context: &context,
             key: None,
+            hedge: None,
             arguments: &arguments,
             items: None,
             streaming_answer: false,

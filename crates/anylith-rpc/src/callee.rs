@@ -2,25 +2,31 @@
 
 use std::{
     cell::Cell,
-    future::poll_fn,
-    pin::Pin,
-    sync::Arc,
+    future::{Future, poll_fn},
+    pin::{Pin, pin},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    },
     task::{Context, Poll},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
-use anylith_core::{BadAnswer, CallContext, Execution, Fingerprint, LostAnswer, Name};
+use anylith_core::{BadAnswer, CallContext, Execution, Fingerprint, LostAnswer, Name, Refusal};
 use anylith_wire::{Failure, NewCall};
 use bytes::Bytes;
 use futures_core::Stream;
 use tokio::time::sleep;
 
 use crate::{
+    budget::{Budget, Reason},
     connection::{Call, Progress},
     network::Shared,
-    retry::{Attempts, Budget},
+    policy::Policy,
+    retry::Attempts,
     routes::{Route, Routes},
     serve::Items,
+    tally::Tally,
 };
 
 /// A buffer for arguments that grew beyond this is not kept, in bytes.
@@ -36,6 +42,10 @@ pub struct Callee {
 struct Inner {
     routes: Routes,
     budget: Budget,
+    policy: Policy,
+    /// Calls under way, where their number is limited.
+    under_way: AtomicU32,
+    tally: Arc<Tally>,
 }
 
 /// Writes the encoded arguments of a call into a buffer. Asked again for each attempt.
@@ -54,6 +64,9 @@ pub struct Request<'a> {
     /// The hash of the key by which the call is routed, if its method is: calls with the same key meet the same
     /// replica while the directory stands.
     pub key: Option<u64>,
+    /// After this time a second attempt is made at another replica, and the first answer counts. Only of an
+    /// idempotent call without streams.
+    pub hedge: Option<Duration>,
     /// The arguments.
     pub arguments: Arguments<'a>,
     /// The items that follow the arguments. They are polled whenever the answer is.
@@ -71,12 +84,20 @@ pub enum Reply {
 }
 
 impl Callee {
-    pub(crate) fn new(network: Arc<Shared>, component: Name, fingerprint: Fingerprint) -> Self {
-        let routes = Routes::new(network, component, fingerprint);
+    pub(crate) fn new(
+        network: Arc<Shared>,
+        component: Name,
+        fingerprint: Fingerprint,
+        policy: Policy,
+    ) -> Self {
+        let tally = Arc::clone(&network.tally);
         Self {
             inner: Arc::new(Inner {
-                routes,
-                budget: Budget::default(),
+                routes: Routes::new(network, component, fingerprint),
+                budget: Budget::new(policy.retries_percent),
+                policy,
+                under_way: AtomicU32::new(0),
+                tally,
             }),
         }
     }
@@ -102,45 +123,102 @@ impl Callee {
     ///
     /// The callee is told to stop. A request that has not left never does.
     pub async fn call(&self, mut request: Request<'_>) -> Result<Reply, Failure> {
-        let deadline = request.deadline;
+        let mut permit = self.enter()?;
         let mut attempts = Attempts::new(self.inner.routes.reach_timeout());
-        self.inner.budget.earn();
+        self.inner.budget.call();
         loop {
-            let failure = match self.attempt(&mut request, deadline, &mut attempts).await {
+            let failure = match self.attempt(&mut request, &mut attempts, &mut permit).await {
                 Ok(reply) => return Ok(reply),
                 Err(failure) => failure,
             };
-            let pause = attempts.pause(failure, request.idempotent, &self.inner.budget)?;
-            if deadline.is_some_and(|at| at <= Instant::now() + pause) {
-                return Err(attempts.failure());
-            }
+            let pause = self.pause(&request, &mut attempts, failure)?;
+            self.inner.tally.retried.up();
             sleep(pause).await;
         }
+    }
+
+    /// A place among the calls under way, where their number is limited.
+    fn enter(&self) -> Result<Option<Permit>, Failure> {
+        let Some(limit) = self.inner.policy.concurrency else {
+            return Ok(None);
+        };
+        let permit = Permit(Arc::clone(&self.inner));
+        // With the permit dropped this call is counted out again.
+        if self.inner.under_way.fetch_add(1, Relaxed) >= limit {
+            return Err(Failure::NotExecuted(Refusal::Overloaded));
+        }
+        Ok(Some(permit))
+    }
+
+    /// After which pause to try again, if at all.
+    fn pause(
+        &self,
+        request: &Request<'_>,
+        attempts: &mut Attempts,
+        failure: Failure,
+    ) -> Result<Duration, Failure> {
+        let Inner { routes, budget, .. } = &*self.inner;
+        let moved = matches!(failure, Failure::NotExecuted(Refusal::Moved));
+        let away = moved.then(|| routes.away_since()).flatten();
+        let now = Instant::now();
+        let pause = attempts.pause(failure, request.idempotent, budget, away, now);
+        let pause = pause.map_err(|failure| match away {
+            // It is not this call alone: nobody has taken any for as long as calls wait.
+            Some(since)
+                if failure == Failure::NotExecuted(Refusal::Moved)
+                    && now.saturating_duration_since(since) >= routes.reach_timeout() =>
+            {
+                routes.nobody_takes(since)
+            }
+            _ => failure,
+        })?;
+        if request.deadline.is_some_and(|at| at <= now + pause) {
+            return Err(attempts.failure());
+        }
+        Ok(pause)
     }
 
     async fn attempt(
         &self,
         request: &mut Request<'_>,
-        deadline: Option<Instant>,
         attempts: &mut Attempts,
+        permit: &mut Option<Permit>,
     ) -> Result<Reply, Failure> {
+        let routes = &self.inner.routes;
         let avoid = attempts.avoid.as_ref();
-        let route = match self.inner.routes.pick(avoid) {
+        let mut now = Instant::now();
+        let route = match routes.pick(request.key, avoid, now) {
             Some(route) => route,
-            None => self.inner.routes.wait(deadline, avoid).await?,
+            None => {
+                let route = routes.wait(request.deadline, request.key, avoid).await?;
+                now = Instant::now();
+                route
+            }
         };
-        let begun = begin(&route, request, deadline, Instant::now());
+        let begun = begin(&route, request, now);
         attempts.avoid = Some(route.connection);
         let mut call = InProgress {
             // Where it is refused, the items stay with the request, for the next attempt.
             call: begun?,
             items: request.items.take(),
             items_taken: false,
+            permit: None,
         };
+        if let Some(after) = request.hedge
+            && request.idempotent
+            && call.items.is_none()
+            && !request.streaming_answer
+        {
+            // Boxed, so that calls without a hedge need no room for one.
+            return Box::pin(self.race(call, after, request, attempts)).await;
+        }
         match poll_fn(|cx| call.poll(cx, false)).await {
             // Also where a stream was asked for: then it is the error with which the stream did not begin.
             Progress::Message(message) => Ok(Reply::Message(message)),
-            Progress::Stream if request.streaming_answer => Ok(Reply::Stream(Box::pin(call))),
+            Progress::Stream if request.streaming_answer => {
+                call.permit = permit.take();
+                Ok(Reply::Stream(Box::pin(call)))
+            }
             Progress::Failed(failure) => {
                 // What nobody has taken can be sent again.
                 attempts.items_taken = call.items_taken;
@@ -150,15 +228,85 @@ impl Callee {
             _ => Err(mixed_up()),
         }
     }
+
+    /// Waits for `first`, and from a while after its beginning also for a second attempt at another replica. The
+    /// one that is not needed any more is taken back.
+    async fn race(
+        &self,
+        first: InProgress,
+        after: Duration,
+        request: &mut Request<'_>,
+        attempts: &mut Attempts,
+    ) -> Result<Reply, Failure> {
+        let mut timer = pin!(sleep(after));
+        let mut hedged = false;
+        let mut runners = [Some(first), None];
+        poll_fn(move |cx| {
+            loop {
+                let mut failed = None;
+                for runner in &mut runners {
+                    let Some(call) = runner else { continue };
+                    match call.poll(cx, false) {
+                        Poll::Pending => {}
+                        Poll::Ready(Progress::Message(message)) => {
+                            return Poll::Ready(Ok(Reply::Message(message)));
+                        }
+                        Poll::Ready(Progress::Failed(failure)) => {
+                            *runner = None;
+                            failed = Some(failure);
+                        }
+                        Poll::Ready(_) => return Poll::Ready(Err(mixed_up())),
+                    }
+                }
+                let alone = runners.iter().all(Option::is_none);
+                match failed {
+                    Some(failure) if alone => return Poll::Ready(Err(failure)),
+                    // The other one may still bring an answer.
+                    Some(failure) => attempts.note(failure),
+                    None => {}
+                }
+                if hedged || timer.as_mut().poll(cx).is_pending() {
+                    return Poll::Pending;
+                }
+                hedged = true;
+                runners[1] = self.second(request, attempts);
+            }
+        })
+        .await
+    }
+
+    /// A second attempt beside the first, at another replica: if there is one, and it is within the budget.
+    fn second(&self, request: &mut Request<'_>, attempts: &Attempts) -> Option<InProgress> {
+        let Inner { routes, budget, .. } = &*self.inner;
+        let (first, now) = (attempts.avoid.as_ref()?, Instant::now());
+        let route = routes.pick(request.key, Some(first), now)?;
+        if Arc::ptr_eq(&route.connection, first) || !budget.spend(Reason::Retry, now) {
+            return None;
+        }
+        // Where it cannot begin, the first goes on alone.
+        let call = begin(&route, request, now).ok()?;
+        self.inner.tally.hedged.up();
+        Some(InProgress {
+            call,
+            items: None,
+            items_taken: false,
+            permit: None,
+        })
+    }
+}
+
+/// A place among the calls under way along an edge.
+#[derive(Debug)]
+struct Permit(Arc<Inner>);
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.0.under_way.fetch_sub(1, Relaxed);
+    }
 }
 
 /// Encodes the arguments and hands the call to the connection.
-fn begin(
-    route: &Route,
-    request: &Request<'_>,
-    deadline: Option<Instant>,
-    now: Instant,
-) -> Result<Call, Failure> {
+fn begin(route: &Route, request: &Request<'_>, now: Instant) -> Result<Call, Failure> {
     thread_local! {
         // Taken out while it is in use, so an encoder that makes calls itself finds an empty one.
         static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
@@ -169,7 +317,7 @@ fn begin(
     let call = NewCall {
         component: route.component,
         method: request.method,
-        deadline,
+        deadline: request.deadline,
         context: request.context,
         items: request.items.is_some(),
     };
@@ -185,6 +333,8 @@ struct InProgress {
     call: Call,
     items: Option<Items>,
     items_taken: bool,
+    /// Of a stream, which is under way until it is dropped.
+    permit: Option<Permit>,
 }
 
 impl InProgress {
@@ -266,6 +416,7 @@ impl std::fmt::Debug for Request<'_> {
             .field("method", &self.method)
             .field("idempotent", &self.idempotent)
             .field("deadline", &self.deadline)
+            .field("hedge", &self.hedge)
             .field("items", &self.items.is_some())
             .field("streaming_answer", &self.streaming_answer)
             .finish_non_exhaustive()

@@ -13,20 +13,24 @@ use std::{
         atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::Relaxed},
     },
     task::{Context, Poll, Waker},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
-use anylith_core::{Execution, Name};
+use anylith_core::{Execution, Name, Refusal};
 use anylith_wire::{CallId, CallingEnd, CallingEvent, Failure, NewCall, ServedComponent};
 use bytes::Bytes;
 use slab::Slab;
 
-use crate::{defect, network::Shared};
+use crate::{
+    balancer::{Health, Outcome},
+    defect,
+    network::Shared,
+};
 
 pub(crate) use driver::{Driver, OpenError, open};
 
-/// What the latency of a replica that has not answered yet is taken for, in microseconds.
-const UNKNOWN_LATENCY_US: u64 = 1000;
+/// The first byte of an answer that is an error of the implementation's own: answers are `Result`s in postcard.
+const ERROR: u8 = 1;
 
 /// An open connection to a replica.
 #[derive(Debug)]
@@ -34,12 +38,14 @@ pub(crate) struct Connection {
     state: Mutex<State>,
     peer: Name,
     components: Vec<ServedComponent>,
+    /// How the peer does with each of them.
+    healths: Vec<Arc<Health>>,
     /// Whose callers look for another way when the peer takes other calls than before.
     network: Weak<Shared>,
-    /// Calls in flight, for the balancer, which does not want the lock.
+    /// Calls in flight, for the driver, which does not want the lock.
     in_flight: AtomicUsize,
-    /// The recent latency of calls, in microseconds.
-    latency_us: AtomicU32,
+    /// How many calls were lost when it broke.
+    lost: AtomicU32,
     /// Whether it takes new calls.
     open: AtomicBool,
     /// When it took the last.
@@ -66,6 +72,8 @@ struct State {
 #[derive(Debug)]
 struct Mailbox {
     call: CallId,
+    /// The index of the component that is called.
+    component: u16,
     begun: Instant,
     waker: Option<Waker>,
     stream: bool,
@@ -79,6 +87,31 @@ enum Over {
     Message(Bytes),
     End,
     Failed(Failure),
+}
+
+impl Over {
+    /// What it says of the peer, if anything; `stream`: its answer was a stream that had begun.
+    fn outcome(&self, stream: bool) -> Option<Outcome> {
+        match self {
+            Self::Message(message) if message.first() == Some(&ERROR) => Some(Outcome::Erred),
+            Self::Message(_) => Some(Outcome::Answered),
+            Self::End if stream => None,
+            Self::End => Some(Outcome::Answered),
+            Self::Failed(failure) => match failure {
+                Failure::NotExecuted(Refusal::Overloaded) => Some(Outcome::Refused),
+                Failure::NotExecuted(Refusal::Moved) => Some(Outcome::Away),
+                // The connection broke: that counts once, and not for each of its calls.
+                Failure::NotExecuted(Refusal::NotSent) | Failure::Unknown(_) => None,
+                Failure::NotExecuted(_) | Failure::Executed(_) => Some(Outcome::Erred),
+                // A stream that was open for long says nothing of how long an answer takes.
+                Failure::DeadlineExceeded(Execution::Unknown) if !stream => Some(Outcome::Late),
+                Failure::DeadlineExceeded(_) | Failure::Cancelled => None,
+                Failure::Panicked(_) | Failure::Denied | Failure::Incompatible(_) => {
+                    Some(Outcome::Failed)
+                }
+            },
+        }
+    }
 }
 
 /// What a call in progress has to say.
@@ -97,7 +130,7 @@ pub(crate) enum Progress {
 }
 
 impl Connection {
-    fn new(peer: Name, end: CallingEnd, network: Weak<Shared>) -> Self {
+    fn new(peer: Name, end: CallingEnd, healths: Vec<Arc<Health>>, network: Weak<Shared>) -> Self {
         let components = end.components().to_vec();
         let state = State {
             end,
@@ -112,9 +145,10 @@ impl Connection {
             state: Mutex::new(state),
             peer,
             components,
+            healths,
             network,
             in_flight: AtomicUsize::new(0),
-            latency_us: AtomicU32::new(0),
+            lost: AtomicU32::new(0),
             open: AtomicBool::new(true),
             closed: OnceLock::new(),
         }
@@ -165,14 +199,14 @@ impl Connection {
         self.open.store(false, Relaxed);
     }
 
-    /// About how long a further call would wait, in microseconds: the calls before it, times the latency.
-    pub(crate) fn load(&self) -> u64 {
-        let in_flight = self.in_flight.load(Relaxed) as u64;
-        match u64::from(self.latency_us.load(Relaxed)) {
-            // Nothing is known of it: worth a try, but not worth many at once.
-            0 => in_flight * UNKNOWN_LATENCY_US,
-            latency => (in_flight + 1) * latency,
-        }
+    /// How the peer does with the component at `index`, which it serves.
+    pub(crate) fn health(&self, index: u16) -> &Health {
+        &self.healths[usize::from(index)]
+    }
+
+    /// How many calls were lost when it broke; 0 if it did not.
+    pub(crate) fn lost(&self) -> u32 {
+        self.lost.load(Relaxed)
     }
 
     /// Closes it once no calls are in flight.
@@ -180,6 +214,7 @@ impl Connection {
         self.shut();
         let mut state = self.lock();
         state.retired = true;
+        state.end.hurry();
         state.ask();
     }
 
@@ -190,10 +225,21 @@ impl Connection {
         arguments: &mut Vec<u8>,
         now: Instant,
     ) -> Result<Call, Failure> {
+        let health = self.health(call.component);
         let mut state = self.lock();
-        let id = state.end.begin(call, arguments, now)?;
+        let id = match state.end.begin(call, arguments, now) {
+            Ok(id) => id,
+            Err(failure) => {
+                // As many as fit are on their way: that counts as a refusal of the peer's own.
+                if matches!(failure, Failure::NotExecuted(Refusal::Overloaded)) {
+                    health.note(Outcome::Refused, Duration::ZERO, now);
+                }
+                return Err(failure);
+            }
+        };
         let mailbox = state.mailboxes.insert(Mailbox {
             call: id,
+            component: call.component,
             begun: now,
             waker: None,
             stream: false,
@@ -208,8 +254,10 @@ impl Connection {
         self.in_flight.store(state.end.in_flight(), Relaxed);
         state.ask();
         drop(state);
+        health.begin();
         Ok(Call {
             connection: self.clone(),
+            component: call.component,
             mailbox,
             over: false,
         })
@@ -239,8 +287,14 @@ impl State {
             .filter(|mailbox| mailbox.call == call)
     }
 
-    /// Puts what an event says into its mailbox. Returns the waker of the call's owner.
-    fn deliver(&mut self, event: CallingEvent) -> Option<Waker> {
+    /// Puts what an event says into its mailbox, and notes what it says of the peer. Returns the waker of the
+    /// call's owner.
+    fn deliver(
+        &mut self,
+        event: CallingEvent,
+        healths: &[Arc<Health>],
+        now: Instant,
+    ) -> Option<Waker> {
         let (call, over) = match event {
             CallingEvent::Ready | CallingEvent::GoingAway | CallingEvent::Offered => return None,
             CallingEvent::Answered { call, message } => {
@@ -251,7 +305,12 @@ impl State {
             }
             CallingEvent::Ended { call } => (call, Some(Over::End)),
             CallingEvent::Begun { call } => {
-                self.mailbox(call)?.stream = true;
+                let mailbox = self.mailbox(call)?;
+                if !std::mem::replace(&mut mailbox.stream, true) {
+                    let took = now.saturating_duration_since(mailbox.begun);
+                    let health = &healths[usize::from(mailbox.component)];
+                    health.note(Outcome::Answered, took, now);
+                }
                 (call, None)
             }
             CallingEvent::Item { call, item } => {
@@ -263,8 +322,12 @@ impl State {
             CallingEvent::Writable { call } => (call, None),
         };
         let mailbox = self.mailbox(call)?;
-        if over.is_some() {
-            mailbox.over = over;
+        if let Some(over) = over {
+            if let Some(outcome) = over.outcome(mailbox.stream) {
+                let took = now.saturating_duration_since(mailbox.begun);
+                healths[usize::from(mailbox.component)].note(outcome, took, now);
+            }
+            mailbox.over = Some(over);
         }
         mailbox.waker.take()
     }
@@ -274,6 +337,7 @@ impl State {
 #[derive(Debug)]
 pub(crate) struct Call {
     connection: Arc<Connection>,
+    component: u16,
     mailbox: usize,
     /// The callee was told, or told us, that the call has ended.
     over: bool,
@@ -362,11 +426,16 @@ impl Call {
         if std::mem::replace(&mut self.over, true) || mailbox.over.is_some() {
             return Execution::Unknown;
         }
+        let waited = (!mailbox.stream).then(|| mailbox.begun.elapsed());
         let execution = state.end.cancel(call);
         self.connection
             .in_flight
             .store(state.end.in_flight(), Relaxed);
         state.ask();
+        drop(state);
+        if let Some(waited) = waited {
+            self.connection.health(self.component).given_up(waited);
+        }
         execution
     }
 }
@@ -377,5 +446,6 @@ impl Drop for Call {
             self.cancel();
         }
         self.connection.lock().mailboxes.remove(self.mailbox);
+        self.connection.health(self.component).end();
     }
 }

@@ -7,6 +7,8 @@
 //! One connection leads from a calling to a serving replica, and carries all calls between them.
 //! `docs/protocol.md` says what goes over it.
 
+mod balancer;
+mod budget;
 mod callee;
 mod connection;
 #[doc(hidden)]
@@ -17,7 +19,9 @@ mod network;
 pub mod panic;
 mod pauses;
 mod peer;
+mod policy;
 mod retry;
+mod ring;
 mod routes;
 mod serve;
 mod server;
@@ -29,5 +33,6 @@ pub use anylith_wire::{Failure, ServedComponent};
 pub use callee::{Arguments, Callee, Reply, Request};
 pub use network::Network;
 pub use pauses::Pauses;
+pub use policy::Policy;
 pub use serve::{Answer, Answering, Incoming, Items, Serve};
 pub use server::Server;

@@ -19,8 +19,10 @@ use tokio::{
 };
 
 use crate::{
+    balancer::Pool,
     callee::Callee,
     peer::{Peer, Status},
+    policy::Policy,
     serve::Serve,
     server::{Room, Server},
     tally::Tally,
@@ -44,6 +46,8 @@ pub(crate) struct Shared {
     begun: Instant,
     /// The peers that were needed so far and are in the directory.
     peers: Mutex<HashMap<Address, Arc<Peer>>>,
+    /// How the replicas of each component do.
+    pools: Mutex<HashMap<Name, Arc<Pool>>>,
     /// One for each peer, and for each that is retired and still answers calls.
     tasks: Mutex<JoinSet<()>>,
     /// Grows whenever a call might find another way than before.
@@ -62,6 +66,7 @@ impl Network {
             changes: Mutex::default(),
             begun: Instant::now(),
             peers: Mutex::default(),
+            pools: Mutex::default(),
             tasks: Mutex::default(),
             version: AtomicU64::new(1),
             changed: Notify::new(),
@@ -147,7 +152,12 @@ impl Network {
     ///
     /// Connections are opened when the first call is made.
     pub fn callee(&self, component: Name, fingerprint: Fingerprint) -> Callee {
-        Callee::new(self.shared.clone(), component, fingerprint)
+        self.callee_by(component, fingerprint, Policy::default())
+    }
+
+    /// The same, for calls that follow `policy`.
+    pub fn callee_by(&self, component: Name, fingerprint: Fingerprint, policy: Policy) -> Callee {
+        Callee::new(self.shared.clone(), component, fingerprint, policy)
     }
 }
 
@@ -205,6 +215,17 @@ impl Shared {
             })
     }
 
+    /// How the replicas of `component` do.
+    pub(crate) fn pool(&self, component: &Name) -> Arc<Pool> {
+        let mut pools = self.pools();
+        if let Some(pool) = pools.get(component) {
+            return Arc::clone(pool);
+        }
+        let pool = Arc::new(Pool::new(self.begun));
+        pools.insert(component.clone(), Arc::clone(&pool));
+        pool
+    }
+
     fn note_changes(&self, before: &Directory, after: &Directory) {
         let now = Instant::now();
         let mut changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
@@ -229,6 +250,13 @@ impl Shared {
             }
             keep
         });
+        for (component, pool) in self.pools().iter() {
+            pool.keep(directory.replicas(component.as_str()));
+        }
+    }
+
+    fn pools(&self) -> MutexGuard<'_, HashMap<Name, Arc<Pool>>> {
+        self.pools.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn peers(&self) -> MutexGuard<'_, HashMap<Address, Arc<Peer>>> {

@@ -19,6 +19,7 @@ use tokio::{
 };
 
 use crate::{
+    balancer::Health,
     connection::{self, Connection, Driver, OpenError},
     network::Shared,
     pauses::Pauses,
@@ -136,12 +137,17 @@ impl Peer {
         limits: &Limits,
         network: &Weak<Shared>,
     ) -> Result<(Arc<Connection>, Driver), OpenError> {
+        let health = |component: &Name| match network.upgrade() {
+            Some(network) => network.pool(component).health(&self.address),
+            // Nobody is left who would call.
+            None => Arc::new(Health::new(Instant::now())),
+        };
         let opening = async {
             let socket = Socket::connect(&self.address.endpoint)
                 .await
                 .map_err(OpenError::Io)?;
             let end = CallingEnd::new(replica.clone(), limits, Instant::now());
-            connection::open(socket, end, network.clone()).await
+            connection::open(socket, end, health, network.clone()).await
         };
         match timeout(OPEN_TIMEOUT, opening).await {
             Ok(opened) => opened,

@@ -1,10 +1,7 @@
 //! Whether a failed attempt is made again, and after which pause.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicI64, Ordering::Relaxed},
-    },
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -12,60 +9,25 @@ use anylith_core::{Execution, Refusal};
 use anylith_wire::Failure;
 
 use crate::{
+    budget::{Budget, Reason},
     connection::Connection,
     defect::{Defect, planted},
 };
 
 /// The pause before the second attempt; it doubles with each further one, up to [`LAST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(1);
-const LAST_PAUSE: Duration = Duration::from_millis(50);
+const LAST_PAUSE: Duration = Duration::from_millis(100);
 /// A callee that is overloaded is asked this often in all.
 const OVERLOADED_ATTEMPTS: u32 = 3;
-
-/// What retries of calls to one callee may cost it, so that they do not bring down what is in trouble.
-///
-/// Every call earns a fifth of a retry; what is saved up covers a burst, such as all calls in flight to a
-/// replica that was killed.
-#[derive(Debug)]
-pub(crate) struct Budget {
-    tenths: AtomicI64,
-}
-
-impl Budget {
-    const EARNED: i64 = 2;
-    const COST: i64 = 10;
-    /// Room for 4096 retries at once.
-    const FULL: i64 = 4096 * Self::COST;
-
-    /// Notes a call.
-    pub(crate) fn earn(&self) {
-        // Two calls at the same moment may earn for one: it is a budget, not an account.
-        let tenths = self.tenths.load(Relaxed);
-        if tenths < Self::FULL {
-            self.tenths
-                .store((tenths + Self::EARNED).min(Self::FULL), Relaxed);
-        }
-    }
-
-    /// Takes what a retry costs, if it is there.
-    fn spend(&self) -> bool {
-        let spent = |tenths| (tenths >= Self::COST).then_some(tenths - Self::COST);
-        self.tenths.fetch_update(Relaxed, Relaxed, spent).is_ok()
-    }
-}
-
-impl Default for Budget {
-    fn default() -> Self {
-        Self {
-            tenths: AtomicI64::new(Self::FULL),
-        }
-    }
-}
+/// A call whose answer was lost this often is not made again: it may be what kills the replicas.
+const LOST_ATTEMPTS: u32 = 4;
 
 /// The attempts that were made for one call.
 #[derive(Debug)]
 pub(crate) struct Attempts {
     failed: u32,
+    /// How often the answer was lost.
+    lost: u32,
     /// How long it may go on to be refused by replicas that take no calls.
     reach_timeout: Duration,
     /// When it was first refused so.
@@ -83,6 +45,7 @@ impl Attempts {
     pub(crate) fn new(reach_timeout: Duration) -> Self {
         Self {
             failed: 0,
+            lost: 0,
             reach_timeout,
             refused: None,
             failure: None,
@@ -91,7 +54,8 @@ impl Attempts {
         }
     }
 
-    /// After which pause to try again after `failure`.
+    /// After which pause to try again after `failure`, at `now`. `away`: since when no replica takes calls of the
+    /// component, if none does.
     ///
     /// # Errors
     ///
@@ -101,20 +65,32 @@ impl Attempts {
         failure: Failure,
         idempotent: bool,
         budget: &Budget,
+        away: Option<Instant>,
+        now: Instant,
     ) -> Result<Duration, Failure> {
         self.failed += 1;
+        self.lost += u32::from(matches!(failure, Failure::Unknown(_)));
         let again = match &failure {
-            _ if self.items_taken => planted(Defect::RetryStreams) && budget.spend(),
+            _ if self.items_taken => {
+                planted(Defect::RetryStreams) && budget.spend(Reason::Retry, now)
+            }
             // It costs the callee nothing, or next to nothing. But the directory may name for ever, without a
             // control plane, what has moved.
             Failure::NotExecuted(Refusal::NotSent | Refusal::Moved) => {
-                let since = *self.refused.get_or_insert_with(Instant::now);
-                since.elapsed() < self.reach_timeout
+                let first = *self.refused.get_or_insert(now);
+                let since = away.map_or(first, |away| away.min(first));
+                now.saturating_duration_since(since) < self.reach_timeout
+                    && budget.spend(Reason::Forward, now)
             }
             Failure::NotExecuted(Refusal::Overloaded) => {
-                self.failed < OVERLOADED_ATTEMPTS && budget.spend()
+                self.failed < OVERLOADED_ATTEMPTS && budget.spend(Reason::Retry, now)
             }
-            Failure::Unknown(_) => (idempotent || planted(Defect::RetryUnmarked)) && budget.spend(),
+            Failure::Unknown(_) => {
+                let together = self.avoid.as_ref().map_or(0, |it| it.lost());
+                (idempotent || planted(Defect::RetryUnmarked))
+                    && self.lost < LOST_ATTEMPTS
+                    && budget.spend(Reason::Lost(together), now)
+            }
             // The others would end the same way, or there is no time left: a call that finds no replica
             // has already waited as long as it may.
             _ => false,
@@ -136,7 +112,7 @@ impl Attempts {
     }
 
     /// Keeps the failure that says most. What one attempt may have done, no later one undoes.
-    fn note(&mut self, failure: Failure) {
+    pub(crate) fn note(&mut self, failure: Failure) {
         let earlier_says_more = self.failure.as_ref().is_some_and(|earlier| {
             failure.execution() == Execution::NotExecuted
                 && (earlier.execution() != Execution::NotExecuted
@@ -157,12 +133,18 @@ mod tests {
         Attempts::new(Duration::from_secs(3))
     }
 
+    fn pause(attempts: &mut Attempts, failure: Failure, idempotent: bool) -> Option<Failure> {
+        let (budget, now) = (Budget::new(20), Instant::now());
+        attempts
+            .pause(failure, idempotent, &budget, None, now)
+            .err()
+    }
+
     #[test]
     fn what_may_have_run_is_sent_again_only_if_idempotent() {
         let lost = Failure::Unknown(LostAnswer::Stopped);
-        let budget = Budget::default();
-        assert!(attempts().pause(lost.clone(), true, &budget).is_ok());
-        assert!(attempts().pause(lost, false, &budget).is_err());
+        assert_eq!(pause(&mut attempts(), lost.clone(), true), None);
+        assert_eq!(pause(&mut attempts(), lost.clone(), false), Some(lost));
     }
 
     #[test]
@@ -174,7 +156,7 @@ mod tests {
             Failure::DeadlineExceeded(Execution::NotExecuted),
             Failure::Incompatible("no".into()),
         ] {
-            assert!(attempts().pause(failure, true, &Budget::default()).is_err());
+            assert!(pause(&mut attempts(), failure, true).is_some());
         }
     }
 
@@ -183,44 +165,43 @@ mod tests {
         let mut attempts = attempts();
         attempts.items_taken = true;
         let moved = Failure::NotExecuted(Refusal::Moved);
-        assert!(attempts.pause(moved, true, &Budget::default()).is_err());
+        assert!(pause(&mut attempts, moved, true).is_some());
     }
 
     #[test]
-    fn retries_stop_when_the_budget_is_spent() {
+    fn a_call_that_loses_one_replica_after_the_other_is_given_up() {
         let lost = Failure::Unknown(LostAnswer::Stopped);
-        let budget = Budget::default();
-        let retries = (0..10_000)
-            .filter(|_| attempts().pause(lost.clone(), true, &budget).is_ok())
-            .count();
-        assert_eq!(retries, 4096);
-        budget.earn();
-        assert!(!budget.spend(), "one call does not earn a whole retry");
-        (0..4).for_each(|_| budget.earn());
-        assert!(budget.spend());
+        let mut attempts = attempts();
+        for _ in 1..LOST_ATTEMPTS {
+            assert_eq!(pause(&mut attempts, lost.clone(), true), None);
+        }
+        assert_eq!(pause(&mut attempts, lost.clone(), true), Some(lost));
     }
 
     #[test]
     fn what_one_attempt_may_have_done_is_not_forgotten_by_the_next() {
         let mut attempts = attempts();
         let lost = Failure::Unknown(LostAnswer::Stopped);
-        assert!(
-            attempts
-                .pause(lost.clone(), true, &Budget::default())
-                .is_ok()
-        );
+        assert_eq!(pause(&mut attempts, lost.clone(), true), None);
         let unreachable = Failure::NotExecuted(Refusal::Unreachable("it is gone".into()));
-        assert_eq!(
-            attempts.pause(unreachable, true, &Budget::default()),
-            Err(lost)
-        );
+        assert_eq!(pause(&mut attempts, unreachable, true), Some(lost));
     }
 
     #[test]
     fn what_has_moved_is_not_asked_for_ever() {
         let moved = Failure::NotExecuted(Refusal::Moved);
         let mut attempts = Attempts::new(Duration::ZERO);
-        let end = attempts.pause(moved.clone(), true, &Budget::default());
-        assert_eq!(end, Err(moved));
+        assert_eq!(pause(&mut attempts, moved.clone(), true), Some(moved));
+    }
+
+    #[test]
+    fn what_nobody_has_taken_for_long_is_asked_for_once() {
+        let (budget, now) = (Budget::new(20), Instant::now());
+        let moved = || Failure::NotExecuted(Refusal::Moved);
+        let later = now + Duration::from_secs(4);
+        let mut first = attempts();
+        assert!(first.pause(moved(), true, &budget, Some(now), now).is_ok());
+        let end = attempts().pause(moved(), true, &budget, Some(now), later);
+        assert_eq!(end, Err(moved()));
     }
 }

@@ -4,8 +4,8 @@ use std::{
     future::{Future, poll_fn},
     pin::pin,
     sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering::Relaxed},
+        Arc, OnceLock,
+        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
     },
     time::{Duration, Instant},
 };
@@ -15,10 +15,13 @@ use anylith_wire::Failure;
 use arc_swap::ArcSwap;
 use tokio::time::timeout_at;
 
-use crate::{connection::Connection, network::Shared, peer::Status};
-
-/// So many of 256 choices among several replicas are left to chance.
-const EXPLORED_OF_256: u8 = 8;
+use crate::{
+    balancer::{Fault, Health, Pool, Verdict, choose},
+    connection::Connection,
+    network::Shared,
+    peer::Status,
+    ring::Ring,
+};
 
 /// Finds the ways to one component, and keeps them until the network changes.
 #[derive(Debug)]
@@ -27,6 +30,9 @@ pub(crate) struct Routes {
     component: Name,
     fingerprint: Fingerprint,
     known: ArcSwap<Known>,
+    pool: Arc<Pool>,
+    /// Calls go by their keys, at least some of them.
+    keyed: AtomicBool,
     /// Calls that wait for a way. Over the limit on calls of one connection they are refused.
     waiting: AtomicUsize,
 }
@@ -36,6 +42,10 @@ pub(crate) struct Routes {
 struct Known {
     version: u64,
     open: Vec<Route>,
+    /// The names of the directory's replicas, each with its place in `open`, if it has one.
+    places: Vec<(Name, Option<usize>)>,
+    /// Made of their names when the first call by a key comes.
+    ring: OnceLock<Ring>,
     /// Why replicas of the directory cannot be called.
     obstacles: Vec<Obstacle>,
     /// Where there is no way: when there was last a reason to hope for one, which is that a replica was new in
@@ -51,6 +61,30 @@ pub(crate) struct Route {
     pub(crate) component: u16,
 }
 
+impl Route {
+    /// How the replica does with the component.
+    pub(crate) fn health(&self) -> &Health {
+        self.connection.health(self.component)
+    }
+
+    fn is_usable(&self) -> bool {
+        self.connection.is_open()
+    }
+}
+
+impl Known {
+    /// The place in `open` of the candidate that `key` belongs to.
+    fn by_key(&self, key: u64, is_candidate: impl Fn(&Route) -> bool) -> Option<usize> {
+        let names = || self.places.iter().map(|(name, _)| name.as_str());
+        let ring = self.ring.get_or_init(|| Ring::new(names()));
+        let in_flight = |replica: usize| {
+            let route = &self.open[self.places[replica].1?];
+            is_candidate(route).then(|| route.health().in_flight())
+        };
+        self.places[ring.find(key, in_flight)?].1
+    }
+}
+
 /// Why a replica cannot be called.
 #[derive(Debug)]
 enum Obstacle {
@@ -63,11 +97,14 @@ enum Obstacle {
 impl Routes {
     pub(crate) fn new(network: Arc<Shared>, component: Name, fingerprint: Fingerprint) -> Self {
         let known = ArcSwap::default();
+        let pool = network.pool(&component);
         Self {
             network,
             component,
             fingerprint,
             known,
+            pool,
+            keyed: AtomicBool::new(false),
             waiting: AtomicUsize::new(0),
         }
     }
@@ -81,42 +118,113 @@ impl Routes {
         self.network.limits.reach_timeout()
     }
 
-    /// The better one of two random ways, if there is one now. `avoid` is taken only if it is the only one.
-    pub(crate) fn pick(&self, avoid: Option<&Arc<Connection>>) -> Option<Route> {
-        let usable = |route: &Route| route.connection.is_open();
+    /// The way for a call, if there is one now. `avoid` is taken only if it is the only one.
+    ///
+    /// A call with a key goes to the replica that has the key on the ring; another one to the better one of two
+    /// random replicas.
+    pub(crate) fn pick(
+        &self,
+        key: Option<u64>,
+        avoid: Option<&Arc<Connection>>,
+        now: Instant,
+    ) -> Option<Route> {
         let mut known = self.known.load();
         // A peer that goes away is no change of the network, while it still answers calls.
-        let all_gone = || !known.open.is_empty() && !known.open.iter().any(usable);
+        let all_gone = || !known.open.is_empty() && !known.open.iter().any(Route::is_usable);
         if known.version != self.network.version() || all_gone() {
             self.known.store(Arc::new(self.look()));
             known = self.known.load();
         }
-        let avoided =
-            |route: &Route| avoid.is_some_and(|avoid| Arc::ptr_eq(avoid, &route.connection));
-        match known.open.as_slice() {
-            [] => None,
-            [only] => Some(only).filter(|only| usable(only)).cloned(),
-            many => {
-                let start = fastrand::usize(..many.len());
-                let turned = || many[start..].iter().chain(&many[..start]);
-                let mut preferred = turned().filter(|route| usable(route) && !avoided(route));
-                let best = match (preferred.next(), preferred.next()) {
-                    (Some(first), Some(second)) => {
-                        // Neighbours in the list would always be compared with each other; skip some.
-                        let skip = fastrand::usize(..many.len() - 1);
-                        let second = preferred.nth(skip).unwrap_or(second);
-                        // Now and then the load is not asked for, so that a replica that was slow once gets
-                        // a chance to show that it no longer is.
-                        let better = fastrand::u8(..) >= EXPLORED_OF_256
-                            && second.connection.load() < first.connection.load();
-                        Some(if better { second } else { first })
-                    }
-                    (first, _) => first,
-                };
-                best.or_else(|| turned().find(|route| usable(route)))
-                    .cloned()
+        let many = match known.open.as_slice() {
+            [] => return None,
+            [only] => return only.is_usable().then(|| only.clone()),
+            many => many,
+        };
+        if self.pool.is_due(now) {
+            self.review(many, now);
+        }
+        let is_other = |route: &Route| {
+            route.is_usable() && avoid.is_none_or(|avoid| !Arc::ptr_eq(avoid, &route.connection))
+        };
+        let is_candidate = |route: &Route| is_other(route) && route.health().is_in();
+        if self.pool.wants_probe()
+            && let Some(probed) = many
+                .iter()
+                .find(|route| is_other(route) && route.health().take_probe())
+        {
+            return Some(probed.clone());
+        }
+        let load = |index: usize| {
+            let route = &many[index];
+            is_candidate(route).then(|| route.health().load())
+        };
+        let best = match key {
+            None => choose(many.len(), load, |below| fastrand::usize(..below)),
+            Some(key) => {
+                self.keyed.store(true, Relaxed);
+                known.by_key(key, is_candidate)
+            }
+        };
+        let best = best.map(|index| &many[index]);
+        // One that is left out is better than the one that failed just now, and that is better than none.
+        best.or_else(|| many.iter().find(|route| is_other(route)))
+            .or_else(|| many.iter().find(|route| route.is_usable()))
+            .cloned()
+    }
+
+    /// Compares the replicas, and says who is left out and who comes back.
+    fn review(&self, routes: &[Route], now: Instant) {
+        let healths: Vec<&Health> = routes.iter().map(Route::health).collect();
+        let keyed = self.keyed.load(Relaxed);
+        let component = &self.component;
+        for verdict in self.pool.review(&healths, keyed, now) {
+            let peer = |replica: usize| routes[replica].connection.peer();
+            match verdict {
+                Verdict::LeftOut {
+                    replica,
+                    pause,
+                    why: Fault::NoBetter,
+                } => {
+                    let (peer, pause_ms) = (peer(replica), pause.as_millis() as u64);
+                    tracing::debug!(%component, %peer, pause_ms, "it is left out for longer");
+                }
+                Verdict::LeftOut {
+                    replica,
+                    pause,
+                    why,
+                } => {
+                    self.network.tally.ejected.up();
+                    let (peer, pause_ms) = (peer(replica), pause.as_millis() as u64);
+                    tracing::warn!(
+                        %component, %peer, pause_ms,
+                        "calls of {component} leave {peer} out for a while: {why}"
+                    );
+                }
+                Verdict::Back { replica } => {
+                    let peer = peer(replica);
+                    tracing::info!(%component, %peer, "calls of {component} go to {peer} again");
+                }
             }
         }
+    }
+
+    /// Since when all replicas say that they do not have the component, if all do.
+    pub(crate) fn away_since(&self) -> Option<Instant> {
+        let known = self.known.load();
+        let usable = known.open.iter().filter(|route| route.is_usable());
+        let since = usable.map(|route| route.health().away_since());
+        since.collect::<Option<Vec<Instant>>>()?.into_iter().max()
+    }
+
+    /// That there is a circuit: no replica takes calls, although each of them answers.
+    pub(crate) fn nobody_takes(&self, since: Instant) -> Failure {
+        let known = self.known.load();
+        let peers = known.open.iter().map(|route| route.connection.peer());
+        let peers: Vec<&str> = peers.map(Name::as_str).collect();
+        let (peers, seconds) = (peers.join(", "), since.elapsed().as_secs_f64());
+        let component = &self.component;
+        let text = format!("{peers}: no calls of {component} are taken, for {seconds:.1} s now");
+        Failure::NotExecuted(Refusal::Unreachable(text))
     }
 
     /// Waits for a way until `deadline`, and while there is hope: [`Limits::reach_timeout`] from the last reason for
@@ -127,6 +235,7 @@ impl Routes {
     pub(crate) async fn wait(
         &self,
         deadline: Option<Instant>,
+        key: Option<u64>,
         avoid: Option<&Arc<Connection>>,
     ) -> Result<Route, Failure> {
         let limit = self.network.limits.calls_per_connection as usize;
@@ -144,7 +253,7 @@ impl Routes {
         loop {
             let mut changed = pin!(self.network.changed.notified());
             changed.as_mut().enable();
-            if let Some(route) = self.pick(avoid) {
+            if let Some(route) = self.pick(key, avoid, Instant::now()) {
                 return Ok(route);
             }
             if let Some(detail) = self.incompatible() {
@@ -171,14 +280,20 @@ impl Routes {
         for address in self.network.directory().replicas(self.component.as_str()) {
             let peer = self.network.peer(address);
             let at = || format!("{} at {}", address.replica, address.endpoint);
+            known.places.push((address.replica.clone(), None));
             hoped = hoped.max(peer.lost());
             match peer.status() {
                 Status::Open(connection) if connection.is_open() => match self.find(&connection) {
                     Ok(component) => match connection.offers(component) {
-                        Ok(()) => known.open.push(Route {
-                            connection,
-                            component,
-                        }),
+                        Ok(()) => {
+                            if let Some((_, place)) = known.places.last_mut() {
+                                *place = Some(known.open.len());
+                            }
+                            known.open.push(Route {
+                                connection,
+                                component,
+                            });
+                        }
                         Err(since) => {
                             hoped = hoped.max(since);
                             let text = format!("{} takes no calls for {}", at(), self.component);

@@ -183,9 +183,25 @@ async fn a_component_that_has_moved_is_not_asked_for_until_the_deadline() {
     let failure = soon(making(&world.callee, MOVED, "").message())
         .await
         .unwrap_err();
-    assert_eq!(failure, Failure::NotExecuted(Refusal::Moved));
+    let Failure::NotExecuted(Refusal::Unreachable(told)) = failure else {
+        panic!("{failure:?}")
+    };
+    assert!(
+        told.contains("Echo-1: no calls of Echo are taken"),
+        "{told}"
+    );
     assert!(begun.elapsed() < LONG, "{:?}", begun.elapsed());
     assert!(world.counts.begun() > 2, "it was asked once");
+    // Those who come in the midst of it are told so after one attempt.
+    let before = world.counts.begun();
+    for _ in 0..5 {
+        let call = soon(making(&world.callee, MOVED, "").message()).await;
+        assert_eq!(call.unwrap_err().execution(), Execution::NotExecuted);
+    }
+    assert_eq!(world.counts.begun(), before + 5);
+    // One that is taken ends it.
+    let call = making(&world.callee, ECHO, "hi").message();
+    assert_eq!(soon(call).await.unwrap(), b"hi");
 }
 
 #[tokio::test]

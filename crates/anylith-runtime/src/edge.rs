@@ -339,6 +339,7 @@ impl<O: ?Sized + Send + Sync + 'static> RemoteCall<'_, O> {
                 deadline: ambient::settle(self.edge.limit(self.method)),
                 context: &context,
                 key: None,
+                hedge: None,
                 arguments: &|out: &mut Vec<u8>| write(&mut ArgumentWriter::new(out)),
                 items,
                 streaming_answer,

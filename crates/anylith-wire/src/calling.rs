@@ -16,7 +16,7 @@ use crate::{
     },
     hello::{Hello, MAX_HELLO_BYTES, ServedComponent},
     inbox::Frame,
-    link::Link,
+    link::{IDLE, Link},
     offer::Offer,
     outbox::{Batch, LARGE_BYTES, Span, Unsent},
     window::{ReceiveWindow, SendWindow},
@@ -75,7 +75,7 @@ impl CallingEnd {
             replica,
             components: Vec::new(),
         };
-        let mut link = Link::new(ours, MAX_HELLO_BYTES, now);
+        let mut link = Link::new(ours, MAX_HELLO_BYTES, IDLE, now);
         let hello = link.ours.encode();
         link.outbox.push_raw(&hello);
         Self {
@@ -163,9 +163,6 @@ impl CallingEnd {
                 .try_into()
                 .unwrap_or(RequestHead::NO_DEADLINE),
         };
-        if self.slots.is_empty() {
-            self.link.heard(now);
-        }
         let head = RequestHead {
             method: call.method,
             context: context.len() as u16,
@@ -416,6 +413,12 @@ impl CallingEnd {
             }
         }
         self.link.on_timeout(!self.slots.is_empty(), now)
+    }
+
+    /// The peer is to be left once its calls have ended. If it hangs they would wait for longer: it is asked for a
+    /// sign of life sooner, and given up after [`HURRY`](crate::HURRY).
+    pub fn hurry(&mut self) {
+        self.link.hurry();
     }
 
     /// Whether there is anything to send.

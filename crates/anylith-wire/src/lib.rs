@@ -25,6 +25,6 @@ pub use calling::{CallingEnd, CallingEvent, NewCall};
 pub use failure::Failure;
 pub use frame::{CallId, ProtocolError};
 pub use hello::{Hello, MAX_CALLER_HELLO_BYTES, MAX_HELLO_BYTES, ServedComponent, VERSION};
-pub use link::{PATIENCE, QUIET};
+pub use link::{HURRY, IDLE, PATIENCE, QUIET};
 pub use outbox::{BATCH_SLICES, Batch};
 pub use serving::{Request, ServingEnd, ServingEvent};

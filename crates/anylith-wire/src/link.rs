@@ -21,6 +21,12 @@ use crate::{
 pub const QUIET: Duration = Duration::from_secs(2);
 /// A peer that was asked and is silent for this long is given up.
 pub const PATIENCE: Duration = Duration::from_secs(2);
+/// The same for a connection without calls. A calling end asks first, and a serving end, which hears of that, only if
+/// nobody does: so each end of a connection of which the other host is gone finds out in seconds.
+pub const IDLE: Duration = Duration::from_secs(5);
+pub(crate) const IDLE_SERVING: Duration = Duration::from_secs(15);
+/// A peer that is to be left anyhow is asked after so long, and given up after so long again.
+pub const HURRY: Duration = Duration::from_secs(1);
 /// A peer that has not finished its greeting after this long is given up. No call waits on such a connection, and
 /// a replica that has only just started may be slow.
 const GREETING: Duration = Duration::from_secs(5);
@@ -46,6 +52,10 @@ pub(crate) struct Link {
     pub(crate) outbox: Outbox,
     heard: Instant,
     pinged: Option<Instant>,
+    /// How long it may be quiet while there are no calls.
+    idle: Duration,
+    /// It is to be left, so it is asked sooner, and has less time to answer.
+    hurried: bool,
     /// The last ping that was not answered yet. Only the last, so that pings cannot pile up answers.
     owed: Option<[u8; 8]>,
     /// How many bytes of the outbox the driver wrote.
@@ -53,8 +63,9 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    /// An end that greets with `ours`, and takes a greeting of at most `longest_greeting` bytes.
-    pub(crate) fn new(ours: Hello, longest_greeting: usize, now: Instant) -> Self {
+    /// An end that greets with `ours`, and takes a greeting of at most `longest_greeting` bytes. It asks for a sign of
+    /// life after so long without calls.
+    pub(crate) fn new(ours: Hello, longest_greeting: usize, idle: Duration, now: Instant) -> Self {
         let inbox = Inbox::new(ours.message_bytes);
         let outbox = Outbox::default();
         Self {
@@ -66,6 +77,8 @@ impl Link {
             outbox,
             heard: now,
             pinged: None,
+            idle,
+            hurried: false,
             owed: None,
             written: 0,
         }
@@ -85,7 +98,7 @@ impl Link {
         self.peer.as_ref().map_or(0, |peer| peer.window_bytes)
     }
 
-    /// The peer is known to live at `now`, or a new reason to ask begins.
+    /// The peer is known to live at `now`.
     pub(crate) fn heard(&mut self, now: Instant) {
         // A greeting that comes byte by byte gets no more time for it.
         if self.peer.is_none() {
@@ -134,12 +147,14 @@ impl Link {
 
     /// When [`Link::on_timeout`] has something to do, if `busy`: whether there are calls in flight.
     pub(crate) fn next_timeout(&self, busy: bool) -> Option<Instant> {
-        match self.pinged {
-            _ if self.peer.is_none() => Some(self.heard + GREETING),
-            _ if !busy => None,
-            Some(pinged) => Some(pinged + PATIENCE),
-            None => Some(self.heard + QUIET),
-        }
+        Some(match self.pinged {
+            _ if self.peer.is_none() => self.heard + GREETING,
+            Some(pinged) if self.hurried => pinged + HURRY,
+            Some(pinged) => pinged + PATIENCE,
+            None if self.hurried && busy => self.heard + HURRY,
+            None if busy => self.heard + QUIET,
+            None => self.heard + self.idle,
+        })
     }
 
     /// Pings a quiet peer, or gives a silent one up.
@@ -154,6 +169,11 @@ impl Link {
         self.pinged = Some(now);
         self.outbox.push(Header::new(Kind::Ping, 0, 8), &[&[0; 8]]);
         Ok(())
+    }
+
+    /// Asks for a sign of life sooner if there are calls, and gives the peer less time for it.
+    pub(crate) fn hurry(&mut self) {
+        self.hurried = true;
     }
 
     /// Whether there is anything to send.

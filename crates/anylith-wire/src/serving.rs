@@ -15,7 +15,7 @@ use crate::{
     },
     hello::{Hello, MAX_CALLER_HELLO_BYTES, ServedComponent},
     inbox::Frame,
-    link::{DRAINING, Link},
+    link::{DRAINING, IDLE_SERVING, Link},
     offer::Offer,
     outbox::Batch,
     window::{ReceiveWindow, SendWindow},
@@ -87,7 +87,7 @@ impl ServingEnd {
             components,
         };
         Self {
-            link: Link::new(ours, MAX_CALLER_HELLO_BYTES, now),
+            link: Link::new(ours, MAX_CALLER_HELLO_BYTES, IDLE_SERVING, now),
             slots: Vec::new(),
             in_flight: 0,
             earliest: None,

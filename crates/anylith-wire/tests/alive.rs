@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use anylith_core::{CallContext, Execution, Fingerprint, Limits, LostAnswer, Name, Refusal};
 use anylith_wire::{
-    Batch, CallId, CallingEnd, CallingEvent, Failure, Hello, NewCall, PATIENCE, ProtocolError,
-    QUIET, ServedComponent,
+    Batch, CallId, CallingEnd, CallingEvent, Failure, HURRY, Hello, IDLE, NewCall, PATIENCE,
+    ProtocolError, QUIET, ServedComponent,
 };
 use bytes::BytesMut;
 
@@ -77,8 +77,41 @@ fn a_peer_that_falls_silent_is_pinged_and_then_given_up() {
 }
 
 #[test]
-fn an_idle_connection_is_left_alone() {
-    assert_eq!(greeted(Instant::now()).next_timeout(), None);
+fn a_peer_that_is_gone_is_found_without_any_call() {
+    let now = Instant::now();
+    let mut end = greeted(now);
+    let quiet = end.next_timeout().unwrap();
+    assert_eq!(quiet, now + IDLE);
+    end.on_timeout(quiet, &mut Vec::new()).unwrap();
+    assert!(send(&mut end) > 0, "a ping");
+    let silent = end.next_timeout().unwrap();
+    assert_eq!(silent, quiet + PATIENCE);
+    assert!(end.on_timeout(silent, &mut Vec::new()).is_err());
+}
+
+#[test]
+fn a_call_to_a_peer_that_was_asked_already_does_not_wait_anew() {
+    let now = Instant::now();
+    let mut end = greeted(now);
+    let quiet = end.next_timeout().unwrap();
+    end.on_timeout(quiet, &mut Vec::new()).unwrap();
+    begin(&mut end, None, quiet + PATIENCE / 2);
+    assert_eq!(end.next_timeout(), Some(quiet + PATIENCE));
+}
+
+#[test]
+fn calls_to_a_peer_that_is_to_be_left_and_hangs_end_soon() {
+    let now = Instant::now();
+    let mut end = greeted(now);
+    begin(&mut end, None, now);
+    send(&mut end);
+    end.hurry();
+    let quiet = end.next_timeout().unwrap();
+    assert_eq!(quiet, now + HURRY);
+    end.on_timeout(quiet, &mut Vec::new()).unwrap();
+    let silent = end.next_timeout().unwrap();
+    assert_eq!(silent, quiet + HURRY);
+    assert!(end.on_timeout(silent, &mut Vec::new()).is_err());
 }
 
 #[test]

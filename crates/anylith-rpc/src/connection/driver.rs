@@ -9,13 +9,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anylith_core::LostAnswer;
+use anylith_core::{LostAnswer, Name};
 use anylith_wire::{Batch, CallingEnd, CallingEvent, ProtocolError};
 use bytes::BytesMut;
 use tokio::time::{Sleep, sleep_until};
 
 use super::Connection;
 use crate::{
+    balancer::{Health, Outcome},
     defect::{Defect, planted},
     lull::Lull,
     network::Shared,
@@ -42,9 +43,12 @@ impl std::fmt::Display for OpenError {
 }
 
 /// Greets over `socket`. Returns the connection, and the driver that somebody has to run.
+///
+/// `health` finds out how the peer does with a component that it serves.
 pub(crate) async fn open(
     mut socket: Socket,
     mut end: CallingEnd,
+    health: impl Fn(&Name) -> Arc<Health>,
     network: Weak<Shared>,
 ) -> Result<(Arc<Connection>, Driver), OpenError> {
     let mut bytes = BytesMut::new();
@@ -81,7 +85,9 @@ pub(crate) async fn open(
         .peer()
         .cloned()
         .ok_or(OpenError::Protocol(ProtocolError::Hello("it is missing")))?;
-    let connection = Arc::new(Connection::new(peer, end, network));
+    let served = end.components().iter();
+    let healths = served.map(|served| health(&served.name)).collect();
+    let connection = Arc::new(Connection::new(peer, end, healths, network));
     let driver = Driver {
         connection: connection.clone(),
         socket,
@@ -167,7 +173,6 @@ impl Driver {
     /// Hands out everything that was read.
     fn receive(&mut self) -> Result<(), ProtocolError> {
         let now = Instant::now();
-        let mut latency = self.connection.latency_us.load(Relaxed);
         let mut offered = false;
         let mut state = self.connection.lock();
         let result = loop {
@@ -177,12 +182,8 @@ impl Driver {
                     state.offered = now;
                 }
                 Ok(Some(event)) => {
-                    if let CallingEvent::Answered { call, .. } = &event
-                        && let Some(mailbox) = state.mailbox(*call)
-                    {
-                        latency = blend(latency, now.saturating_duration_since(mailbox.begun));
-                    }
-                    self.wakers.extend(state.deliver(event));
+                    let waker = state.deliver(event, &self.connection.healths, now);
+                    self.wakers.extend(waker);
                 }
                 Ok(None) => break Ok(()),
                 Err(error) => break Err(error),
@@ -195,7 +196,6 @@ impl Driver {
             .in_flight
             .store(state.end.in_flight(), Relaxed);
         drop(state);
-        self.connection.latency_us.store(latency, Relaxed);
         if offered && let Some(network) = self.connection.network.upgrade() {
             network.bump();
         }
@@ -223,8 +223,11 @@ impl Driver {
             }
             state.end.written(std::mem::take(&mut self.unreported));
             state.end.fill(&mut self.batch, &mut self.events);
-            for event in self.events.drain(..) {
-                self.wakers.extend(state.deliver(event));
+            if !self.events.is_empty() {
+                let (healths, now) = (&self.connection.healths, Instant::now());
+                for event in self.events.drain(..) {
+                    self.wakers.extend(state.deliver(event, healths, now));
+                }
             }
             let next = state.end.next_timeout();
             let unneeded = (state.retired || state.end.is_going_away())
@@ -263,9 +266,11 @@ impl Driver {
 
     fn on_timeout(&mut self) -> Result<(), ProtocolError> {
         let mut state = self.connection.lock();
-        let result = state.end.on_timeout(Instant::now(), &mut self.events);
+        let now = Instant::now();
+        let result = state.end.on_timeout(now, &mut self.events);
         for event in self.events.drain(..) {
-            self.wakers.extend(state.deliver(event));
+            let waker = state.deliver(event, &self.connection.healths, now);
+            self.wakers.extend(waker);
         }
         self.connection
             .in_flight
@@ -295,9 +300,21 @@ impl Driver {
         self.connection.shut();
         let mut state = self.connection.lock();
         state.end.written(std::mem::take(&mut self.unreported));
-        for (call, failure) in state.end.broken(reason) {
-            self.wakers
-                .extend(state.deliver(CallingEvent::Failed { call, failure }));
+        let now = Instant::now();
+        let healths = &self.connection.healths;
+        let fates = state.end.broken(reason);
+        self.connection.lost.fetch_add(fates.len() as u32, Relaxed);
+        // Whatever was called there has failed once, and not once for each call.
+        let mut called: Vec<u16> = Vec::new();
+        for (call, failure) in fates {
+            called.extend(state.mailbox(call).map(|mailbox| mailbox.component));
+            let event = CallingEvent::Failed { call, failure };
+            self.wakers.extend(state.deliver(event, healths, now));
+        }
+        called.sort_unstable();
+        called.dedup();
+        for component in called {
+            healths[usize::from(component)].note(Outcome::Failed, Duration::ZERO, now);
         }
         self.connection.in_flight.store(0, Relaxed);
         drop(state);
@@ -342,14 +359,4 @@ impl Drop for Driver {
 
 fn disconnected(error: &dyn ToString) -> LostAnswer {
     LostAnswer::Disconnected(error.to_string())
-}
-
-/// The moving average of latency: a new value counts for an eighth.
-fn blend(average_us: u32, latency: Duration) -> u32 {
-    let latency = u32::try_from(latency.as_micros()).unwrap_or(u32::MAX / 8);
-    if average_us == 0 {
-        latency
-    } else {
-        average_us - average_us / 8 + latency / 8
-    }
 }

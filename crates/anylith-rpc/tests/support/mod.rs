@@ -404,6 +404,7 @@ impl Making<'_> {
             deadline: self.deadline.map(|length| Instant::now() + length),
             context: &self.context,
             key: None,
+            hedge: None,
             arguments: &encode,
             items: self.items,
             streaming_answer: self.streaming,
