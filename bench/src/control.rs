@@ -181,7 +181,7 @@ impl State {
             listeners: BTreeMap::new(),
             config: BTreeMap::new(),
             edges: self.policy.edges.clone(),
-            limits: self.policy.limits,
+            limits: self.policy.limits.clone(),
             directory: self.directory.clone(),
         })
     }

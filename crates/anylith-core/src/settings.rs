@@ -19,12 +19,39 @@ pub struct EdgeSettings {
     /// How long a call may take, in milliseconds: what the file calls `deadline`.
     #[serde(default)]
     pub timeout_ms: Option<u64>,
+    /// How many retries a hundred calls allow; 0 for none. Never set for one method alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retries_percent: Option<u32>,
+    /// After how many milliseconds an idempotent call is also sent to another replica; 0 for never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hedge_ms: Option<u64>,
+    /// The most calls that a replica of the caller may have under way. Never set for one method alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub concurrency: Option<u32>,
 }
 
 impl EdgeSettings {
+    /// Nothing is set for this edge, or method of it.
+    pub fn new(caller: Name, callee: Name, method: Option<Name>) -> Self {
+        Self {
+            caller,
+            callee,
+            method,
+            timeout_ms: None,
+            retries_percent: None,
+            hedge_ms: None,
+            concurrency: None,
+        }
+    }
+
     /// How long a call may take.
     pub fn timeout(&self) -> Option<Duration> {
         self.timeout_ms.map(Duration::from_millis)
+    }
+
+    /// After how long an idempotent call is also sent to another replica; zero for never.
+    pub fn hedge(&self) -> Option<Duration> {
+        self.hedge_ms.map(Duration::from_millis)
     }
 }
 

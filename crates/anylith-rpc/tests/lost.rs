@@ -292,6 +292,26 @@ async fn an_idempotent_call_to_a_replica_that_hangs_is_answered_by_another_in_ti
 }
 
 #[tokio::test]
+async fn calls_to_a_replica_that_hangs_end_soon_after_it_has_left_the_directory() {
+    let folder = Folder::new();
+    let frozen = folder.socket("frozen");
+    let (asked, was_asked) = tokio::sync::oneshot::channel();
+    let hanging = hanging(&frozen, asked);
+    let network = Network::new(name("Caller-1"), anylith_core::Limits::default());
+    network.update(directory(1, &[&frozen]));
+    let callee = network.callee(name("Echo"), Fingerprint(1));
+    let call = tokio::spawn(async move { making(&callee, ECHO, "hi").message().await });
+    was_asked.await.unwrap();
+    let begun = Instant::now();
+    network.update(directory(2, &[]));
+    let failure = soon(call).await.unwrap().unwrap_err();
+    assert_eq!(failure.execution(), Execution::Unknown);
+    let patience = anylith_wire::QUIET + anylith_wire::PATIENCE;
+    assert!(begun.elapsed() < patience, "{:?}", begun.elapsed());
+    hanging.abort();
+}
+
+#[tokio::test]
 async fn an_idempotent_call_survives_a_restart_at_another_endpoint() {
     let world = World::new().start();
     let again = world.another_server("again");

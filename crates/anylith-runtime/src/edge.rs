@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use anylith_core::{CallError, Edge, Execution, LostAnswer, Name, Refusal};
+use anylith_core::{CallError, Edge, EdgeSettings, Execution, LostAnswer, Name, Refusal};
 use anylith_rpc::{Callee, Failure, Items, Reply, Request};
 
 use crate::{
@@ -56,6 +56,8 @@ pub(crate) struct EdgeState<O: ?Sized> {
     limit: Deadline,
     /// The same for each method, where any has a limit of its own.
     limits: Option<Box<[Deadline]>>,
+    /// After how long a call of each method is also sent to another replica, where any is.
+    hedges: Option<Box<[Option<Duration>]>>,
     /// The implementation in this process, if it was here when the edge was made: as long as the edge is, so that a
     /// call borrows it and counts itself neither in nor out.
     local: Option<Local<O>>,
@@ -99,17 +101,26 @@ pub struct CallCounts {
 }
 
 impl<O: ?Sized + Send + Sync + 'static> ClientEdge<O> {
-    pub(crate) fn new<I: Interface<Object = O>>(
+    pub(crate) fn new<'s, I: Interface<Object = O>>(
         caller: Name,
-        timeout: impl Fn(Option<&str>) -> Option<Duration>,
+        set: impl Fn(Option<&str>) -> Option<&'s EdgeSettings>,
         local: Option<Local<O>>,
         remote: Option<Callee>,
     ) -> Self {
+        let timeout = |method| set(method).and_then(EdgeSettings::timeout);
         let limit = Deadline::within(timeout(None).unwrap_or(DEFAULT_TIMEOUT));
         let own: Vec<Option<Duration>> = I::METHODS
             .iter()
             .map(|method| timeout(Some(method.name)))
             .collect();
+        let hedge = |method| set(method).and_then(EdgeSettings::hedge);
+        let hedges = I::METHODS.iter().map(|method| {
+            let after = hedge(Some(method.name)).or_else(|| hedge(None));
+            // Zero is the word "none".
+            after.filter(|after| method.idempotent && !after.is_zero())
+        });
+        let hedges: Box<[Option<Duration>]> = hedges.collect();
+        let hedges = hedges.iter().any(Option::is_some).then_some(hedges);
         let limits = own.iter().any(Option::is_some).then(|| {
             let own = own.iter();
             own.map(|own| own.map_or(limit, Deadline::within)).collect()
@@ -121,6 +132,7 @@ impl<O: ?Sized + Send + Sync + 'static> ClientEdge<O> {
             methods: I::METHODS,
             limit,
             limits,
+            hedges,
             local,
             remote,
             counters: I::METHODS
@@ -187,6 +199,11 @@ impl<O: ?Sized> EdgeState<O> {
         let own = self.limits.as_ref();
         let own = own.and_then(|limits| limits.get(usize::from(method)));
         own.copied().unwrap_or(self.limit)
+    }
+
+    /// After how long a call of the method at `method` is also sent to another replica.
+    fn hedge(&self, method: u16) -> Option<Duration> {
+        *self.hedges.as_ref()?.get(usize::from(method))?
     }
 
     /// Counts a call that has begun into the component in this process, so that it is not stopped before the call
@@ -339,7 +356,7 @@ impl<O: ?Sized + Send + Sync + 'static> RemoteCall<'_, O> {
                 deadline: ambient::settle(self.edge.limit(self.method)),
                 context: &context,
                 key: None,
-                hedge: None,
+                hedge: self.edge.hedge(self.method),
                 arguments: &|out: &mut Vec<u8>| write(&mut ArgumentWriter::new(out)),
                 items,
                 streaming_answer,

@@ -5,11 +5,10 @@ use std::{
     collections::BTreeMap,
     net::TcpListener,
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, atomic::AtomicBool},
-    time::Duration,
 };
 
 use anylith_core::{EdgeSettings, Name};
-use anylith_rpc::Network;
+use anylith_rpc::{Network, Policy};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -32,12 +31,10 @@ pub struct Wiring {
 impl Wiring {
     /// The client of a component that this one is dependent on. Asked again, it gives the same edge.
     pub fn client<I: Interface>(&self) -> I {
-        let remote = Some(
-            self.panel
-                .network
-                .callee(checked(I::NAME), I::fingerprint()),
-        );
-        let timeout = |method: Option<&str>| self.panel.timeout(&self.component, I::NAME, method);
+        let set = |method: Option<&str>| self.panel.set(&self.component, I::NAME, method);
+        let network = &self.panel.network;
+        let policy = policy(set(None));
+        let remote = Some(network.callee_by(checked(I::NAME), I::fingerprint(), policy));
         // Held until the edge is in, so that a callee which leaves meanwhile finds either no edge, or this one.
         let mut edges = self.panel.edges();
         let local = if self.panel.through_the_wire {
@@ -49,7 +46,7 @@ impl Wiring {
             ClientEdge::known(Arc::clone(edge), &self.component, I::NAME, local.is_some())
         });
         let edge = known.unwrap_or_else(|| {
-            let edge = ClientEdge::new::<I>(self.component.clone(), timeout, local, remote);
+            let edge = ClientEdge::new::<I>(self.component.clone(), set, local, remote);
             edges.push(edge.state().clone());
             edge
         });
@@ -82,6 +79,16 @@ impl Wiring {
             StartError::from_cause(format!("this replica was not given the listener `{name}`"))
         })?;
         Ok(Listener::new(name.clone(), Arc::clone(socket)))
+    }
+}
+
+/// How calls along an edge are made for which this was set.
+fn policy(set: Option<&EdgeSettings>) -> Policy {
+    let usual = Policy::default();
+    let retries = set.and_then(|set| set.retries_percent);
+    Policy {
+        retries_percent: retries.unwrap_or(usual.retries_percent),
+        concurrency: set.and_then(|set| set.concurrency),
     }
 }
 
@@ -118,15 +125,12 @@ impl Panel {
     }
 
     /// What was set for calls along an edge, or for those of one method alone.
-    fn timeout(&self, caller: &Name, callee: &str, method: Option<&str>) -> Option<Duration> {
-        self.edge_settings
-            .iter()
-            .find(|edge| {
-                edge.caller == *caller
-                    && edge.callee == callee
-                    && edge.method.as_ref().map(Name::as_str) == method
-            })
-            .and_then(EdgeSettings::timeout)
+    fn set(&self, caller: &Name, callee: &str, method: Option<&str>) -> Option<&EdgeSettings> {
+        self.edge_settings.iter().find(|edge| {
+            edge.caller == *caller
+                && edge.callee == callee
+                && edge.method.as_ref().map(Name::as_str) == method
+        })
     }
 
     pub(crate) fn counts(&self) -> Vec<CallCounts> {

@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
-use anylith_core::{ComponentManifest, EdgeSettings, Manifest, MisfitManifest, Name};
+use anylith_core::{
+    ComponentManifest, EdgeSettings, Manifest, MethodManifest, MethodShape, MisfitManifest, Name,
+};
 
 use crate::{
     Graph, Problem, Settings,
@@ -159,10 +161,52 @@ impl Check<'_> {
             } else {
                 Some(self.wrong_edge(edge, &known))
             };
-            if let Some((what, mend)) = wrong {
-                self.report(&edge.at, what, mend);
+            match wrong {
+                Some((what, mend)) => self.report(&edge.at, what, mend),
+                None => self.hedge(edge),
             }
         }
+    }
+
+    /// Only calls that may run twice, and are no streams, are sent to a second replica.
+    fn hedge(&mut self, edge: &PlacedEdge) {
+        let EdgeSettings {
+            callee,
+            method,
+            hedge_ms,
+            ..
+        } = &edge.settings;
+        let (Some(at), Some(1..)) = (&edge.hedge, hedge_ms) else {
+            return;
+        };
+        let Some(callee_manifest) = self.manifest.component(callee.as_str()) else {
+            return;
+        };
+        let can = |it: &&MethodManifest| it.idempotent && it.shape == MethodShape::Unary;
+        let methods = &callee_manifest.methods;
+        let named = |it: &&MethodManifest| method.as_ref().is_none_or(|name| it.name == *name);
+        if methods.iter().filter(named).any(|it| can(&it)) {
+            return;
+        }
+        let one = methods.iter().find(named).filter(|_| method.is_some());
+        let (what, mend) = match one {
+            Some(it) if it.shape != MethodShape::Unary => (
+                format!("{callee}.{} has a stream, and no stream is hedged", it.name),
+                "take it out",
+            ),
+            Some(it) => (
+                format!(
+                    "{callee}.{} may not run twice, so it cannot be hedged",
+                    it.name
+                ),
+                "take it out, or mark the method #[idempotent] if two runs are as good as one",
+            ),
+            None => (
+                format!("{callee} has no method that may run twice, so none can be hedged"),
+                "take it out, or mark a method #[idempotent] if two runs are as good as one",
+            ),
+        };
+        self.report(at, what, mend);
     }
 
     /// What is wrong with the method of an edge, and its mend.

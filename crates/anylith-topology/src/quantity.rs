@@ -1,4 +1,4 @@
-//! Lengths of time and sizes as they are written: `100ms`, `64MiB`.
+//! Lengths of time, sizes and shares as they are written: `100ms`, `64MiB`, `20%`.
 
 use std::time::Duration;
 
@@ -29,6 +29,12 @@ pub(crate) fn size(text: &str) -> Option<u64> {
         _ => return None,
     };
     number.checked_mul(bytes)
+}
+
+/// Reads a share in percent: a whole number and `%`.
+pub(crate) fn percent(text: &str) -> Option<u32> {
+    let (number, unit) = split(text)?;
+    (unit == "%").then(|| u32::try_from(number).ok())?
 }
 
 fn split(text: &str) -> Option<(u64, &str)> {
@@ -64,6 +70,15 @@ mod tests {
         assert_eq!(size("1 kB"), Some(1000));
         for bad in ["64", "MiB", "64 parsecs", "99999999999999GiB"] {
             assert_eq!(size(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_share_is_in_percent() {
+        assert_eq!(percent("20%"), Some(20));
+        assert_eq!(percent("5 %"), Some(5));
+        for bad in ["20", "%", "-1%", "0.2", "1.5%", "99999999999%"] {
+            assert_eq!(percent(bad), None, "{bad}");
         }
     }
 }

@@ -181,6 +181,8 @@ pub(crate) struct GroupSettings {
 #[derive(Debug, Clone)]
 pub(crate) struct PlacedEdge {
     pub(crate) at: At,
+    /// Where its `hedge` is, if it has one.
+    pub(crate) hedge: Option<At>,
     pub(crate) settings: EdgeSettings,
 }
 

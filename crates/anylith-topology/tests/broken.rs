@@ -11,7 +11,7 @@ mod shop;
 
 use std::{ffi::OsString, fs, io, path::PathBuf};
 
-use anylith_core::Manifest;
+use anylith_core::{Manifest, MethodShape};
 use anylith_topology::{
     Overrides, Place, Problem, Problems, Reading, ReplicaChange, Secrets, Settings,
 };
@@ -55,6 +55,19 @@ fn manifest(app: &str) -> Manifest {
         "lacking" => application("boutique", &[("Cart", &["Store"], &[])]),
         "doubled" => application("boutique", &[("Cart", &[], &[]), ("Cart", &[], &[])]),
         "empty" => application("boutique", &[]),
+        "runs-once" => {
+            let mut manifest = application(
+                "boutique",
+                &[("Payment", &[], &[]), ("Shop", &["Payment"], &[])],
+            );
+            let methods = &mut manifest.components[0].methods;
+            for method in methods.iter_mut() {
+                method.idempotent = false;
+            }
+            methods[0].name = shop::name("watch");
+            methods[0].shape = MethodShape::ServerStreaming;
+            manifest
+        }
         other => panic!("no application {other}"),
     }
 }

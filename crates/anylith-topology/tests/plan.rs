@@ -66,10 +66,8 @@ fn a_plan_carries_everything_that_the_file_says() {
     assert_eq!(
         plan.edges,
         [EdgeSettings {
-            caller,
-            callee,
-            method: None,
-            timeout_ms: Some(100)
+            timeout_ms: Some(100),
+            ..EdgeSettings::new(caller, callee, None)
         }]
     );
     assert_eq!(plan.limits.message_bytes, 1 << 20);
@@ -283,4 +281,42 @@ fn a_variable_in_the_right_case_means_just_that_name() {
         .unwrap();
     let addresses: Vec<String> = plan.listeners.values().map(ToString::to_string).collect();
     assert_eq!(addresses, ["127.0.0.1:9000"]);
+}
+
+#[test]
+fn what_is_set_for_an_edge_reaches_its_callers() {
+    let text = r#"
+        [edges."Checkout -> Cart"]
+        deadline = "2s"
+        retries = "50%"
+        hedge = "20ms"
+        concurrency = 64
+
+        [edges."Checkout -> Cart.get"]
+        hedge = "none"
+
+        [edges."Frontend -> Ad"]
+        retries = "none"
+    "#;
+    let settings = settings(text, &Overrides::default());
+    assert_eq!(settings.check(&shop()), []);
+    let plan = settings
+        .plan(&shop(), "micro", &ReplicaChange::NONE)
+        .unwrap();
+    let [cart, get, ad] = &plan.edges[..] else {
+        panic!("{:?}", plan.edges)
+    };
+    let set = |edge: &EdgeSettings| {
+        let EdgeSettings {
+            timeout_ms,
+            retries_percent,
+            hedge_ms,
+            concurrency,
+            ..
+        } = edge;
+        (*timeout_ms, *retries_percent, *hedge_ms, *concurrency)
+    };
+    assert_eq!(set(cart), (Some(2000), Some(50), Some(20), Some(64)));
+    assert_eq!(set(get), (None, None, Some(0), None));
+    assert_eq!(set(ad), (None, Some(0), None, None));
 }

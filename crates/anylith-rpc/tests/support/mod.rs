@@ -352,6 +352,8 @@ pub(crate) struct Making<'a> {
     context: CallContext,
     items: Option<Items>,
     streaming: bool,
+    key: Option<u64>,
+    hedge: Option<Duration>,
 }
 
 pub(crate) fn making(callee: &Callee, method: u16, arguments: impl Into<Vec<u8>>) -> Making<'_> {
@@ -364,6 +366,8 @@ pub(crate) fn making(callee: &Callee, method: u16, arguments: impl Into<Vec<u8>>
         context: CallContext::default(),
         items: None,
         streaming: false,
+        key: None,
+        hedge: None,
     }
 }
 
@@ -380,6 +384,16 @@ impl Making<'_> {
 
     pub(crate) fn idempotent(mut self) -> Self {
         self.idempotent = true;
+        self
+    }
+
+    pub(crate) fn key(mut self, key: u64) -> Self {
+        self.key = Some(key);
+        self
+    }
+
+    pub(crate) fn hedge(mut self, after: Duration) -> Self {
+        self.hedge = Some(after);
         self
     }
 
@@ -403,8 +417,8 @@ impl Making<'_> {
             idempotent: self.idempotent,
             deadline: self.deadline.map(|length| Instant::now() + length),
             context: &self.context,
-            key: None,
-            hedge: None,
+            key: self.key,
+            hedge: self.hedge,
             arguments: &encode,
             items: self.items,
             streaming_answer: self.streaming,

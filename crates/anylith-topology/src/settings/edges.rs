@@ -10,11 +10,15 @@ use super::{
     sections::{LONGEST_WAIT, Length, checked_name},
 };
 use crate::{
+    quantity,
     source::At,
     tree::{Entry, Item, Table, Value},
 };
 
 const EDGE_MEND: &str = "write [edges.\"Caller -> Callee\"], then deadline = \"100ms\"";
+const KEYS: [&str; 4] = ["deadline", "retries", "hedge", "concurrency"];
+/// The most calls that can be allowed along an edge.
+const MOST_CALLS: u32 = 1_000_000;
 
 pub(super) fn read(table: &Table, reader: &mut Reader<'_>) -> Vec<PlacedEdge> {
     let mut edges: Vec<PlacedEdge> = Vec::new();
@@ -27,26 +31,29 @@ pub(super) fn read(table: &Table, reader: &mut Reader<'_>) -> Vec<PlacedEdge> {
             continue;
         }
         let ends = ends(key, at, &section, reader);
-        let timeout = match reader.table(item, &section, EDGE_MEND) {
-            Some(table) => {
-                reader.only(table, &["deadline"], &section);
-                let entry = table.get("deadline");
-                entry.and_then(|entry| deadline(&entry.item, &section, reader))
-            }
-            None => None,
-        };
+        let table = reader.table(item, &section, EDGE_MEND);
+        if let Some(table) = table {
+            reader.only(table, &KEYS, &section);
+        }
+        let set = table.map(|table| policy(table, key, &section, reader));
+        let set = set.unwrap_or_default();
         let Some((caller, callee, method)) = ends else {
             continue;
         };
-        let settings = EdgeSettings {
-            caller,
-            callee,
-            method,
-            timeout_ms: timeout.map(|timeout| timeout.as_millis() as u64),
-        };
         let edge = PlacedEdge {
             at: at.clone(),
-            settings,
+            hedge: table
+                .and_then(|table| table.get("hedge"))
+                .map(|entry| entry.item.at.clone()),
+            settings: EdgeSettings {
+                caller,
+                callee,
+                method,
+                timeout_ms: set.timeout_ms,
+                retries_percent: set.retries_percent,
+                hedge_ms: set.hedge_ms,
+                concurrency: set.concurrency,
+            },
         };
         if edges.iter().any(|other| other.name() == edge.name()) {
             let what = format!("the edge {} is there already", edge.name());
@@ -102,6 +109,90 @@ fn ends(
         Some(method) => Some((caller?, callee?, Some(method?))),
         None => Some((caller?, callee?, None)),
     }
+}
+
+/// What a section sets.
+#[derive(Default)]
+struct Policy {
+    timeout_ms: Option<u64>,
+    retries_percent: Option<u32>,
+    hedge_ms: Option<u64>,
+    concurrency: Option<u32>,
+}
+
+/// Reads the section of `edge`, whether or not that names one.
+fn policy(table: &Table, edge: &str, section: &str, reader: &mut Reader<'_>) -> Policy {
+    let mut settings = Policy::default();
+    for Entry { key, at, item } in &table.entries {
+        let of_all = matches!(key.as_str(), "retries" | "concurrency");
+        if of_all && let Some((ends, _)) = edge.split_once('.') {
+            let what =
+                format!("`{key}` is for all calls along an edge, and {section} is for one method");
+            let mend = format!("write it below [edges.\"{}\"]", ends.trim());
+            reader.report(at, what, mend);
+            continue;
+        }
+        match key.as_str() {
+            "deadline" => {
+                let timeout = deadline(item, section, reader);
+                settings.timeout_ms = timeout.map(|timeout| timeout.as_millis() as u64);
+            }
+            "retries" => settings.retries_percent = retries(item, section, reader),
+            "hedge" => settings.hedge_ms = hedge(item, section, reader),
+            "concurrency" => {
+                let name = format!("`concurrency` of {section}");
+                settings.concurrency = reader.count(item, &name, 1..=MOST_CALLS);
+            }
+            _ => {}
+        }
+    }
+    if let (Some(hedge), Some(timeout)) = (settings.hedge_ms, settings.timeout_ms)
+        && hedge >= timeout
+        && let Some(entry) = table.get("hedge")
+    {
+        let what =
+            format!("`hedge` of {section} is not below its deadline, so it never comes to that");
+        let mend = "set it to what most calls take at most, such as \"20ms\"";
+        reader.report(&entry.item.at, what, mend);
+    }
+    settings
+}
+
+/// How many retries a hundred calls allow.
+fn retries(item: &Item, section: &str, reader: &mut Reader<'_>) -> Option<u32> {
+    let mend = "write a share of the calls, from \"1%\" to \"100%\", or \"none\"";
+    let name = format!("`retries` of {section}");
+    let text = reader.text(item, &name, mend)?;
+    if text == "none" {
+        return Some(0);
+    }
+    let percent = quantity::percent(text).filter(|percent| (1..=100).contains(percent));
+    if percent.is_none() {
+        reader.report(&item.at, format!("{name} is `{text}`"), mend);
+    }
+    percent
+}
+
+/// After how many milliseconds a call is sent a second time; 0 for never.
+fn hedge(item: &Item, section: &str, reader: &mut Reader<'_>) -> Option<u64> {
+    if matches!(&item.value, Value::Text(text) if text == "none") {
+        return Some(0);
+    }
+    let range = "set it from \"1ms\" to \"24h\", or to \"none\"";
+    if let Value::Text(text) = &item.value
+        && quantity::duration(text) == Some(Duration::ZERO)
+    {
+        let what = format!("`hedge` of {section} is `{text}`, so every call would be made twice");
+        reader.report(&item.at, what, range);
+        return None;
+    }
+    let length = Length {
+        name: format!("`hedge` of {section}"),
+        range,
+        within: Duration::from_millis(1)..=LONGEST_WAIT,
+    };
+    let after = length.read(item, reader)?;
+    Some(after.as_millis() as u64)
 }
 
 fn deadline(item: &Item, section: &str, reader: &mut Reader<'_>) -> Option<Duration> {

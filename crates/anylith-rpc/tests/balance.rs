@@ -1,0 +1,307 @@
+//! Several replicas of one component: which of them is called, and what is done for a call.
+
+#![allow(clippy::unwrap_used, reason = "a test fails where it is surprised")]
+
+mod support;
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+
+use anylith_core::{Directory, Endpoint, Execution, Fingerprint, Limits, Refusal};
+use anylith_rpc::{
+    Answer, Answering, Callee, Failure, Incoming, Network, Policy, Serve, ServedComponent, Server,
+};
+use futures_util::FutureExt as _;
+use support::*;
+
+/// Three replicas of `Echo`, each with counts of its own, and somebody who calls them.
+struct Three {
+    network: Network,
+    callee: Callee,
+    counts: Vec<Arc<Counts>>,
+    servers: Vec<Option<Server>>,
+    _folder: Folder,
+}
+
+impl Three {
+    fn start(policy: Policy) -> Self {
+        let folder = Folder::new();
+        let counts: Vec<Arc<Counts>> = (0..3).map(|_| Arc::default()).collect();
+        let servers = counts.iter().enumerate().map(|(index, counts)| {
+            let service = Echo {
+                component: name("Echo"),
+                fingerprint: Fingerprint(1),
+                counts: counts.clone(),
+            };
+            let network = Network::new(name(&format!("Echo-{}", index + 1)), Limits::default());
+            let endpoint = folder.socket(&format!("server-{index}"));
+            Some(network.serve(&endpoint, Arc::new(service)).unwrap())
+        });
+        let servers: Vec<Option<Server>> = servers.collect();
+        let network = Network::new(name("Caller-1"), Limits::default());
+        let callee = network.callee_by(name("Echo"), Fingerprint(1), policy);
+        let three = Self {
+            network,
+            callee,
+            counts,
+            servers,
+            _folder: folder,
+        };
+        three.network.update(three.directory(1));
+        three
+    }
+
+    /// Those that live.
+    fn directory(&self, epoch: u64) -> Directory {
+        let endpoints: Vec<Endpoint> = self
+            .servers
+            .iter()
+            .flatten()
+            .map(Server::endpoint)
+            .collect();
+        let mut directory = directory(epoch, &endpoints.iter().collect::<Vec<_>>());
+        // They keep their names.
+        let alive = self.servers.iter().enumerate();
+        let alive = alive.filter(|(_, server)| server.is_some());
+        for ((index, _), address) in alive.zip(directory.components.values_mut().flatten()) {
+            address.replica = name(&format!("Echo-{}", index + 1));
+        }
+        directory
+    }
+
+    /// Waits until each of them was called.
+    async fn connected(&self) {
+        let all = async {
+            while self.counts.iter().any(|counts| counts.begun() == 0) {
+                making(&self.callee, LATER, "").message().await.unwrap();
+            }
+        };
+        soon(all).await;
+    }
+
+    fn begun(&self) -> Vec<usize> {
+        self.counts.iter().map(|counts| counts.begun()).collect()
+    }
+
+    /// The replica that a call with `key` reaches.
+    async fn home(&self, key: u64) -> usize {
+        let before = self.begun();
+        let call = making(&self.callee, ECHO, "").key(key).message();
+        soon(call).await.unwrap();
+        let after = self.begun();
+        (0..3).find(|at| before[*at] < after[*at]).unwrap()
+    }
+}
+
+#[tokio::test]
+async fn calls_with_the_same_key_meet_the_same_replica() {
+    let mut three = Three::start(Policy::default());
+    three.connected().await;
+    let mut homes = Vec::new();
+    for key in 0..60 {
+        homes.push(three.home(key).await);
+    }
+    for (key, home) in homes.iter().enumerate() {
+        assert_eq!(three.home(key as u64).await, *home, "key {key}");
+    }
+    for replica in 0..3 {
+        let keys = homes.iter().filter(|home| **home == replica).count();
+        assert!(keys > 5, "replica {replica} has {keys} of 60 keys");
+    }
+    // One goes: its keys find another home, and the others stay.
+    three.servers[2] = None;
+    three.network.update(three.directory(2));
+    for (key, home) in homes.iter().enumerate() {
+        let now = three.home(key as u64).await;
+        assert!(
+            now == *home || *home == 2,
+            "key {key} left {home} for {now}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_hedged_call_is_answered_by_another_replica_and_the_slow_one_is_told_to_stop() {
+    let three = Three::start(Policy::default());
+    three.connected().await;
+    let quick = &three.counts[0];
+    // Only the first replica answers these.
+    for _ in 0..20 {
+        quick.release.notify_one();
+        let call = making(&three.callee, HELD, "hi")
+            .idempotent()
+            .hedge(Duration::from_millis(2));
+        // The second attempt may have gone to the third replica: the next call finds out.
+        let answer = tokio::time::timeout(Duration::from_millis(500), call.message()).await;
+        if let Ok(answer) = answer {
+            assert_eq!(answer.unwrap(), b"hi");
+        }
+    }
+    assert!(three.network.counters().hedged > 0);
+    for counts in &three.counts[1..] {
+        counts
+            .until(|counts| {
+                counts.begun() == counts.finished.load(SeqCst) + counts.dropped.load(SeqCst)
+            })
+            .await;
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_may_run_once_is_not_hedged() {
+    let three = Three::start(Policy::default());
+    three.connected().await;
+    let before: usize = three.begun().iter().sum();
+    let call = making(&three.callee, NEVER, "")
+        .hedge(Duration::from_millis(1))
+        .within(Duration::from_millis(100));
+    assert!(soon(call.message()).await.is_err());
+    assert_eq!(three.begun().iter().sum::<usize>(), before + 1);
+    assert_eq!(three.network.counters().hedged, 0);
+}
+
+#[tokio::test]
+async fn over_the_limit_of_its_edge_a_call_is_refused_at_once_and_never_sent() {
+    let three = Three::start(Policy {
+        concurrency: Some(2),
+        ..Policy::default()
+    });
+    three.connected().await;
+    let before: usize = three.begun().iter().sum();
+    let call = || making(&three.callee, NEVER, "").message().boxed();
+    let (mut first, mut second) = (call(), call());
+    assert!((&mut first).now_or_never().is_none());
+    assert!((&mut second).now_or_never().is_none());
+    let third = call().now_or_never().expect("it waits");
+    assert_eq!(third, Err(Failure::NotExecuted(Refusal::Overloaded)));
+    drop(first);
+    assert!(call().now_or_never().is_none(), "it is refused");
+    drop(second);
+    // A stream is under way until it is dropped.
+    let stream = || {
+        making(
+            &three.callee,
+            COUNT,
+            [[9_u8, 0, 0, 0], [1, 0, 0, 0]].concat(),
+        )
+        .stream()
+    };
+    let (one, _other) = (soon(stream()).await.unwrap(), soon(stream()).await.unwrap());
+    assert_eq!(
+        making(&three.callee, ECHO, "").message().await,
+        Err(Failure::NotExecuted(Refusal::Overloaded))
+    );
+    drop(one);
+    making(&three.callee, ECHO, "").message().await.unwrap();
+    let begun: usize = three.begun().iter().sum();
+    assert!(begun <= before + 6, "{begun} after {before}");
+}
+
+#[tokio::test]
+async fn all_idempotent_calls_that_a_dying_replica_had_are_answered_by_the_others() {
+    let mut three = Three::start(Policy::default());
+    three.connected().await;
+    // More than is ever saved up for retries.
+    let calls: Vec<_> = (0..600)
+        .map(|_| {
+            let callee = three.callee.clone();
+            tokio::spawn(async move { making(&callee, HELD, "hi").idempotent().message().await })
+        })
+        .collect();
+    let before = 3;
+    let held = async {
+        while three.begun().iter().sum::<usize>() < before + 600 {
+            tokio::task::yield_now().await;
+        }
+    };
+    soon(held).await;
+    drop(three.servers[0].take());
+    three.network.update(three.directory(2));
+    let answered = async {
+        for call in calls {
+            // Whoever waits is let go.
+            while !call.is_finished() {
+                for counts in &three.counts {
+                    counts.release.notify_waiters();
+                }
+                tokio::task::yield_now().await;
+            }
+            assert_eq!(call.await.unwrap().unwrap(), b"hi");
+        }
+    };
+    soon(answered).await;
+    assert!(three.network.counters().retried > 0);
+}
+
+#[tokio::test]
+async fn an_edge_without_retries_makes_no_call_twice() {
+    let mut three = Three::start(Policy {
+        retries_percent: 0,
+        ..Policy::default()
+    });
+    three.connected().await;
+    let before: usize = three.begun().iter().sum();
+    let callee = three.callee.clone();
+    let call = tokio::spawn(async move { making(&callee, NEVER, "").idempotent().message().await });
+    let begun = async {
+        while three.begun().iter().sum::<usize>() == before {
+            tokio::task::yield_now().await;
+        }
+    };
+    soon(begun).await;
+    three.servers.iter_mut().for_each(|server| *server = None);
+    let failure = soon(call).await.unwrap().unwrap_err();
+    assert_eq!(failure.execution(), Execution::Unknown);
+    assert_eq!(three.begun().iter().sum::<usize>(), before + 1);
+    assert_eq!(three.network.counters().retried, 0);
+}
+
+/// Fails every call at once, in the way that a panic does.
+struct Broken(AtomicUsize);
+
+impl Serve for Broken {
+    fn components(&self) -> Vec<ServedComponent> {
+        vec![ServedComponent {
+            name: name("Echo"),
+            fingerprint: Fingerprint(1),
+            methods: METHODS,
+        }]
+    }
+
+    fn call(&self, _: Incoming) -> Answering {
+        self.0.fetch_add(1, SeqCst);
+        Box::pin(async { Answer::Failed(Failure::Panicked("told to".into())) })
+    }
+}
+
+#[tokio::test]
+async fn a_replica_that_fails_fast_is_left_out_and_counted() {
+    let world = World::new().start();
+    let broken = Arc::new(Broken(AtomicUsize::new(0)));
+    let serving = Network::new(name("Echo-2"), Limits::default());
+    let endpoint = world.folder.socket("broken");
+    let _server = serving.serve(&endpoint, broken.clone()).unwrap();
+    let both = directory(2, &[&world.server.endpoint(), &endpoint]);
+    world.network.update(both);
+    let call = || making(&world.callee, LATER, "hi").message();
+    let left_out = async {
+        while world.network.counters().ejected == 0 {
+            let _ = call().await;
+        }
+    };
+    soon(left_out).await;
+    assert_eq!(world.network.counters().ejected, 1);
+    let before = broken.0.load(SeqCst);
+    let mut failed = 0;
+    for _ in 0..1000 {
+        failed += usize::from(soon(call()).await.is_err());
+    }
+    let asked = broken.0.load(SeqCst) - before;
+    assert!(asked < 20, "it was asked {asked} times in 1000");
+    assert_eq!(failed, asked);
+}
