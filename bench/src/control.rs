@@ -7,10 +7,12 @@ use std::{
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread,
+    time::SystemTime,
 };
 
 use anyhow::{Context, Result, bail};
 use anylith_core::{Address, Directory, Endpoint, Name};
+use anylith_pki::{Authority, Lifetimes, Subject};
 use anylith_wire::control::{
     Bootstrap, ComponentState, Decoder, ENV_CONTROL, ENV_INCARNATION, ENV_REPLICA, EdgeSettings,
     FromReplica, Limits, ToReplica, encode,
@@ -39,9 +41,10 @@ struct Home {
 }
 
 /// Who may come, who is there, and who was told of it.
-#[derive(Default)]
 struct State {
     policy: Policy,
+    /// Over TCP replicas prove to each other who they are.
+    authority: Authority,
     homes: Vec<Home>,
     directory: Directory,
     replicas: Vec<UnixStream>,
@@ -54,7 +57,10 @@ impl ControlPlane {
         let listener = UnixListener::bind(&socket)?;
         let state = Arc::new(Mutex::new(State {
             policy,
-            ..State::default()
+            authority: Authority::new(app()?, Lifetimes::default(), SystemTime::now())?,
+            homes: Vec::new(),
+            directory: Directory::default(),
+            replicas: Vec::new(),
         }));
         let shared = Arc::clone(&state);
         thread::spawn(move || {
@@ -173,8 +179,18 @@ impl State {
     }
 
     fn welcome(&self, home: &Home) -> Result<Bootstrap> {
+        let subject = Subject {
+            app: app()?,
+            replica: home.address.replica.clone(),
+            group: home.component.clone(),
+            components: vec![home.component.clone()],
+        };
+        let identity = match home.address.endpoint {
+            Endpoint::Tcp(_) => Some(self.authority.issue(&subject, SystemTime::now())?),
+            Endpoint::Unix(_) => None,
+        };
         Ok(Bootstrap {
-            app: Name::new("market")?,
+            app: app()?,
             group: home.component.clone(),
             components: vec![home.component.clone()],
             endpoint: home.address.endpoint.clone(),
@@ -183,6 +199,12 @@ impl State {
             edges: self.policy.edges.clone(),
             limits: self.policy.limits.clone(),
             directory: self.directory.clone(),
+            identity,
+            callers: Some([(Name::new("Store")?, vec![Name::new("Load")?])].into()),
         })
     }
+}
+
+fn app() -> Result<Name> {
+    Ok(Name::new("market")?)
 }

@@ -241,6 +241,7 @@ impl Conversation {
                     .stopped = true;
             }
             ServingEvent::Ready
+            | ServingEvent::Denied { .. }
             | ServingEvent::ItemsEnded { .. }
             | ServingEvent::Writable { .. } => {}
         }

@@ -375,6 +375,9 @@ impl ControlPlane {
             listeners,
             config: self.spec.config_of(group),
             edges: self.spec.edges_of(group),
+            // The engine has the keys.
+            identity: None,
+            callers: Some(self.spec.allowed_callers(group)),
             limits: self.spec.limits.clone(),
             directory: self.directory.clone(),
         })

@@ -124,6 +124,18 @@ impl Spec {
             .map(|(caller, _)| caller)
     }
 
+    /// Each component of `group` → those that may call it: the components that are dependent on it, and those that
+    /// somebody else runs, who drives the application from outside.
+    pub(crate) fn allowed_callers(&self, group: &GroupSpec) -> BTreeMap<Name, Vec<Name>> {
+        let external = self.groups.iter().filter(|group| group.external);
+        let driving: Vec<&Name> = external.flat_map(|group| &group.components).collect();
+        let of = |component: &Name| {
+            let callers = self.callers_of(component).chain(driving.iter().copied());
+            (component.clone(), callers.cloned().collect())
+        };
+        group.components.iter().map(of).collect()
+    }
+
     /// The config of the components of `group`.
     pub(crate) fn config_of(&self, group: &GroupSpec) -> BTreeMap<Name, serde_json::Value> {
         let own = |(name, _): &(&Name, &serde_json::Value)| group.components.contains(name);

@@ -124,8 +124,7 @@ pub enum CallError {
         /// The call.
         edge: Edge,
     },
-    /// The dependency graph does not have this edge, so the callee refused it. Not produced yet: callees take calls
-    /// along every edge.
+    /// The dependency graph that the callee knows does not have this edge, so the callee refused it.
     #[error("{edge} is denied: {caller} does not declare a dependency on {callee}", caller = edge.caller(), callee = edge.callee())]
     Denied {
         /// The call.

@@ -27,12 +27,16 @@ mod serve;
 mod server;
 mod serving;
 mod tally;
+mod tls;
 mod transport;
+mod trust;
 
-pub use anylith_wire::{Failure, ServedComponent};
+pub use anylith_wire::{Failure, Identity, ServedComponent};
 pub use callee::{Arguments, Callee, Reply, Request};
 pub use network::Network;
 pub use pauses::Pauses;
 pub use policy::Policy;
 pub use serve::{Answer, Answering, Incoming, Items, Serve};
 pub use server::Server;
+pub use tls::IdentityError;
+pub use trust::Membership;

@@ -13,6 +13,7 @@ use std::{
 };
 
 use anylith_core::{Address, Counters, Directory, Endpoint, Fingerprint, Limits, Name};
+use anylith_wire::Identity;
 use tokio::{
     sync::{Notify, watch},
     task::JoinSet,
@@ -26,6 +27,8 @@ use crate::{
     serve::Serve,
     server::{Room, Server},
     tally::Tally,
+    tls::IdentityError,
+    trust::{Membership, Trust},
 };
 
 /// The data plane as one replica sees it. Clones are the same network; when the last one and the last
@@ -37,8 +40,8 @@ pub struct Network {
 
 #[derive(Debug)]
 pub(crate) struct Shared {
-    pub(crate) replica: Name,
     pub(crate) limits: Limits,
+    pub(crate) trust: Arc<Trust>,
     directory: watch::Sender<Arc<Directory>>,
     /// When the directory last named other replicas of a component than before; those without an entry have
     /// been as they are since the network began.
@@ -57,11 +60,17 @@ pub(crate) struct Shared {
 }
 
 impl Network {
-    /// The network of `replica`, with an empty directory.
+    /// The network of `replica`, with an empty directory. It calls for no component, and lets everybody call.
     pub fn new(replica: Name, limits: Limits) -> Self {
+        Self::of(Membership::of(replica), limits)
+    }
+
+    /// The network of a replica as `membership` has it, with an empty directory.
+    pub fn of(membership: Membership, limits: Limits) -> Self {
+        let tally = Arc::<Tally>::default();
         let shared = Shared {
-            replica,
             limits,
+            trust: Arc::new(Trust::new(membership, Arc::clone(&tally))),
             directory: watch::Sender::new(Arc::default()),
             changes: Mutex::default(),
             begun: Instant::now(),
@@ -70,25 +79,36 @@ impl Network {
             tasks: Mutex::default(),
             version: AtomicU64::new(1),
             changed: Notify::new(),
-            tally: Arc::default(),
+            tally,
         };
         Self {
             shared: Arc::new(shared),
         }
     }
 
+    /// Proves this replica with `identity` on each connection that is opened or accepted from now on. Those that are
+    /// open stay as they are, with their calls.
+    ///
+    /// # Errors
+    ///
+    /// It is of no use, or somebody else's. What was set before goes on to be used.
+    pub fn set_identity(&self, identity: &Identity) -> Result<(), IdentityError> {
+        self.shared.trust.set_identity(identity)
+    }
+
     /// Begins to serve calls at `endpoint`.
     ///
     /// # Errors
     ///
-    /// The endpoint cannot be bound.
+    /// The endpoint cannot be bound, or it is a TCP endpoint and this replica has no identity.
     ///
     /// # Panics
     ///
     /// Outside of a tokio runtime.
     pub fn serve(&self, endpoint: &Endpoint, service: Arc<dyn Serve>) -> io::Result<Server> {
+        self.shared.trust.allows(endpoint)?;
         Server::start(
-            self.shared.replica.clone(),
+            self.shared.trust.clone(),
             self.shared.limits.clone(),
             endpoint,
             service,
@@ -192,7 +212,7 @@ impl Shared {
         let network = Arc::downgrade(self);
         let keep = peer
             .clone()
-            .keep_connected(network, self.replica.clone(), self.limits.clone());
+            .keep_connected(network, self.trust.clone(), self.limits.clone());
         let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
         while tasks.try_join_next().is_some() {}
         tasks.spawn(keep);

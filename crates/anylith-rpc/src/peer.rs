@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anylith_core::{Address, Limits, Name};
+use anylith_core::{Address, Limits};
 use anylith_wire::{CallingEnd, ProtocolError};
 use tokio::{
     sync::Notify,
@@ -24,6 +24,7 @@ use crate::{
     network::Shared,
     pauses::Pauses,
     transport::Socket,
+    trust::Trust,
 };
 
 /// Connecting and greeting must be done in this time.
@@ -97,12 +98,12 @@ impl Peer {
     pub(crate) async fn keep_connected(
         self: Arc<Self>,
         network: Weak<Shared>,
-        replica: Name,
+        trust: Arc<Trust>,
         limits: Limits,
     ) {
         let mut pauses = Pauses::new(FIRST_PAUSE, LAST_PAUSE);
         while !self.retired.load(SeqCst) {
-            match self.open(&replica, &limits, &network).await {
+            match self.open(&trust, &limits, &network).await {
                 Ok((connection, driver)) => {
                     let opened = Instant::now();
                     self.set(Status::Open(connection.clone()), &network);
@@ -133,7 +134,7 @@ impl Peer {
 
     async fn open(
         &self,
-        replica: &Name,
+        trust: &Trust,
         limits: &Limits,
         network: &Weak<Shared>,
     ) -> Result<(Arc<Connection>, Driver), OpenError> {
@@ -143,11 +144,24 @@ impl Peer {
             None => Arc::new(Health::new(Instant::now())),
         };
         let opening = async {
-            let socket = Socket::connect(&self.address.endpoint)
+            let (socket, names) = Socket::connect(&self.address, trust)
                 .await
                 .map_err(OpenError::Io)?;
+<<<<<<< HEAD
             let end = CallingEnd::new(replica.clone(), limits, Instant::now());
             connection::open(socket, end, health, network.clone()).await
+=======
+            let us = trust.membership();
+            let (replica, calling) = (us.replica.clone(), &us.components);
+            let end = CallingEnd::of_components(replica, calling, limits, Instant::now());
+            let opened = connection::open(socket, end, network.clone()).await?;
+            if let Some(names) = names {
+                let served = opened.0.components().iter().map(|served| &served.name);
+                let met = trust.meets(&names, opened.0.peer(), served);
+                met.map_err(OpenError::Protocol)?;
+            }
+            Ok(opened)
+>>>>>>> f118b6b (Prove over TCP who is calling, and let only those call whom the dependency graph names)
         };
         match timeout(OPEN_TIMEOUT, opening).await {
             Ok(opened) => opened,

@@ -9,7 +9,7 @@ use std::{
 };
 
 use anylith_core::{Endpoint, Limits, Name};
-use anylith_wire::ServingEnd;
+use anylith_wire::{ProtocolError, ServingEnd};
 use bytes::BytesMut;
 use tokio::{task::JoinHandle, time::sleep};
 
@@ -18,7 +18,8 @@ use crate::{
     serve::Serve,
     serving::{Driver, Ended, Host, Serving, greet},
     tally::Tally,
-    transport::{Listening, Socket},
+    transport::{Accepted, Listening},
+    trust::Trust,
 };
 
 pub(crate) use guests::Room;
@@ -38,7 +39,6 @@ pub struct Server {
 
 struct Shared {
     host: Arc<Host>,
-    replica: Name,
     limits: Limits,
     state: Mutex<State>,
 }
@@ -51,7 +51,7 @@ struct State {
 
 impl Server {
     pub(crate) fn start(
-        replica: Name,
+        trust: Arc<Trust>,
         limits: Limits,
         endpoint: &Endpoint,
         service: Arc<dyn Serve>,
@@ -66,8 +66,7 @@ impl Server {
             guests: Guests::new(room),
         });
         let shared = Arc::new(Shared {
-            host: Arc::new(Host::new(service, &limits, tally)),
-            replica,
+            host: Arc::new(Host::new(service, &limits, trust, tally)),
             limits,
             state,
         });
@@ -162,9 +161,9 @@ impl Shared {
         let mut failing = false;
         loop {
             match listening.accept().await {
-                Ok(socket) => {
+                Ok(accepted) => {
                     failing = false;
-                    self.take(socket);
+                    self.take(accepted);
                 }
                 Err(error) => {
                     // Of the process (too many open files) or of one peer; neither ends the server. Those who
@@ -180,37 +179,28 @@ impl Shared {
     }
 
     /// Begins to greet an accepted connection.
-    fn take(self: &Arc<Self>, socket: Socket) {
+    fn take(self: &Arc<Self>, accepted: Accepted) {
         let mut state = self.lock();
         if state.closing {
             return;
         }
         // The task cannot end and look for itself before the lock is free.
-        let begin = |key| tokio::spawn(self.clone().welcome(key, socket));
+        let begin = |key| tokio::spawn(self.clone().welcome(key, accepted));
         if state.guests.arrive(begin) {
             self.host.tally.crowded.up();
         }
     }
 
-    /// Greets the peer, and then serves its calls.
-    async fn welcome(self: Arc<Self>, key: Key, mut socket: Socket) {
-        let mut end = ServingEnd::new(
-            self.replica.clone(),
-            self.host.service.components(),
-            &self.limits,
-            Instant::now(),
-        );
-        let mut bytes = BytesMut::new();
-        let ended = match greet(&mut socket, &mut end, &mut bytes).await {
-            Ok(()) => match self.admit(key, end) {
-                Some(serving) => Driver::new(serving, Arc::clone(&self.host), socket, bytes).await,
-                None => Ended::Closed,
-            },
-            Err(ended) => ended,
-        };
-        match ended {
+    /// Serves a connection from its first byte to its last.
+    async fn welcome(self: Arc<Self>, key: Key, accepted: Accepted) {
+        match self.converse(key, accepted).await {
             Ended::Closed => {}
-            Ended::Io(error) => tracing::debug!(%error, "a caller's connection broke"),
+            Ended::Io(error) => {
+                self.host.trust.note(&error, "somebody who connected");
+                tracing::debug!(%error, "a caller's connection broke");
+            }
+            // That was counted where it was found out.
+            Ended::Protocol(ProtocolError::Impostor(_)) => {}
             Ended::Protocol(error) => {
                 self.host.tally.misbehaved.up();
                 tracing::warn!(%error, "a caller broke the protocol");
@@ -218,6 +208,28 @@ impl Shared {
         }
         self.lock().guests.leave(key);
         self.host.flushed.ring();
+    }
+
+    /// Sees who the peer is, which over TCP takes a handshake; greets it, and then serves its calls.
+    async fn converse(&self, key: Key, accepted: Accepted) -> Ended {
+        let mut socket = match accepted.open(&self.host.trust) {
+            Ok(socket) => socket,
+            // It was counted where it was found out.
+            Err(_) => return Ended::Closed,
+        };
+        let mut end = ServingEnd::new(
+            self.host.trust.membership().replica.clone(),
+            self.host.service.components(),
+            &self.limits,
+            Instant::now(),
+        );
+        let mut bytes = BytesMut::new();
+        let greeted = greet(&mut socket, &mut end, &mut bytes, &self.host.trust).await;
+        match greeted.map(|()| self.admit(key, end)) {
+            Ok(Some(serving)) => Driver::new(serving, Arc::clone(&self.host), socket, bytes).await,
+            Ok(None) => Ended::Closed,
+            Err(ended) => ended,
+        }
     }
 
     /// Makes room for the calls of a connection that has greeted; `None` if there is none.
@@ -255,7 +267,7 @@ impl Shared {
 impl std::fmt::Debug for Shared {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Server")
-            .field("replica", &self.replica)
+            .field("replica", &self.host.trust.membership().replica)
             .finish_non_exhaustive()
     }
 }

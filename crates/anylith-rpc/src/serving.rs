@@ -252,7 +252,9 @@ impl State {
     /// Does what an event asks for that came, or was noticed, at `now`.
     fn on_event(&mut self, event: ServingEvent, now: Instant, wakers: &mut Vec<Waker>) {
         match event {
+            // It was judged with the greeting.
             ServingEvent::Ready => {}
+            ServingEvent::Denied { component } => self.host.trust.denied(&self.end, component),
             ServingEvent::Request(request) => self.take_in(request, now),
             ServingEvent::Item { call, item } => {
                 if let Some(inflow) = &self.work(call).inflow {

@@ -1,7 +1,10 @@
 //! The sockets that connections run over.
 //!
-//! Another transport (TLS, shared memory, a simulated network) is another variant of [`Socket`]: the
-//! drivers ask for nothing but the four methods it has.
+//! On one host that is a Unix socket, and both ends look whether the other belongs to the same user. Between hosts it is
+//! TCP, and then always with mutual TLS: there is no way to switch that off.
+//!
+//! Another transport (shared memory, a simulated network) is another variant of [`Socket`]: the drivers ask for nothing
+//! but the methods it has.
 
 use std::{
     future::Future,
@@ -12,12 +15,17 @@ use std::{
     task::{Context, Poll},
 };
 
-use anylith_core::Endpoint;
+use anylith_core::{Address, Endpoint};
 use anylith_wire::{BATCH_SLICES, Batch};
 use bytes::BytesMut;
 use tokio::{
     io::{AsyncReadExt, AsyncWrite},
     net::{TcpListener, TcpStream, UnixListener, UnixStream},
+};
+
+use crate::{
+    tls::{Names, TlsStream},
+    trust::Trust,
 };
 
 /// Room that is made for reading, at least, whenever less than [`LOW_BYTES`] is left. A message of 64 KiB
@@ -29,22 +37,37 @@ const LOW_BYTES: usize = 8 * 1024;
 #[derive(Debug)]
 pub(crate) enum Socket {
     Unix(UnixStream),
-    Tcp(TcpStream),
+    Tls(Box<TlsStream>),
 }
 
 impl Socket {
-    /// Connects to `endpoint`.
-    pub(crate) async fn connect(endpoint: &Endpoint) -> io::Result<Self> {
-        match endpoint {
-            Endpoint::Unix(path) => UnixStream::connect(path).await.map(Self::Unix),
-            Endpoint::Tcp(address) => Self::tcp(TcpStream::connect(address).await?),
+    /// Connects to the replica at `address`. Returns also whom its certificate names, where it has to show one.
+    pub(crate) async fn connect(
+        address: &Address,
+        trust: &Trust,
+    ) -> io::Result<(Self, Option<Names>)> {
+        match &address.endpoint {
+            Endpoint::Unix(path) => {
+                let stream = UnixStream::connect(path).await?;
+                trust.check_user(&stream)?;
+                Ok((Self::Unix(stream), None))
+            }
+            Endpoint::Tcp(at) => {
+                // Without a certificate of ours there is no reason to disturb anybody.
+                trust.allows(&address.endpoint)?;
+                let stream = undelayed(TcpStream::connect(at).await?)?;
+                let (stream, names) = trust.connect_tls(stream, &address.replica).await?;
+                Ok((Self::Tls(Box::new(stream)), Some(names)))
+            }
         }
     }
 
-    fn tcp(stream: TcpStream) -> io::Result<Self> {
-        // What belongs together is written together, so waiting for more only delays.
-        stream.set_nodelay(true)?;
-        Ok(Self::Tcp(stream))
+    /// Whom the peer's certificate names; `None` before the handshake is over, and where there are no certificates.
+    pub(crate) fn names(&self) -> Option<Names> {
+        match self {
+            Self::Unix(_) => None,
+            Self::Tls(stream) => stream.names(),
+        }
     }
 
     /// Reads into `bytes` until it holds `wanted` bytes, at most what one read brings. 0 is the end.
@@ -60,7 +83,7 @@ impl Socket {
         }
         match self {
             Self::Unix(stream) => pin!(stream.read_buf(bytes)).poll(cx),
-            Self::Tcp(stream) => pin!(stream.read_buf(bytes)).poll(cx),
+            Self::Tls(stream) => stream.poll_read(cx, bytes),
         }
     }
 
@@ -72,10 +95,10 @@ impl Socket {
     ) -> Poll<io::Result<usize>> {
         let mut slices = [IoSlice::new(&[]); BATCH_SLICES];
         let count = batch.slices(&mut slices);
-        let slices = &slices[..count];
+        let slices = &mut slices[..count];
         let written = match self {
             Self::Unix(stream) => write(Pin::new(stream), cx, slices),
-            Self::Tcp(stream) => write(Pin::new(stream), cx, slices),
+            Self::Tls(stream) => stream.poll_write(cx, slices),
         };
         if let Poll::Ready(Ok(count)) = written {
             batch.advance(count);
@@ -87,9 +110,15 @@ impl Socket {
     pub(crate) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Self::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
-            Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Tls(stream) => stream.poll_shutdown(cx),
         }
     }
+}
+
+fn undelayed(stream: TcpStream) -> io::Result<TcpStream> {
+    // What belongs together is written together, so waiting for more only delays.
+    stream.set_nodelay(true)?;
+    Ok(stream)
 }
 
 fn write(
@@ -145,10 +174,35 @@ impl Listening {
         }
     }
 
-    pub(crate) async fn accept(&self) -> io::Result<Socket> {
+    /// The next connection. Nothing is known of its other end yet: [`Accepted::open`].
+    pub(crate) async fn accept(&self) -> io::Result<Accepted> {
         match self {
-            Self::Unix { listener, .. } => Ok(Socket::Unix(listener.accept().await?.0)),
-            Self::Tcp(listener) => Socket::tcp(listener.accept().await?.0),
+            Self::Unix { listener, .. } => Ok(Accepted::Unix(listener.accept().await?.0)),
+            Self::Tcp(listener) => Ok(Accepted::Tcp(listener.accept().await?.0)),
+        }
+    }
+}
+
+/// A connection that somebody has made.
+#[derive(Debug)]
+pub(crate) enum Accepted {
+    Unix(UnixStream),
+    Tcp(TcpStream),
+}
+
+impl Accepted {
+    /// Lets the peer in, if it is a process of ours. Over TCP that shows with the handshake, which is made by whoever
+    /// reads from the socket, within the time for the greeting.
+    pub(crate) fn open(self, trust: &Trust) -> io::Result<Socket> {
+        match self {
+            Self::Unix(stream) => {
+                trust.check_user(&stream)?;
+                Ok(Socket::Unix(stream))
+            }
+            Self::Tcp(stream) => {
+                let stream = trust.accept_tls(undelayed(stream)?)?;
+                Ok(Socket::Tls(Box::new(stream)))
+            }
         }
     }
 }

@@ -231,6 +231,7 @@ impl<A: Application> Builder<A> {
             // Nobody else will ever answer, so there is nobody to wait for.
             limits.reach_timeout_ms = 0;
         }
+        let callers = callers(&self.components)?;
         let setup = Setup {
             name: Name::new("monolith-1")?,
             components: self.components,
@@ -241,6 +242,8 @@ impl<A: Application> Builder<A> {
             limits,
             directory: Directory::default(),
             directory_is_hope: false,
+            identity: None,
+            callers: Some(callers),
             through_the_wire,
         };
         let own = setup.name.clone();
@@ -313,6 +316,8 @@ impl<A: Application> Builder<A> {
             limits: bootstrap.limits,
             directory: bootstrap.directory,
             directory_is_hope: false,
+            identity: bootstrap.identity,
+            callers: bootstrap.callers,
             through_the_wire: false,
         };
         let (replica, failures) = Replica::new(setup).map_err(AppError::Endpoint)?;
@@ -344,6 +349,18 @@ fn directory_of_one(
         epoch: 1,
         components: components.collect::<Result<_, _>>()?,
     })
+}
+
+/// Component → those that are dependent on it.
+fn callers(components: &[Registration]) -> Result<BTreeMap<Name, Vec<Name>>, InvalidName> {
+    let mut callers: BTreeMap<Name, Vec<Name>> = BTreeMap::new();
+    for caller in components {
+        for callee in &caller.dependencies {
+            let callers = callers.entry(Name::new(callee)?).or_default();
+            callers.push(Name::new(caller.name)?);
+        }
+    }
+    Ok(callers)
 }
 
 fn print(line: &str) {

@@ -73,6 +73,7 @@ pub(crate) async fn conduct(
         tokio::select! {
             order = order => match order {
                 Some(ToReplica::Directory(directory)) => replica.update(directory),
+                Some(ToReplica::Identity(identity)) => replica.set_identity(&identity),
                 Some(ToReplica::Drain { component, grace_ms }) => {
                     let replica = Arc::clone(&replica);
                     errands.spawn(async move {

@@ -12,7 +12,7 @@ use std::{
 };
 
 use anylith_core::{Directory, EdgeSettings, Endpoint, Limits, Name};
-use anylith_rpc::{Network, ServedComponent, Server};
+use anylith_rpc::{Identity, Membership, Network, ServedComponent, Server};
 use anylith_wire::control::ComponentState;
 use arc_swap::ArcSwapOption;
 use serde_json::Value;
@@ -55,6 +55,10 @@ pub(crate) struct Setup {
     pub(crate) directory: Directory,
     /// Whether the directory names replicas that may not be ready, or not be there: nobody watches over them.
     pub(crate) directory_is_hope: bool,
+    /// What it proves itself with, where it needs to.
+    pub(crate) identity: Option<Identity>,
+    /// Component → those that may call it; `None` if all may.
+    pub(crate) callers: Option<BTreeMap<Name, Vec<Name>>>,
     /// Whether calls within the process go over its own socket as well.
     pub(crate) through_the_wire: bool,
 }
@@ -123,9 +127,18 @@ impl Replica {
     ///
     /// # Errors
     ///
-    /// The endpoint cannot be bound.
+    /// The endpoint cannot be bound, or the identity is of no use.
     pub(crate) fn new(setup: Setup) -> io::Result<(Self, mpsc::Receiver<ComponentFailure>)> {
-        let network = Network::new(setup.name, setup.limits);
+        let membership = Membership {
+            replica: setup.name,
+            components: setup.components.iter().map(|it| checked(it.name)).collect(),
+            callers: setup.callers,
+        };
+        let network = Network::of(membership, setup.limits);
+        if let Some(identity) = &setup.identity {
+            let taken = network.set_identity(identity);
+            taken.map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+        }
         network.update(setup.directory);
         let doors: Arc<Doors> = Arc::new(Doors::new(setup.components.iter().map(door).collect()));
         let serve = |endpoint| network.serve(endpoint, Arc::<Doors>::clone(&doors));
@@ -205,6 +218,13 @@ impl Replica {
     /// Takes a directory, unless it is older than the one in use.
     pub(crate) fn update(&self, directory: Directory) {
         self.panel.network.update(directory);
+    }
+
+    /// Proves itself with `identity` from now on; with what it had, if this one is of no use.
+    pub(crate) fn set_identity(&self, identity: &Identity) {
+        if let Err(error) = self.panel.network.set_identity(identity) {
+            tracing::error!(target: "anylith", %error, "a new identity is of no use; the one before stays");
+        }
     }
 
     /// The component `C` of this process, once it is ready.

@@ -11,8 +11,8 @@ use std::{
 };
 
 use anylith_control::{Action, ControlPlane, Event, Spec, Timing};
-use anylith_core::{Endpoint, Name};
-use anylith_wire::control::{Request, ToReplica};
+use anylith_core::{Endpoint, Name, with_causes};
+use anylith_wire::control::{Identity, Request, ToReplica};
 use rustix::process::Signal;
 use tokio::{
     net::UnixListener,
@@ -23,6 +23,7 @@ use crate::{
     answer::{Answer, Overview},
     connection::Arrival,
     herald::Herald,
+    identities::Identities,
     listeners::Listeners,
     log_file,
     process::{self, Process, Start},
@@ -46,6 +47,8 @@ pub(crate) struct Deployment {
     pub(crate) timing: Timing,
     pub(crate) folder: RunFolder,
     pub(crate) kill_on_drop: bool,
+    /// Where replicas need certificates.
+    pub(crate) identities: Option<Identities>,
 }
 
 /// Carries out what one control plane wants, until nothing of the application runs any more.
@@ -57,6 +60,7 @@ pub(crate) struct Engine {
     listeners: Listeners,
     processes: Processes,
     switchboard: Switchboard,
+    identities: Option<Identities>,
     herald: Herald,
     /// Those who asked for a stop, and wait for its end.
     stop_askers: Vec<oneshot::Sender<Answer>>,
@@ -95,6 +99,7 @@ impl Engine {
             timing,
             folder,
             kill_on_drop,
+            identities,
         } = deployment;
         let mut memory = legacy.memory;
         let mut processes = Processes::new(kill_on_drop);
@@ -130,6 +135,7 @@ impl Engine {
             listeners,
             processes,
             switchboard: Switchboard::new(control),
+            identities,
             stop_askers: Vec::new(),
             done: false,
             lock,
@@ -197,11 +203,15 @@ impl Engine {
                 Wake::Ordered(Some(Order::Stop)) => self.feed(Event::StopAsked, now),
                 Wake::Ordered(Some(Order::Kill)) => self.feed(Event::KillAsked, now),
                 Wake::Ordered(Some(Order::KillReplica(replica))) => self.processes.kill(&replica),
+                Wake::Ordered(Some(Order::RenewIdentities)) => self.renew_identities(),
                 Wake::Ordered(None) => orders = None,
                 Wake::Ended(end) => self.ended(end, now),
                 Wake::Listener(event) => self.feed(event, now),
                 Wake::Tick => self.feed(Event::Tick, now),
-                Wake::Trim => log_file::trim_all(&self.folder.logs()),
+                Wake::Trim => {
+                    log_file::trim_all(&self.folder.logs());
+                    self.tend_identities();
+                }
             }
         }
         self.finish().await
@@ -265,7 +275,13 @@ impl Engine {
                 return Some(Event::Examined { replica, traced });
             }
             Action::Shut { listener } => return self.listeners.shut(listener),
-            Action::Send { replica, message } => {
+            Action::Send {
+                replica,
+                mut message,
+            } => {
+                if let ToReplica::Welcome(bootstrap) = &mut message {
+                    bootstrap.identity = self.identity_of(&replica);
+                }
                 if let Err(error) = self.switchboard.send(&replica, &message) {
                     self.herald.disconnected(replica, &error);
                 }
@@ -325,6 +341,55 @@ impl Engine {
         }
     }
 
+    /// A new identity for `replica`, where it needs one. Without it calls over TCP fail, and say why.
+    fn identity_of(&mut self, replica: &Name) -> Option<Identity> {
+        let issued = self
+            .identities
+            .as_ref()?
+            .issue(self.plane.spec(), replica)?;
+        let issued = issued.map_err(|error| {
+            let error = with_causes(&error);
+            self.herald.report(Report::NoIdentity { error });
+        });
+        issued.ok()
+    }
+
+    /// Sends `replica`, which is connected, a new identity.
+    fn send_identity(&mut self, replica: Name) {
+        let Some(identity) = self.identity_of(&replica) else {
+            return;
+        };
+        let message = ToReplica::Identity(identity);
+        if let Err(error) = self.switchboard.send(&replica, &message) {
+            self.herald.disconnected(replica, &error);
+        }
+    }
+
+    fn tend_identities(&mut self) {
+        let due = self.identities.as_mut().map(Identities::renew);
+        match due {
+            Some(Ok(true)) => self.renew_identities(),
+            Some(Err(error)) => {
+                let error = with_causes(&error);
+                self.herald.report(Report::NoIdentity { error });
+            }
+            Some(Ok(false)) | None => {}
+        }
+    }
+
+    fn renew_identities(&mut self) {
+        let groups = self.plane.spec().groups.iter();
+        let replicas: Vec<Name> = groups.flat_map(|group| group.replica_names()).collect();
+        for replica in replicas {
+            if self.switchboard.line(&replica).is_some() {
+                self.send_identity(replica);
+            }
+        }
+        if let Some(identities) = &mut self.identities {
+            identities.issued();
+        }
+    }
+
     fn bind(&mut self, listener: Name) {
         let address = self.ledger.record().addresses.get(&listener);
         let address = address.map_or("127.0.0.1:0", String::as_str);
@@ -359,10 +424,14 @@ impl Engine {
                 peer,
                 outbox,
             } => {
-                let replica = hello.replica.clone();
+                let (replica, runs) = (hello.replica.clone(), hello.endpoint.is_some());
                 let line = Line { id, peer, outbox };
                 let before = self.switchboard.connect(replica.clone(), line);
                 self.feed(Event::Hello(hello), now);
+                // One that was cut off may have missed its last renewal.
+                if runs && self.switchboard.line(&replica).is_some() {
+                    self.send_identity(replica.clone());
+                }
                 // It was dismissed: who was there before is still the right one.
                 if let (None, Some(before)) = (self.switchboard.line(&replica), before) {
                     self.switchboard.connect(replica, before);
@@ -440,6 +509,7 @@ impl Engine {
     async fn finish(mut self) -> io::Result<File> {
         let _ = fs::remove_file(self.folder.control_socket());
         let _ = fs::remove_file(self.folder.record());
+        let _ = fs::remove_dir_all(self.folder.authority());
         // Sockets of replicas that were killed, by whomever.
         let _ = run_folder::sweep(&self.folder.sockets());
         self.listeners.close();

@@ -11,11 +11,13 @@ use std::{
 
 use anylith_control::{GroupSpec, Spec, Timing};
 use anylith_core::Name;
+use anylith_pki::AuthorityError;
 use tokio::net::UnixListener;
 
 use crate::{
     difference,
     engine::{Deployment, Engine},
+    identities::Identities,
     listener_socket::{self, BindError},
     lock::{self, LockError},
     process::Process,
@@ -67,6 +69,9 @@ pub enum StartError {
         /// Why.
         source: io::Error,
     },
+    /// There are no certificates for calls over TCP.
+    #[error(transparent)]
+    Authority(#[from] AuthorityError),
     /// The run folder cannot be used.
     #[error("the run folder {} cannot be used", path.display())]
     Folder {
@@ -139,8 +144,10 @@ impl Launch {
             .await
             .map_err(unusable)?;
         let (sockets, lost) = self.bind_listeners(&legacy).await?;
+        let identities = Identities::open(&folder, &self.spec)?;
         let control = bind_control(&folder.control_socket()).map_err(unusable)?;
         let deployment = Deployment {
+            identities,
             spec: self.spec,
             program: self.program,
             build,
@@ -293,6 +300,8 @@ async fn retire(
     let control = bind_control(&folder.control_socket())?;
     let lost: BTreeSet<Name> = past.spec.listeners.keys().cloned().collect();
     let deployment = Deployment {
+        // What they have is good until they have stopped.
+        identities: None,
         spec: past.spec,
         program: past.program,
         build: past.build,

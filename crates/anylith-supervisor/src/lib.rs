@@ -15,6 +15,7 @@ mod connection;
 mod difference;
 mod engine;
 mod herald;
+mod identities;
 mod launch;
 mod listener_socket;
 mod listeners;

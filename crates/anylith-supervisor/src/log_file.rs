@@ -118,7 +118,10 @@ impl OwnLog {
 fn is_trouble(report: &Report) -> bool {
     match report {
         Report::Replaced { .. } | Report::Remembers => false,
-        Report::Forgetful { .. } | Report::NoLog { .. } | Report::Disconnected { .. } => true,
+        Report::Forgetful { .. }
+        | Report::NoIdentity { .. }
+        | Report::NoLog { .. }
+        | Report::Disconnected { .. } => true,
         Report::Noticed { notice, .. } => match notice {
             Notice::Ready
             | Notice::Recovered

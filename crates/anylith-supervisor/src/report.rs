@@ -22,6 +22,9 @@ impl fmt::Display for Report {
                 differences.join("; ")
             ),
             Self::Remembers => f.write_str("the state can be written again"),
+            Self::NoIdentity { error } => {
+                write!(f, "replicas could not be given new certificates: {error}")
+            }
             Self::NoLog { replica, error } => write!(
                 f,
                 "the log of {replica} cannot be written, so what it says is lost: {error}"

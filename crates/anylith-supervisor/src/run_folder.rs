@@ -108,6 +108,11 @@ impl RunFolder {
         self.path.join("state.json")
     }
 
+    /// Where the authority is kept that issues certificates to the replicas.
+    pub(crate) fn authority(&self) -> PathBuf {
+        self.path.join("authority")
+    }
+
     pub(crate) fn lock(&self) -> PathBuf {
         self.path.join("lock")
     }

@@ -28,6 +28,7 @@ pub(crate) enum Order {
     Stop,
     Kill,
     KillReplica(Name),
+    RenewIdentities,
 }
 
 /// How far the start of an application has come.
@@ -81,6 +82,11 @@ pub enum Report {
     Disconnected {
         /// The replica.
         replica: Name,
+        /// Why.
+        error: String,
+    },
+    /// A replica could not be given a new certificate. The one it has is good for hours.
+    NoIdentity {
         /// Why.
         error: String,
     },
@@ -189,6 +195,12 @@ impl Supervisor {
     /// Kills the process of a replica, as a fault would.
     pub async fn kill_replica(&self, replica: Name) {
         let _ = self.orders.send(Order::KillReplica(replica)).await;
+    }
+
+    /// Issues new certificates to all replicas, as it does by itself when a third of their time is over. Calls that are
+    /// under way, and connections that are open, stay as they are.
+    pub async fn renew_identities(&self) {
+        let _ = self.orders.send(Order::RenewIdentities).await;
     }
 
     /// Asks to drain and stop everything, and does not wait for it.

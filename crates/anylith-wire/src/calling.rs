@@ -4,7 +4,7 @@ mod event;
 
 use std::time::Instant;
 
-use anylith_core::{CallContext, Execution, Limits, LostAnswer, Name, Refusal};
+use anylith_core::{CallContext, Execution, Fingerprint, Limits, LostAnswer, Name, Refusal};
 use bytes::{Bytes, BytesMut};
 use slab::Slab;
 
@@ -66,14 +66,30 @@ enum Sent {
 }
 
 impl CallingEnd {
-    /// A new connection from `replica`; its greeting is the first thing to send.
+    /// A new connection from `replica`, which names none of its components: where the serving end holds callers to the
+    /// dependency graph, it may call nothing. The greeting is the first thing to send.
     pub fn new(replica: Name, limits: &Limits, now: Instant) -> Self {
+        Self::of_components(replica, &[], limits, now)
+    }
+
+    /// A new connection from `replica`, which calls on behalf of `components`.
+    pub fn of_components(
+        replica: Name,
+        components: &[Name],
+        limits: &Limits,
+        now: Instant,
+    ) -> Self {
+        let calling = components.iter().map(|name| ServedComponent {
+            name: name.clone(),
+            fingerprint: Fingerprint(0),
+            methods: 0,
+        });
         let ours = Hello {
             message_bytes: limits.message_bytes,
             calls: limits.calls_per_connection,
             window_bytes: WINDOW_BYTES,
             replica,
-            components: Vec::new(),
+            components: calling.collect(),
         };
         let mut link = Link::new(ours, MAX_HELLO_BYTES, IDLE, now);
         let hello = link.ours.encode();

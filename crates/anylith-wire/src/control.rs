@@ -10,11 +10,13 @@
 //!
 //! The first message of a connection says what the connection is for: see [`Opening`].
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use anylith_core::{Directory, Endpoint, Name};
 pub use anylith_core::{EdgeSettings, Limits};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+pub use crate::identity::Identity;
 
 /// The version of these messages.
 pub const CONTROL_PROTOCOL: u32 = 1;
@@ -148,6 +150,8 @@ pub enum ToReplica {
     Welcome(Box<Bootstrap>),
     /// The directory has changed.
     Directory(Directory),
+    /// Prove yourself with this from now on; connections that are open stay as they are.
+    Identity(Identity),
     /// Take `component` out of service: no new calls, finish those in flight, then its `stop`.
     Drain {
         /// The component.
@@ -174,8 +178,8 @@ pub enum ToReplica {
     Unknown,
 }
 
-/// Everything that a replica must know to begin.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// Everything that a replica must know to begin. It holds secrets, which its `Debug` leaves out.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct Bootstrap {
     /// The application's name.
     pub app: Name,
@@ -200,6 +204,33 @@ pub struct Bootstrap {
     /// The directory as it is.
     #[serde(default)]
     pub directory: Directory,
+    /// What the replica proves itself with. Over TCP it neither calls nor is called without.
+    #[serde(default)]
+    pub identity: Option<Identity>,
+    /// Component of this replica → the components that are dependent on it: nobody else may call it. Without it, which
+    /// only an engine does that knows no graph, every replica of the application may.
+    #[serde(default)]
+    pub callers: Option<BTreeMap<Name, Vec<Name>>>,
+}
+
+impl fmt::Debug for Bootstrap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // A config may have a password in it, wherever its author put it.
+        let configured: Vec<&Name> = self.config.keys().collect();
+        f.debug_struct("Bootstrap")
+            .field("app", &self.app)
+            .field("group", &self.group)
+            .field("components", &self.components)
+            .field("endpoint", &self.endpoint)
+            .field("listeners", &self.listeners)
+            .field("config of", &configured)
+            .field("edges", &self.edges)
+            .field("limits", &self.limits)
+            .field("directory", &self.directory)
+            .field("identity", &self.identity)
+            .field("callers", &self.callers)
+            .finish()
+    }
 }
 
 /// Encodes a message with its length.
@@ -338,6 +369,35 @@ mod tests {
         assert!(
             matches!((hello, opening), (FromReplica::Hello(sent), Opening::Hello(came)) if sent == came)
         );
+    }
+
+    #[test]
+    fn what_is_printed_of_a_bootstrap_has_no_secret_in_it() {
+        let name = |text| Name::new(text).unwrap();
+        let bootstrap = Bootstrap {
+            app: name("shop"),
+            group: name("Cart"),
+            components: vec![name("Cart")],
+            endpoint: "tcp:127.0.0.1:0".parse().unwrap(),
+            listeners: BTreeMap::new(),
+            config: [(name("Cart"), serde_json::json!({"password": "hunter2"}))].into(),
+            edges: Vec::new(),
+            limits: Limits::default(),
+            directory: Directory::default(),
+            identity: Some(Identity {
+                certificates: "public".into(),
+                key: "hunter2".into(),
+                roots: "public".into(),
+            }),
+            callers: None,
+        };
+        let identity = ToReplica::Identity(bootstrap.identity.clone().unwrap());
+        for message in [ToReplica::Welcome(Box::new(bootstrap)), identity] {
+            let printed = format!("{message:?} {message:#?}");
+            assert!(!printed.contains("hunter2"), "{printed}");
+            let json = String::from_utf8(encode(&message).unwrap()).unwrap();
+            assert!(json.contains("hunter2"), "but it is sent: {json}");
+        }
     }
 
     #[test]

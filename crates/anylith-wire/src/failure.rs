@@ -26,7 +26,7 @@ pub enum Failure {
     /// The callee was told to stop working on the call.
     #[error("cancelled")]
     Cancelled,
-    /// The callee does not allow the caller to call it. Not produced yet.
+    /// The dependency graph has no edge from the caller to the callee.
     #[error("denied")]
     Denied,
     /// Caller and callee were built from different versions of the interface, or of the protocol.

@@ -225,6 +225,9 @@ pub enum ProtocolError {
     /// The greeting cannot be read.
     #[error("its greeting is malformed: {0}")]
     Hello(&'static str),
+    /// The greeting claims what the peer's certificate does not.
+    #[error("its greeting claims {0} that its certificate does not name")]
+    Impostor(&'static str),
     /// A length that no frame may have.
     #[error("a frame of {length} bytes is longer than any may be")]
     FrameTooLong {

@@ -23,8 +23,8 @@ pub const VERSION: u16 = 1;
 const MAGIC: &[u8; 8] = b"ANYLITH\n";
 /// The longest greeting after its fixed part, in bytes: room for 10 000 components.
 pub const MAX_HELLO_BYTES: usize = 1024 * 1024;
-/// The longest greeting of a calling end, in bytes: it lists no components, and nobody knows yet who it is.
-pub const MAX_CALLER_HELLO_BYTES: usize = 4 * 1024;
+/// The longest greeting of a calling end, in bytes: room for 1 000 components. Nobody knows yet who it is.
+pub const MAX_CALLER_HELLO_BYTES: usize = 64 * 1024;
 
 const FIXED_BYTES: usize = MAGIC.len() + 2 + 4;
 
@@ -50,7 +50,7 @@ pub struct Hello {
     pub window_bytes: u32,
     /// Its replica.
     pub replica: Name,
-    /// What it serves; the calling end serves nothing.
+    /// What it serves; of the calling end, the components on whose behalf it calls, with no methods.
     pub components: Vec<ServedComponent>,
 }
 

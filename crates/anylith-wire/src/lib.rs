@@ -7,6 +7,7 @@
 //!
 //! - [`CallingEnd`] makes calls and [`ServingEnd`] serves them.
 //! - [`Failure`] is how a call ends that has no answer.
+//! - [`Identity`] is what a replica proves itself with.
 //! - [`control`] holds what replicas and the control plane say to each other.
 
 mod calling;
@@ -14,6 +15,7 @@ pub mod control;
 mod failure;
 pub mod frame;
 mod hello;
+mod identity;
 mod inbox;
 mod link;
 mod offer;
@@ -25,6 +27,11 @@ pub use calling::{CallingEnd, CallingEvent, NewCall};
 pub use failure::Failure;
 pub use frame::{CallId, ProtocolError};
 pub use hello::{Hello, MAX_CALLER_HELLO_BYTES, MAX_HELLO_BYTES, ServedComponent, VERSION};
+<<<<<<< HEAD
 pub use link::{HURRY, IDLE, PATIENCE, QUIET};
+=======
+pub use identity::Identity;
+pub use link::{PATIENCE, QUIET};
+>>>>>>> f118b6b (Prove over TCP who is calling, and let only those call whom the dependency graph names)
 pub use outbox::{BATCH_SLICES, Batch};
 pub use serving::{Request, ServingEnd, ServingEvent};

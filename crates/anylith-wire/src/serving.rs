@@ -41,6 +41,8 @@ pub struct ServingEnd {
     offer: Option<Offer>,
     /// The peer has not been sent [`ServingEnd::offer`]. Only the last is sent, so offers cannot pile up.
     offer_unsent: bool,
+    /// Of each component whether the peer may not call it; what is not in it may be called.
+    denied: Vec<bool>,
 }
 
 #[derive(Debug)]
@@ -94,12 +96,29 @@ impl ServingEnd {
             draining: false,
             offer: None,
             offer_unsent: false,
+            denied: Vec::new(),
         }
     }
 
     /// The calling replica; `None` until the greeting is over.
     pub fn peer(&self) -> Option<&Name> {
         self.link.peer.as_ref().map(|peer| &peer.replica)
+    }
+
+    /// What the calling replica said of itself; `None` until the greeting is over.
+    pub fn greeting(&self) -> Option<&Hello> {
+        self.link.peer.as_ref()
+    }
+
+    /// What this end serves.
+    pub fn components(&self) -> &[ServedComponent] {
+        &self.link.ours.components
+    }
+
+    /// Refuses calls of each component that is `true` in `denied`, by its index. To be said when the greeting is over,
+    /// before anything else is received.
+    pub fn deny(&mut self, denied: Vec<bool>) {
+        self.denied = denied;
     }
 
     /// How many calls were begun and not ended.
@@ -302,6 +321,10 @@ impl ServingEnd {
         if body.len() > self.link.ours.message_bytes as usize {
             let (length, limit) = (body.len() as u64, u64::from(self.link.ours.message_bytes));
             return Err(ProtocolError::MessageTooLong { length, limit });
+        }
+        if self.denied.get(component as usize) == Some(&true) {
+            self.push_failure(call, &Failure::Denied);
+            return Ok(Some(ServingEvent::Denied { component }));
         }
         let context = match self.admit(component, method, &context) {
             Ok(context) => context,

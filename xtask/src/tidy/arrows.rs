@@ -14,10 +14,11 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("anylith-topology", &["anylith-core"]),
     ("anylith-wire", &["anylith-core"]),
     ("anylith-control", &["anylith-topology", "anylith-wire"]),
+    ("anylith-pki", &["anylith-wire"]),
     ("anylith-rpc", &["anylith-wire"]),
     ("anylith-runtime", &["anylith-rpc", "anylith-topology"]),
     ("anylith", &["anylith-runtime", "anylith-macros"]),
-    ("anylith-supervisor", &["anylith-control"]),
+    ("anylith-supervisor", &["anylith-control", "anylith-pki"]),
     ("anylith-cli", &["anylith-supervisor"]),
     ("anylith-test", &["anylith", "anylith-supervisor"]),
 ];

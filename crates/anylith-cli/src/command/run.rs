@@ -130,6 +130,9 @@ fn start_failure(error: &StartError, app: &App) -> Failure {
         // It says what to do itself.
         StartError::Bind(error) => return Failure::new(error.to_string(), ""),
         StartError::Program { .. } => "build it again".to_owned(),
+        StartError::Authority(_) => {
+            "see that the disk is not full, and that the clock of this host is right".to_owned()
+        }
         StartError::Folder { .. } => {
             "set XDG_RUNTIME_DIR to a folder that belongs to this user, with a short path"
                 .to_owned()

@@ -7,7 +7,10 @@ use tokio::{
 };
 
 use super::*;
-use crate::serve::{Answer, Answering, Incoming};
+use crate::{
+    serve::{Answer, Answering, Incoming},
+    trust::Membership,
+};
 
 /// Has nothing to be called.
 struct Nothing;
@@ -44,7 +47,10 @@ async fn a_connection_too_many_is_closed_and_finds_room_when_another_ends() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("server.sock");
     let _server = Server::start(
-        Name::new("Server-1").unwrap(),
+        Arc::new(Trust::new(
+            Membership::of(Name::new("Server-1").unwrap()),
+            Arc::default(),
+        )),
         Limits::default(),
         &Endpoint::Unix(path.clone()),
         Arc::new(Nothing),

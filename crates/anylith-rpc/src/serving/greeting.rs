@@ -11,9 +11,10 @@ use bytes::BytesMut;
 use tokio::time::timeout_at;
 
 use super::Ended;
-use crate::transport::Socket;
+use crate::{transport::Socket, trust::Trust};
 
-/// Waits for the greeting of the peer, for as long as `end` has patience. What came behind it is left in `bytes`, and
+/// Waits for the greeting of the peer, for as long as `end` has patience, and judges who it is. Over TCP this makes the
+/// handshake, too. What came behind it is left in `bytes`, and
 /// the answer in the outbox of `end`.
 ///
 /// # Cancellation
@@ -23,9 +24,10 @@ pub(crate) async fn greet(
     socket: &mut Socket,
     end: &mut ServingEnd,
     bytes: &mut BytesMut,
+    trust: &Trust,
 ) -> Result<(), Ended> {
     let until = end.next_timeout().unwrap_or_else(Instant::now);
-    let greeting = poll_fn(|cx| poll_greeting(cx, socket, end, bytes));
+    let greeting = poll_fn(|cx| poll_greeting(cx, socket, end, bytes, trust));
     match timeout_at(until.into(), greeting).await {
         Ok(greeted) => greeted,
         Err(_) => match end.on_timeout(until, &mut Vec::new()) {
@@ -40,6 +42,7 @@ fn poll_greeting(
     socket: &mut Socket,
     end: &mut ServingEnd,
     bytes: &mut BytesMut,
+    trust: &Trust,
 ) -> Poll<Result<(), Ended>> {
     loop {
         match std::task::ready!(socket.poll_read(cx, bytes, end.wanted())) {
@@ -49,7 +52,11 @@ fn poll_greeting(
         }
         match end.receive(bytes, Instant::now()) {
             Ok(None) => {}
-            Ok(Some(_)) => return Poll::Ready(Ok(())),
+            // Who is not who he says he is gets no answer at all.
+            Ok(Some(_)) => {
+                let greeted = trust.greeted(end, socket.names().as_ref());
+                return Poll::Ready(greeted.map_err(Ended::Protocol));
+            }
             Err(error) => {
                 // A peer of another version is told which one is spoken here; who does not take it at once goes without.
                 let mut batch = Batch::default();

@@ -8,12 +8,13 @@ use std::sync::{
 use anylith_core::Limits;
 
 use super::intake::Intake;
-use crate::{flush_bell::FlushBell, serve::Serve, tally::Tally};
+use crate::{flush_bell::FlushBell, serve::Serve, tally::Tally, trust::Trust};
 
 /// What the connections of a server share.
 pub(crate) struct Host {
     pub(crate) service: Arc<dyn Serve>,
     pub(crate) flushed: FlushBell,
+    pub(crate) trust: Arc<Trust>,
     pub(crate) tally: Arc<Tally>,
     /// Of each component, by its index.
     pub(super) intakes: Vec<Intake>,
@@ -22,11 +23,17 @@ pub(crate) struct Host {
 }
 
 impl Host {
-    pub(crate) fn new(service: Arc<dyn Serve>, limits: &Limits, tally: Arc<Tally>) -> Self {
+    pub(crate) fn new(
+        service: Arc<dyn Serve>,
+        limits: &Limits,
+        trust: Arc<Trust>,
+        tally: Arc<Tally>,
+    ) -> Self {
         let served = service.components();
         let intake = |name| Intake::new(limits.concurrency_of(name));
         Self {
             flushed: FlushBell::default(),
+            trust,
             tally,
             intakes: served.iter().map(|it| intake(&it.name)).collect(),
             connections: AtomicUsize::new(0),

@@ -12,10 +12,11 @@ use std::{
         Arc,
         atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst},
     },
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use anylith_core::{Address, CallContext, Directory, Endpoint, Fingerprint, Limits, Name};
+use anylith_pki::{Authority, Identity, Lifetimes, Subject};
 use anylith_rpc::{
     Answer, Answering, Callee, Failure, Incoming, Items, Network, Reply, Request, Serve,
     ServedComponent, Server,
@@ -217,6 +218,27 @@ async fn answer(call: Incoming, counts: &Counts) -> Answer {
     }
 }
 
+/// An authority of its own for `app`.
+pub(crate) fn authority(app: &str) -> Authority {
+    Authority::new(name(app), Lifetimes::default(), SystemTime::now()).unwrap()
+}
+
+/// What `authority` issues now to `replica` of `app`, with `components`.
+pub(crate) fn identity(
+    authority: &Authority,
+    app: &str,
+    replica: &str,
+    components: &[&str],
+) -> Identity {
+    let subject = Subject {
+        app: name(app),
+        replica: name(replica),
+        group: name("group"),
+        components: components.iter().map(|it| name(it)).collect(),
+    };
+    authority.issue(&subject, SystemTime::now()).unwrap()
+}
+
 /// How a test's world is set up.
 pub(crate) struct World {
     limits: Limits,
@@ -263,8 +285,15 @@ impl World {
             counts: counts.clone(),
         });
         let serving = Network::new(name("Echo-1"), self.limits.clone());
-        let server = serving.serve(&endpoint, service).unwrap();
         let network = Network::new(name("Caller-1"), self.limits.clone());
+        if self.tcp {
+            let authority = authority("shop");
+            for (network, replica) in [(&serving, "Echo-1"), (&network, "Caller-1")] {
+                let identity = identity(&authority, "shop", replica, &["Echo"]);
+                network.set_identity(&identity).unwrap();
+            }
+        }
+        let server = serving.serve(&endpoint, service).unwrap();
         network.update(directory(1, &[&server.endpoint()]));
         let callee = network.callee(name("Echo"), Fingerprint(1));
         Started {

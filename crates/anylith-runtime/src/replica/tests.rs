@@ -41,6 +41,8 @@ async fn a_component_that_is_drained_while_it_starts_never_becomes_ready() {
         edges: Vec::new(),
         limits: Limits::default(),
         directory: Directory::default(),
+        identity: None,
+        callers: None,
         through_the_wire: false,
     };
     let (replica, _failures) = Replica::new(setup).unwrap();

@@ -14,6 +14,11 @@ pub enum ServingEvent {
     Ready,
     /// A call begins.
     Request(Request),
+    /// A call was refused: see [`ServingEnd::deny`](crate::ServingEnd::deny). There is nothing to end.
+    Denied {
+        /// The component's index in what this end serves; it exists.
+        component: u16,
+    },
     /// The next item of a call's arguments.
     Item {
         /// The call.

@@ -80,6 +80,8 @@ impl Control {
             edges: Vec::new(),
             limits: Limits::default(),
             directory,
+            identity: None,
+            callers: None,
         };
         line.say(&ToReplica::Welcome(Box::new(bootstrap))).await;
         line

@@ -31,7 +31,10 @@ impl Wording {
             // It was said before it was done.
             Report::Replaced { .. } => return None,
             Report::Remembers => return Some(report.to_string()),
-            Report::Forgetful { .. } | Report::NoLog { .. } | Report::Disconnected { .. } => {
+            Report::Forgetful { .. }
+            | Report::NoIdentity { .. }
+            | Report::NoLog { .. }
+            | Report::Disconnected { .. } => {
                 return Some(self.warning(&report.to_string()));
             }
             Report::Noticed { notice, .. } => notice,
