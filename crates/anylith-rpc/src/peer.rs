@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anylith_core::{Address, Limits};
+use anylith_core::{Address, Limits, Name};
 use anylith_wire::{CallingEnd, ProtocolError};
 use tokio::{
     sync::Notify,
@@ -147,21 +147,16 @@ impl Peer {
             let (socket, names) = Socket::connect(&self.address, trust)
                 .await
                 .map_err(OpenError::Io)?;
-<<<<<<< HEAD
-            let end = CallingEnd::new(replica.clone(), limits, Instant::now());
-            connection::open(socket, end, health, network.clone()).await
-=======
             let us = trust.membership();
             let (replica, calling) = (us.replica.clone(), &us.components);
             let end = CallingEnd::of_components(replica, calling, limits, Instant::now());
-            let opened = connection::open(socket, end, network.clone()).await?;
+            let opened = connection::open(socket, end, health, network.clone()).await?;
             if let Some(names) = names {
                 let served = opened.0.components().iter().map(|served| &served.name);
                 let met = trust.meets(&names, opened.0.peer(), served);
                 met.map_err(OpenError::Protocol)?;
             }
             Ok(opened)
->>>>>>> f118b6b (Prove over TCP who is calling, and let only those call whom the dependency graph names)
         };
         match timeout(OPEN_TIMEOUT, opening).await {
             Ok(opened) => opened,

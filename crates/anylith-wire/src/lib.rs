@@ -27,11 +27,7 @@ pub use calling::{CallingEnd, CallingEvent, NewCall};
 pub use failure::Failure;
 pub use frame::{CallId, ProtocolError};
 pub use hello::{Hello, MAX_CALLER_HELLO_BYTES, MAX_HELLO_BYTES, ServedComponent, VERSION};
-<<<<<<< HEAD
-pub use link::{HURRY, IDLE, PATIENCE, QUIET};
-=======
 pub use identity::Identity;
-pub use link::{PATIENCE, QUIET};
->>>>>>> f118b6b (Prove over TCP who is calling, and let only those call whom the dependency graph names)
+pub use link::{HURRY, IDLE, PATIENCE, QUIET};
 pub use outbox::{BATCH_SLICES, Batch};
 pub use serving::{Request, ServingEnd, ServingEvent};
