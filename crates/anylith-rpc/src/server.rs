@@ -214,8 +214,11 @@ impl Shared {
     async fn converse(&self, key: Key, accepted: Accepted) -> Ended {
         let mut socket = match accepted.open(&self.host.trust) {
             Ok(socket) => socket,
-            // It was counted where it was found out.
-            Err(_) => return Ended::Closed,
+            Err(error) => {
+                // Where that is for who the peer is, it was counted when it was found out.
+                tracing::debug!(%error, "a connection was not taken");
+                return Ended::Closed;
+            }
         };
         let mut end = ServingEnd::new(
             self.host.trust.membership().replica.clone(),

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anylith_control::{Action, ControlPlane, Event, Spec, Timing};
+use anylith_control::{Action, ControlPlane, Event, GroupSpec, Spec, Timing};
 use anylith_core::{Endpoint, Name, with_causes};
 use anylith_wire::control::{Identity, Request, ToReplica};
 use rustix::process::Signal;
@@ -379,7 +379,7 @@ impl Engine {
 
     fn renew_identities(&mut self) {
         let groups = self.plane.spec().groups.iter();
-        let replicas: Vec<Name> = groups.flat_map(|group| group.replica_names()).collect();
+        let replicas: Vec<Name> = groups.flat_map(GroupSpec::replica_names).collect();
         for replica in replicas {
             if self.switchboard.line(&replica).is_some() {
                 self.send_identity(replica);

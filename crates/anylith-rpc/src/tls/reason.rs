@@ -15,7 +15,8 @@ impl Unproven {
 
     /// Whether this is why `error` came.
     pub(crate) fn is(error: &io::Error) -> bool {
-        error.get_ref().is_some_and(|error| error.is::<Self>())
+        let cause = error.get_ref();
+        cause.is_some_and(<dyn std::error::Error + Send + Sync>::is::<Self>)
     }
 }
 

@@ -41,7 +41,7 @@ impl Verifier {
         now: UnixTime,
         usage: KeyUsage,
     ) -> Result<(), Error> {
-        let leaf = EndEntityCert::try_from(certificate).map_err(refusal)?;
+        let leaf = EndEntityCert::try_from(certificate).map_err(|error| refusal(&error))?;
         leaf.verify_for_usage(
             self.algorithms.all,
             &self.roots.roots,
@@ -51,7 +51,7 @@ impl Verifier {
             None,
             None,
         )
-        .map_err(refusal)?;
+        .map_err(|error| refusal(&error))?;
         match Names::of(certificate) {
             Ok(names) if names.app == self.app => Ok(()),
             // The peer learns no more of it than that it is refused.
@@ -61,9 +61,9 @@ impl Verifier {
 }
 
 /// What the peer is told by an alert, and our own log in words.
-fn refusal(error: webpki::Error) -> Error {
+fn refusal(error: &webpki::Error) -> Error {
     use webpki::Error as Wrong;
-    let wrong = match error {
+    let wrong = match *error {
         Wrong::CertExpired { time, not_after } => {
             CertificateError::ExpiredContext { time, not_after }
         }
