@@ -1,6 +1,6 @@
 //! What a control plane asks of its engine: who starts and stops processes.
 
-use std::{fmt, time::Duration};
+use std::{collections::BTreeMap, fmt, time::Duration};
 
 use anylith_core::{Directory, Name};
 use anylith_wire::control::ToReplica;
@@ -125,8 +125,83 @@ pub enum Notice {
         /// The version it speaks.
         protocol: u32,
     },
+    /// A drain had to drop what a component still did.
+    CutShort {
+        /// The replica.
+        replica: Name,
+        /// The component.
+        component: Name,
+        /// What it still did, and for how long it had been given time.
+        left: String,
+    },
+    /// A component can be called and is better not: others take its place until it is well again.
+    Unhealthy {
+        /// The replica.
+        replica: Name,
+        /// The component.
+        component: Name,
+        /// What its `healthy` said.
+        reason: String,
+    },
+    /// A component that was unhealthy is well again.
+    Healthy {
+        /// The replica.
+        replica: Name,
+        /// The component.
+        component: Name,
+    },
+    /// The replicas of these groups are started anew, one by one.
+    Restarting {
+        /// The groups, in this order.
+        groups: Vec<Name>,
+    },
+    /// A replica was started anew, and is ready.
+    Renewed {
+        /// The replica.
+        replica: Name,
+    },
+    /// A restart is over.
+    Restarted {
+        /// How many replicas were started anew.
+        replicas: u32,
+    },
+    /// Groups get other numbers of replicas.
+    Scaling {
+        /// Group → how many it has now, and how many it had.
+        groups: BTreeMap<Name, (u32, u32)>,
+    },
+    /// The new numbers are reached.
+    Scaled {
+        /// Group → how many replicas it has.
+        groups: BTreeMap<Name, u32>,
+    },
+    /// A change was given up. What has changed stays as it is.
+    ChangeFailed {
+        /// Which kind.
+        what: Change,
+        /// Why.
+        why: String,
+    },
     /// Everything is drained and stopped now.
     Stopping,
+}
+
+/// What can be asked for while an application runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// To start replicas anew.
+    Restart,
+    /// To have more of them, or fewer.
+    Scale,
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Restart => "restart",
+            Self::Scale => "change of the number of replicas",
+        })
+    }
 }
 
 /// What a replica died of.

@@ -38,6 +38,18 @@ pub(crate) fn advance(
     actions
 }
 
+/// Tells those that leave alone to stop. They know best in which order; others take their calls.
+pub(crate) fn send_off(
+    replicas: &mut BTreeMap<Name, Replica>,
+    timing: &Timing,
+    now: Instant,
+) -> Vec<Action> {
+    let leaving = replicas.values_mut().filter(|one| one.fate.ends_it());
+    leaving
+        .filter_map(|replica| replica.send_off(timing, now))
+        .collect()
+}
+
 /// Whether a connection may still wait at a listener that `component` serves.
 fn is_visited(spec: &Spec, listeners: &BTreeMap<Name, ListenerSocket>, component: &Name) -> bool {
     let mut served = spec.listeners.iter().filter(|(_, by)| *by == component);
@@ -131,7 +143,10 @@ fn begin(run: &mut Run, component: &Name) -> Begun {
     let state = run.components.entry(component.clone());
     let state = state.or_insert(ComponentState::Waiting);
     match state {
-        ComponentState::Waiting | ComponentState::Starting | ComponentState::Ready => {
+        ComponentState::Waiting
+        | ComponentState::Starting
+        | ComponentState::Ready
+        | ComponentState::Unhealthy => {
             *state = ComponentState::Draining;
             Begun::Now
         }

@@ -1,6 +1,6 @@
 //! What happens to a control plane.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 use anylith_core::Name;
 use anylith_wire::control::{FromReplica, Hello};
@@ -70,6 +70,17 @@ pub enum Event {
     ListenerShut {
         /// The listener.
         listener: Name,
+    },
+    /// Start the replicas of a group anew, one by one, or those of every group. What
+    /// [`crate::ControlPlane::check_restart`] refuses changes nothing.
+    RestartAsked {
+        /// The group; `None` for all.
+        group: Option<Name>,
+    },
+    /// Give groups other numbers of replicas. What [`crate::ControlPlane::check_scale`] refuses changes nothing.
+    ScaleAsked {
+        /// Group → how many.
+        groups: BTreeMap<Name, u32>,
     },
     /// Drain and stop everything.
     StopAsked,

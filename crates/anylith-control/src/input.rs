@@ -2,10 +2,10 @@
 
 use std::{collections::BTreeMap, time::Instant};
 
-use anylith_core::{Endpoint, Name};
+use anylith_core::{Counters, Endpoint, Name};
 use anylith_wire::control::{ComponentState, Hello};
 
-use crate::{action::Notice, event::Exit, run::Run, timing::Timing};
+use crate::{action::Notice, event::Exit, fate::Ending, run::Run, timing::Timing};
 
 /// What happens to one replica.
 #[derive(Debug)]
@@ -38,14 +38,21 @@ pub(crate) enum Input {
 #[derive(Debug)]
 pub(crate) enum Word {
     /// A component changed its state.
-    Component { name: Name, state: ComponentState },
+    Component {
+        name: Name,
+        state: ComponentState,
+        reason: Option<String>,
+    },
     /// It is about to exit, and why.
     Last {
         component: Option<Name>,
         message: String,
     },
-    /// It lives, with so many calls under way.
-    Alive { calls: BTreeMap<Name, u64> },
+    /// It lives, with so many calls under way, and so much counted.
+    Alive {
+        calls: BTreeMap<Name, u64>,
+        counters: Counters,
+    },
 }
 
 /// What follows for the control plane.
@@ -70,6 +77,16 @@ pub(crate) enum Step {
 pub(crate) struct Surroundings<'a> {
     pub(crate) now: Instant,
     pub(crate) timing: &'a Timing,
-    /// Whether the whole application is being stopped.
-    pub(crate) stopping: bool,
+    /// Why the replica is to stop, if it is.
+    pub(crate) ending: Ending,
+}
+
+impl Surroundings<'_> {
+    /// Whether the replica is to stop, and not to be started again by itself.
+    pub(crate) fn stopping(&self) -> bool {
+        match self.ending {
+            Ending::No => false,
+            Ending::Alone | Ending::All => true,
+        }
+    }
 }

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use anylith_core::{Endpoint, Name};
+use anylith_wire::control::ComponentState;
 
 use crate::{run::Run, status::ReplicaState};
 
@@ -82,11 +83,11 @@ impl Life {
         }
     }
 
-    /// Where calls to `component` may be sent, if they may.
-    pub(crate) fn answers(&self, component: &Name) -> Option<&Endpoint> {
+    /// Where calls to `component` may be sent, if it is in `state` and they may.
+    pub(crate) fn answers(&self, component: &Name, state: ComponentState) -> Option<&Endpoint> {
         match self {
             Self::Starting { run, .. } | Self::Serving { run, .. } | Self::Draining { run, .. } => {
-                run.answers(component)
+                run.answers(component, state)
             }
             Self::Due
             | Self::Awaited
@@ -106,6 +107,8 @@ impl Life {
             // It has a process, and does not answer.
             Self::Serving { run, .. } if run.pulse.is_silent() => ReplicaState::Starting,
             Self::Serving { run, .. } if run.all_ready(components) => ReplicaState::Ready,
+            // It answers, and is better not called.
+            Self::Serving { run, .. } if run.all_answer(components) => ReplicaState::Starting,
             // Somebody sent it a signal: it drains by its own decision.
             Self::Serving { .. } | Self::Draining { .. } => ReplicaState::Draining,
             // It does not serve any more, and soon it will wait for its restart.

@@ -6,7 +6,7 @@ use std::{
 };
 
 use anylith_core::Name;
-use anylith_wire::control::ToReplica;
+use anylith_wire::control::{ComponentState, ToReplica};
 
 use crate::{action::Action, life::Life, replica::Replica, spec::Spec, timing::Timing};
 
@@ -100,7 +100,13 @@ impl ListenerSocket {
     ) -> Option<Action> {
         let served_by = &spec.listeners[listener];
         let mut replicas = replicas.values();
-        let is_served = replicas.any(|replica| replica.life.answers(served_by).is_some());
+        let is_served = replicas.any(|replica| {
+            let states = [ComponentState::Ready, ComponentState::Unhealthy];
+            let mut answers = states
+                .map(|state| replica.life.answers(served_by, state))
+                .into_iter();
+            answers.any(|endpoint| endpoint.is_some())
+        });
         if !(matches!(self, Self::Held) && is_served) {
             return None;
         }

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use anylith_core::Name;
 use serde::{Deserialize, Serialize};
 
+use crate::fate::Fate;
+
 /// What a control plane must know of the one before it.
 ///
 /// The engine keeps it where a killed control plane leaves it behind, and writes it *before* it carries out
@@ -16,6 +18,19 @@ pub struct Memory {
     pub epoch: u64,
     /// Every replica that was ever started.
     pub replicas: BTreeMap<Name, Remembered>,
+    /// Those of them that are more than their groups want, and why each is one of the group's: a stand-in, or one that
+    /// leaves.
+    #[serde(default)]
+    pub extra: BTreeMap<Name, Extra>,
+}
+
+/// A replica that its group does not count.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Extra {
+    /// The group.
+    pub group: Name,
+    /// Its number in the group.
+    pub ordinal: u32,
 }
 
 /// What is remembered of one replica.
@@ -27,4 +42,7 @@ pub struct Remembered {
     pub restarts: u64,
     /// Its process, if one was running.
     pub pid: Option<u32>,
+    /// What was to become of it.
+    #[serde(default)]
+    pub fate: Fate,
 }

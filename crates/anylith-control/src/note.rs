@@ -9,7 +9,12 @@ use anylith_core::{Directory, Name};
 use anylith_wire::control::ComponentState;
 
 use crate::{
-    life::Life, listener::ListenerSocket, replica::Replica, run::Run, spec::Spec, timing::Timing,
+    life::Life,
+    listener::ListenerSocket,
+    replica::Replica,
+    run::{Illness, Run},
+    spec::Spec,
+    timing::Timing,
 };
 
 /// What the reasons are looked for in.
@@ -31,6 +36,7 @@ pub(crate) fn about(replica: &Replica, scene: Scene<'_>) -> Option<String> {
         Life::Starting { run, .. } | Life::Serving { run, .. } if run.pulse.is_silent() => {
             Some(silent(run, scene.timing))
         }
+        Life::Serving { run, .. } if !run.ill.is_empty() => Some(unhealthy(run, scene)),
         Life::Starting { run, .. } if !run.connected => {
             Some("its process has not connected yet".to_owned())
         }
@@ -59,6 +65,26 @@ fn silent(run: &Run, timing: &Timing) -> String {
     format!("has given no sign of life for {silence:?}; it gets no calls until it does")
 }
 
+/// `Cart is unhealthy, for 7 s: the database is gone; others are called`.
+fn unhealthy(run: &Run, scene: Scene<'_>) -> String {
+    let about = |(component, ill): (&Name, &Illness)| {
+        let ill_for = scene.now.saturating_duration_since(ill.since).as_secs();
+        let addresses = scene.directory.replicas(component.as_str());
+        let is_called = addresses.iter().any(|one| one.endpoint == run.endpoint);
+        let what_follows = match is_called {
+            true => "it is called all the same, since no other replica is healthy",
+            false => "other replicas are called",
+        };
+        let reason = match ill.reason.as_str() {
+            "" => String::new(),
+            reason => format!(": {reason}"),
+        };
+        format!("{component} is unhealthy, for {ill_for} s{reason}; {what_follows}")
+    };
+    let lines: Vec<String> = run.ill.iter().map(about).collect();
+    lines.join("; ")
+}
+
 /// `Checkout waits for Payment, Cart; Frontend waits for Checkout`.
 fn waiting(replica: &Replica, run: &Run, scene: Scene<'_>) -> Option<String> {
     let ready_here = |name: &Name| run.components.get(name) == Some(&ComponentState::Ready);
@@ -74,8 +100,11 @@ fn waiting(replica: &Replica, run: &Run, scene: Scene<'_>) -> Option<String> {
             absent.map(Name::as_str).collect::<Vec<_>>().join(", ")
         };
     let about = |component: &Name| match run.components.get(component) {
-        Some(ComponentState::Ready) => None,
-        Some(ComponentState::Starting) => Some(format!("{component} is starting")),
+        Some(ComponentState::Ready | ComponentState::Unhealthy) => None,
+        Some(ComponentState::Starting) => match run.doubts.get(component) {
+            Some(reason) => Some(format!("{component} is not healthy yet: {reason}")),
+            None => Some(format!("{component} is starting")),
+        },
         Some(ComponentState::Draining | ComponentState::Stopped) => None,
         None | Some(ComponentState::Waiting) => match missing(component) {
             missing if missing.is_empty() => None,

@@ -1,29 +1,34 @@
 //! The control plane: all replicas and listeners of an application, and what they owe each other.
 
+mod change;
+mod look;
+mod publish;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::PathBuf,
     time::Instant,
 };
 
-use anylith_core::{Address, Directory, Name};
+use anylith_core::{Directory, Name};
 use anylith_wire::control::{Bootstrap, CONTROL_PROTOCOL, FromReplica, Hello, ToReplica};
 
+use self::change::UnderWay;
 use crate::{
     action::{Action, Notice},
     drain,
     endpoint::endpoint,
     event::Event,
+    fate::Ending,
     input::{Input, Step, Surroundings, Word},
     life::Life,
     listener::ListenerSocket,
-    memory::{Memory, Remembered},
-    note::{self, Scene},
+    memory::{Extra, Memory, Remembered},
     readiness::Readiness,
     replica::Replica,
     run::Run,
-    spec::Spec,
-    status::{GroupStatus, Note, ReplicaState, ReplicaStatus, Status},
+    spec::{GroupSpec, Spec},
+    status::ReplicaState,
     timing::Timing,
 };
 
@@ -35,6 +40,9 @@ pub struct ControlPlane {
     /// The folder in which replicas bind their sockets.
     sockets: PathBuf,
     replicas: BTreeMap<Name, Replica>,
+    /// Replicas that are gone for good. What they were started as is not given out twice.
+    past: BTreeMap<Name, Remembered>,
+    change: Option<UnderWay>,
     listeners: BTreeMap<Name, ListenerSocket>,
     directory: Directory,
     phase: Phase,
@@ -71,14 +79,14 @@ impl ControlPlane {
         now: Instant,
     ) -> Self {
         let mut replicas = BTreeMap::new();
-        for group in &spec.groups {
-            for name in group.replica_names() {
-                let past = memory.replicas.get(&name).copied().unwrap_or_default();
-                let endpoint = endpoint(&spec, &sockets, &name, past.incarnation);
-                let replica =
-                    Replica::new(name.clone(), group, past, endpoint, now + timing.reconnect);
-                replicas.insert(name, replica);
-            }
+        let mut past = memory.replicas.clone();
+        for (group, ordinal) in wanted(&spec).chain(leftover(&spec, memory)) {
+            let name = group.replica_name(ordinal);
+            let past = past.remove(&name).unwrap_or_default();
+            let endpoint = endpoint(&spec, &sockets, &name, past.incarnation);
+            let heard_by = now + timing.reconnect;
+            let replica = Replica::new(ordinal, group, past, endpoint, heard_by);
+            replicas.insert(name, replica);
         }
         let socket = |listener: &Name| match lost.contains(listener) {
             true => ListenerSocket::lost(),
@@ -101,6 +109,8 @@ impl ControlPlane {
             timing,
             sockets,
             replicas,
+            past,
+            change: None,
             listeners,
             directory,
             phase,
@@ -148,6 +158,8 @@ impl ControlPlane {
                 self.set_listener(&listener, ListenerSocket::Unbindable { retry_at });
                 actions.push(Action::Report(Notice::ListenerLost { listener, error }));
             }
+            Event::RestartAsked { group } => self.restart(group.as_ref(), &mut actions),
+            Event::ScaleAsked { groups } => self.scale(&groups, now, &mut actions),
             Event::StopAsked => self.stop(now, &mut actions),
             Event::KillAsked => {
                 self.stop(now, &mut actions);
@@ -169,7 +181,8 @@ impl ControlPlane {
             Phase::Stopping { by } => Some(by),
             Phase::Adopting { .. } | Phase::Running(_) | Phase::Done => None,
         };
-        replicas.chain(listeners).chain(stop).min()
+        let change = self.change.as_ref().and_then(UnderWay::next_tick);
+        replicas.chain(listeners).chain(stop).chain(change).min()
     }
 
     /// What the next control plane must know if this one is killed now.
@@ -178,14 +191,23 @@ impl ControlPlane {
             incarnation: replica.incarnation,
             restarts: replica.restarts,
             pid: replica.run().and_then(|run| run.pid),
+            fate: replica.fate,
         };
         let own = self.replicas.values().filter(|replica| !replica.external);
-        let replicas = own
-            .map(|replica| (replica.name.clone(), remembered(replica)))
-            .collect();
+        let mut replicas = self.past.clone();
+        let mut extra = BTreeMap::new();
+        for replica in own {
+            replicas.insert(replica.name.clone(), remembered(replica));
+            let group = self.group_of(&replica.name);
+            if group.is_none_or(|group| replica.ordinal > group.replicas) {
+                let (group, ordinal) = (replica.group.clone(), replica.ordinal);
+                extra.insert(replica.name.clone(), Extra { group, ordinal });
+            }
+        }
         Memory {
             epoch: self.directory.epoch,
             replicas,
+            extra,
         }
     }
 
@@ -197,51 +219,6 @@ impl ControlPlane {
     /// The directory as it was last published.
     pub fn directory(&self) -> &Directory {
         &self.directory
-    }
-
-    /// The application as it is now, with its listeners at `urls`.
-    pub fn status(&self, urls: &BTreeMap<Name, String>) -> Status {
-        let replica_status = |id: Name| {
-            let replica = &self.replicas[&id];
-            ReplicaStatus {
-                pid: replica.run().and_then(|run| run.pid),
-                address: replica.run().map(|run| run.endpoint.clone()),
-                state: replica.state(),
-                restarts: replica.restarts,
-                id,
-            }
-        };
-        let groups = self.spec.groups.iter().map(|group| GroupStatus {
-            name: group.name.clone(),
-            components: group.components.clone(),
-            replicas: group.replica_names().map(replica_status).collect(),
-        });
-        Status {
-            app: self.spec.app.clone(),
-            topology: self.spec.topology.clone(),
-            epoch: self.directory.epoch,
-            groups: groups.collect(),
-            listeners: urls.clone(),
-        }
-    }
-
-    /// Why replicas are not ready or not stopped, one line for each that is not and has a reason.
-    pub fn notes(&self, now: Instant) -> Vec<Note> {
-        let scene = Scene {
-            spec: &self.spec,
-            timing: &self.timing,
-            directory: &self.directory,
-            listeners: &self.listeners,
-            now,
-        };
-        let of = |replica: &Replica| {
-            let text = note::about(replica, scene)?;
-            Some(Note {
-                replica: replica.name.clone(),
-                text,
-            })
-        };
-        self.replicas.values().filter_map(of).collect()
     }
 
     fn hello(&mut self, hello: Hello, now: Instant, actions: &mut Vec<Action>) {
@@ -281,9 +258,17 @@ impl ControlPlane {
             // Who it is, once more: now with the port that the system gave it.
             FromReplica::Hello(hello) if hello.replica != *replica => return,
             FromReplica::Hello(hello) => return self.hello(hello, now, actions),
-            FromReplica::Component { name, state } => Word::Component { name, state },
+            FromReplica::Component {
+                name,
+                state,
+                reason,
+            } => Word::Component {
+                name,
+                state,
+                reason,
+            },
             FromReplica::Failed { component, message } => Word::Last { component, message },
-            FromReplica::Pong { calls } => Word::Alive { calls },
+            FromReplica::Pong { calls, counters } => Word::Alive { calls, counters },
             FromReplica::Unknown => return,
         };
         self.tell(replica, Input::Said(word), now, actions);
@@ -301,6 +286,7 @@ impl ControlPlane {
                 // Each replica has its own limit; this one is for what nobody thought of.
                 let by = now + (self.timing.grace + self.timing.margin()) * 4;
                 self.phase = Phase::Stopping { by };
+                self.give_up_change(actions);
                 actions.push(Action::Report(Notice::Stopping));
                 for (listener, socket) in &mut self.listeners {
                     let shut = socket.shut(listener, &self.spec, &self.replicas, &self.timing, now);
@@ -321,13 +307,18 @@ impl ControlPlane {
 
     /// Gives a replica its input, and makes actions of what follows.
     fn tell(&mut self, name: &Name, input: Input, now: Instant, actions: &mut Vec<Action>) {
+        let Some(replica) = self.replicas.get_mut(name) else {
+            return;
+        };
+        let ending = match self.phase {
+            Phase::Stopping { .. } | Phase::Done => Ending::All,
+            Phase::Adopting { .. } | Phase::Running(_) if replica.fate.ends_it() => Ending::Alone,
+            Phase::Adopting { .. } | Phase::Running(_) => Ending::No,
+        };
         let around = Surroundings {
             now,
             timing: &self.timing,
-            stopping: matches!(self.phase, Phase::Stopping { .. } | Phase::Done),
-        };
-        let Some(replica) = self.replicas.get_mut(name) else {
-            return;
+            ending,
         };
         let steps = replica.on(input, &around);
         for step in steps {
@@ -396,14 +387,12 @@ impl ControlPlane {
                     }
                     self.phase = Phase::Running(Readiness::Never);
                 }
-                self.start(now, actions);
-                self.publish(actions);
-                self.notice_readiness(actions);
+                self.go_on(now, actions);
             }
             Phase::Running(_) => {
-                self.start(now, actions);
-                self.publish(actions);
-                self.notice_readiness(actions);
+                self.advance_change(now, actions);
+                self.dismiss_stand_ins(now, actions);
+                self.go_on(now, actions);
             }
             Phase::Stopping { by } => {
                 if *by <= now {
@@ -436,6 +425,16 @@ impl ControlPlane {
         }
     }
 
+    /// Brings what runs nearer to what should.
+    fn go_on(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        self.bury();
+        self.start(now, actions);
+        // Out of the directory first, and then the word to stop.
+        self.publish(actions);
+        actions.extend(drain::send_off(&mut self.replicas, &self.timing, now));
+        self.notice_readiness(actions);
+    }
+
     /// Fetches the sockets that are missing, and starts the replicas that miss nothing.
     fn start(&mut self, now: Instant, actions: &mut Vec<Action>) {
         for (listener, socket) in &mut self.listeners {
@@ -462,40 +461,11 @@ impl ControlPlane {
         }
     }
 
-    /// Publishes the directory if it has changed, and if it can be known.
-    fn publish(&mut self, actions: &mut Vec<Action>) {
-        if self
-            .replicas
-            .values()
-            .any(|replica| matches!(replica.life, Life::Adopting { .. }))
-        {
+    fn notice_readiness(&mut self, actions: &mut Vec<Action>) {
+        // A change tells itself how it goes.
+        if self.change.is_some() {
             return;
         }
-        let mut components: BTreeMap<Name, Vec<Address>> = BTreeMap::new();
-        for replica in self.replicas.values() {
-            for component in &replica.components {
-                if let Some(endpoint) = replica.life.answers(component) {
-                    let address = Address {
-                        replica: replica.name.clone(),
-                        endpoint: endpoint.clone(),
-                    };
-                    components
-                        .entry(component.clone())
-                        .or_default()
-                        .push(address);
-                }
-            }
-        }
-        if components != self.directory.components {
-            self.directory = Directory {
-                epoch: self.directory.epoch + 1,
-                components,
-            };
-            actions.push(Action::Publish(self.directory.clone()));
-        }
-    }
-
-    fn notice_readiness(&mut self, actions: &mut Vec<Action>) {
         let ready = self
             .replicas
             .values()
@@ -506,4 +476,20 @@ impl ControlPlane {
         let notice = readiness.turn(ready);
         actions.extend(notice.map(Action::Report));
     }
+}
+
+/// Every replica that `spec` asks for.
+fn wanted(spec: &Spec) -> impl Iterator<Item = (&GroupSpec, u32)> {
+    let groups = spec.groups.iter();
+    groups.flat_map(|group| (1..=group.replicas).map(move |ordinal| (group, ordinal)))
+}
+
+/// Every replica that an earlier control plane had on top of that, and that still runs.
+fn leftover<'a>(spec: &'a Spec, memory: &'a Memory) -> impl Iterator<Item = (&'a GroupSpec, u32)> {
+    let extra = memory.extra.iter();
+    extra.filter_map(|(name, extra)| {
+        let group = spec.groups.iter().find(|group| group.name == extra.group)?;
+        let lives = memory.replicas.get(name)?.pid.is_some();
+        (lives && extra.ordinal > group.replicas).then_some((group, extra.ordinal))
+    })
 }

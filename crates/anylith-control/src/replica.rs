@@ -1,15 +1,17 @@
 //! One replica, and how each thing that happens to it moves its life on.
 
+mod failing;
 mod pulse;
+mod stopping;
 
 use std::time::Instant;
 
-use anylith_core::{Endpoint, Name};
-use anylith_wire::control::Hello;
+use anylith_core::{Counters, Endpoint, Name};
+use anylith_wire::control::{ComponentState, Hello};
 
 use crate::{
     action::{Failure, Notice},
-    event::Exit,
+    fate::{Ending, Fate},
     input::{Input, Step, Surroundings, Word},
     life::Life,
     memory::Remembered,
@@ -25,6 +27,10 @@ pub const CRASH_LOOP: u32 = 3;
 #[derive(Debug)]
 pub(crate) struct Replica {
     pub(crate) name: Name,
+    /// Its group, and its number in it.
+    pub(crate) group: Name,
+    pub(crate) ordinal: u32,
+    pub(crate) fate: Fate,
     pub(crate) components: Vec<Name>,
     pub(crate) external: bool,
     /// How often it was started.
@@ -34,14 +40,16 @@ pub(crate) struct Replica {
     /// How often it has failed since it was last stable.
     pub(crate) failures: u32,
     pub(crate) last_failure: Option<Failure>,
+    /// What those of its processes have counted that are over.
+    counted: Counters,
     pub(crate) life: Life,
 }
 
 impl Replica {
-    /// A replica of `group`, of which `past` is remembered. If its process runs since before, it has until
-    /// `heard_by` to say so itself.
+    /// The replica of `group` with this number, of which `past` is remembered. If its process runs since before, it has
+    /// until `heard_by` to say so itself.
     pub(crate) fn new(
-        name: Name,
+        ordinal: u32,
         group: &GroupSpec,
         past: Remembered,
         endpoint: Endpoint,
@@ -56,13 +64,17 @@ impl Replica {
             None => Life::Due,
         };
         Self {
-            name,
+            name: group.replica_name(ordinal),
+            group: group.name.clone(),
+            ordinal,
+            fate: past.fate,
             components: group.components.clone(),
             external: group.external,
             incarnation: past.incarnation,
             restarts: past.restarts,
             failures: 0,
             last_failure: None,
+            counted: Counters::default(),
             life,
         }
     }
@@ -70,6 +82,7 @@ impl Replica {
     /// Takes one input; returns what the control plane must do.
     pub(crate) fn on(&mut self, input: Input, around: &Surroundings<'_>) -> Vec<Step> {
         let life = std::mem::replace(&mut self.life, Life::Stopped);
+        let counted = life.run().map(|run| run.counters);
         let (life, steps) = match input {
             Input::Spawned { run } => self.spawned(life, run, around),
             Input::SpawnFailed { error } => self.spawn_failed(life, error, around),
@@ -79,17 +92,20 @@ impl Replica {
             Input::Examined { traced } => self.examined(life, traced, around),
             Input::Exited { exit } => self.exited(life, exit, around),
             Input::Stop => self.stop(life, around),
-            Input::Kill => kill(life),
+            Input::Kill => stopping::kill(life),
             Input::Tick => self.tick(life, around),
         };
         self.life = life;
+        if let (Some(counted), None) = (counted, self.life.run()) {
+            self.counted += counted;
+        }
         steps
     }
 
     fn spawned(&self, life: Life, run: Run, around: &Surroundings<'_>) -> (Life, Vec<Step>) {
         match life {
             // Spawning → Dying. The stop came while the process was being started.
-            Life::Spawning if around.stopping => (Life::Dying { run }, vec![Step::Kill]),
+            Life::Spawning if around.stopping() => (Life::Dying { run }, vec![Step::Kill]),
             // Spawning → Starting.
             Life::Spawning => {
                 let connect_by = Some(around.now + around.timing.connect);
@@ -163,9 +179,9 @@ impl Replica {
                 (self.settled(run, around), steps)
             }
             // Adopting → Draining, if a stop waited for it.
-            Life::Adopting { mut run, .. } if around.stopping => {
+            Life::Adopting { mut run, .. } if around.stopping() => {
                 let steps = self.greet(&mut run, hello, around);
-                (draining(run), steps)
+                (drained(run, around), steps)
             }
             // Adopting | Starting → Starting | Serving.
             Life::Adopting { mut run, .. } | Life::Starting { mut run, .. } => {
@@ -180,7 +196,7 @@ impl Replica {
             // It connected again; what it was told may be lost, so it is told once more.
             Life::Draining { mut run, .. } => {
                 let steps = self.greet(&mut run, hello, around);
-                (draining(run), steps)
+                (drained(run, around), steps)
             }
             // It does not know yet that it is dead.
             life @ Life::Dying { .. } => (life, vec![]),
@@ -192,7 +208,7 @@ impl Replica {
 
     fn greet(&self, run: &mut Run, hello: Hello, around: &Surroundings<'_>) -> Vec<Step> {
         let mut steps = self.heard(run, around);
-        steps.push(match run.greet(hello) {
+        steps.push(match run.greet(hello, around.now) {
             Greeting::New => Step::Welcome,
             Greeting::Again => Step::Resume,
         });
@@ -215,18 +231,26 @@ impl Replica {
     }
 
     fn said(&self, mut life: Life, word: Word, around: &Surroundings<'_>) -> (Life, Vec<Step>) {
+        let drains = matches!(life, Life::Draining { .. });
         let Some(run) = life.listen() else {
             return (life, vec![]);
         };
-        let steps = self.heard(run, around);
+        let mut steps = self.heard(run, around);
         match word {
-            Word::Component { name, state } if self.components.contains(&name) => {
-                run.components.insert(name, state);
+            Word::Component {
+                name,
+                state,
+                reason,
+            } if self.components.contains(&name) => {
+                steps.extend(self.turned(run, name, (state, reason), drains, around));
             }
             // Of a component that it should not have.
             Word::Component { .. } => {}
             Word::Last { component, message } => run.say_last(component, message),
-            Word::Alive { calls } => run.calls = calls,
+            Word::Alive { calls, counters } => {
+                run.calls = calls;
+                run.counters = counters;
+            }
         }
         let life = match life {
             // Starting → Serving, with the last of its components.
@@ -244,8 +268,58 @@ impl Replica {
         (life, steps)
     }
 
+    /// One of its components changed its state. Where it `drains`, none comes back.
+    fn turned(
+        &self,
+        run: &mut Run,
+        component: Name,
+        (state, reason): (ComponentState, Option<String>),
+        drains: bool,
+        around: &Surroundings<'_>,
+    ) -> Option<Step> {
+        let replica = self.name.clone();
+        let notice = match (state, reason.clone()) {
+            (ComponentState::Stopped, Some(left)) => Some(Notice::CutShort {
+                replica,
+                component: component.clone(),
+                left,
+            }),
+            (ComponentState::Unhealthy, Some(reason)) if !drains => {
+                let is_news = run
+                    .ill
+                    .get(&component)
+                    .is_none_or(|ill| ill.reason.is_empty());
+                is_news.then(|| Notice::Unhealthy {
+                    replica,
+                    component: component.clone(),
+                    reason,
+                })
+            }
+            (ComponentState::Ready, _) if run.ill.contains_key(&component) => {
+                Some(Notice::Healthy {
+                    replica,
+                    component: component.clone(),
+                })
+            }
+            (
+                ComponentState::Waiting
+                | ComponentState::Starting
+                | ComponentState::Ready
+                | ComponentState::Unhealthy
+                | ComponentState::Draining
+                | ComponentState::Stopped,
+                _,
+            ) => None,
+        };
+        let ends = matches!(state, ComponentState::Draining | ComponentState::Stopped);
+        if ends || !drains {
+            run.enter(component, state, reason, around.now);
+        }
+        notice.map(Step::Report)
+    }
+
     fn disconnected(&self, life: Life, around: &Surroundings<'_>) -> (Life, Vec<Step>) {
-        let gone = if around.stopping {
+        let gone = if around.stopping() {
             Life::Stopped
         } else {
             Life::Awaited
@@ -292,106 +366,6 @@ impl Replica {
             | Life::Stopped) => life,
         };
         (life, vec![])
-    }
-
-    fn exited(&mut self, life: Life, exit: Exit, around: &Surroundings<'_>) -> (Life, Vec<Step>) {
-        match life {
-            // Serving → Backoff. If it had been well for long, its earlier failures don't count.
-            Life::Serving { run, since } => {
-                self.forgive(since, around);
-                self.fail(run.into_failure(exit), around)
-            }
-            // Starting | Adopting | Dying → Backoff.
-            Life::Starting { run, .. } | Life::Adopting { run, .. } | Life::Dying { run } => {
-                self.fail(run.into_failure(exit), around)
-            }
-            // Draining → Stopped. It did as it was told, or it was in a greater hurry.
-            Life::Draining { .. } => (Life::Stopped, vec![]),
-            life @ (Life::Due
-            | Life::Awaited
-            | Life::Spawning
-            | Life::Backoff { .. }
-            | Life::Stopped) => (life, vec![]),
-        }
-    }
-
-    /// A replica that was well for long has left its crashes behind.
-    fn forgive(&mut self, since: Instant, around: &Surroundings<'_>) {
-        if around.now.duration_since(since) >= around.timing.stable {
-            self.failures = 0;
-        }
-    }
-
-    /// → Backoff, or Stopped if nothing is to be started any more.
-    fn fail(&mut self, failure: Failure, around: &Surroundings<'_>) -> (Life, Vec<Step>) {
-        if around.stopping {
-            return (Life::Stopped, vec![]);
-        }
-        self.failures = self.failures.saturating_add(1);
-        self.restarts += 1;
-        self.last_failure = Some(failure.clone());
-        let (replica, failures) = (self.name.clone(), self.failures);
-        let retry_in = around.timing.backoff(failures);
-        let notice = if failures >= CRASH_LOOP {
-            Notice::CrashLoop {
-                replica,
-                failure,
-                failures,
-                retry_in,
-            }
-        } else {
-            Notice::Failed {
-                replica,
-                failure,
-                retry_in,
-            }
-        };
-        (
-            Life::Backoff {
-                retry_at: around.now + retry_in,
-            },
-            vec![Step::Report(notice)],
-        )
-    }
-
-    fn stop(&self, life: Life, around: &Surroundings<'_>) -> (Life, Vec<Step>) {
-        let timing = around.timing;
-        match life {
-            Life::Due | Life::Awaited | Life::Backoff { .. } | Life::Stopped => {
-                (Life::Stopped, vec![])
-            }
-            // Starting → Draining. Not all of it runs, so it knows best in which order to stop.
-            Life::Starting { run, .. } if run.connected => {
-                let until = Some(around.now + timing.grace + timing.margin());
-                (
-                    Life::Draining {
-                        run,
-                        until,
-                        stop_sent: true,
-                    },
-                    vec![Step::Stop],
-                )
-            }
-            // Starting → Dying. It was never heard of, so nobody can have called it.
-            Life::Starting { run, .. } => (Life::Dying { run }, vec![Step::Kill]),
-            // Serving → Draining. Its components are asked one by one: see `drain.rs`.
-            Life::Serving { run, .. } => {
-                let until = (!run.connected).then_some(around.now + timing.reconnect);
-                (
-                    Life::Draining {
-                        run,
-                        until,
-                        stop_sent: false,
-                    },
-                    vec![],
-                )
-            }
-            // What they lead to comes by itself.
-            life @ (Life::Spawning
-            | Life::Adopting { .. }
-            | Life::Draining { .. }
-            | Life::Dying { .. }) => (life, vec![]),
-        }
     }
 
     fn tick(&self, life: Life, around: &Surroundings<'_>) -> (Life, Vec<Step>) {
@@ -467,28 +441,26 @@ impl Replica {
     pub(crate) fn run(&self) -> Option<&Run> {
         self.life.run()
     }
-}
 
-/// A drain in which it owes nothing yet.
-fn draining(run: Run) -> Life {
-    Life::Draining {
-        run,
-        until: None,
-        stop_sent: false,
+    /// What all of its processes have counted.
+    pub(crate) fn counters(&self) -> Counters {
+        let mut all = self.counted;
+        all += self.run().map(|run| run.counters).unwrap_or_default();
+        all
+    }
+
+    /// It has stopped as it was told, and begins anew.
+    pub(crate) fn renew(&mut self) {
+        self.life = Life::Due;
+        self.fate = Fate::Stays;
+        self.failures = 0;
     }
 }
 
-/// → Dying or Stopped, whatever it was. One that is being spawned is killed when it is there.
-fn kill(life: Life) -> (Life, Vec<Step>) {
-    match life {
-        Life::Adopting { run, .. }
-        | Life::Starting { run, .. }
-        | Life::Serving { run, .. }
-        | Life::Draining { run, .. } => match run.pid {
-            Some(_) => (Life::Dying { run }, vec![Step::Kill]),
-            None => (Life::Stopped, vec![]),
-        },
-        life @ (Life::Spawning | Life::Dying { .. }) => (life, vec![]),
-        Life::Due | Life::Awaited | Life::Backoff { .. } | Life::Stopped => (Life::Stopped, vec![]),
+/// A drain that was begun before: its order is given once more.
+fn drained(run: Run, around: &Surroundings<'_>) -> Life {
+    match around.ending {
+        Ending::Alone => stopping::leaving(run, around),
+        Ending::All | Ending::No => stopping::draining(run),
     }
 }

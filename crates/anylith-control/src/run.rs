@@ -1,8 +1,8 @@
 //! What is known of a replica's process.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Instant};
 
-use anylith_core::{Endpoint, Name};
+use anylith_core::{Counters, Endpoint, Name};
 use anylith_wire::control::{ComponentState, Hello};
 
 use crate::{action::Failure, event::Exit, pulse::Pulse};
@@ -19,9 +19,24 @@ pub(crate) struct Run {
     pub(crate) components: BTreeMap<Name, ComponentState>,
     /// The calls under way in each component that has any, when it was last heard of.
     pub(crate) calls: BTreeMap<Name, u64>,
+    /// What its process has counted, when it was last heard of.
+    pub(crate) counters: Counters,
+    /// The components that were ready and are unhealthy.
+    pub(crate) ill: BTreeMap<Name, Illness>,
+    /// What keeps components that start from agreeing that they are healthy.
+    pub(crate) doubts: BTreeMap<Name, String>,
     pub(crate) pulse: Pulse,
     /// What it, or this control plane, said about its end before it came.
     last_words: Option<(Option<Name>, String)>,
+}
+
+/// Why a component is unhealthy.
+#[derive(Debug, Clone)]
+pub(crate) struct Illness {
+    /// Since when this control plane knows of it.
+    pub(crate) since: Instant,
+    /// What its `healthy` said last; empty if that was not told yet.
+    pub(crate) reason: String,
 }
 
 /// What a greeting asks for.
@@ -42,6 +57,9 @@ impl Run {
             speaker: None,
             components: BTreeMap::new(),
             calls: BTreeMap::new(),
+            counters: Counters::default(),
+            ill: BTreeMap::new(),
+            doubts: BTreeMap::new(),
             pulse: Pulse::default(),
             last_words: None,
         }
@@ -58,10 +76,13 @@ impl Run {
     }
 
     /// It introduced itself.
-    pub(crate) fn greet(&mut self, hello: Hello) -> Greeting {
+    pub(crate) fn greet(&mut self, hello: Hello, now: Instant) -> Greeting {
         self.connected = true;
         self.speaker = Some(hello.pid);
-        self.components = hello.components;
+        self.components.clear();
+        for (component, state) in hello.components {
+            self.enter(component, state, None, now);
+        }
         match hello.endpoint {
             Some(endpoint) => {
                 self.endpoint = endpoint;
@@ -69,6 +90,41 @@ impl Run {
             }
             None => Greeting::New,
         }
+    }
+
+    /// A component is in `state` now; returns whether it was ill before.
+    pub(crate) fn enter(
+        &mut self,
+        component: Name,
+        state: ComponentState,
+        reason: Option<String>,
+        now: Instant,
+    ) -> bool {
+        self.doubts.remove(&component);
+        let before = self.ill.remove(&component);
+        let was_ill = before.is_some();
+        match state {
+            ComponentState::Unhealthy => {
+                let known = before.unwrap_or(Illness {
+                    since: now,
+                    reason: String::new(),
+                });
+                let reason = reason.unwrap_or(known.reason);
+                let since = known.since;
+                self.ill
+                    .insert(component.clone(), Illness { since, reason });
+            }
+            ComponentState::Starting => {
+                self.doubts
+                    .extend(reason.map(|reason| (component.clone(), reason)));
+            }
+            ComponentState::Waiting
+            | ComponentState::Ready
+            | ComponentState::Draining
+            | ComponentState::Stopped => {}
+        }
+        self.components.insert(component, state);
+        was_ill
     }
 
     /// Keeps `message` for when its process has ended.
@@ -83,9 +139,21 @@ impl Run {
             .all(|name| self.components.get(name) == Some(&ComponentState::Ready))
     }
 
-    /// Where calls to `component` may be sent, if they may.
-    pub(crate) fn answers(&self, component: &Name) -> Option<&Endpoint> {
-        let ready = self.components.get(component) == Some(&ComponentState::Ready);
+    /// Whether all of `wanted` answer, some of them ill.
+    pub(crate) fn all_answer(&self, wanted: &[Name]) -> bool {
+        let answers = |name| {
+            let state = self.components.get(name);
+            matches!(
+                state,
+                Some(ComponentState::Ready | ComponentState::Unhealthy)
+            )
+        };
+        wanted.iter().all(answers)
+    }
+
+    /// Where calls to `component` may be sent, if it is in `state` and they may.
+    pub(crate) fn answers(&self, component: &Name, state: ComponentState) -> Option<&Endpoint> {
+        let ready = self.components.get(component) == Some(&state);
         // Without a port nobody can call it: its second hello, which says it, is on its way.
         let callable = !matches!(&self.endpoint, Endpoint::Tcp(at) if at.port() == 0);
         (ready && callable && !self.pulse.is_silent()).then_some(&self.endpoint)

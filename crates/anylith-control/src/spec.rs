@@ -47,7 +47,12 @@ pub struct GroupSpec {
 impl GroupSpec {
     /// The names of its replicas: the group's, a hyphen, and an ordinal from 1.
     pub fn replica_names(&self) -> impl Iterator<Item = Name> + '_ {
-        (1..=self.replicas).map(|ordinal| replica_name(&self.name, ordinal))
+        (1..=self.replicas).map(|ordinal| self.replica_name(ordinal))
+    }
+
+    /// The name of the replica with this number.
+    pub fn replica_name(&self, ordinal: u32) -> Name {
+        replica_name(&self.name, ordinal)
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use anylith_core::{Endpoint, Name};
-use serde::{Deserialize, Serialize};
+use anylith_core::{Counters, Endpoint, Name};
+use serde::{Deserialize, Serialize, Serializer};
 
 /// The application as it is now. Its JSON is what `anylith status --json` prints.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,6 +62,25 @@ pub struct ReplicaStatus {
     pub state: ReplicaState,
     /// How often it was started again because it had failed.
     pub restarts: u64,
+    /// What its processes have counted; in JSON without what is 0.
+    #[serde(
+        default,
+        serialize_with = "counted",
+        skip_serializing_if = "Counters::is_zero"
+    )]
+    pub counters: Counters,
+    /// The components that were ready and are better not called now → what their `healthy` says.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub unhealthy: BTreeMap<Name, String>,
+    /// Whether it has a process that gives no sign of life.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub silent: bool,
+}
+
+fn counted<S: Serializer>(counters: &Counters, serializer: S) -> Result<S::Ok, S::Error> {
+    let counts = counters.named().into_iter();
+    let counts = counts.filter(|(_, _, count)| *count > 0);
+    serializer.collect_map(counts.map(|(name, _, count)| (name, count)))
 }
 
 /// What a replica does.

@@ -24,6 +24,8 @@ pub struct Timing {
     pub hand_over: Duration,
     /// What replicas get to take in the connections that wait at a listener when everything stops.
     pub take_in: Duration,
+    /// What a replica that was started for a change gets to be ready, before the change is given up.
+    pub ready: Duration,
     /// Before the second restart; the first comes at once. Each later one waits twice as long.
     pub backoff_first: Duration,
     /// The longest wait before a restart.
@@ -43,6 +45,7 @@ impl Default for Timing {
             hung: Duration::from_secs(15),
             hand_over: Duration::from_secs(2),
             take_in: Duration::from_secs(2),
+            ready: Duration::from_secs(60),
             backoff_first: Duration::from_millis(50),
             backoff_longest: Duration::from_secs(10),
             stable: Duration::from_secs(10),

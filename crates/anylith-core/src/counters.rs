@@ -24,4 +24,70 @@ pub struct Counters {
     pub misbehaved: u64,
     /// Connections that this replica had no room for.
     pub crowded: u64,
+    /// Panics of this replica's components, each of which failed one call, or one hook.
+    pub panicked: u64,
+}
+
+impl Counters {
+    /// Each count with its name and with what it counts, in words that follow the number.
+    pub fn named(&self) -> [(&'static str, &'static str, u64); 10] {
+        [
+            ("retried", "calls made again", self.retried),
+            ("hedged", "calls made a second time at once", self.hedged),
+            ("ejected", "replicas left alone for a while", self.ejected),
+            ("overloaded", "calls refused as too many", self.overloaded),
+            ("expired", "calls not begun, as too late", self.expired),
+            (
+                "denied",
+                "calls refused that the graph does not have",
+                self.denied,
+            ),
+            (
+                "unauthenticated",
+                "strangers turned away",
+                self.unauthenticated,
+            ),
+            (
+                "misbehaved",
+                "connections closed for what came through them",
+                self.misbehaved,
+            ),
+            ("crowded", "connections without room", self.crowded),
+            ("panicked", "panics caught", self.panicked),
+        ]
+    }
+
+    /// Whether nothing was counted.
+    pub fn is_zero(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl std::ops::AddAssign for Counters {
+    /// Adds what another process has counted.
+    fn add_assign(&mut self, more: Self) {
+        // Named one by one, so that a new count is not forgotten here.
+        let Self {
+            retried,
+            hedged,
+            ejected,
+            overloaded,
+            expired,
+            denied,
+            unauthenticated,
+            misbehaved,
+            crowded,
+            panicked,
+        } = more;
+        self.retried += retried;
+        self.hedged += hedged;
+        self.ejected += ejected;
+        self.overloaded += overloaded;
+        self.expired += expired;
+        self.denied += denied;
+        self.unauthenticated += unauthenticated;
+        self.misbehaved += misbehaved;
+        self.crowded += crowded;
+        self.panicked += panicked;
+    }
 }

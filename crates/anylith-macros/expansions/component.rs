@@ -1,6 +1,6 @@
 /// Keeps carts in a database.
 #[derive(anylith::Component)]
-#[component(interface = Cart, start, stop)]
+#[component(interface = Cart, start, healthy, stop)]
 pub struct CartService {
     catalog: CatalogClient,
     #[config]

@@ -46,12 +46,13 @@ pub fn component(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// Makes a struct the implementation of a component.
 ///
 /// `#[component(interface = Cart)]` names the trait that it implements; a component that nobody calls, such
-/// as a web front end, has none. The words `start`, `serve` and `stop` beside it say which hooks the struct has:
+/// as a web front end, has none. The words `start`, `serve`, `healthy` and `stop` beside it say which hooks the struct has:
 ///
 /// - `start`: `async fn start(parts: NameParts) -> Result<Self, E>`, where the struct `NameParts` is made by
 ///   this macro and holds every field that is not marked `#[init]`.
 /// - `serve`: `async fn serve(self: Arc<Self>, stopping: anylith::Stopping) -> Result<(), E>`, which runs beside
 ///   the calls until it is asked to stop.
+/// - `healthy`: `async fn healthy(&self) -> Result<(), E>`, which is asked once a second whether the component can do its work.
 /// - `stop`: `async fn stop(&self)`, after the last call.
 ///
 /// A field is a client of a component that this one is dependent on (`CartClient`, and any name of it ends in `Client`; or

@@ -46,6 +46,8 @@ impl Tally {
             unauthenticated: self.unauthenticated.read(),
             misbehaved: self.misbehaved.read(),
             crowded: self.crowded.read(),
+            // Counted where components are polled, which is not here.
+            panicked: 0,
         }
     }
 }

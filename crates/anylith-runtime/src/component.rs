@@ -72,6 +72,20 @@ pub trait Component: Sized + Send + Sync + 'static {
         async { Ok(()) }
     }
 
+    /// Whether [`Component::check_health`] has anything to look at.
+    const CHECKS_HEALTH: bool = false;
+
+    /// Looks whether the component can do its work. It is asked once a second from the end of `build` on, and has 2 s to
+    /// answer; the component is ready once it has agreed. An error, a panic and no answer mean the same: after two in a row
+    /// the component gets no more calls from other processes where another replica can take them, until it agrees again.
+    ///
+    /// # Cancellation
+    ///
+    /// The future is dropped when its time is over, and when the component is drained.
+    fn check_health(&self) -> impl Future<Output = Result<(), StartError>> + Send {
+        async { Ok(()) }
+    }
+
     /// Finishes, after the last call.
     fn shut_down(&self) -> impl Future<Output = ()> + Send {
         async {}
@@ -345,6 +359,8 @@ impl<I: ImplementedBy<C>, C: Send + Sync + 'static> Dispatch for ServedAs<I, C> 
 /// The hooks of a component after its start.
 pub(crate) trait Hooks: Send + Sync {
     fn run(&self, stopping: Stopping) -> BoxFuture<'static, Result<(), StartError>>;
+    /// A look at its health; `None` if there is nothing to look at.
+    fn check_health(&self) -> Option<BoxFuture<'static, Result<(), StartError>>>;
     fn shut_down(&self) -> BoxFuture<'static, ()>;
 }
 
@@ -353,6 +369,14 @@ struct HooksOf<C>(Arc<C>);
 impl<C: Component> Hooks for HooksOf<C> {
     fn run(&self, stopping: Stopping) -> BoxFuture<'static, Result<(), StartError>> {
         Box::pin(Arc::clone(&self.0).run(stopping))
+    }
+
+    fn check_health(&self) -> Option<BoxFuture<'static, Result<(), StartError>>> {
+        if !C::CHECKS_HEALTH {
+            return None;
+        }
+        let component = Arc::clone(&self.0);
+        Some(Box::pin(async move { component.check_health().await }))
     }
 
     fn shut_down(&self) -> BoxFuture<'static, ()> {
@@ -367,6 +391,10 @@ struct NoHooks;
 impl Hooks for NoHooks {
     fn run(&self, _: Stopping) -> BoxFuture<'static, Result<(), StartError>> {
         Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn check_health(&self) -> Option<BoxFuture<'static, Result<(), StartError>>> {
+        None
     }
 
     fn shut_down(&self) -> BoxFuture<'static, ()> {

@@ -4,6 +4,7 @@ use std::{
     cell::Cell,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
+    sync::atomic::{AtomicU64, Ordering},
     task::{Context, Poll},
     time::Instant,
 };
@@ -15,6 +16,14 @@ use crate::deadline::Deadline;
 thread_local! {
     /// A panic of this thread was logged, and not caught yet.
     static LOGGED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// How many panics were caught in this process.
+static CAUGHT: AtomicU64 = AtomicU64::new(0);
+
+/// How many panics of components were caught in this process.
+pub(crate) fn panics() -> u64 {
+    CAUGHT.load(Ordering::Relaxed)
 }
 
 /// Says that the panic which begins on this thread is in the log, so that [`catch`] does not log it again.
@@ -30,6 +39,7 @@ pub(crate) fn panic_is_logged() {
 pub(crate) fn catch<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(work)).map_err(|panic| {
         let said = anylith_rpc::panic::said(&*panic);
+        CAUGHT.fetch_add(1, Ordering::Relaxed);
         if !LOGGED.take() {
             // Under the frame of the component that panicked, whose name the log line takes from it.
             tracing::error!(target: "anylith", panic = said, "the component panicked");

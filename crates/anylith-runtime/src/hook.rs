@@ -1,4 +1,4 @@
-//! The hooks of a component, `start`, `serve` and `stop`, as the derive calls them: through traits, so that a hook with
+//! The hooks of a component, `start`, `serve`, `healthy` and `stop`, as the derive calls them: through traits, so that a hook with
 //! another signature is explained, once, where its name is written in `#[component(...)]`.
 
 use std::{error::Error, sync::Arc};
@@ -32,6 +32,18 @@ pub async fn serve<C, H: ServeHook<C>>(
 ) -> Result<(), StartError> {
     let work = hook.begin(component, stopping);
     work.await.map_err(StartError::from_cause)
+}
+
+/// Calls the hook `healthy`.
+///
+/// # Errors
+///
+/// The hook's own: why the component is better not called.
+pub async fn healthy<'a, C, H: HealthyHook<'a, C>>(
+    hook: H,
+    component: &'a C,
+) -> Result<(), StartError> {
+    hook.begin(component).await.map_err(StartError::from_cause)
 }
 
 /// Calls the hook `stop`.
@@ -99,6 +111,37 @@ where
 
     fn begin(self, component: Arc<C>, stopping: Stopping) -> W {
         self(component, stopping)
+    }
+}
+
+/// What a `healthy` hook is: it looks whether the component can do its work, and says why not.
+#[diagnostic::on_unimplemented(
+    message = "the hook `healthy` of `{C}` cannot be called",
+    label = "it is `{Self}`",
+    note = "write `async fn healthy(&self) -> Result<(), E>`, where `E` is an error or a text: the reason why it is not"
+)]
+pub trait HealthyHook<'a, C> {
+    /// Why it is not healthy.
+    type Error: Into<Box<dyn Error + Send + Sync>>;
+    /// The hook at work.
+    type Work: Future<Output = Result<(), Self::Error>>;
+
+    /// Calls it.
+    fn begin(self, component: &'a C) -> Self::Work;
+}
+
+#[diagnostic::do_not_recommend]
+impl<'a, C: 'a, F, W, E> HealthyHook<'a, C> for F
+where
+    F: FnOnce(&'a C) -> W,
+    W: Future<Output = Result<(), E>>,
+    E: Into<Box<dyn Error + Send + Sync>>,
+{
+    type Error = E;
+    type Work = W;
+
+    fn begin(self, component: &'a C) -> W {
+        self(component)
     }
 }
 

@@ -76,6 +76,8 @@ pub mod __rt {
 
     /// Calling the hooks of a component.
     pub mod hook {
-        pub use crate::hook::{ServeHook, StartHook, StopHook, serve, start, stop};
+        pub use crate::hook::{
+            HealthyHook, ServeHook, StartHook, StopHook, healthy, serve, start, stop,
+        };
     }
 }

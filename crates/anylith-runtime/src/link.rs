@@ -1,11 +1,11 @@
 //! A replica's connection to the control plane. It comes back when it breaks.
 
-use std::{io, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, io, path::PathBuf, sync::Arc, time::Duration};
 
 use anylith_core::{Endpoint, Name};
 use anylith_rpc::Pauses;
 use anylith_wire::control::{
-    self, Bootstrap, CONTROL_PROTOCOL, Decoder, FromReplica, Hello, Opening, ToReplica,
+    self, Bootstrap, CONTROL_PROTOCOL, ComponentState, Decoder, FromReplica, Hello, Opening, ToReplica,
 };
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -14,7 +14,7 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use crate::replica::{Replica, States};
+use crate::replica::{Replica, Standing, States};
 
 /// The first pause before connecting again, which doubles up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
@@ -40,9 +40,7 @@ impl Identity {
             pid: std::process::id(),
             endpoint: replica.and_then(Replica::endpoint),
             epoch: replica.map_or(0, Replica::epoch),
-            components: replica
-                .map(|it| it.states().borrow().clone())
-                .unwrap_or_default(),
+            components: replica.map(states).unwrap_or_default(),
         }
     }
 }
@@ -170,8 +168,11 @@ impl Link {
                 // Also where the last connection was taken and closed again at once.
                 sleep(pauses.take()).await;
                 let hello = identity.hello(Some(&replica));
-                // What the hello says, and no more: a change on the way is told after it.
-                account.told.clone_from(&hello.components);
+                // What the hello says, and no more: a change on the way is told after it, as are reasons.
+                let told = hello.components.iter();
+                account.told = told
+                    .map(|(name, state)| (name.clone(), Standing::from(*state)))
+                    .collect();
                 account.sent = 0;
                 if let Ok(link) = Self::open(&identity, hello).await {
                     break link;
@@ -205,8 +206,11 @@ impl Link {
                 order = self.next() => match order? {
                     // Here, and not where orders are carried out: one of them may take its time.
                     ToReplica::Ping => {
-                        let calls = replica.calls_inside();
-                        self.send(&FromReplica::Pong { calls }).await?;
+                        let pong = FromReplica::Pong {
+                            calls: replica.calls_inside(),
+                            counters: replica.counters(),
+                        };
+                        self.send(&pong).await?;
                     }
                     // Where nobody carries it out any more, the last reports are still to be told.
                     order => drop(orders.send(order).await),
@@ -235,15 +239,26 @@ impl Account {
             return Some(report.clone());
         }
         let states = self.states.borrow_and_update();
-        let (name, state) = states
+        let (name, standing) = states
             .iter()
-            .find(|(name, state)| self.told.get(*name) != Some(*state))?;
-        self.told.insert(name.clone(), *state);
+            .find(|(name, standing)| self.told.get(*name) != Some(*standing))?;
+        self.told.insert(name.clone(), standing.clone());
         Some(FromReplica::Component {
             name: name.clone(),
-            state: *state,
+            state: standing.state,
+            reason: standing.reason.clone(),
         })
     }
+}
+
+/// The state of each component of `replica`.
+fn states(replica: &Replica) -> BTreeMap<Name, ComponentState> {
+    let states = replica.states();
+    let states = states.borrow();
+    states
+        .iter()
+        .map(|(name, standing)| (name.clone(), standing.state))
+        .collect()
 }
 
 /// Whether the system is to choose the port of `endpoint`.

@@ -2,6 +2,7 @@
 
 mod drain;
 mod failures;
+mod health;
 
 use std::{
     any::Any,
@@ -11,7 +12,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
 };
 
-use anylith_core::{Directory, EdgeSettings, Endpoint, Limits, Name};
+use anylith_core::{Counters, Directory, EdgeSettings, Endpoint, Limits, Name};
 use anylith_rpc::{Identity, Membership, Network, ServedComponent, Server};
 use anylith_wire::control::ComponentState;
 use arc_swap::ArcSwapOption;
@@ -29,16 +30,40 @@ use crate::{
     component::{Built, Hooks, Registration, StartError},
     framed::Framed,
     gate::Gate,
+    guard,
     interface::checked,
     replica::failures::Failures,
+    replica::health::Monitor,
     serve::{Door, Doors},
     stopping::Stopping,
     task::Task,
     wiring::{Panel, Present, Wiring},
 };
 
-/// The state of each component of a replica.
-pub(crate) type States = BTreeMap<Name, ComponentState>;
+/// Where each component of a replica stands.
+pub(crate) type States = BTreeMap<Name, Standing>;
+
+/// Where a component stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Standing {
+    pub(crate) state: ComponentState,
+    /// Why it is not healthy, if it is that which keeps it from being ready.
+    pub(crate) reason: Option<String>,
+}
+
+impl From<ComponentState> for Standing {
+    fn from(state: ComponentState) -> Self {
+        let reason = None;
+        Self { state, reason }
+    }
+}
+
+/// Whether `component` is in `state`.
+fn is_in(states: &States, component: &str, state: ComponentState) -> bool {
+    states
+        .get(component)
+        .is_some_and(|standing| standing.state == state)
+}
 
 /// What a replica is to be.
 pub(crate) struct Setup {
@@ -113,6 +138,16 @@ struct Life {
     hooks: Arc<dyn Hooks>,
     stop: watch::Sender<bool>,
     running: Task<()>,
+    /// Asks how it is, if it can say that.
+    health: Option<Task<()>>,
+}
+
+/// What a component that calls were let into still has to do.
+enum Opened {
+    /// Nothing.
+    Ready,
+    /// It is asked how it is, and is ready when it has agreed.
+    Asked,
 }
 
 /// A component that was drained before it was ready, and may finish until `end`.
@@ -158,7 +193,7 @@ impl Replica {
             .collect();
         let states = components
             .iter()
-            .map(|it| (it.name.clone(), ComponentState::Waiting))
+            .map(|it| (it.name.clone(), ComponentState::Waiting.into()))
             .collect();
         let (failures, failed) = Failures::of(components.len());
         let panel = Panel {
@@ -204,6 +239,14 @@ impl Replica {
             (calls > 0).then(|| (hosted.name.clone(), calls))
         };
         self.components.iter().filter_map(inside).collect()
+    }
+
+    /// What its process has counted since it began.
+    pub(crate) fn counters(&self) -> Counters {
+        Counters {
+            panicked: guard::panics(),
+            ..self.panel.network.counters()
+        }
     }
 
     /// The epoch of the directory in use.
@@ -293,7 +336,11 @@ impl Replica {
             }
         };
         match self.open(hosted, built) {
-            Ok(()) => self.enter(name, ComponentState::Ready),
+            Ok(Opened::Ready) => self.enter(name, ComponentState::Ready),
+            Ok(Opened::Asked) => {
+                let has_agreed = |states: &States| !is_in(states, name.as_str(), ComponentState::Starting);
+                let _ = self.states.subscribe().wait_for(has_agreed).await;
+            }
             // It was drained while it started. What it has begun it may finish, within the time of the drain.
             Err(Late { hooks, end }) => self.shut_down(hosted, &*hooks, end).await,
         }
@@ -308,11 +355,8 @@ impl Replica {
                 .iter()
                 .any(|it| it.registration.name == *dependency);
             if here {
-                let is_ready = |states: &States| {
-                    states
-                        .get(*dependency)
-                        .is_some_and(|state| *state == ComponentState::Ready)
-                };
+                let is_ready =
+                    |states: &States| is_in(states, dependency, ComponentState::Ready);
                 // The senders live as long as `self`, so waiting ends with what is waited for.
                 let _ = self.states.subscribe().wait_for(is_ready).await;
             } else {
@@ -335,7 +379,7 @@ impl Replica {
     }
 
     /// Lets calls in, and sets the component's own work going, unless the component was drained meanwhile.
-    fn open(&self, hosted: &Hosted, built: Built) -> Result<(), Late> {
+    fn open(&self, hosted: &Hosted, built: Built) -> Result<Opened, Late> {
         let name = hosted.registration.name;
         let mut phase = hosted.phase();
         if let Phase::Over { end } = *phase {
@@ -372,14 +416,28 @@ impl Replica {
             };
             failures.tell(component, error);
         });
+        let health = built.hooks.check_health().map(|_| {
+            let monitor = Monitor {
+                name: hosted.name.clone(),
+                component: name,
+                hooks: Arc::clone(&built.hooks),
+                states: self.states.clone(),
+            };
+            Task::spawn(monitor.watch())
+        });
+        let opened = match health {
+            Some(_) => Opened::Asked,
+            None => Opened::Ready,
+        };
         let life = Life {
             component: built.component,
             hooks: built.hooks,
             stop,
             running,
+            health,
         };
         *phase = Phase::Ready(life);
-        Ok(())
+        Ok(opened)
     }
 
     /// Tells callers which components take calls now.
@@ -391,10 +449,10 @@ impl Replica {
 
     fn enter(&self, component: &Name, state: ComponentState) {
         tracing::debug!(target: "anylith", %component, ?state, "component");
+        let standing = Standing::from(state);
         self.states.send_if_modified(|states| {
-            states
-                .insert(component.clone(), state)
-                .is_none_or(|before| before != state)
+            let before = states.insert(component.clone(), standing.clone());
+            before.is_none_or(|before| before != standing)
         });
     }
 }

@@ -12,7 +12,7 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use anylith_core::{Directory, Endpoint, Name};
+use anylith_core::{Counters, Directory, Endpoint, Name};
 pub use anylith_core::{EdgeSettings, Limits};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -88,6 +88,9 @@ pub enum FromReplica {
         name: Name,
         /// Its new state.
         state: ComponentState,
+        /// What its `healthy` said, if it is that which keeps it from being ready; for people to read.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
     },
     /// The replica cannot go on and is about to exit.
     Failed {
@@ -101,6 +104,9 @@ pub enum FromReplica {
         /// The calls under way, of each component that has any.
         #[serde(default)]
         calls: BTreeMap<Name, u64>,
+        /// What its process has counted since it began.
+        #[serde(default)]
+        counters: Counters,
     },
     /// Something of a later build. Nobody sends it.
     #[serde(other)]
@@ -126,16 +132,19 @@ pub struct Hello {
     pub components: BTreeMap<Name, ComponentState>,
 }
 
-/// The life of a component within its replica: Waiting → Starting → Ready → Draining → Stopped.
+/// The life of a component within its replica: Waiting → Starting → Ready → Draining → Stopped. From Ready it may
+/// go to Unhealthy, and back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ComponentState {
     /// For a component it is dependent on to be ready somewhere.
     Waiting,
-    /// Its `start` runs.
+    /// Its `start` runs, or its `healthy` has not agreed yet.
     Starting,
     /// It answers calls.
     Ready,
+    /// It was ready and answers calls, but its `healthy` says that it is better not called.
+    Unhealthy,
     /// It takes no new calls and finishes those it has.
     Draining,
     /// Its `stop` came back.

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test says with a panic what is wrong")]
 
 mod adoption;
+mod changes;
+mod health;
 mod signs_of_life;
 mod trouble;
 mod world;
@@ -130,6 +132,7 @@ fn a_replica_that_drains_by_its_own_decision_is_out_of_the_directory() {
     let message = FromReplica::Component {
         name: name("Stock"),
         state: ComponentState::Draining,
+        reason: None,
     };
     world.happens(Event::Said {
         replica: name("Stock-1"),
@@ -263,6 +266,7 @@ fn external_replicas_come_and_go_by_themselves() {
     let ready = |state| FromReplica::Component {
         name: name("Stock"),
         state,
+        reason: None,
     };
     let replica = name("Stock-1");
     world.happens(Event::Said {

@@ -187,7 +187,10 @@ fn a_silent_external_replica_gets_no_calls_and_is_left_alone() {
     assert!(world.status().is_ready());
     world.pass(Duration::from_secs(600));
     assert!(addresses(&world, "Stock").is_empty());
-    let message = anylith_wire::control::FromReplica::Pong { calls: [].into() };
+    let message = anylith_wire::control::FromReplica::Pong {
+        calls: [].into(),
+        counters: Default::default(),
+    };
     let replica = name("Stock-1");
     world.happens(Event::Said { replica, message });
     assert!(world.status().is_ready());

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anylith_control::{Event, Exit};
 use proptest::prelude::*;
 
-use crate::world::{World, micro};
+use crate::world::{World, micro, name};
 
 /// What can go wrong.
 #[derive(Debug, Clone)]
@@ -17,6 +17,10 @@ enum Trouble {
     Thaws(usize),
     ControlIsReplaced,
     Passes(u64),
+    Restart(Option<usize>),
+    Scale(usize, u32),
+    Ill(usize),
+    Well(usize),
 }
 
 fn trouble() -> impl Strategy<Value = Trouble> {
@@ -28,7 +32,18 @@ fn trouble() -> impl Strategy<Value = Trouble> {
         1 => (0..6usize).prop_map(Trouble::Thaws),
         1 => Just(Trouble::ControlIsReplaced),
         4 => (0..8000u64).prop_map(Trouble::Passes),
+        1 => prop::option::of(0..3usize).prop_map(Trouble::Restart),
+        1 => (0..3usize, 1..4u32).prop_map(|(group, count)| Trouble::Scale(group, count)),
+        1 => (0..6usize).prop_map(Trouble::Ill),
+        1 => (0..6usize).prop_map(Trouble::Well),
     ]
+}
+
+const GROUPS: [&str; 3] = ["Front", "Cart", "Stock"];
+
+/// The component that a replica has.
+fn component(replica: &str) -> &str {
+    replica.split('-').next().unwrap()
 }
 
 const REPLICAS: [&str; 6] = [
@@ -43,6 +58,14 @@ fn meets(world: &mut World, trouble: &Trouble) {
         Trouble::Freezes(who) => world.freezes(REPLICAS[*who]),
         Trouble::Thaws(who) => world.thaws(REPLICAS[*who]),
         Trouble::ControlIsReplaced => world.replaces_control(),
+        Trouble::Restart(group) => world.happens(Event::RestartAsked {
+            group: group.map(|group| name(GROUPS[group])),
+        }),
+        Trouble::Scale(group, count) => world.happens(Event::ScaleAsked {
+            groups: [(name(GROUPS[*group]), *count)].into(),
+        }),
+        Trouble::Ill(who) => world.feels(REPLICAS[*who], component(REPLICAS[*who]), Some("ill")),
+        Trouble::Well(who) => world.feels(REPLICAS[*who], component(REPLICAS[*who]), None),
         Trouble::Passes(ms) => world.pass(Duration::from_millis(*ms)),
     }
 }
@@ -56,12 +79,23 @@ proptest! {
             meets(&mut world, trouble);
         }
         for replica in REPLICAS {
-            world.thaws(replica);
-            world.connects(replica);
+            world.feels(replica, component(replica), None);
         }
-        world.pass(Duration::from_secs(30));
+        for _ in 0..4 {
+            let all: Vec<String> = world.processes.keys().map(ToString::to_string).collect();
+            for replica in all {
+                world.thaws(&replica);
+                world.connects(&replica);
+            }
+            world.pass(Duration::from_secs(30));
+        }
+        // A change may be under way; it comes to its end.
+        world.pass(Duration::from_secs(180));
         prop_assert!(world.status().is_ready(), "{:#?}", world.status());
         world.check_directory();
+        let wanted: u32 = world.plane.spec().groups.iter().map(|group| group.replicas).sum();
+        prop_assert_eq!(world.processes.len(), wanted as usize);
+        prop_assert_eq!(world.plane.change(), None);
     }
 
     /// Whatever went wrong: a stop comes to its end, and nothing is left or started again.

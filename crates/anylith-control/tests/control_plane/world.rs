@@ -11,7 +11,7 @@ use std::{
 use anylith_control::{
     Action, ControlPlane, Event, Exit, GroupSpec, Memory, Notice, Spec, Status, Timing,
 };
-use anylith_core::{Directory, Endpoint, Limits, Name};
+use anylith_core::{Counters, Directory, Endpoint, Limits, Name};
 use anylith_topology::Transport;
 use anylith_wire::control::{CONTROL_PROTOCOL, Hello, ToReplica};
 
@@ -30,6 +30,10 @@ pub(crate) enum Fault {
     Stingy,
     /// It is held by a debugger.
     Traced,
+    /// It never becomes ready.
+    Lazy,
+    /// It does not do as it is told when it should stop.
+    Deaf,
     /// Connections wait at this listener that nobody takes in.
     Crowded,
 }
@@ -42,10 +46,16 @@ pub(crate) struct World {
     pub(crate) notices: Vec<Notice>,
     /// The calls that every replica says it has.
     pub(crate) calls: BTreeMap<Name, u64>,
+    /// What every replica says that it has counted.
+    pub(crate) counters: Counters,
+    /// Each component has at least so many addresses, from now on.
+    pub(crate) least: usize,
     /// Everything that replicas were told, in order.
     pub(crate) told: Vec<(Name, ToReplica)>,
     pub(crate) spawned: usize,
     pub(crate) bound: usize,
+    /// How many processes were killed or dismissed.
+    pub(crate) killed: usize,
     pub(crate) shut: usize,
     pub(crate) done: bool,
     pub(crate) last_epoch: u64,
@@ -101,9 +111,12 @@ impl World {
             faults: BTreeMap::new(),
             notices: Vec::new(),
             calls: BTreeMap::new(),
+            counters: Counters::default(),
+            least: 0,
             told: Vec::new(),
             spawned: 0,
             bound: 0,
+            killed: 0,
             shut: 0,
             done: false,
             last_epoch: 0,
@@ -136,6 +149,28 @@ impl World {
         }
     }
 
+    /// Lets the first so many things happen.
+    pub(crate) fn settle_a_little(&mut self, most: usize) -> bool {
+        for _ in 0..most {
+            match self.events.pop_front() {
+                Some(event) => self.take(event),
+                None => return false,
+            }
+            while let Some(Event::Spawned { .. }) = self.events.front() {
+                self.events
+                    .pop_front()
+                    .into_iter()
+                    .for_each(|event| self.take(event));
+            }
+        }
+        true
+    }
+
+    /// Something is to happen, and nothing does yet.
+    pub(crate) fn will_happen(&mut self, event: Event) {
+        self.events.push_back(event);
+    }
+
     /// Lets time pass, and everything happen that it brings.
     pub(crate) fn pass(&mut self, length: Duration) {
         let until = self.now + length;
@@ -165,6 +200,23 @@ impl World {
                 replica: name(replica),
                 pid: process.pid,
                 exit,
+            });
+        }
+    }
+
+    /// The same, but it is only noticed when its turn comes.
+    pub(crate) fn dies_later(&mut self, replica: &str) {
+        if let Some(process) = self.processes.remove(replica) {
+            let replica = name(replica);
+            if process.connected {
+                self.events.push_back(Event::Disconnected {
+                    replica: replica.clone(),
+                });
+            }
+            self.events.push_back(Event::Exited {
+                replica,
+                pid: process.pid,
+                exit: Exit::Signal(9),
             });
         }
     }
@@ -266,6 +318,7 @@ impl World {
                     let Some(process) = self.processes.remove(&replica) else {
                         continue;
                     };
+                    self.killed += 1;
                     self.events.push_back(Event::Exited {
                         replica,
                         pid: process.pid,
@@ -306,6 +359,10 @@ impl World {
             directory.epoch
         );
         self.last_epoch = directory.epoch;
+        for component in ["Front", "Cart", "Stock"] {
+            let ready = directory.replicas(component).len();
+            assert!(ready >= self.least, "{component} has only {ready} replicas");
+        }
         let connected: Vec<Name> = self.processes.keys().cloned().collect();
         for replica in connected {
             self.hear(&replica, ToReplica::Directory(directory.clone()));

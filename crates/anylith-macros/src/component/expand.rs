@@ -13,6 +13,7 @@ pub(super) fn implementation(implementation: &Implementation) -> TokenStream {
     let hooks = [
         build(implementation),
         run(implementation),
+        check_health(implementation),
         shut_down(implementation),
     ];
     let name = &implementation.name;
@@ -241,6 +242,22 @@ fn run(implementation: &Implementation) -> TokenStream {
             self: ::std::sync::Arc<Self>,
             __stopping: ::anylith::Stopping,
         ) -> ::core::result::Result<(), ::anylith::StartError> {
+            #begun
+        }
+    }
+}
+
+fn check_health(implementation: &Implementation) -> TokenStream {
+    let Some(healthy) = &implementation.hooks.healthy else {
+        return TokenStream::new();
+    };
+    let begun = quote_spanned! {healthy.span()=>
+        ::anylith::__rt::hook::healthy::<Self, _>(Self::#healthy, self).await
+    };
+    quote! {
+        const CHECKS_HEALTH: bool = true;
+
+        async fn check_health(&self) -> ::core::result::Result<(), ::anylith::StartError> {
             #begun
         }
     }

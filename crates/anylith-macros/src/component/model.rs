@@ -22,6 +22,7 @@ pub(super) struct Hooks {
     pub(super) start: Option<Ident>,
     pub(super) serve: Option<Ident>,
     pub(super) stop: Option<Ident>,
+    pub(super) healthy: Option<Ident>,
 }
 
 /// A named field, and where its value comes from.

@@ -57,9 +57,11 @@ fn struct_attributes(attributes: &[Attribute], mistakes: &mut Mistakes) -> (Opti
                 hooks.serve = meta.path.get_ident().cloned();
             } else if meta.path.is_ident("stop") {
                 hooks.stop = meta.path.get_ident().cloned();
+            } else if meta.path.is_ident("healthy") {
+                hooks.healthy = meta.path.get_ident().cloned();
             } else {
                 return Err(meta.error(
-                    "not known here: write `interface = Trait`, `start`, `serve` or `stop`",
+                    "not known here: write `interface = Trait`, `start`, `serve`, `healthy` or `stop`",
                 ));
             }
             Ok(())

@@ -6,7 +6,7 @@ use anylith_rpc::defect::{Defect, planted};
 use anylith_wire::control::ComponentState;
 use tokio::time::{Instant, timeout_at};
 
-use super::{Hosted, Life, Phase, Replica};
+use super::{Hosted, Life, Phase, Replica, is_in};
 use crate::{
     ambient::Frame,
     component::{Hooks, StartError},
@@ -50,7 +50,7 @@ impl Replica {
             Phase::Over { .. } => {
                 let mut states = self.states.subscribe();
                 let stopped = states
-                    .wait_for(|states| states.get(&hosted.name) == Some(&ComponentState::Stopped));
+                    .wait_for(|states| is_in(states, component, ComponentState::Stopped));
                 let _ = timeout_at(end, stopped).await;
             }
         }
@@ -61,6 +61,8 @@ impl Replica {
         if planted(Defect::CuttingDrain) {
             end = Instant::now();
         }
+        // How it is does not matter any more.
+        drop(life.health.take());
         self.enter(&hosted.name, ComponentState::Draining);
         let door = self.doors.of(hosted.registration.name);
         if let Some(door) = door {

@@ -51,7 +51,7 @@ async fn a_component_that_is_drained_while_it_starts_never_becomes_ready() {
         let replica = Arc::clone(&replica);
         async move { replica.start().await }
     });
-    let state = |states: &States| states.get("Slow").copied();
+    let state = |states: &States| states.get("Slow").map(|it| it.state);
     let mut states = replica.states();
     let _ = states
         .wait_for(|states| state(states) == Some(ComponentState::Starting))

@@ -8,7 +8,7 @@ use anylith_wire::control::{
     Bootstrap, CONTROL_PROTOCOL, ComponentState, FromReplica, Hello, ToReplica,
 };
 
-use super::{Fault, World};
+use super::{Fault, World, name};
 
 /// One simulated process.
 #[derive(Debug, Clone)]
@@ -40,7 +40,8 @@ impl World {
         let pid = process.pid;
         let before = self.processes.insert(replica.clone(), process);
         assert!(before.is_none(), "{replica} has two processes");
-        self.events.push_back(Event::Spawned {
+        // An engine says so before it hears of anything else.
+        self.events.push_front(Event::Spawned {
             replica: replica.clone(),
             pid,
         });
@@ -102,6 +103,7 @@ impl World {
                     self.says(replica, component, ComponentState::Stopped);
                 }
             }
+            ToReplica::Stop { .. } if self.faults.get(replica.as_str()) == Some(&Fault::Deaf) => {}
             ToReplica::Stop { .. } => {
                 let process = self.processes.remove(replica).unwrap();
                 self.events.push_back(Event::Disconnected {
@@ -120,10 +122,13 @@ impl World {
                 }
             }
             ToReplica::Ping => {
-                let calls = self.calls.clone();
+                let message = FromReplica::Pong {
+                    calls: self.calls.clone(),
+                    counters: self.counters,
+                };
                 self.events.push_back(Event::Said {
                     replica: replica.clone(),
-                    message: FromReplica::Pong { calls },
+                    message,
                 });
             }
             other => panic!("{other:?}"),
@@ -144,6 +149,34 @@ impl World {
         }
     }
 
+    /// A component says how it is, if it runs.
+    pub(crate) fn feels(&mut self, replica: &str, component: &str, reason: Option<&str>) {
+        let state = match reason {
+            Some(_) => ComponentState::Unhealthy,
+            None => ComponentState::Ready,
+        };
+        let Some(process) = self.processes.get_mut(replica) else {
+            return;
+        };
+        if !matches!(
+            process.components.get(component),
+            Some(ComponentState::Ready | ComponentState::Unhealthy)
+        ) {
+            return;
+        }
+        process.components.insert(name(component), state);
+        if process.connected && process.unread.is_none() {
+            self.happens(Event::Said {
+                replica: name(replica),
+                message: FromReplica::Component {
+                    name: name(component),
+                    state,
+                    reason: reason.map(str::to_owned),
+                },
+            });
+        }
+    }
+
     fn says(&mut self, replica: &Name, component: Name, state: ComponentState) {
         let process = self.processes.get_mut(replica).unwrap();
         process.components.insert(component.clone(), state);
@@ -151,6 +184,7 @@ impl World {
             let message = FromReplica::Component {
                 name: component,
                 state,
+                reason: None,
             };
             self.events.push_back(Event::Said {
                 replica: replica.clone(),
@@ -175,6 +209,9 @@ impl World {
             let Some(next) = next.map(|(of, _)| of.clone()) else {
                 return;
             };
+            if self.faults.get(next.as_str()) == Some(&Fault::Lazy) {
+                return;
+            }
             if self.faults.get(next.as_str()) == Some(&Fault::Fails) {
                 let process = self.processes.remove(replica).unwrap();
                 let (replica, pid) = (replica.clone(), process.pid);

@@ -1,0 +1,275 @@
+//! What is changed while the application runs: replicas are started anew, or become more or fewer.
+
+use std::{collections::BTreeMap, fmt, time::Instant};
+
+use anylith_core::Name;
+use anylith_topology::MAX_REPLICAS;
+
+use super::{ControlPlane, Phase};
+use crate::{
+    action::{Action, Change, Notice},
+    endpoint::endpoint,
+    fate::Fate,
+    input::Input,
+    life::Life,
+    memory::Remembered,
+    refused::Refused,
+    replica::Replica,
+    roll::{Move, Roll, View},
+    scale::Scale,
+    status::ReplicaState,
+};
+
+/// The change that is under way. There is one at a time.
+#[derive(Debug)]
+pub(super) enum UnderWay {
+    Roll(Roll),
+    Scale(Scale),
+}
+
+impl UnderWay {
+    pub(super) fn next_tick(&self) -> Option<Instant> {
+        match self {
+            Self::Roll(roll) => roll.next_tick(),
+            Self::Scale(scale) => scale.next_tick(),
+        }
+    }
+
+    fn kind(&self) -> Change {
+        match self {
+            Self::Roll(_) => Change::Restart,
+            Self::Scale(_) => Change::Scale,
+        }
+    }
+}
+
+impl fmt::Display for UnderWay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Roll(roll) => roll.fmt(f),
+            Self::Scale(scale) => scale.fmt(f),
+        }
+    }
+}
+
+impl ControlPlane {
+    /// Whether a restart of `group`, or of every group, can begin now.
+    ///
+    /// # Errors
+    ///
+    /// Why it cannot.
+    pub fn check_restart(&self, group: Option<&Name>) -> Result<(), Refused> {
+        self.check_idle()?;
+        group.map_or(Ok(()), |group| self.check_group(group))
+    }
+
+    /// Whether these groups can get these numbers of replicas now.
+    ///
+    /// # Errors
+    ///
+    /// Why they cannot.
+    pub fn check_scale(&self, groups: &BTreeMap<Name, u32>) -> Result<(), Refused> {
+        self.check_idle()?;
+        for (group, replicas) in groups {
+            self.check_group(group)?;
+            if !(1..=MAX_REPLICAS).contains(replicas) {
+                let (group, replicas) = (group.clone(), *replicas);
+                return Err(Refused::Number { group, replicas });
+            }
+        }
+        Ok(())
+    }
+
+    /// How far the change has come that is under way, in words.
+    pub fn change(&self) -> Option<String> {
+        self.change.as_ref().map(ToString::to_string)
+    }
+
+    fn check_idle(&self) -> Result<(), Refused> {
+        match (&self.phase, self.change()) {
+            (Phase::Stopping { .. } | Phase::Done, _) => Err(Refused::Stopping),
+            (Phase::Adopting { .. }, _) => Err(Refused::Adopting),
+            (Phase::Running(_), Some(under_way)) => Err(Refused::Busy { under_way }),
+            (Phase::Running(_), None) => Ok(()),
+        }
+    }
+
+    fn check_group(&self, name: &Name) -> Result<(), Refused> {
+        let group = name.clone();
+        match self.spec.groups.iter().find(|group| group.name == *name) {
+            Some(found) if found.external => Err(Refused::External { group }),
+            Some(_) => Ok(()),
+            None => Err(Refused::UnknownGroup {
+                group,
+                known: self.groups().into_iter().collect(),
+            }),
+        }
+    }
+
+    pub(super) fn restart(&mut self, group: Option<&Name>, actions: &mut Vec<Action>) {
+        if self.check_restart(group).is_err() {
+            return;
+        }
+        let wanted = self.spec.groups.iter().filter(|one| !one.external);
+        let wanted = wanted.filter(|one| group.is_none_or(|group| one.name == *group));
+        let (groups, all): (Vec<Name>, Vec<u32>) = wanted
+            .map(|group| (group.name.clone(), group.replicas))
+            .unzip();
+        let notice = Notice::Restarting {
+            groups: groups.clone(),
+        };
+        actions.push(Action::Report(notice));
+        self.change = Some(UnderWay::Roll(Roll::new(groups, all.iter().sum())));
+    }
+
+    pub(super) fn scale(
+        &mut self,
+        groups: &BTreeMap<Name, u32>,
+        now: Instant,
+        actions: &mut Vec<Action>,
+    ) {
+        if self.check_scale(groups).is_err() {
+            return;
+        }
+        let mut changes = BTreeMap::new();
+        for (name, replicas) in groups {
+            let group = self.spec.groups.iter_mut().find(|one| one.name == *name);
+            if let Some(group) = group {
+                let before = std::mem::replace(&mut group.replicas, *replicas);
+                changes.insert(name.clone(), (*replicas, before));
+            }
+        }
+        actions.push(Action::Report(Notice::Scaling { groups: changes }));
+        for (name, replicas) in groups {
+            self.resize(name, *replicas, now, actions);
+        }
+        let by = now + self.timing.ready;
+        self.change = Some(UnderWay::Scale(Scale::new(groups.clone(), by)));
+    }
+
+    /// Gives the replicas of a group their fates, now that it is to have so many.
+    fn resize(&mut self, group: &Name, replicas: u32, now: Instant, actions: &mut Vec<Action>) {
+        for ordinal in 1..=replicas {
+            self.add(group, ordinal, Fate::Stays, now);
+        }
+        let of_group = self.replicas.values().filter(|one| one.group == *group);
+        let too_many = of_group.filter(|one| one.ordinal > replicas && !one.fate.ends_it());
+        let too_many: Vec<Name> = too_many.map(|one| one.name.clone()).collect();
+        for replica in too_many {
+            self.end(&replica, Fate::Leaves, now, actions);
+        }
+    }
+
+    /// Adds a replica to a group. One that leaves and is wanted again comes back when it has left.
+    fn add(&mut self, group: &Name, ordinal: u32, fate: Fate, now: Instant) {
+        let Some(group) = self.spec.groups.iter().find(|one| one.name == *group) else {
+            return;
+        };
+        let name = group.replica_name(ordinal);
+        if let Some(replica) = self.replicas.get_mut(&name) {
+            replica.fate = match replica.fate {
+                Fate::Stays | Fate::StandsIn => fate,
+                Fate::Renewed | Fate::Leaves => Fate::Renewed,
+            };
+            return;
+        }
+        let past = Remembered {
+            pid: None,
+            fate,
+            ..self.past.remove(&name).unwrap_or_default()
+        };
+        let endpoint = endpoint(&self.spec, &self.sockets, &name, past.incarnation);
+        let replica = Replica::new(ordinal, group, past, endpoint, now);
+        self.replicas.insert(name, replica);
+    }
+
+    /// Drains a replica, for what is to become of it then.
+    fn end(&mut self, name: &Name, fate: Fate, now: Instant, actions: &mut Vec<Action>) {
+        if let Some(replica) = self.replicas.get_mut(name) {
+            replica.fate = fate;
+        }
+        self.tell(name, Input::Stop, now, actions);
+    }
+
+    /// Takes every step of the change under way that can be taken now.
+    pub(super) fn advance_change(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        loop {
+            self.bury();
+            let view = View {
+                spec: &self.spec,
+                replicas: &self.replicas,
+                timing: &self.timing,
+                now,
+            };
+            let step = match &mut self.change {
+                Some(UnderWay::Roll(roll)) => roll.advance(view),
+                Some(UnderWay::Scale(scale)) => scale.advance(view).map(Move::Over),
+                None => None,
+            };
+            match step {
+                Some(Move::Add { group }) => {
+                    let wanted = view.group(&group).map_or(0, |group| group.replicas);
+                    self.add(&group, wanted + 1, Fate::StandsIn, now);
+                }
+                Some(Move::Renew { replica }) => self.end(&replica, Fate::Renewed, now, actions),
+                Some(Move::Tell(notice)) => actions.push(Action::Report(notice)),
+                Some(Move::Over(notice)) => {
+                    self.change = None;
+                    actions.push(Action::Report(notice));
+                }
+                None => return,
+            }
+        }
+    }
+
+    /// Everything is to stop: a change is not brought to its end.
+    pub(super) fn give_up_change(&mut self, actions: &mut Vec<Action>) {
+        if let Some(change) = self.change.take() {
+            let (what, why) = (change.kind(), "the application is being stopped".to_owned());
+            actions.push(Action::Report(Notice::ChangeFailed { what, why }));
+        }
+    }
+
+    /// Lets stand-ins go that nobody needs: the others of their group are ready, and no restart is at work there.
+    pub(super) fn dismiss_stand_ins(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        let needs = |group: &Name| match &self.change {
+            Some(UnderWay::Roll(roll)) => roll.needs_stand_in(group),
+            Some(UnderWay::Scale(_)) | None => false,
+        };
+        let lacks = |group: &Name| {
+            let mut own = self.replicas.values().filter(|one| one.group == *group);
+            own.any(|one| one.fate != Fate::StandsIn && one.state() != ReplicaState::Ready)
+        };
+        let stand_ins = self.replicas.values();
+        let stand_ins = stand_ins.filter(|one| one.fate == Fate::StandsIn);
+        let free = stand_ins.filter(|one| !needs(&one.group) && !lacks(&one.group));
+        let free: Vec<Name> = free.map(|one| one.name.clone()).collect();
+        for replica in free {
+            self.end(&replica, Fate::Leaves, now, actions);
+        }
+    }
+
+    /// Does with replicas that have stopped alone what is to become of them.
+    pub(super) fn bury(&mut self) {
+        let stopped = |replica: &&mut Replica| matches!(replica.life, Life::Stopped);
+        let mut gone = Vec::new();
+        for replica in self.replicas.values_mut().filter(stopped) {
+            match replica.fate {
+                Fate::Renewed => replica.renew(),
+                Fate::Leaves | Fate::StandsIn => gone.push(replica.name.clone()),
+                Fate::Stays => {}
+            }
+        }
+        for name in gone {
+            if let Some(replica) = self.replicas.remove(&name) {
+                let past = Remembered {
+                    incarnation: replica.incarnation,
+                    restarts: replica.restarts,
+                    pid: None,
+                    fate: Fate::Stays,
+                };
+                self.past.insert(name, past);
+            }
+        }
+    }
+}

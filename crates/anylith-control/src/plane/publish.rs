@@ -1,0 +1,49 @@
+//! Which replicas are in the directory.
+
+use std::collections::BTreeMap;
+
+use anylith_core::{Address, Directory, Name};
+use anylith_wire::control::ComponentState;
+
+use super::ControlPlane;
+use crate::{action::Action, life::Life};
+
+impl ControlPlane {
+    /// Publishes the directory if it has changed, and if it can be known.
+    pub(super) fn publish(&mut self, actions: &mut Vec<Action>) {
+        let unheard = |life: &Life| matches!(life, Life::Adopting { .. });
+        if self.replicas.values().any(|replica| unheard(&replica.life)) {
+            return;
+        }
+        let mut components = self.answering(ComponentState::Ready);
+        // Where all are unhealthy, all are called: a sick replica may do some of its work, and none does nothing.
+        for (component, addresses) in self.answering(ComponentState::Unhealthy) {
+            components.entry(component).or_insert(addresses);
+        }
+        if components != self.directory.components {
+            self.directory = Directory {
+                epoch: self.directory.epoch + 1,
+                components,
+            };
+            actions.push(Action::Publish(self.directory.clone()));
+        }
+    }
+
+    /// Where each component answers that is in `state`.
+    fn answering(&self, state: ComponentState) -> BTreeMap<Name, Vec<Address>> {
+        let mut components: BTreeMap<Name, Vec<Address>> = BTreeMap::new();
+        for replica in self.replicas.values() {
+            for component in &replica.components {
+                if let Some(endpoint) = replica.life.answers(component, state) {
+                    let address = Address {
+                        replica: replica.name.clone(),
+                        endpoint: endpoint.clone(),
+                    };
+                    let known = components.entry(component.clone());
+                    known.or_default().push(address);
+                }
+            }
+        }
+        components
+    }
+}
