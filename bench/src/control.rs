@@ -138,6 +138,7 @@ fn converse(mut stream: UnixStream, home: &mut Option<Home>, state: &Mutex<State
                 FromReplica::Component {
                     name,
                     state: ComponentState::Ready,
+                    ..
                 } => {
                     let home = home.as_ref().context("a replica without a hello")?;
                     state.announce(name, home.address.clone())?;

@@ -102,11 +102,6 @@ impl App {
         RunFolder::find(self.home()).map_err(|error| no_run_folder(&error))
     }
 
-    /// The file, as people call it.
-    pub(crate) fn label(&self) -> &str {
-        &self.label
-    }
-
     /// The application's name and its folder, as far as they are known without asking it.
     pub(crate) fn title(&self) -> String {
         let home = self.home().display();

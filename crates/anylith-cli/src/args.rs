@@ -37,6 +37,12 @@ pub(crate) enum Command {
     /// Shows the logs of all replicas as one, in time order
     #[command(after_help = LOGS_EXAMPLES)]
     Logs(LogsArgs),
+    /// Starts replicas anew, one by one, while the others serve
+    #[command(after_help = RESTART_EXAMPLES)]
+    Restart(RestartArgs),
+    /// Gives groups more replicas, or fewer, while they serve
+    #[command(after_help = SCALE_EXAMPLES)]
+    Scale(ScaleArgs),
     /// Drains and stops an application that runs
     Stop(StopArgs),
 }
@@ -68,6 +74,19 @@ Examples:
   ANYLITH__limits__message=1MiB anylith run  any value of anylith.toml can come from the environment
 
 On standard output is a line `ready: NAME URL` for each listener; all else is on standard error.";
+
+const RESTART_EXAMPLES: &str = "\
+Examples:
+  anylith restart                            every replica of the application of this folder
+  anylith restart Cart examples/boutique     those of Cart, of the application in that folder
+
+A group first gets one replica more; then its replicas are drained, stopped and started one by one. If a new one does
+not get ready, nothing more is stopped. Ctrl-C leaves the command, and the restart goes on.";
+
+const SCALE_EXAMPLES: &str = "\
+Examples:
+  anylith scale Catalog=3                    two more, if there is one
+  anylith scale Catalog=1 Cart=2             the highest numbers are drained and leave";
 
 const LOGS_EXAMPLES: &str = "\
 Examples:
@@ -157,6 +176,26 @@ pub(crate) struct StopArgs {
     /// Kills everything at once instead
     #[arg(long)]
     pub(crate) kill: bool,
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct RestartArgs {
+    /// Only this group, or the one with this component; then APP, if it is not this folder
+    #[arg(value_name = "GROUP] [APP", num_args = 0..=2)]
+    pub(crate) words: Vec<String>,
+    /// The same as APP
+    #[arg(long = "app", value_name = "APP")]
+    pub(crate) app_flag: Option<PathBuf>,
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct ScaleArgs {
+    /// How many replicas groups are to have, as in `Catalog=3 Cart=2`; and APP, if it is not this folder
+    #[arg(value_name = "GROUP=N|APP", required = true)]
+    pub(crate) words: Vec<String>,
+    /// The same as APP
+    #[arg(long = "app", value_name = "APP")]
+    pub(crate) app_flag: Option<PathBuf>,
 }
 
 #[derive(Debug, Group)]

@@ -1,15 +1,19 @@
 //! One module for each command.
 
+mod change;
 pub(crate) mod check;
 pub(crate) mod detach;
 pub(crate) mod graph;
 pub(crate) mod logs;
+pub(crate) mod restart;
 pub(crate) mod run;
+pub(crate) mod scale;
 pub(crate) mod status;
 pub(crate) mod stop;
 
 use std::path::{Path, PathBuf};
 
+use anylith_core::Name;
 use anylith_supervisor::RunFolder;
 use tokio::runtime::Runtime;
 
@@ -36,6 +40,14 @@ fn app(given: Option<&PathBuf>, flag: Option<&PathBuf>) -> Result<App, Failure> 
 /// The run folder of the application, which must have been started some time.
 fn last_run(app: &App) -> Result<RunFolder, Failure> {
     app.last_run()?.ok_or_else(|| not_running(app))
+}
+
+/// What was typed as the name of a group or component.
+fn name(kind: &str, text: &str) -> Result<Name, Failure> {
+    Name::new(text).map_err(|error| {
+        let what = format!("no {kind} can be called so: {error}");
+        Failure::input(what, "see the names with `anylith status`")
+    })
 }
 
 fn not_running(app: &App) -> Failure {

@@ -35,6 +35,8 @@ fn main() -> ExitCode {
         Command::Graph(args) => command::graph::graph(&args),
         Command::Status(args) => command::status::status(&args),
         Command::Logs(args) => command::logs::logs(&args),
+        Command::Restart(args) => command::restart::restart(&args),
+        Command::Scale(args) => command::scale::scale(&args),
         Command::Stop(args) => command::stop::stop(&args),
     };
     match outcome {

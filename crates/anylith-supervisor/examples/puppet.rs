@@ -25,8 +25,8 @@ use std::{
 };
 
 use anylith_core::{
-    ComponentManifest, Directory, Endpoint, Fingerprint, Manifest, MethodManifest, MethodShape,
-    Name,
+    ComponentManifest, Counters, Directory, Endpoint, Fingerprint, Manifest, MethodManifest,
+    MethodShape, Name,
 };
 use anylith_wire::control::{
     Bootstrap, CONTROL_PROTOCOL, ComponentState, Decoder, ENV_CONTROL, ENV_INCARNATION,
@@ -223,11 +223,16 @@ impl Puppet {
             ToReplica::Stop { .. } => {
                 journal(&format!("stop {}", self.replica));
                 log("INFO", None, &format!("{} ends", self.replica));
+                // Who was let in is served, and nobody is let in any more.
+                let _busy = self.busy.lock();
                 exit(0);
             }
             ToReplica::Ping => {
-                let calls = BTreeMap::new();
-                say(control, &FromReplica::Pong { calls })
+                let pong = FromReplica::Pong {
+                    calls: BTreeMap::new(),
+                    counters: Counters::default(),
+                };
+                say(control, &pong)
             }
             ToReplica::HandOver { listener } => self.hand_over(&listener),
             _ => Ok(()),
@@ -304,6 +309,7 @@ impl Puppet {
             &FromReplica::Component {
                 name: component.clone(),
                 state,
+                reason: None,
             },
         )
     }
@@ -312,7 +318,7 @@ impl Puppet {
     fn serve(&self, bootstrap: &Bootstrap) {
         assert_eq!(env::var("LISTEN_FDNAMES").as_deref(), Ok("web"));
         let socket = TcpListener::from(inherited(bootstrap.listeners["web"]).expect("a socket"));
-        socket.set_nonblocking(false).expect("a socket that waits");
+        socket.set_nonblocking(true).expect("a socket");
         let answer = format!(
             "HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n{}\n",
             self.replica
@@ -323,10 +329,16 @@ impl Puppet {
         };
         let busy = Arc::clone(&self.busy);
         thread::spawn(move || {
-            for stream in socket.incoming().flatten() {
-                let _busy = busy.lock();
+            loop {
+                let held = busy.lock();
+                let Ok((mut stream, _)) = socket.accept() else {
+                    drop(held);
+                    thread::sleep(Duration::from_millis(1));
+                    continue;
+                };
                 thread::sleep(pause);
-                let (mut stream, mut request) = (stream, [0; 1024]);
+                stream.set_nonblocking(false).expect("a connection");
+                let mut request = [0; 1024];
                 let _ = stream.read(&mut request);
                 let _ = stream.write_all(answer.as_bytes());
                 let _ = stream.shutdown(Shutdown::Write);
@@ -367,7 +379,11 @@ fn rant(component: &Name, control: &mut UnixStream) -> io::Result<()> {
     let mut words = Vec::new();
     for state in [ComponentState::Ready, ComponentState::Waiting].repeat(100) {
         let name = component.clone();
-        let word = FromReplica::Component { name, state };
+        let word = FromReplica::Component {
+            name,
+            state,
+            reason: None,
+        };
         words.extend(encode(&word).map_err(io::Error::other)?);
     }
     let last = FromReplica::Failed {

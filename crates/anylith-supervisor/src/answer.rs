@@ -3,6 +3,7 @@
 use std::{io, path::Path, time::Duration};
 
 use anylith_control::{Note, Status};
+use anylith_core::Name;
 use anylith_wire::control::{ControlError, Decoder, Opening, Request, encode};
 use serde::{Deserialize, Serialize};
 use tokio::{
@@ -17,7 +18,30 @@ pub enum Answer {
     /// The application as it is now.
     Status(Overview),
     /// Nothing of it runs any more.
-    Stopped,
+    Stopped {
+        /// What drains had to leave undone, in words.
+        #[serde(default)]
+        left: Vec<String>,
+    },
+    /// The change that was asked for is made.
+    Changed {
+        /// What drains had to leave undone, in words.
+        #[serde(default)]
+        left: Vec<String>,
+    },
+    /// The change that was asked for cannot be made, and nothing has changed.
+    Refused {
+        /// Why.
+        why: String,
+        /// The groups that there are, if another one was asked for.
+        #[serde(default)]
+        known: Vec<Name>,
+    },
+    /// The change that was asked for was given up. What has changed stays as it is.
+    GivenUp {
+        /// Why.
+        why: String,
+    },
 }
 
 /// The application as it is now, with what people want to know on top.
@@ -29,6 +53,9 @@ pub struct Overview {
     pub notes: Vec<Note>,
     /// The supervisor's own process.
     pub supervisor: u32,
+    /// How far a change has come that is under way.
+    #[serde(default)]
+    pub change: Option<String>,
 }
 
 /// Why the supervisor gave no answer.
@@ -45,14 +72,14 @@ pub enum AskError {
     Malformed(#[from] ControlError),
 }
 
-/// How long a supervisor that is alive may take to say how it is. A stop may take as long as it wants.
+/// How long a supervisor that is alive may take to say how it is. A stop or a change may take as long as it wants.
 const STATUS_WITHIN: Duration = Duration::from_secs(5);
 
 /// Asks the supervisor at `socket`.
 ///
 /// # Cancellation
 ///
-/// A stop that was asked for goes on.
+/// A stop or a change that was asked for goes on.
 ///
 /// # Errors
 ///
@@ -62,7 +89,9 @@ pub async fn ask(socket: &Path, request: Request) -> Result<Answer, AskError> {
         .await
         .map_err(AskError::NotRunning)?;
     match request {
-        Request::Stop | Request::Kill => exchange(connection, request).await,
+        Request::Stop | Request::Kill | Request::Restart { .. } | Request::Scale { .. } => {
+            exchange(connection, request).await
+        }
         Request::Status | Request::Unknown => {
             match tokio::time::timeout(STATUS_WITHIN, exchange(connection, request)).await {
                 Ok(answer) => answer,

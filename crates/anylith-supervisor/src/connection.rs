@@ -57,6 +57,8 @@ pub(crate) enum Arrival {
     },
     /// A replica brought the socket of a listener.
     Brought { listener: Name, socket: OwnedFd },
+    /// Somebody of another user; he is not listened to.
+    Stranger { uid: u32, pid: Option<u32> },
     /// The command asks; the answer is wanted there.
     Asked {
         request: Request,
@@ -73,10 +75,13 @@ pub(crate) async fn serve(
     arrivals: mpsc::Sender<Arrival>,
 ) -> io::Result<()> {
     let peer = stream.peer_cred()?;
-    if peer.uid() != rustix::process::getuid().as_raw() {
+    let (uid, pid) = (peer.uid(), peer.pid());
+    let peer = pid.and_then(|pid| u32::try_from(pid).ok());
+    // Root may do all this anyway.
+    if uid != rustix::process::getuid().as_raw() && uid != 0 {
+        let _ = arrivals.send(Arrival::Stranger { uid, pid: peer }).await;
         return Ok(());
     }
-    let peer = peer.pid().and_then(|pid| u32::try_from(pid).ok());
     let mut decoder = Decoder::default();
     let opening = tokio::time::timeout(OPEN_WITHIN, opening(&stream, &mut decoder)).await??;
     match opening {

@@ -21,6 +21,7 @@ use tokio::{
 
 use crate::{
     answer::{Answer, Overview},
+    askers::Askers,
     connection::Arrival,
     herald::Herald,
     identities::Identities,
@@ -62,8 +63,7 @@ pub(crate) struct Engine {
     switchboard: Switchboard,
     identities: Option<Identities>,
     herald: Herald,
-    /// Those who asked for a stop, and wait for its end.
-    stop_askers: Vec<oneshot::Sender<Answer>>,
+    askers: Askers,
     done: bool,
     /// Held as long as this supervisor is one.
     lock: File,
@@ -126,6 +126,7 @@ impl Engine {
             status: plane.status(&listeners.urls()),
             notes: Vec::new(),
             supervisor: std::process::id(),
+            change: None,
         };
         Self {
             plane,
@@ -136,7 +137,7 @@ impl Engine {
             processes,
             switchboard: Switchboard::new(control),
             identities,
-            stop_askers: Vec::new(),
+            askers: Askers::default(),
             done: false,
             lock,
             keep_lock: false,
@@ -251,13 +252,14 @@ impl Engine {
             status: self.plane.status(&self.listeners.urls()),
             notes: self.plane.notes(now),
             supervisor: std::process::id(),
+            change: self.plane.change(),
         }
     }
 
     /// Writes down what the control plane now wants remembered, before anything is done about it. What could
     /// not be written is tried again at the next event.
     fn remember(&mut self) {
-        if let Some(report) = self.ledger.keep(self.plane.memory()) {
+        if let Some(report) = self.ledger.keep(self.plane.spec(), self.plane.memory()) {
             self.herald.report(report);
         }
     }
@@ -294,7 +296,10 @@ impl Engine {
             }
             Action::Kill { replica } => self.processes.kill(&replica),
             Action::Dismiss { replica } => self.dismiss(&replica),
-            Action::Report(notice) => self.herald.notice(notice),
+            Action::Report(notice) => {
+                self.askers.hear(&notice);
+                self.herald.notice(notice);
+            }
             Action::Done => self.done = true,
         }
         None
@@ -302,10 +307,7 @@ impl Engine {
 
     fn spawn(&mut self, replica: Name, incarnation: u64) -> Event {
         let (spec, program) = (self.plane.spec(), &self.ledger.record().program);
-        let group = spec
-            .groups
-            .iter()
-            .find(|group| group.replica_names().any(|name| name == replica));
+        let group = self.plane.group_of(&replica);
         let served = group
             .map(|group| spec.listeners_of(group))
             .unwrap_or_default();
@@ -460,6 +462,7 @@ impl Engine {
             // Of a connection whose place another one has taken.
             Arrival::Said { .. } | Arrival::Disconnected { .. } => {}
             Arrival::Brought { listener, socket } => self.brought(listener, socket, now),
+            Arrival::Stranger { uid, pid } => self.herald.stranger(uid, pid),
             Arrival::Asked { request, answer } => self.asked(request, answer, now),
         }
     }
@@ -474,12 +477,24 @@ impl Engine {
     fn asked(&mut self, request: Request, answer: oneshot::Sender<Answer>, now: Instant) {
         match request {
             Request::Stop => {
-                self.stop_askers.push(answer);
+                self.askers.ask_stop(answer);
                 self.feed(Event::StopAsked, now);
             }
             Request::Kill => {
-                self.stop_askers.push(answer);
+                self.askers.ask_stop(answer);
                 self.feed(Event::KillAsked, now);
+            }
+            Request::Restart { group } => {
+                let allowed = self.plane.check_restart(group.as_ref());
+                if self.askers.ask_change(allowed, answer) {
+                    self.feed(Event::RestartAsked { group }, now);
+                }
+            }
+            Request::Scale { groups } => {
+                let allowed = self.plane.check_scale(&groups);
+                if self.askers.ask_change(allowed, answer) {
+                    self.feed(Event::ScaleAsked { groups }, now);
+                }
             }
             // How things are is never wrong.
             Request::Status | Request::Unknown => {
@@ -516,9 +531,7 @@ impl Engine {
         if !self.keep_lock {
             let _ = self.lock.unlock();
         }
-        for asker in self.stop_askers.drain(..) {
-            let _ = asker.send(Answer::Stopped);
-        }
+        self.askers.stopped();
         let lock = self.lock.try_clone();
         self.switchboard.close().await;
         self.herald.end();

@@ -1,6 +1,9 @@
 //! Tells those who watch a supervisor what happens, and writes it down.
 
-use std::{collections::BTreeMap, error::Error};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    error::Error,
+};
 
 use anylith_control::Notice;
 use anylith_core::{Name, with_causes};
@@ -28,6 +31,8 @@ pub(crate) struct Herald {
     begun_at: BTreeMap<Name, u64>,
     /// Why the connection of each replica was closed last, as it was told.
     disconnected: BTreeMap<Name, String>,
+    /// The users who were turned away.
+    strangers: BTreeSet<u32>,
     reports: broadcast::Sender<Report>,
     overview: watch::Sender<Overview>,
     progress: watch::Sender<Progress>,
@@ -40,6 +45,7 @@ impl Herald {
             log: OwnLog::open(&folder.own_log()),
             begun_at: BTreeMap::new(),
             disconnected: BTreeMap::new(),
+            strangers: BTreeSet::new(),
             reports: broadcast::channel(REPORTS).0,
             overview: watch::channel(overview).0,
             progress: watch::channel(Progress::Starting).0,
@@ -59,6 +65,13 @@ impl Herald {
         let before = self.disconnected.insert(replica.clone(), error.clone());
         if before.as_ref() != Some(&error) {
             self.report(Report::Disconnected { replica, error });
+        }
+    }
+
+    /// Tells of somebody of another user who has connected; once of each user, whatever he tries.
+    pub(crate) fn stranger(&mut self, uid: u32, pid: Option<u32>) {
+        if self.strangers.insert(uid) {
+            self.report(Report::Stranger { uid, pid });
         }
     }
 

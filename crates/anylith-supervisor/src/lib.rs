@@ -11,6 +11,7 @@
 //! replicas together.
 
 mod answer;
+mod askers;
 mod connection;
 mod difference;
 mod engine;
@@ -33,8 +34,8 @@ mod switchboard;
 
 pub use answer::{Answer, AskError, Overview, ask};
 pub use anylith_control::{
-    CRASH_LOOP, Exit, Failure, GroupSpec, GroupStatus, Note, Notice, ReplicaState, ReplicaStatus,
-    Spec, Status, Timing,
+    CRASH_LOOP, Change, Exit, Failure, GroupSpec, GroupStatus, Note, Notice, ReplicaState,
+    ReplicaStatus, Spec, Status, Timing,
 };
 pub use anylith_wire::control::{ENV_CONTROL, ENV_ROLE, Request};
 pub use launch::{Launch, StartError, living_replicas, stop_orphans};

@@ -121,17 +121,27 @@ fn is_trouble(report: &Report) -> bool {
         Report::Forgetful { .. }
         | Report::NoIdentity { .. }
         | Report::NoLog { .. }
-        | Report::Disconnected { .. } => true,
+        | Report::Disconnected { .. }
+        | Report::Stranger { .. } => true,
         Report::Noticed { notice, .. } => match notice {
             Notice::Ready
             | Notice::Recovered
             | Notice::Adopted { .. }
             | Notice::Answers { .. }
+            | Notice::Healthy { .. }
+            | Notice::Restarting { .. }
+            | Notice::Renewed { .. }
+            | Notice::Restarted { .. }
+            | Notice::Scaling { .. }
+            | Notice::Scaled { .. }
             | Notice::Stopping => false,
             Notice::Failed { .. }
             | Notice::CrashLoop { .. }
             | Notice::Silent { .. }
             | Notice::Overdue { .. }
+            | Notice::CutShort { .. }
+            | Notice::Unhealthy { .. }
+            | Notice::ChangeFailed { .. }
             | Notice::ListenerLost { .. }
             | Notice::ForeignProtocol { .. } => true,
         },

@@ -156,12 +156,14 @@ impl Ledger {
         &self.record
     }
 
-    /// Writes down what is to be remembered, if that has changed or is not written; returns what people must be told.
-    pub(crate) fn keep(&mut self, memory: Memory) -> Option<Report> {
+    /// Writes down what is wanted and what is to be remembered, if that has changed or is not written; returns what
+    /// people must be told.
+    pub(crate) fn keep(&mut self, spec: &Spec, memory: Memory) -> Option<Report> {
         let is_written = self.state == Recorded::Written && self.path.exists();
-        if is_written && memory == self.record.memory {
+        if is_written && memory == self.record.memory && *spec == self.record.spec {
             return None;
         }
+        self.record.spec.clone_from(spec);
         let pids = memory.replicas.values().filter_map(|replica| replica.pid);
         let started = |pid| process::started_at(pid).map(|at| (pid, at));
         self.record.started = pids.filter_map(started).collect();

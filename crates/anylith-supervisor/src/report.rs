@@ -3,8 +3,16 @@
 use std::{fmt, time::Duration};
 
 use anylith_control::Notice;
+use anylith_core::Name;
 
 use crate::supervisor::Report;
+
+impl Report {
+    /// What `notice` reads like.
+    pub(crate) fn line(notice: &Notice) -> String {
+        fmt::from_fn(|f| notice_line(notice, f)).to_string()
+    }
+}
 
 impl fmt::Display for Report {
     /// In one line, without the log lines.
@@ -21,6 +29,10 @@ impl fmt::Display for Report {
                 replicas_text(*replicas),
                 differences.join("; ")
             ),
+            Self::Stranger { uid, pid } => {
+                write!(f, "user {uid} was turned away from the control socket")?;
+                pid.map_or(Ok(()), |pid| write!(f, ", with process {pid}"))
+            }
             Self::Remembers => f.write_str("the state can be written again"),
             Self::NoIdentity { error } => {
                 write!(f, "replicas could not be given new certificates: {error}")
@@ -79,6 +91,45 @@ fn notice_line(notice: &Notice, f: &mut fmt::Formatter<'_>) -> fmt::Result {
              use the same version of Anylith for both",
             anylith_wire::control::CONTROL_PROTOCOL
         ),
+        Notice::CutShort {
+            replica,
+            component,
+            left,
+        } => write!(
+            f,
+            "{replica} was drained before {component} was done: {left}"
+        ),
+        Notice::Unhealthy {
+            replica,
+            component,
+            reason,
+        } => write!(f, "{component} of {replica} is unhealthy: {reason}"),
+        Notice::Healthy { replica, component } => {
+            write!(f, "{component} of {replica} is healthy again")
+        }
+        Notice::Restarting { groups } => {
+            let groups: Vec<&str> = groups.iter().map(Name::as_str).collect();
+            write!(f, "restarting {}", groups.join(", "))
+        }
+        Notice::Renewed { replica } => write!(f, "{replica} was started anew"),
+        Notice::Restarted { replicas } => {
+            write!(f, "restarted {}", replicas_text(*replicas as usize))
+        }
+        Notice::Scaling { groups } => {
+            let of = |(group, (now, before)): (&Name, &(u32, u32))| {
+                format!("{group} from {before} to {now}")
+            };
+            let groups: Vec<String> = groups.iter().map(of).collect();
+            write!(f, "scaling {}", groups.join(", "))
+        }
+        Notice::Scaled { groups } => {
+            let of = |(group, replicas): (&Name, &u32)| {
+                format!("{group} has {}", replicas_text(*replicas as usize))
+            };
+            let groups: Vec<String> = groups.iter().map(of).collect();
+            f.write_str(&groups.join(", "))
+        }
+        Notice::ChangeFailed { what, why } => write!(f, "the {what} was given up: {why}"),
         Notice::Stopping => f.write_str("draining"),
     }
 }

@@ -90,6 +90,13 @@ pub enum Report {
         /// Why.
         error: String,
     },
+    /// Somebody who is neither the owner nor root has connected to the control socket, and was turned away.
+    Stranger {
+        /// His user, as a number.
+        uid: u32,
+        /// His process, if it is known.
+        pid: Option<u32>,
+    },
     /// The log of a replica cannot be written: what it says is lost.
     NoLog {
         /// The replica.

@@ -61,7 +61,7 @@ pub enum Opening {
 }
 
 /// What the command asks of a control plane that runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Request {
     /// For the status of the application as it is now.
@@ -70,6 +70,16 @@ pub enum Request {
     Stop,
     /// To stop the application without draining.
     Kill,
+    /// To start replicas anew, one by one. The answer comes when that is over.
+    Restart {
+        /// Those of this group, or of the one with this component; all if there is none.
+        group: Option<Name>,
+    },
+    /// To have other numbers of replicas. The answer comes when they are reached.
+    Scale {
+        /// Group, or a component in it → how many.
+        groups: BTreeMap<Name, u32>,
+    },
     /// For something that a later build can do: it is answered with the status. Nobody sends it.
     #[serde(other)]
     Unknown,

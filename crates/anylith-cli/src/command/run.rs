@@ -40,8 +40,8 @@ pub(crate) fn run(args: &RunArgs) -> Result<(), Failure> {
 
 fn stopped_early(app: &App) -> Failure {
     let what = format!(
-        "{} was stopped by a signal before it was started",
-        app.label()
+        "the run of {} was ended by a signal before anything was started",
+        app.title()
     );
     Failure::new(what, "")
 }
@@ -105,7 +105,7 @@ async fn supervise(
     let mut show = Show::new(name, listeners, settings, screen, in_background);
     show.until_over(&supervisor, reports, &mut signals).await;
     let over = supervisor.over().await;
-    show.end()?;
+    show.end(over.is_ok())?;
     over.map_err(|error| lost(&error, app))
 }
 

@@ -7,7 +7,8 @@ use std::{
 
 use anylith_core::{Name, with_causes};
 use anylith_supervisor::{
-    Answer, AskError, Overview, ReplicaState, Request, RunFolder, ask, living_replicas,
+    Answer, AskError, Overview, ReplicaState, ReplicaStatus, Request, RunFolder, Status, ask,
+    living_replicas,
 };
 
 use super::{last_run, not_running, runtime};
@@ -20,7 +21,12 @@ pub(crate) fn status(args: &StatusArgs) -> Result<(), Failure> {
     let answer = runtime()?.block_on(ask(&folder.control_socket(), Request::Status));
     let overview = match answer {
         Ok(Answer::Status(overview)) => overview,
-        Ok(Answer::Stopped) => return Err(not_running(&app)),
+        Ok(
+            Answer::Stopped { .. }
+            | Answer::Changed { .. }
+            | Answer::Refused { .. }
+            | Answer::GivenUp { .. },
+        ) => return Err(not_running(&app)),
         Err(error) => return Err(no_answer(&app, &folder, &error)),
     };
     let text = match args.json {
@@ -32,7 +38,7 @@ pub(crate) fn status(args: &StatusArgs) -> Result<(), Failure> {
 }
 
 /// Why the supervisor does not answer, and what still runs without one.
-fn no_answer(app: &App, folder: &RunFolder, error: &AskError) -> Failure {
+pub(super) fn no_answer(app: &App, folder: &RunFolder, error: &AskError) -> Failure {
     match error {
         AskError::NotRunning(_) => match living_replicas(folder) {
             0 => not_running(app),
@@ -107,6 +113,14 @@ fn table(overview: &Overview, paint: Paint) -> String {
             );
         }
     }
+    let counts = counts(status, paint);
+    if !counts.is_empty() {
+        text.push('\n');
+        text += &counts;
+    }
+    if let Some(change) = &overview.change {
+        let _ = writeln!(text, "\n{}", paint.yellow(change));
+    }
     if !status.listeners.is_empty() {
         text.push('\n');
         for (name, url) in &status.listeners {
@@ -118,6 +132,36 @@ fn table(overview: &Overview, paint: Paint) -> String {
         overview.supervisor, status.epoch
     );
     let _ = writeln!(text, "\n{}", paint.dim(&more));
+    text
+}
+
+/// What people call the state of a replica: they need not know which words scripts were promised.
+fn word(replica: &ReplicaStatus) -> String {
+    match replica.state {
+        ReplicaState::Starting if replica.silent => "silent".to_owned(),
+        ReplicaState::Starting if !replica.unhealthy.is_empty() => "unhealthy".to_owned(),
+        state => state.to_string(),
+    }
+}
+
+/// What replicas have counted, a line for each that has counted anything.
+fn counts(status: &Status, paint: Paint) -> String {
+    let mut text = String::new();
+    for replica in status.replicas() {
+        let counts = replica.counters.named().into_iter();
+        let counts = counts.filter(|(_, _, count)| *count > 0);
+        let words: Vec<String> = counts
+            .map(|(_, what, count)| format!("{count} {what}"))
+            .collect();
+        if !words.is_empty() {
+            let _ = writeln!(
+                text,
+                "{}: {}",
+                paint.dim(replica.id.as_str()),
+                words.join(", ")
+            );
+        }
+    }
     text
 }
 
@@ -137,14 +181,14 @@ fn rows(overview: &Overview, paint: Paint) -> String {
         &mut status.replicas().map(|one| pid(one.pid).len()),
     );
     let head = format!(
-        "{:names$}  STATE     {:pids$}  RESTARTS  COMPONENTS",
+        "{:names$}  STATE      {:pids$}  RESTARTS  COMPONENTS",
         "REPLICA", "PID"
     );
     let _ = writeln!(text, "{}", paint.dim(&head));
     for group in &status.groups {
         let components: Vec<&str> = group.components.iter().map(Name::as_str).collect();
         for replica in &group.replicas {
-            let state = format!("{:8}", replica.state);
+            let state = format!("{:9}", word(replica));
             let state = match replica.state {
                 ReplicaState::Ready => paint.green(&state),
                 ReplicaState::Backoff => paint.red(&state),

@@ -10,7 +10,9 @@ use anylith_core::with_causes;
 use anylith_supervisor::{Answer, AskError, Request, Timing, ask, stop_orphans};
 
 use super::{last_run, not_running, runtime};
-use crate::{app::App, args::StopArgs, failure::Failure, screen::Screen, waiting::Waiting};
+use crate::{
+    app::App, args::StopArgs, failure::Failure, paint::Paint, screen::Screen, waiting::Waiting,
+};
 
 /// How often it is asked how far the stop has come.
 const ASK_EVERY: Duration = Duration::from_secs(1);
@@ -31,6 +33,13 @@ pub(crate) fn stop(args: &StopArgs) -> Result<(), Failure> {
     ));
     let stopped = runtime()?.block_on(async {
         match ask_patiently(&folder.control_socket(), request, &screen, &mut waiting).await {
+            Ok(Answer::Stopped { left }) => {
+                let warning = Paint::for_stderr().bold_yellow("warning");
+                for left in left {
+                    screen.say(format!("{warning}: {left}"));
+                }
+                Ok(())
+            }
             Ok(_) => Ok(()),
             // Its supervisor is gone, but its replicas may not be.
             Err(AskError::NotRunning(_)) => {
@@ -73,7 +82,13 @@ async fn ask_patiently(
                 }
                 Err(error @ AskError::Lost(_)) => return Err(error),
                 // It is about to end, and says so itself.
-                Ok(Answer::Stopped) | Err(AskError::NotRunning(_) | AskError::Malformed(_)) => {}
+                Ok(
+                    Answer::Stopped { .. }
+                    | Answer::Changed { .. }
+                    | Answer::Refused { .. }
+                    | Answer::GivenUp { .. },
+                )
+                | Err(AskError::NotRunning(_) | AskError::Malformed(_)) => {}
             }
         }
     }

@@ -60,7 +60,7 @@ impl ControlPlane {
     /// Why it cannot.
     pub fn check_restart(&self, group: Option<&Name>) -> Result<(), Refused> {
         self.check_idle()?;
-        group.map_or(Ok(()), |group| self.check_group(group))
+        group.map_or(Ok(()), |group| self.meant(group).map(drop))
     }
 
     /// Whether these groups can get these numbers of replicas now.
@@ -71,7 +71,7 @@ impl ControlPlane {
     pub fn check_scale(&self, groups: &BTreeMap<Name, u32>) -> Result<(), Refused> {
         self.check_idle()?;
         for (group, replicas) in groups {
-            self.check_group(group)?;
+            self.meant(group)?;
             if !(1..=MAX_REPLICAS).contains(replicas) {
                 let (group, replicas) = (group.clone(), *replicas);
                 return Err(Refused::Number { group, replicas });
@@ -94,11 +94,13 @@ impl ControlPlane {
         }
     }
 
-    fn check_group(&self, name: &Name) -> Result<(), Refused> {
+    /// The group that is meant by its own name, or by that of a component in it.
+    fn meant(&self, name: &Name) -> Result<Name, Refused> {
+        let by_name = self.spec.groups.iter().find(|group| group.name == *name);
         let group = name.clone();
-        match self.spec.groups.iter().find(|group| group.name == *name) {
+        match by_name.or_else(|| self.spec.group_of(name.as_str())) {
             Some(found) if found.external => Err(Refused::External { group }),
-            Some(_) => Ok(()),
+            Some(found) => Ok(found.name.clone()),
             None => Err(Refused::UnknownGroup {
                 group,
                 known: self.groups().into_iter().collect(),
@@ -107,11 +109,13 @@ impl ControlPlane {
     }
 
     pub(super) fn restart(&mut self, group: Option<&Name>, actions: &mut Vec<Action>) {
-        if self.check_restart(group).is_err() {
-            return;
-        }
+        let group = match (self.check_restart(group), group) {
+            (Ok(()), Some(group)) => self.meant(group).ok(),
+            (Ok(()), None) => None,
+            (Err(_), _) => return,
+        };
         let wanted = self.spec.groups.iter().filter(|one| !one.external);
-        let wanted = wanted.filter(|one| group.is_none_or(|group| one.name == *group));
+        let wanted = wanted.filter(|one| group.as_ref().is_none_or(|group| one.name == *group));
         let (groups, all): (Vec<Name>, Vec<u32>) = wanted
             .map(|group| (group.name.clone(), group.replicas))
             .unzip();
@@ -131,8 +135,12 @@ impl ControlPlane {
         if self.check_scale(groups).is_err() {
             return;
         }
+        let groups: BTreeMap<Name, u32> = groups
+            .iter()
+            .filter_map(|(group, replicas)| Some((self.meant(group).ok()?, *replicas)))
+            .collect();
         let mut changes = BTreeMap::new();
-        for (name, replicas) in groups {
+        for (name, replicas) in &groups {
             let group = self.spec.groups.iter_mut().find(|one| one.name == *name);
             if let Some(group) = group {
                 let before = std::mem::replace(&mut group.replicas, *replicas);
@@ -140,11 +148,11 @@ impl ControlPlane {
             }
         }
         actions.push(Action::Report(Notice::Scaling { groups: changes }));
-        for (name, replicas) in groups {
+        for (name, replicas) in &groups {
             self.resize(name, *replicas, now, actions);
         }
         let by = now + self.timing.ready;
-        self.change = Some(UnderWay::Scale(Scale::new(groups.clone(), by)));
+        self.change = Some(UnderWay::Scale(Scale::new(groups, by)));
     }
 
     /// Gives the replicas of a group their fates, now that it is to have so many.

@@ -44,7 +44,10 @@ async fn the_command_asks_for_the_status_and_for_a_stop() {
         panic!()
     };
     assert_eq!(overview.status, supervisor.status());
-    assert_eq!(ask(&socket, Request::Stop).await.unwrap(), Answer::Stopped);
+    assert_eq!(
+        ask(&socket, Request::Stop).await.unwrap(),
+        Answer::Stopped { left: Vec::new() }
+    );
     supervisor.over().await.unwrap();
     assert!(ask(&socket, Request::Status).await.is_err());
 }

@@ -26,7 +26,7 @@ impl One {
 }
 
 #[derive(anylith::Component)]
-#[component(start, serve, stop)]
+#[component(start, serve, healthy, stop)]
 pub struct Two {
     #[init]
     pub pool: Pool,
@@ -38,6 +38,10 @@ impl Two {
     }
 
     async fn serve(self: Arc<Self>, _: Stopping) {}
+
+    async fn healthy(&self) -> bool {
+        true
+    }
 
     async fn stop(&self) -> Result<(), io::Error> {
         Ok(())

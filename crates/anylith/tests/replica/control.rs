@@ -141,6 +141,7 @@ impl Line {
         let wanted = FromReplica::Component {
             name: name(component),
             state,
+            reason: None,
         };
         while self.hear().await != wanted {}
     }

@@ -5,6 +5,7 @@
 
 mod control;
 mod failures;
+mod health;
 mod panics;
 
 use std::{

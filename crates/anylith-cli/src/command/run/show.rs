@@ -1,6 +1,6 @@
 //! What people see of a run, and what they ask of it.
 
-use std::{collections::BTreeSet, fs::File};
+use std::{collections::BTreeSet, fs::File, os::unix::fs::OpenOptionsExt as _};
 
 use anylith_core::Name;
 use anylith_supervisor::{Notice, Overview, Progress, ReplicaState, Report, Supervisor};
@@ -193,8 +193,11 @@ impl Show {
     }
 
     /// Shows what is left, and says why the run was given up, if it was.
-    pub(super) fn end(self) -> Result<(), Failure> {
+    pub(super) fn end(self, has_stopped: bool) -> Result<(), Failure> {
         if let Some(screen) = self.screen {
+            if has_stopped && !self.in_background {
+                screen.say("stopped");
+            }
             screen.end();
         }
         self.failure.map_or(Ok(()), Err)
@@ -226,7 +229,11 @@ impl Background {
     /// What is still to be said goes to the supervisor's own log.
     fn open(supervisor: &Supervisor) -> Result<Self, Failure> {
         let path = supervisor.folder().own_log();
-        let log = File::options().create(true).append(true).open(&path);
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .mode(0o600)
+            .open(&path);
         let log = log.map_err(|error| {
             let what = format!("the log {} cannot be written: {error}", path.display());
             Failure::new(what, "remove what is there, and run it again")

@@ -34,7 +34,8 @@ impl Wording {
             Report::Forgetful { .. }
             | Report::NoIdentity { .. }
             | Report::NoLog { .. }
-            | Report::Disconnected { .. } => {
+            | Report::Disconnected { .. }
+            | Report::Stranger { .. } => {
                 return Some(self.warning(&report.to_string()));
             }
             Report::Noticed { notice, .. } => notice,
@@ -43,9 +44,15 @@ impl Wording {
             // The lines that begin with `ready:` say it.
             Notice::Ready => return None,
             Notice::Stopping => "draining; Ctrl-C once more kills everything at once".to_owned(),
-            Notice::Recovered | Notice::Adopted { .. } | Notice::Answers { .. } => {
-                report.to_string()
-            }
+            Notice::Recovered
+            | Notice::Adopted { .. }
+            | Notice::Answers { .. }
+            | Notice::Healthy { .. }
+            | Notice::Restarting { .. }
+            | Notice::Renewed { .. }
+            | Notice::Restarted { .. }
+            | Notice::Scaling { .. }
+            | Notice::Scaled { .. } => report.to_string(),
             Notice::Failed {
                 replica, failure, ..
             } => {
@@ -69,6 +76,9 @@ impl Wording {
                 self.warning(&text)
             }
             Notice::Overdue { .. }
+            | Notice::CutShort { .. }
+            | Notice::Unhealthy { .. }
+            | Notice::ChangeFailed { .. }
             | Notice::Silent { .. }
             | Notice::ListenerLost { .. }
             | Notice::ForeignProtocol { .. } => self.warning(&report.to_string()),

@@ -1,0 +1,115 @@
+//! Asks a supervisor for a change, shows how far it comes, and says how it ends.
+
+use std::{io::Write as _, path::Path, time::Duration};
+
+use anylith_core::{Name, with_causes};
+use anylith_supervisor::{Answer, AskError, Request, RunFolder, ask};
+use anylith_topology::suggest;
+use tokio::pin;
+
+use super::{last_run, runtime, status};
+use crate::{app::App, failure::Failure, paint::Paint, screen::Screen, signals::Signals};
+
+/// How often it is asked how far the change has come.
+const ASK_EVERY: Duration = Duration::from_millis(200);
+
+/// Asks for a change, and comes back when it is made: then `done` is printed.
+pub(super) fn make(app: &App, request: Request, done: &str) -> Result<(), Failure> {
+    let folder = last_run(app)?;
+    let screen = Screen::start(None);
+    let answer = runtime()?.block_on(async {
+        let mut signals = Signals::listen()?;
+        let socket = folder.control_socket();
+        tokio::select! {
+            answer = ask_patiently(&socket, request, &screen) => Ok(answer),
+            _ = signals.next() => Err(left_alone(app)),
+        }
+    });
+    screen.progress("");
+    screen.end();
+    let left = outcome(app, &folder, answer?)?;
+    let warning = Paint::for_stderr().bold_yellow("warning");
+    for left in left {
+        writeln!(std::io::stderr(), "{warning}: {left}")?;
+    }
+    writeln!(std::io::stdout(), "{done}")?;
+    Ok(())
+}
+
+/// Asks, and shows how far it has come as long as there is no answer.
+async fn ask_patiently(
+    socket: &Path,
+    request: Request,
+    screen: &Screen,
+) -> Result<Answer, AskError> {
+    let changed = ask(socket, request);
+    pin!(changed);
+    loop {
+        tokio::select! {
+            answer = &mut changed => return answer,
+            () = tokio::time::sleep(ASK_EVERY) => {}
+        }
+        tokio::select! {
+            answer = &mut changed => return answer,
+            status = ask(socket, Request::Status) => match status {
+                Ok(Answer::Status(now)) => screen.progress(now.change.unwrap_or_default()),
+                Err(error @ AskError::Lost(_)) => return Err(error),
+                Ok(
+                    Answer::Stopped { .. }
+                    | Answer::Changed { .. }
+                    | Answer::Refused { .. }
+                    | Answer::GivenUp { .. },
+                )
+                | Err(AskError::NotRunning(_) | AskError::Malformed(_)) => {}
+            }
+        }
+    }
+}
+
+/// What drains left undone, or why the change was not made.
+fn outcome(
+    app: &App,
+    folder: &RunFolder,
+    answer: Result<Answer, AskError>,
+) -> Result<Vec<String>, Failure> {
+    match answer {
+        Ok(Answer::Changed { left }) => Ok(left),
+        Ok(Answer::Refused { why, known }) if known.is_empty() => Err(Failure::new(
+            why,
+            format!("see with `{}` how things are", app.hint("status")),
+        )),
+        Ok(Answer::Refused { why, known }) => {
+            let known: Vec<&str> = known.iter().map(Name::as_str).collect();
+            let wanted = why.rsplit(' ').next().unwrap_or_default();
+            Err(Failure::input(
+                why.clone(),
+                suggest(wanted, &known, "groups", "leave it out"),
+            ))
+        }
+        Ok(Answer::GivenUp { why }) => Err(Failure::new(
+            why,
+            format!(
+                "the replicas that were there serve on; see `{}` and `{}`",
+                app.hint("status"),
+                app.hint("logs")
+            ),
+        )),
+        Ok(Answer::Stopped { .. }) => Err(super::not_running(app)),
+        Ok(Answer::Status(_)) => Err(Failure::new(
+            "the supervisor is of an older version, which cannot do that",
+            format!("`{}` and run it again", app.hint("stop")),
+        )),
+        Err(error @ AskError::NotRunning(_)) => Err(status::no_answer(app, folder, &error)),
+        Err(error) => Err(Failure::new(
+            with_causes(&error),
+            format!("see with `{}` whether it still runs", app.hint("status")),
+        )),
+    }
+}
+
+fn left_alone(app: &App) -> Failure {
+    Failure::new(
+        "nobody waits for the change any more, and it goes on",
+        format!("see with `{}` how far it has come", app.hint("status")),
+    )
+}

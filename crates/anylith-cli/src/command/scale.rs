@@ -1,0 +1,59 @@
+//! `anylith scale`.
+
+use std::collections::BTreeMap;
+
+use anylith_core::Name;
+use anylith_supervisor::Request;
+use anylith_topology::MAX_REPLICAS;
+
+use super::change;
+use crate::{app::App, args::ScaleArgs, failure::Failure};
+
+/// Gives groups other numbers of replicas.
+pub(crate) fn scale(args: &ScaleArgs) -> Result<(), Failure> {
+    let (numbers, apps): (Vec<&String>, Vec<&String>) =
+        args.words.iter().partition(|word| word.contains('='));
+    let app = match (apps.as_slice(), &args.app_flag) {
+        ([], flag) => flag.clone().unwrap_or_else(|| ".".into()),
+        ([app], None) => app.into(),
+        ([first, ..], _) => {
+            return Err(Failure::input(
+                format!("`{first}` is no GROUP=N, and no application can be meant"),
+                "name one application, and write as in `anylith scale Catalog=3 Cart=2`",
+            ));
+        }
+    };
+    let app = App::find(&app)?;
+    let mut groups = BTreeMap::new();
+    for word in numbers {
+        let (group, replicas) = number(word)?;
+        if groups.insert(group.clone(), replicas).is_some() {
+            let what = format!("`{group}` is there twice");
+            return Err(Failure::input(what, "say each group once"));
+        }
+    }
+    if groups.is_empty() {
+        return Err(Failure::input(
+            "no group is named",
+            "write as in `anylith scale Catalog=3`",
+        ));
+    }
+    let done: Vec<String> = groups
+        .iter()
+        .map(|(group, replicas)| format!("{group}={replicas}"))
+        .collect();
+    let done = format!("scaled {}", done.join(" "));
+    change::make(&app, Request::Scale { groups }, &done)
+}
+
+/// Reads `Catalog=3`.
+fn number(word: &str) -> Result<(Name, u32), Failure> {
+    let (group, replicas) = word.split_once('=').unwrap_or((word, ""));
+    match replicas.parse() {
+        Ok(count @ 1..=MAX_REPLICAS) => Ok((super::name("group", group)?, count)),
+        Ok(_) | Err(_) => Err(Failure::input(
+            format!("{word}: `{replicas}` is not a number of replicas"),
+            format!("write a number from 1 to {MAX_REPLICAS}, as in `{group}=2`"),
+        )),
+    }
+}

@@ -1,0 +1,201 @@
+//! What `restart` and `scale` promise.
+
+#![allow(clippy::unwrap_used, reason = "a test says with a panic what is wrong")]
+
+mod stage;
+
+use std::{
+    collections::BTreeMap,
+    process::Stdio,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+use stage::{Stage, eventually, is_alive, visit};
+
+/// Replica → its process.
+fn processes(stage: &Stage) -> BTreeMap<String, u64> {
+    let status = stage.status();
+    let groups = status["groups"].as_array().unwrap();
+    let replicas = groups
+        .iter()
+        .flat_map(|group| group["replicas"].as_array().unwrap());
+    replicas
+        .filter_map(|replica| {
+            let id = replica["id"].as_str().unwrap().to_owned();
+            Some((id, replica["pid"].as_u64()?))
+        })
+        .collect()
+}
+
+fn detached(stage: &Stage) -> String {
+    let call = stage.call("run --topology split --detach");
+    assert_eq!(call.code(), 0, "{}", call.err());
+    let out = call.out();
+    out.trim_end()
+        .strip_prefix("ready: web ")
+        .unwrap()
+        .to_owned()
+}
+
+#[test]
+fn a_restart_renews_every_process_while_visitors_are_served() {
+    let stage = Stage::new();
+    let url = detached(&stage);
+    let before = processes(&stage);
+    let over = Arc::new(AtomicBool::new(false));
+    let visitor = thread::spawn({
+        let over = Arc::clone(&over);
+        move || {
+            let mut visits = 0;
+            while !over.load(Ordering::Acquire) {
+                assert!(visit(&url).starts_with("front-"));
+                visits += 1;
+            }
+            visits
+        }
+    });
+    let call = stage.call("restart");
+    over.store(true, Ordering::Release);
+    assert!(visitor.join().unwrap() > 10);
+    assert_eq!(
+        (call.code(), call.out().as_str()),
+        (0, "restarted\n"),
+        "{}",
+        call.err()
+    );
+    let after = processes(&stage);
+    assert!(before.keys().eq(after.keys()), "{after:?}");
+    assert!(before.iter().all(|(id, pid)| after[id] != *pid));
+    assert!(before.values().all(|pid| !is_alive(*pid as u32)));
+    let logs = stage.call("logs --replica anylith").out();
+    assert!(logs.contains("front-1 was started anew"), "{logs}");
+    assert!(logs.contains("restarted 3 replicas"), "{logs}");
+}
+
+#[test]
+fn a_restart_of_one_group_takes_the_name_of_a_component_too() {
+    let stage = Stage::new();
+    detached(&stage);
+    let before = processes(&stage);
+    let call = stage.call("restart Cart");
+    assert_eq!(call.out(), "restarted Cart\n", "{}", call.err());
+    let after = processes(&stage);
+    let same = |id: &str| before[id] == after[id];
+    assert_eq!(
+        (same("front-1"), same("front-2"), same("rest-1")),
+        (true, true, false)
+    );
+}
+
+#[test]
+fn a_restart_whose_successor_cannot_start_says_why_and_changes_nothing() {
+    let stage = Stage::new().orders("front-3=fail");
+    let url = detached(&stage);
+    let before = processes(&stage);
+    let call = stage.call("restart front");
+    assert_eq!((call.code(), call.out().as_str()), (1, ""));
+    let why = "error: front-3 does not start: Front failed: no such table: carts";
+    assert!(call.err().contains(why), "{}", call.err());
+    eventually("the stand-in is gone", || processes(&stage) == before);
+    assert!(visit(&url).starts_with("front-"));
+}
+
+#[test]
+fn names_and_numbers_that_cannot_be_are_refused() {
+    let stage = Stage::new();
+    detached(&stage);
+    let wrong = |args: &str, words: &[&str]| stage.call(args).is_wrong(words);
+    wrong(
+        "restart frnot",
+        &["there is no group frnot", "did you mean `front`?"],
+    );
+    wrong(
+        "scale fornt=2",
+        &["there is no group fornt", "did you mean `front`?"],
+    );
+    wrong(
+        "scale front=0",
+        &["`0` is not a number of replicas", "from 1 to 1000"],
+    );
+    wrong("scale front=many", &["`many` is not a number of replicas"]);
+    wrong("scale front=1 front=2", &["`front` is there twice"]);
+    wrong("scale .", &["no group is named"]);
+    wrong("scale", &["GROUP=N"]);
+    stage.call("stop");
+    let call = stage.call("restart");
+    assert_eq!(call.code(), 1);
+    assert!(call.err().contains("is not running"), "{}", call.err());
+}
+
+#[test]
+fn groups_get_more_replicas_and_fewer_while_they_serve() {
+    let stage = Stage::new();
+    let url = detached(&stage);
+    let before = processes(&stage);
+    let call = stage.call("scale front=4 rest=2");
+    assert_eq!(call.out(), "scaled front=4 rest=2\n", "{}", call.err());
+    let grown = processes(&stage);
+    assert_eq!(grown.len(), 6);
+    assert!(before.iter().all(|(id, pid)| grown[id] == *pid));
+    assert_eq!(stage.call("scale front=1").code(), 0);
+    let ids: Vec<String> = processes(&stage).into_keys().collect();
+    assert_eq!(ids, ["front-1", "rest-1", "rest-2"]);
+    assert_eq!(visit(&url), "front-1");
+    // Another run knows what there is now.
+    let again = stage.call("run --topology split");
+    let why = "front has 2 replicas, and had 1; rest has 1 replicas, and had 2";
+    assert!(again.err().contains(why), "{}", again.err());
+}
+
+#[test]
+fn a_restart_goes_on_without_the_command_and_another_one_is_refused() {
+    let stage = Stage::new().orders("front-3=mute");
+    detached(&stage);
+    let restart = stage
+        .command("restart front")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    eventually("it has begun", || {
+        stage.call("status").out().contains("front-3 starts")
+    });
+    let call = stage.call("scale rest=2");
+    assert_eq!(call.code(), 1);
+    let why = "another change is under way: restarted 0 of 2 replicas; front-3 starts";
+    assert!(call.err().contains(why), "{}", call.err());
+    kill_process(Pid::from_child(&restart), Signal::INT).unwrap();
+    let end = restart.wait_with_output().unwrap();
+    assert_eq!(end.status.code(), Some(1));
+    let err = String::from_utf8_lossy(&end.stderr);
+    assert!(err.contains("and it goes on"), "{err}");
+    assert!(stage.call("status").out().contains("front-3 starts"));
+}
+
+#[test]
+fn a_supervisor_that_is_killed_in_a_restart_leaves_nothing_to_mend() {
+    let stage = Stage::new().orders("front-3=mute");
+    let mut first = stage.run("--topology split");
+    let before = processes(&stage);
+    let mut restart = stage
+        .command("restart front")
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    eventually("it has begun", || processes(&stage).contains_key("front-3"));
+    let stand_in = processes(&stage)["front-3"] as u32;
+    first.child.kill().unwrap();
+    first.child.wait().unwrap();
+    assert_eq!(restart.wait().unwrap().code(), Some(1));
+    let second = stage.run("--topology split");
+    eventually("the stand-in is gone", || {
+        processes(&stage) == before && !is_alive(stand_in)
+    });
+    second.signal(Signal::INT);
+    assert_eq!(second.end().0, Some(0));
+}
