@@ -40,6 +40,10 @@ impl ::anylith::__rt::Component for CartService {
         let __parts = <Self as ::anylith::__rt::Assembled>::parts(__wiring)?;
         ::anylith::__rt::hook::start::<Self, _>(Self::start, __parts).await
     }
+    const CHECKS_HEALTH: bool = true;
+    async fn check_health(&self) -> ::core::result::Result<(), ::anylith::StartError> {
+        ::anylith::__rt::hook::healthy::<Self, _>(Self::healthy, self).await
+    }
     async fn shut_down(&self) {
         ::anylith::__rt::hook::stop::<Self, _>(Self::stop, self).await;
     }

@@ -5,7 +5,8 @@ use std::{collections::BTreeMap, io, path::PathBuf, sync::Arc, time::Duration};
 use anylith_core::{Endpoint, Name};
 use anylith_rpc::Pauses;
 use anylith_wire::control::{
-    self, Bootstrap, CONTROL_PROTOCOL, ComponentState, Decoder, FromReplica, Hello, Opening, ToReplica,
+    self, Bootstrap, CONTROL_PROTOCOL, ComponentState, Decoder, FromReplica, Hello, Opening,
+    ToReplica,
 };
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},

@@ -338,7 +338,8 @@ impl Replica {
         match self.open(hosted, built) {
             Ok(Opened::Ready) => self.enter(name, ComponentState::Ready),
             Ok(Opened::Asked) => {
-                let has_agreed = |states: &States| !is_in(states, name.as_str(), ComponentState::Starting);
+                let has_agreed =
+                    |states: &States| !is_in(states, name.as_str(), ComponentState::Starting);
                 let _ = self.states.subscribe().wait_for(has_agreed).await;
             }
             // It was drained while it started. What it has begun it may finish, within the time of the drain.
@@ -355,8 +356,7 @@ impl Replica {
                 .iter()
                 .any(|it| it.registration.name == *dependency);
             if here {
-                let is_ready =
-                    |states: &States| is_in(states, dependency, ComponentState::Ready);
+                let is_ready = |states: &States| is_in(states, dependency, ComponentState::Ready);
                 // The senders live as long as `self`, so waiting ends with what is waited for.
                 let _ = self.states.subscribe().wait_for(is_ready).await;
             } else {

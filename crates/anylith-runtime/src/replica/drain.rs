@@ -49,8 +49,8 @@ impl Replica {
             // Drained already, or somebody is at it.
             Phase::Over { .. } => {
                 let mut states = self.states.subscribe();
-                let stopped = states
-                    .wait_for(|states| is_in(states, component, ComponentState::Stopped));
+                let stopped =
+                    states.wait_for(|states| is_in(states, component, ComponentState::Stopped));
                 let _ = timeout_at(end, stopped).await;
             }
         }

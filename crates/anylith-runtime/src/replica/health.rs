@@ -1,7 +1,7 @@
 //! How a component is: asked again and again, from the end of its start until it is drained.
 //!
 //! What it says is a hint to others, and no gate: calls that come all the same are served. See
-//! `docs/design/0015-unhealthy-is-not-dead.md`.
+//! `docs/design/0016-unhealthy-is-not-dead.md`.
 
 use std::{sync::Arc, time::Duration};
 

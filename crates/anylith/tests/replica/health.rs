@@ -23,7 +23,7 @@ enum Feeling {
 }
 
 #[derive(Debug)]
-pub struct Chart {
+pub(crate) struct Chart {
     feeling: Mutex<Feeling>,
     /// How often it was asked, and how often it is at once.
     asked: AtomicUsize,
@@ -47,7 +47,7 @@ impl Chart {
 /// Is asked how it is.
 #[derive(anylith::Component)]
 #[component(healthy)]
-pub struct Patient {
+pub(crate) struct Patient {
     #[init]
     chart: Arc<Chart>,
 }
@@ -78,7 +78,7 @@ impl Patient {
 
 anylith::app! {
     /// A clinic.
-    pub Clinic = "clinic" { Patient }
+    pub(crate) Clinic = "clinic" { Patient }
 }
 
 fn join(control: &Control, chart: &Arc<Chart>) -> JoinHandle<Result<Running, AppError>> {
@@ -118,7 +118,7 @@ async fn a_component_is_ready_once_it_agrees_and_says_why_it_does_not() {
     assert!(!running.is_finished());
     chart.feels(Feeling::Well);
     until(&mut line, ComponentState::Ready).await;
-    soon(running).await.unwrap().unwrap();
+    assert!(soon(running).await.unwrap().is_ok());
 }
 
 #[tokio::test(start_paused = true)]
@@ -148,7 +148,10 @@ async fn a_new_control_plane_is_told_who_is_unhealthy_and_why() {
     until(&mut line, ComponentState::Unhealthy).await;
     drop(line);
     let (mut line, hello) = control.called().await;
-    assert_eq!(hello.components[&name("Patient")], ComponentState::Unhealthy);
+    assert_eq!(
+        hello.components[&name("Patient")],
+        ComponentState::Unhealthy
+    );
     let why = until(&mut line, ComponentState::Unhealthy).await.unwrap();
     assert_eq!(why, "the fever is high");
 }
