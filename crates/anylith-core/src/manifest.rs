@@ -73,6 +73,9 @@ pub struct MethodManifest {
     /// Which sides of the call are streams.
     #[serde(default)]
     pub shape: MethodShape,
+    /// The argument by which calls are routed: with the same value of it they go to the same replica.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub routed: Option<String>,
 }
 
 /// Which sides of a call are streams.

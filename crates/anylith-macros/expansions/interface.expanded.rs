@@ -167,7 +167,15 @@ impl Cart for CartClient {
                 ::anylith::__rt::AnswerOf::<Result<(), CartError>>::new()
                     .checked()
                     .remote(
-                        __call,
+                        __call
+                            .routed_by(
+                                &|__arguments: &mut ::anylith::__rt::ArgumentWriter<'_>| {
+                                    ::anylith::__rt::ArgumentOf::<UserId, UserId>::new()
+                                        .checked()
+                                        .write(__arguments, "user", user)?;
+                                    ::core::result::Result::Ok(())
+                                },
+                            ),
                         &|__arguments: &mut ::anylith::__rt::ArgumentWriter<'_>| {
                             ::anylith::__rt::ArgumentOf::<UserId, UserId>::new()
                                 .checked()
@@ -263,16 +271,19 @@ const _: () = {
                 name: "count",
                 idempotent: true,
                 shape: ::anylith::__rt::MethodShape::Unary,
+                routed: ::core::option::Option::None,
             },
             ::anylith::__rt::Method {
                 name: "add",
                 idempotent: false,
                 shape: ::anylith::__rt::MethodShape::Unary,
+                routed: ::core::option::Option::Some("user"),
             },
             ::anylith::__rt::Method {
                 name: "watch",
                 idempotent: false,
                 shape: ::anylith::__rt::MethodShape::ServerStreaming,
+                routed: ::core::option::Option::None,
             },
         ];
         type Object = dyn __CartObject;

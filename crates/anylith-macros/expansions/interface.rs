@@ -6,6 +6,7 @@ pub trait Cart {
     async fn count(&self, user: &str) -> Result<u32, CartError>;
 
     /// Adds `line`.
+    #[routed(by = user)]
     async fn add(&self, user: &UserId, line: Line) -> Result<(), CartError>;
 
     /// Tells of every change from now on.

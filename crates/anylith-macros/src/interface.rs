@@ -4,6 +4,7 @@ pub(crate) mod expand;
 mod failed;
 mod model;
 mod parse;
+mod routed;
 mod travel;
 
 use proc_macro2::TokenStream;

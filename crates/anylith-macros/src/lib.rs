@@ -34,6 +34,8 @@ mod test;
 ///   arguments, since its reader may be in another process. Without `use<>` the compiler says that the type "does not
 ///   fulfill the required lifetime".
 /// - `#[idempotent]` on a method says that a call that may have run can be sent again.
+/// - `#[routed(by = user)]` on a method says that calls with the same value of the argument `user` go to the same replica,
+///   as long as there are the same replicas. A component in the caller's own process is called there, whatever the key.
 ///
 /// A trait that has `#[async_trait]` can keep it, below this attribute. Then its implementations keep theirs, and
 /// `Arc<dyn Cart>` goes on being a type: a client fits in it. It costs an allocation a call more, and such a trait has

@@ -275,6 +275,7 @@ impl Registration {
                 name: Name::new(method.name)?,
                 idempotent: method.idempotent,
                 shape: method.shape,
+                routed: method.routed.map(str::to_owned),
             })
         });
         Ok(ComponentManifest {

@@ -20,6 +20,7 @@ use crate::{
     interface::{CallResult, ImplementedBy, Interface, Method, Travels, check_names, checked},
     local::LocalCall,
     message::{ArgumentWriter, decode_result, decoded},
+    routing,
     streaming::StreamingOf,
 };
 
@@ -166,7 +167,11 @@ impl<O: ?Sized + Send + Sync + 'static> ClientEdge<O> {
                 object: &local.object,
                 method,
             }),
-            _ => Call::Remote(RemoteCall { edge, method }),
+            _ => Call::Remote(RemoteCall {
+                edge,
+                method,
+                key: None,
+            }),
         }
     }
 
@@ -288,12 +293,24 @@ pub enum Call<'a, O: ?Sized> {
 pub struct RemoteCall<'a, O: ?Sized> {
     edge: &'a Arc<EdgeState<O>>,
     method: u16,
+    /// The hash of what it is routed by.
+    key: Option<u64>,
 }
 
 /// Writes the arguments of a call; perhaps more than once, where it is sent again.
 pub type WriteArguments<'a> = &'a (dyn Fn(&mut ArgumentWriter<'_>) -> Result<(), Failure> + Sync);
 
 impl<O: ?Sized + Send + Sync + 'static> RemoteCall<'_, O> {
+    /// Has the call go where others go for which `write` writes the same.
+    #[must_use]
+    pub fn routed_by(self, write: WriteArguments<'_>) -> Self {
+        let mut key = Vec::new();
+        // One that cannot be written fails with all of the arguments, and that says why.
+        let written = write(&mut ArgumentWriter::new(&mut key));
+        let key = written.is_ok().then(|| routing::hash(&key));
+        Self { key, ..self }
+    }
+
     /// Makes a call that has one answer.
     pub(crate) async fn unary<R>(self, write: WriteArguments<'_>, items: Option<Items>) -> R
     where
@@ -355,7 +372,7 @@ impl<O: ?Sized + Send + Sync + 'static> RemoteCall<'_, O> {
                 idempotent,
                 deadline: ambient::settle(self.edge.limit(self.method)),
                 context: &context,
-                key: None,
+                key: self.key,
                 hedge: self.edge.hedge(self.method),
                 arguments: &|out: &mut Vec<u8>| write(&mut ArgumentWriter::new(out)),
                 items,

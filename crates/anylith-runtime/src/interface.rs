@@ -70,6 +70,8 @@ pub struct Method {
     pub idempotent: bool,
     /// Which sides are streams.
     pub shape: MethodShape,
+    /// The argument by which calls are routed.
+    pub routed: Option<&'static str>,
 }
 
 /// Fails to compile where the component or a method of `I` has a name that cannot be a [`Name`].

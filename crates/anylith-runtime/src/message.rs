@@ -11,42 +11,13 @@ use anylith_core::{BadAnswer, CallError, Edge, Refusal};
 use anylith_rpc::{Answer, Failure, Items};
 use bytes::Bytes;
 use futures_core::Stream;
-use postcard::ser_flavors::Flavor;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    encoding,
     interface::{CallResult, Travels},
     streaming::{Streaming, StreamingOf},
 };
-
-/// Writes `value` behind what `out` already holds.
-fn encode<T: ?Sized + Serialize>(value: &T, out: &mut Vec<u8>) -> postcard::Result<()> {
-    struct Append<'a>(&'a mut Vec<u8>);
-    impl Flavor for Append<'_> {
-        type Output = ();
-
-        #[inline]
-        fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
-            self.0.push(byte);
-            Ok(())
-        }
-
-        #[inline]
-        fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
-            // Most lengths and numbers are one byte, for which a copy of any length is a long way round.
-            match bytes {
-                &[byte] => self.0.push(byte),
-                _ => self.0.extend_from_slice(bytes),
-            }
-            Ok(())
-        }
-
-        fn finalize(self) -> postcard::Result<()> {
-            Ok(())
-        }
-    }
-    postcard::serialize_with_flavor(value, Append(out))
-}
 
 /// From this length on, in bytes, a [`Bytes`] that arrives is a part of its message and not a copy. Shorter
 /// ones are copied, so that a few of them, kept for long, do not keep whole read buffers alive.
@@ -57,7 +28,7 @@ fn take<'m, T: Travels>(message: &Bytes, rest: &'m [u8]) -> postcard::Result<(T,
     let mut value = None::<T>;
     let as_bytes = (&mut value as &mut dyn Any).downcast_mut::<Option<Bytes>>();
     if let Some(shared) = as_bytes {
-        let (bytes, rest) = postcard::take_from_bytes::<&[u8]>(rest)?;
+        let (bytes, rest) = encoding::take::<&[u8]>(rest)?;
         *shared = Some(if bytes.len() >= SHARED_BYTES {
             message.slice_ref(bytes)
         } else {
@@ -67,15 +38,15 @@ fn take<'m, T: Travels>(message: &Bytes, rest: &'m [u8]) -> postcard::Result<(T,
             return Ok((value, rest));
         }
     }
-    postcard::take_from_bytes(rest)
+    encoding::take(rest)
 }
 
 /// Reads all of `message` as one value.
 fn decode<'de, T: Deserialize<'de>>(message: &'de [u8]) -> Result<T, String> {
-    match postcard::take_from_bytes(message) {
+    match encoding::take(message) {
         Ok((value, [])) => Ok(value),
         Ok((_, rest)) => Err(format!("{} bytes are left over", rest.len())),
-        Err(error) => Err(error.to_string()),
+        Err(error) => Err(encoding::problem(&error)),
     }
 }
 
@@ -88,19 +59,19 @@ pub trait PassedAs<Owned>: Sync {
 
 impl<T: Travels> PassedAs<T> for T {
     fn write(&self, out: &mut Vec<u8>) -> postcard::Result<()> {
-        encode(self, out)
+        encoding::write(self, out)
     }
 }
 
 impl<T: Travels> PassedAs<Vec<T>> for [T] {
     fn write(&self, out: &mut Vec<u8>) -> postcard::Result<()> {
-        encode(self, out)
+        encoding::write(self, out)
     }
 }
 
 impl PassedAs<PathBuf> for Path {
     fn write(&self, out: &mut Vec<u8>) -> postcard::Result<()> {
-        encode(self, out)
+        encoding::write(self, out)
     }
 }
 
@@ -128,20 +99,23 @@ impl<'a> ArgumentWriter<'a> {
 
     /// Writes a `&str`.
     pub fn text(&mut self, name: &str, value: &str) -> Result<(), Failure> {
-        encode(value, self.out).map_err(|error| unencodable(name, &error))
+        encoding::write(value, self.out).map_err(|error| unencodable(name, &error))
     }
 
     /// Writes a `&[u8]` at once, and not byte by byte.
     pub fn bytes(&mut self, name: &str, value: &[u8]) -> Result<(), Failure> {
         // A `str` and a byte slice look the same in postcard: a length, then the bytes.
-        encode(&value.len(), self.out).map_err(|error| unencodable(name, &error))?;
+        encoding::write(&value.len(), self.out).map_err(|error| unencodable(name, &error))?;
         self.out.extend_from_slice(value);
         Ok(())
     }
 }
 
 fn unencodable(name: &str, error: &postcard::Error) -> Failure {
-    Failure::NotExecuted(Refusal::Unencodable(format!("argument `{name}`: {error}")))
+    Failure::NotExecuted(Refusal::Unencodable(format!(
+        "argument `{name}`: {}",
+        encoding::problem(error)
+    )))
 }
 
 /// Reads the arguments of a call.
@@ -179,8 +153,8 @@ impl<'a> ArgumentReader<'a> {
     }
 
     fn next<T: Deserialize<'a>>(&mut self, name: &str) -> Result<T, Failure> {
-        let (value, rest) = postcard::take_from_bytes(self.rest)
-            .map_err(|error| undecodable_argument(name, &error))?;
+        let (value, rest) =
+            encoding::take(self.rest).map_err(|error| undecodable_argument(name, &error))?;
         self.rest = rest;
         Ok(value)
     }
@@ -198,7 +172,7 @@ impl<'a> ArgumentReader<'a> {
 }
 
 fn undecodable_argument(name: &str, error: &postcard::Error) -> Failure {
-    undecodable(format!("argument `{name}`: {error}"))
+    undecodable(format!("argument `{name}`: {}", encoding::problem(error)))
 }
 
 fn undecodable(problem: String) -> Failure {
@@ -217,8 +191,8 @@ fn encode_result<R>(result: R, mut buffer: Vec<u8>) -> Result<Vec<u8>, Failure>
 where
     R: CallResult<Value: Travels, Error: Travels>,
 {
-    encode(&result.into_result(), &mut buffer)
-        .map_err(|error| Failure::Executed(BadAnswer::Unencodable(error.to_string())))?;
+    encoding::write(&result.into_result(), &mut buffer)
+        .map_err(|error| Failure::Executed(BadAnswer::Unencodable(encoding::problem(&error))))?;
     Ok(buffer)
 }
 
@@ -352,7 +326,7 @@ mod tests {
 
     fn message<T: Serialize>(value: &T) -> Bytes {
         let mut out = Vec::new();
-        encode(value, &mut out).unwrap();
+        encoding::write(value, &mut out).unwrap();
         Bytes::from(out)
     }
 

@@ -63,6 +63,7 @@ fn manifest() -> Manifest {
             name: name("get"),
             idempotent: true,
             shape: MethodShape::Unary,
+            routed: None,
         }],
         fingerprint: Fingerprint::EMPTY.with(of),
         misfits: Vec::new(),

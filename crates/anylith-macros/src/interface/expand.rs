@@ -256,6 +256,14 @@ fn client_implements_trait(interface: &Interface) -> TokenStream {
             None => quote!(::core::option::Option::None),
         };
         let question = answer_question(&method.answer);
+        let routed = method.key().and_then(write_argument).map(|written| {
+            quote! {
+                .routed_by(&|__arguments: &mut ::anylith::__rt::ArgumentWriter<'_>| {
+                    #written
+                    ::core::result::Result::Ok(())
+                })
+            }
+        });
         quote! {
             async fn #method_name(&self, #(#arguments),*) -> #output {
                 #[allow(unused_imports)]
@@ -268,7 +276,7 @@ fn client_implements_trait(interface: &Interface) -> TokenStream {
                     ::anylith::__rt::Call::Remote(__call) => {
                         #question
                             .remote(
-                                __call,
+                                __call #routed,
                                 &|__arguments: &mut ::anylith::__rt::ArgumentWriter<'_>| {
                                     #(#written)*
                                     ::core::result::Result::Ok(())
@@ -375,6 +383,13 @@ fn client_is_interface(interface: &Interface) -> TokenStream {
     let summary = summary(&interface.attributes);
     let methods = interface.methods.iter().map(|method| {
         let (name, idempotent) = (method.name.unraw().to_string(), method.idempotent);
+        let routed = match &method.routed {
+            Some(key) => {
+                let key = key.unraw().to_string();
+                quote!(::core::option::Option::Some(#key))
+            }
+            None => quote!(::core::option::Option::None),
+        };
         let shape = match (method.stream_argument(), &method.answer) {
             (None, Answer::Value(_)) => quote!(Unary),
             (None, Answer::Stream { .. }) => quote!(ServerStreaming),
@@ -386,6 +401,7 @@ fn client_is_interface(interface: &Interface) -> TokenStream {
                 name: #name,
                 idempotent: #idempotent,
                 shape: ::anylith::__rt::MethodShape::#shape,
+                routed: #routed,
             }
         }
     });

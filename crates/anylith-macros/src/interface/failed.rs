@@ -23,7 +23,7 @@ pub(super) fn interface(item: &ItemTrait, error: &Error) -> TokenStream {
         if let TraitItem::Fn(method) = member {
             method
                 .attrs
-                .retain(|attribute| !attribute.path().is_ident("idempotent"));
+                .retain(|it| !it.path().is_ident("idempotent") && !it.path().is_ident("routed"));
             // `Stream` needs no import in an interface, so it has to be found in this one as well.
             NamedStreams.visit_signature_mut(&mut method.sig);
         }

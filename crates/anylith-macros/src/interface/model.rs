@@ -20,6 +20,8 @@ pub(super) struct Method {
     pub(super) attributes: Vec<Attribute>,
     pub(super) name: Ident,
     pub(super) idempotent: bool,
+    /// The name of the argument by which calls are routed.
+    pub(super) routed: Option<Ident>,
     pub(super) arguments: Vec<Argument>,
     pub(super) answer: Answer,
 }
@@ -69,6 +71,12 @@ impl Method {
     /// Whether a stream goes either way.
     pub(super) fn streams(&self) -> bool {
         self.stream_argument().is_some() || matches!(self.answer, Answer::Stream { .. })
+    }
+
+    /// The argument by which calls are routed.
+    pub(super) fn key(&self) -> Option<&Argument> {
+        let name = self.routed.as_ref()?;
+        self.arguments.iter().find(|it| it.name == *name)
     }
 
     /// The argument that is a stream, if one is.

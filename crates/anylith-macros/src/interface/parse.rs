@@ -9,7 +9,7 @@ use syn::{
 
 use super::{
     model::{Answer, Argument, ArgumentKind, Interface, Method},
-    travel,
+    routed, travel,
 };
 use crate::mistakes::Mistakes;
 
@@ -155,7 +155,7 @@ fn method(item: &TraitItemFn, mistakes: &mut Mistakes) -> Option<Method> {
              move the body to the implementation",
         );
     }
-    let (idempotent, attributes) = method_attributes(&item.attrs, mistakes);
+    let marks = method_attributes(&item.attrs, mistakes);
     check_receiver(item, mistakes);
     let arguments: Vec<Argument> = signature
         .inputs
@@ -173,11 +173,16 @@ fn method(item: &TraitItemFn, mistakes: &mut Mistakes) -> Option<Method> {
             format!("the method has an argument `{name}` already: give this one another name"),
         );
     }
+    if let Some(key) = &marks.routed {
+        routed::check(key, &arguments, mistakes);
+    }
     let answer = answer(&signature.ident, &signature.output, mistakes)?;
+    let idempotent = marks.idempotent;
     let method = Method {
-        attributes,
+        attributes: marks.others,
         name: signature.ident.clone(),
         idempotent,
+        routed: marks.routed,
         arguments,
         answer,
     };
@@ -206,16 +211,33 @@ fn method(item: &TraitItemFn, mistakes: &mut Mistakes) -> Option<Method> {
     Some(method)
 }
 
+/// The attributes of a method, ours apart from the others.
+#[derive(Default)]
+struct Marks {
+    idempotent: bool,
+    routed: Option<Ident>,
+    others: Vec<Attribute>,
+}
+
 /// Takes our own marks out of a method's attributes.
-fn method_attributes(all: &[Attribute], mistakes: &mut Mistakes) -> (bool, Vec<Attribute>) {
-    let mut idempotent = false;
-    let mut others = Vec::new();
+fn method_attributes(all: &[Attribute], mistakes: &mut Mistakes) -> Marks {
+    let mut marks = Marks::default();
     for attribute in all {
         if attribute.path().is_ident("idempotent") {
             if let Err(error) = attribute.meta.require_path_only() {
                 mistakes.add(error);
             }
-            idempotent = true;
+            marks.idempotent = true;
+        } else if attribute.path().is_ident("routed") {
+            match routed::key(attribute) {
+                Ok(_) if marks.routed.is_some() => mistakes.at(
+                    attribute,
+                    "a call is routed by one key: take one of the two out, or join both arguments in one \
+                     type",
+                ),
+                Ok(key) => marks.routed = Some(key),
+                Err(error) => mistakes.add(error),
+            }
         } else if attribute.path().is_ident("cfg") || attribute.path().is_ident("cfg_attr") {
             mistakes.at(
                 attribute,
@@ -223,10 +245,10 @@ fn method_attributes(all: &[Attribute], mistakes: &mut Mistakes) -> (bool, Vec<A
                  interface; put the condition on the whole trait",
             );
         } else {
-            others.push(attribute.clone());
+            marks.others.push(attribute.clone());
         }
     }
-    (idempotent, others)
+    marks
 }
 
 fn check_receiver(item: &TraitItemFn, mistakes: &mut Mistakes) {

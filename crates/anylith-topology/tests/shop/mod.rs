@@ -18,6 +18,7 @@ pub(crate) fn application(app: &str, components: &[(&str, &[&str], &[&str])]) ->
                 name: name(method),
                 idempotent: method == "get",
                 shape: MethodShape::Unary,
+                routed: None,
             });
             ComponentManifest {
                 name: name(component),
