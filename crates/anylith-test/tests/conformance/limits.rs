@@ -24,6 +24,37 @@ pub trait Store {
         &self,
         items: impl Stream<Item = Result<Bytes, StoreError>>,
     ) -> Result<u64, StoreError>;
+    async fn measure(&self, chain: Chain) -> Result<u64, StoreError>;
+    async fn forge(&self, links: u64) -> Result<Chain, StoreError>;
+}
+
+/// A value that is nested as deep as it is long.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+pub struct Chain {
+    next: Option<Box<Chain>>,
+}
+
+impl Chain {
+    fn of(links: u64) -> Self {
+        let longer = |chain, _| Self {
+            next: Some(Box::new(chain)),
+        };
+        (0..links).fold(Self { next: None }, longer)
+    }
+
+    fn links(&self) -> u64 {
+        std::iter::successors(self.next.as_ref(), |it| it.next.as_ref()).count() as u64
+    }
+}
+
+impl Drop for Chain {
+    /// Link by link: one within the other would take a stack of any size.
+    fn drop(&mut self) {
+        let mut next = self.next.take();
+        while let Some(mut link) = next {
+            next = link.next.take();
+        }
+    }
 }
 
 #[derive(anylith::Component)]
@@ -60,6 +91,14 @@ impl Store for Shelf {
             sum += item?.len() as u64;
         }
         Ok(sum)
+    }
+
+    async fn measure(&self, chain: Chain) -> Result<u64, StoreError> {
+        Ok(chain.links())
+    }
+
+    async fn forge(&self, links: u64) -> Result<Chain, StoreError> {
+        Ok(Chain::of(links))
     }
 }
 
@@ -169,4 +208,31 @@ async fn eight_mebibytes_fit_where_no_limit_is_set(store: StoreClient) {
     let size = 8 * 1024 * 1024;
     assert_eq!(store.put(&bytes(size)).await, Ok(size));
     assert_eq!(store.get(size).await.unwrap().len() as u64, size);
+}
+
+#[anylith::test(Warehouse)]
+async fn a_value_that_is_nested_too_deep_fails_its_own_call_and_no_other(
+    store: StoreClient,
+    cluster: &Cluster<Warehouse>,
+) {
+    const DEEP: u64 = 200_000;
+    assert_eq!(store.measure(Chain::of(100)).await, Ok(100));
+    assert_eq!(store.forge(100).await.unwrap().links(), 100);
+    let measured = store.measure(Chain::of(DEEP)).await;
+    let forged = store.forge(DEEP).await;
+    if !is_limited(cluster) {
+        assert_eq!(measured, Ok(DEEP));
+        assert_eq!(forged.unwrap().links(), DEEP);
+        return;
+    }
+    let Err(StoreError::Call(CallError::NotExecuted { reason, .. })) = measured else {
+        panic!("it came back as {measured:?}");
+    };
+    assert!(matches!(reason, Refusal::Unencodable(_)), "{reason:?}");
+    assert!(reason.to_string().contains("nested too deep"), "{reason}");
+    let Err(StoreError::Call(CallError::Executed { reason, .. })) = forged else {
+        panic!("it came back");
+    };
+    assert!(matches!(reason, BadAnswer::Unencodable(_)), "{reason:?}");
+    assert_eq!(store.measure(Chain::of(100)).await, Ok(100));
 }
