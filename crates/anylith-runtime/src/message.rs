@@ -11,7 +11,7 @@ use anylith_core::{BadAnswer, CallError, Edge, Refusal};
 use anylith_rpc::{Answer, Failure, Items};
 use bytes::Bytes;
 use futures_core::Stream;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use crate::{
     encoding,
@@ -322,6 +322,8 @@ where
 
 #[cfg(test)]
 mod tests {
+    use serde::Serialize;
+
     use super::*;
 
     fn message<T: Serialize>(value: &T) -> Bytes {

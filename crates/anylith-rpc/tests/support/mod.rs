@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "it belongs to tests")]
 
 pub(crate) mod puppet;
+pub(crate) mod victim;
 
 use std::{
     future::Future,

@@ -99,4 +99,15 @@ impl Puppet {
             }
         }
     }
+
+    /// Reads once, expecting nothing that anybody waits for; `None` if the connection is closed.
+    pub(crate) async fn silence(&mut self) -> Option<()> {
+        let read = soon(self.stream.read_buf(&mut self.bytes)).await.ok()?;
+        let event = self.end.receive(&mut self.bytes, Instant::now()).unwrap();
+        assert!(
+            matches!(event, None | Some(CallingEvent::Offered)),
+            "{event:?}"
+        );
+        (read > 0).then_some(())
+    }
 }

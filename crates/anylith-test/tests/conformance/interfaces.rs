@@ -99,6 +99,7 @@ impl Interface for ByNumber {
         name: "set",
         idempotent: false,
         shape: MethodShape::Unary,
+        routed: None,
     }];
     type Object = ();
 
