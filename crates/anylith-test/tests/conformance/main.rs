@@ -27,6 +27,7 @@ mod journal;
 mod lifecycle;
 mod limits;
 mod panics;
+mod routed;
 mod streams;
 
 use std::{future::poll_fn, pin::Pin, task::Poll};
