@@ -17,9 +17,12 @@ use anyhow::{Context as _, bail, ensure};
 use rustix::process::Signal;
 
 use crate::{
+    ability::faketime,
     app::{ENV_HOME, ENV_THREADS},
     defect::{Defect, ENV_DEFECT},
+    fault::Fault,
     home::Home,
+    packet::Ground,
     plan::Plan,
     process::{self, Process},
     topology::Topology,
@@ -40,6 +43,10 @@ pub(crate) struct Deployment {
     topology: Topology,
     threads: u32,
     defect: Option<Defect>,
+    /// Its clock on the wall can be set.
+    own_clock: bool,
+    /// Where it runs, if not among everything else.
+    pub(crate) ground: Option<Ground>,
     command: Option<Child>,
     /// Whether that command has said that the application is ready.
     ready: Arc<AtomicBool>,
@@ -51,10 +58,20 @@ impl Deployment {
     pub(crate) fn start(plan: &Plan, defect: Option<Defect>) -> anyhow::Result<Self> {
         let home = Home::new().context("cannot make a folder in /tmp")?;
         fs::write(home.app().join("anylith.toml"), settings(plan, defect)?)?;
+        if plan.has(|fault| fault == Fault::DiskFull) {
+            home.give_disk()?;
+        }
+        let needs_ground = plan.has(|fault| matches!(fault, Fault::Snag(_)));
+        let ground = match plan.topology {
+            Topology::Tcp if needs_ground => Some(Ground::new()?),
+            _ => None,
+        };
         let mut deployment = Self {
             topology: plan.topology,
             threads: plan.threads,
             defect,
+            own_clock: plan.has(|fault| fault == Fault::ClockJump),
+            ground,
             command: None,
             ready: Arc::default(),
             home,
@@ -160,7 +177,11 @@ impl Deployment {
 
     /// The command, in the folder of the application, with all marks of the run.
     fn anylith(&self) -> anyhow::Result<Command> {
-        let mut command = Command::new(program("anylith")?);
+        let program = program("anylith")?;
+        let mut command = match &self.ground {
+            Some(ground) => ground.host().command(program),
+            None => Command::new(program),
+        };
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("ANYLITH_") {
                 command.env_remove(name);
@@ -176,6 +197,13 @@ impl Deployment {
             .env("NO_COLOR", "1");
         if let Some(defect) = self.defect {
             command.env(ENV_DEFECT, defect.name);
+        }
+        if let (true, Some(library)) = (self.own_clock, faketime()) {
+            command
+                .env("LD_PRELOAD", library)
+                .env("FAKETIME_TIMESTAMP_FILE", self.home.clock())
+                .env("FAKETIME_NO_CACHE", "1")
+                .env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
         }
         Ok(command)
     }
@@ -224,6 +252,9 @@ fn settings(plan: &Plan, defect: Option<Defect>) -> anyhow::Result<String> {
         Some(_) => "faults-app-planted",
     })?;
     let deadline = plan.load.deadline_ms;
+    let limits = plan.room().map_or(String::new(), |room| {
+        format!("\n[limits.components.Target]\nconcurrency = {room}\n")
+    });
     Ok(format!(
         r#"
 [app]
@@ -244,7 +275,7 @@ deadline = "{deadline}ms"
 
 [edges."Relay -> Target"]
 deadline = "{deadline}ms"
-{topologies}"#,
+{limits}{topologies}"#,
         binary = binary.display(),
         transport = plan.topology.transport(),
         driver = toml::to_string(&plan.load)?,

@@ -13,6 +13,76 @@ pub(crate) enum Fault {
     Term(Victim),
     /// SIGSTOP, and SIGCONT when the fault is over.
     Stop(Victim),
+    /// Something between a replica and those who call it.
+    Snag(Snag),
+    /// Callees may open no further file or connection.
+    NoDescriptors,
+    /// The disk is full that the control plane keeps its state on.
+    DiskFull,
+    /// The clock on the wall jumps by days.
+    ClockJump,
+    /// Ten times the calls that the callees can serve.
+    Overload,
+}
+
+/// What goes wrong between a replica and those who call it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Snag {
+    /// Connections break, at each byte of what is sent.
+    Reset,
+    /// Nothing arrives at the replica, and nobody is told.
+    PartitionIn,
+    /// Nothing arrives from it.
+    PartitionOut,
+    /// Both.
+    Partition,
+    /// Everything takes 50 ms.
+    Delay,
+    /// One packet of five is lost.
+    Loss,
+    /// The replica reads some kilobytes a second.
+    SlowReader,
+    /// What it writes trickles.
+    SlowWriter,
+}
+
+impl Snag {
+    const ALL: [Self; 8] = [
+        Self::Reset,
+        Self::PartitionIn,
+        Self::PartitionOut,
+        Self::Partition,
+        Self::Delay,
+        Self::Loss,
+        Self::SlowReader,
+        Self::SlowWriter,
+    ];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Reset => "reset",
+            Self::PartitionIn => "partition-in",
+            Self::PartitionOut => "partition-out",
+            Self::Partition => "partition",
+            Self::Delay => "delay",
+            Self::Loss => "loss",
+            Self::SlowReader => "slow-reader",
+            Self::SlowWriter => "slow-writer",
+        }
+    }
+
+    /// Between processes that speak over Unix sockets stands a place of ours, and below TCP a filter of packets. Each can do
+    /// what the other cannot.
+    fn fits(self, topology: Topology) -> bool {
+        match (self, topology) {
+            (_, Topology::Monolith) => false,
+            (Self::Loss, topology) => topology == Topology::Tcp,
+            (Self::Delay | Self::SlowReader | Self::SlowWriter, topology) => {
+                topology != Topology::Tcp
+            }
+            _ => true,
+        }
+    }
 }
 
 /// Whom it meets.
@@ -54,9 +124,16 @@ impl Fault {
     /// Every fault.
     pub(crate) fn all() -> Vec<Self> {
         let kinds: [fn(Victim) -> Self; 3] = [Self::Kill, Self::Term, Self::Stop];
-        kinds
-            .into_iter()
-            .flat_map(|kind| Victim::ALL.map(kind))
+        let processes = kinds.into_iter().flat_map(|kind| Victim::ALL.map(kind));
+        let others = [
+            Self::NoDescriptors,
+            Self::DiskFull,
+            Self::ClockJump,
+            Self::Overload,
+        ];
+        processes
+            .chain(Snag::ALL.map(Self::Snag))
+            .chain(others)
             .collect()
     }
 
@@ -65,18 +142,26 @@ impl Fault {
         Self::all().into_iter().find(|it| it.to_string() == name)
     }
 
-    /// Whether it can be made in `topology`. In a monolith there is only one kind of process.
+    /// Whether it means anything in `topology`. In a monolith there is only one kind of process, and nothing between.
     pub(crate) fn fits(self, topology: Topology) -> bool {
-        let (Self::Kill(victim) | Self::Term(victim) | Self::Stop(victim)) = self;
-        topology != Topology::Monolith
-            || matches!(victim, Victim::Caller | Victim::Supervisor | Victim::All)
+        match self {
+            Self::Kill(victim) | Self::Term(victim) | Self::Stop(victim) => {
+                let whole = [Victim::Caller, Victim::Supervisor, Victim::All];
+                topology != Topology::Monolith || whole.contains(&victim)
+            }
+            Self::Snag(snag) => snag.fits(topology),
+            Self::NoDescriptors | Self::Overload => topology != Topology::Monolith,
+            Self::DiskFull | Self::ClockJump => true,
+        }
     }
 
     /// Whether no call may be lost by it: nothing that calls need breaks before they are answered.
     pub(crate) fn is_gentle(self) -> bool {
         match self {
             Self::Kill(victim) | Self::Stop(victim) => victim == Victim::Supervisor,
-            Self::Term(_) => true,
+            Self::Term(_) | Self::DiskFull | Self::ClockJump | Self::Overload => true,
+            Self::Snag(snag) => snag == Snag::Delay,
+            Self::NoDescriptors => false,
         }
     }
 
@@ -84,15 +169,16 @@ impl Fault {
     pub(crate) fn times(self) -> usize {
         match self {
             Self::Kill(_) | Self::Term(_) => 3,
-            Self::Stop(_) => 1,
+            _ => 1,
         }
     }
 
     /// How long it lasts when it is tried alone.
     pub(crate) fn lasts_ms(self) -> u64 {
         match self {
-            Self::Kill(_) | Self::Term(_) => 300,
-            Self::Stop(_) => 5_000,
+            Self::Kill(_) | Self::Term(_) | Self::Overload => 300,
+            Self::Stop(_) | Self::Snag(Snag::Reset | Snag::Partition) => 5_000,
+            Self::Snag(_) | Self::NoDescriptors | Self::DiskFull | Self::ClockJump => 1_500,
         }
     }
 }
@@ -103,6 +189,11 @@ impl fmt::Display for Fault {
             Self::Kill(victim) => ("kill", victim),
             Self::Term(victim) => ("term", victim),
             Self::Stop(victim) => ("stop", victim),
+            Self::Snag(snag) => return f.write_str(snag.name()),
+            Self::NoDescriptors => return f.write_str("no-descriptors"),
+            Self::DiskFull => return f.write_str("disk-full"),
+            Self::ClockJump => return f.write_str("clock-jump"),
+            Self::Overload => return f.write_str("overload"),
         };
         write!(f, "{kind}-{}", victim.name())
     }

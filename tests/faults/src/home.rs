@@ -1,7 +1,8 @@
 //! The folder of a run: everything that it makes is in it, and goes with it.
 
 use std::{
-    fs, io,
+    fs::{self, File},
+    io::{self, Write as _},
     path::{Path, PathBuf},
     sync::atomic::{AtomicU32, Ordering::Relaxed},
 };
@@ -17,6 +18,7 @@ const PREFIX: &str = "anylith-faults-";
 #[derive(Debug)]
 pub(crate) struct Home {
     path: PathBuf,
+    kept: bool,
 }
 
 impl Home {
@@ -28,7 +30,14 @@ impl Home {
         for folder in [Ledger::FOLDER, "app", "run"] {
             fs::create_dir_all(path.join(folder))?;
         }
-        Ok(Self { path })
+        let home = Self { path, kept: false };
+        fs::write(home.clock(), "+0")?;
+        Ok(home)
+    }
+
+    /// Leaves the folder where it is, to be looked at.
+    pub(crate) fn keep(&mut self) {
+        self.kept = true;
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -40,6 +49,41 @@ impl Home {
         self.path.join("app")
     }
 
+    /// Puts the run folders on a small disk of their own.
+    pub(crate) fn give_disk(&self) -> io::Result<()> {
+        let options = c"size=2m";
+        rustix::mount::mount(
+            c"tmpfs",
+            self.run(),
+            c"tmpfs",
+            rustix::mount::MountFlags::empty(),
+            options,
+        )?;
+        Ok(())
+    }
+
+    /// Fills that disk.
+    pub(crate) fn fill_disk(&self) {
+        let mut ballast = File::create(self.ballast());
+        while let Ok(file) = &mut ballast
+            && file.write_all(&[0; 4096]).is_ok()
+        {}
+    }
+
+    /// Makes room on that disk again.
+    pub(crate) fn free_disk(&self) {
+        let _ = fs::remove_file(self.ballast());
+    }
+
+    fn ballast(&self) -> PathBuf {
+        self.run().join("ballast")
+    }
+
+    /// The file that says by how much the clock on the wall is wrong.
+    pub(crate) fn clock(&self) -> PathBuf {
+        self.path.join("clock")
+    }
+
     /// Where the run folders are.
     pub(crate) fn run(&self) -> PathBuf {
         self.path.join("run")
@@ -48,7 +92,10 @@ impl Home {
 
 impl Drop for Home {
     fn drop(&mut self) {
-        clear(&self.path);
+        end_processes(&self.path);
+        if !self.kept {
+            remove(&self.path);
+        }
     }
 }
 
@@ -68,7 +115,8 @@ pub(crate) fn clear_leftovers() -> io::Result<()> {
                 "removing what an earlier run left: {}",
                 folder.path().display()
             );
-            clear(&folder.path());
+            end_processes(&folder.path());
+            remove(&folder.path());
         }
     }
     Ok(())
@@ -79,7 +127,7 @@ fn root() -> PathBuf {
     PathBuf::from("/tmp")
 }
 
-fn clear(path: &Path) {
+fn end_processes(path: &Path) {
     // A supervisor that is killed first starts nothing again; one that was about to is caught the next time.
     loop {
         let mut found = process::of(path);
@@ -93,6 +141,9 @@ fn clear(path: &Path) {
         }
         std::thread::sleep(std::time::Duration::from_millis(5));
     }
+}
+
+fn remove(path: &Path) {
     // A small disk of its own, if there is one.
     let _ = rustix::mount::unmount(path.join("run"), rustix::mount::UnmountFlags::DETACH);
     let _ = fs::remove_dir_all(path);

@@ -7,6 +7,7 @@
 //!
 //! Start at `suite.rs`, which decides what is run, and at `oracle.rs`, which judges. `README.md` says how to use it.
 
+mod ability;
 pub mod app;
 mod clock;
 mod defect;
@@ -15,7 +16,9 @@ mod fault;
 mod history;
 mod home;
 mod ledger;
+mod link;
 mod oracle;
+mod packet;
 mod plan;
 mod process;
 mod report;

@@ -2,7 +2,17 @@
 
 use std::fmt;
 
-use crate::{app::DriverConfig, fault::Fault, topology::Topology};
+use crate::{
+    app::DriverConfig,
+    fault::{Fault, Victim},
+    topology::Topology,
+};
+
+/// How many calls a callee may execute at a time where overload is tried.
+const ROOM: u32 = 2;
+
+/// The most calls in a second: more than that a small machine cannot even make.
+const MOST_RATE: u32 = 2_500;
 
 /// What is to happen in a run. The same plan is the same load and the same faults at the same times; what the operating system
 /// makes of it may differ.
@@ -56,6 +66,53 @@ impl Plan {
             load: load(seed, load_ms, &mut dice),
             strikes,
         }
+        .with_company(dice.u32(..))
+        .with_bursts()
+    }
+
+    /// Without room for descriptors nothing happens until somebody connects anew: the relay is killed, too.
+    fn with_company(mut self, pick: u32) -> Self {
+        let lonely = |it: &Strike| it.fault == Fault::NoDescriptors;
+        if let Some(at_ms) = self.strikes.iter().find(|it| lonely(it)).map(|it| it.at_ms) {
+            self.strikes.push(Strike {
+                fault: Fault::Kill(Victim::Relay),
+                at_ms: at_ms + 200,
+                for_ms: 0,
+                pick,
+            });
+        }
+        self
+    }
+
+    /// Ten times the calls that the callees can serve, while that is what is tried: they get little room for it.
+    fn with_bursts(mut self) -> Self {
+        let overloads = self.strikes.iter();
+        let bursts: Vec<_> = overloads
+            .filter(|it| it.fault == Fault::Overload)
+            .map(|it| (it.at_ms, it.at_ms + it.for_ms))
+            .collect();
+        if !bursts.is_empty() {
+            let targets = match self.topology {
+                Topology::Monolith | Topology::Split => 1,
+                Topology::Replicas | Topology::Tcp => 3,
+            };
+            // Half of all calls take no time, and the others half of the most.
+            let capacity = targets * ROOM * 4_000_000 / self.load.work_us;
+            self.load.rate = capacity / 2;
+            self.load.burst_rate = (10 * capacity).min(MOST_RATE);
+            self.load.bursts = bursts;
+        }
+        self
+    }
+
+    /// How many calls a callee may execute at a time; `None` for what is usual.
+    pub(crate) fn room(&self) -> Option<u32> {
+        (!self.load.bursts.is_empty()).then_some(ROOM)
+    }
+
+    /// Whether a fault of this kind is in it.
+    pub(crate) fn has(&self, wanted: impl Fn(Fault) -> bool) -> bool {
+        self.strikes.iter().any(|strike| wanted(strike.fault))
     }
 
     /// A mixture of faults, in one of `topologies`.
@@ -86,6 +143,7 @@ impl Plan {
             load: load(seed, load_ms, &mut dice),
             strikes,
         }
+        .with_bursts()
     }
 
     /// The same without one of its faults.
@@ -116,6 +174,8 @@ fn load(seed: u64, load_ms: u64, dice: &mut fastrand::Rng) -> DriverConfig {
         large_permille: dice.u32(..30),
         regret_permille: dice.u32(..60),
         work_us: dice.u32(20_000..160_000),
+        burst_rate: 0,
+        bursts: Vec::new(),
     }
 }
 

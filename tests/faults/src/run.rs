@@ -57,6 +57,8 @@ pub(crate) struct Tally {
 pub(crate) struct Setting {
     /// What is wrong with the application.
     pub(crate) defect: Option<Defect>,
+    /// The folder of a run is kept where something was found.
+    pub(crate) keep: bool,
     /// On a machine that may be anything, time proves nothing: only what is very late counts.
     pub(crate) lenient: bool,
 }
@@ -76,7 +78,7 @@ impl Setting {
 /// Runs `plan` on the application.
 pub(crate) fn run(plan: &Plan, setting: Setting) -> anyhow::Result<Outcome> {
     let defect = setting.defect;
-    let mut stage = Stage::new(Deployment::start(plan, defect)?);
+    let mut stage = Stage::new(Deployment::start(plan, defect)?, plan);
     let begin_ns = now_ns() + in_ns(LEAD);
     let begin = Instant::now() + LEAD;
     fs::write(stage.deployment.home.path().join(GO), begin_ns.to_string())?;
@@ -90,9 +92,15 @@ pub(crate) fn run(plan: &Plan, setting: Setting) -> anyhow::Result<Outcome> {
         gentle: plan.is_gentle(),
         scheduling: setting.scheduling(plan),
     };
+    let finds = judge(&history, &terms);
+    if setting.keep && !finds.is_empty() {
+        let home = &mut stage.deployment.home;
+        home.keep();
+        eprintln!("kept: {}", home.path().display());
+    }
     Ok(Outcome {
         plan: plan.clone(),
-        finds: judge(&history, &terms),
+        finds,
         tally: Tally::of(&history, plan, begin_ns),
         begin_ns,
     })
@@ -105,7 +113,7 @@ fn play(stage: &mut Stage, plan: &Plan, begin: Instant) -> anyhow::Result<()> {
     loop {
         let elapsed_ms = begin.elapsed().as_millis() as u64;
         while let Some(strike) = strikes.next_if(|it| it.at_ms <= elapsed_ms) {
-            remedies.push((strike.at_ms + strike.for_ms, stage.strike(strike)));
+            remedies.push((strike.at_ms + strike.for_ms, stage.strike(strike)?));
         }
         let due: Vec<_> = remedies
             .extract_if(.., |(at, _)| *at <= elapsed_ms)

@@ -1,19 +1,29 @@
 //! Makes things go wrong around a deployment, and puts them right again.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fs, sync::Arc};
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Resource, Rlimit, Signal, prlimit};
 
 use crate::{
     deployment::Deployment,
-    fault::{Fault, Victim},
-    plan::Strike,
+    fault::{Fault, Snag, Victim},
+    link::{Links, Way, Weather},
+    packet::{Packets, port_of},
+    plan::{Plan, Strike},
     process::{self, Process},
 };
+
+/// How much later everything arrives.
+const DELAY_MS: u64 = 50;
+
+/// How many bytes a second a slow reader reads, or a slow writer writes: less than what they are asked for.
+const TRICKLE: u64 = 20_000;
 
 /// A deployment, and what was done to it.
 #[derive(Debug)]
 pub(crate) struct Stage {
+    /// What stands between the replicas, if anything does.
+    links: Option<Links>,
     pub(crate) deployment: Deployment,
     /// The processes that were killed, and so need not have finished anything.
     pub(crate) killed: BTreeSet<u32>,
@@ -30,11 +40,26 @@ pub(crate) enum Remedy {
     GoOn(Vec<u32>),
     /// The supervisor, which was this process, is started again once it has ended.
     Supervise(u32),
+    /// Nothing is in the way of the bytes any more.
+    Clear(Snag, Arc<Weather>),
+    /// Every packet passes.
+    Pass,
+    /// These processes have the room for descriptors that they had.
+    Descriptors(Vec<(u32, Rlimit)>),
+    /// There is room on the disk.
+    FreeDisk,
+    /// The clock on the wall is right.
+    SetClock,
 }
 
 impl Stage {
-    pub(crate) fn new(deployment: Deployment) -> Self {
+    /// `plan` says what will have to be in the way.
+    pub(crate) fn new(deployment: Deployment, plan: &Plan) -> Self {
+        let snags = plan.has(|fault| matches!(fault, Fault::Snag(_)));
+        let links =
+            (snags && deployment.ground.is_none()).then(|| Links::before(&deployment.home.run()));
         Self {
+            links,
             deployment,
             killed: BTreeSet::new(),
             leaving: None,
@@ -42,8 +67,8 @@ impl Stage {
     }
 
     /// Makes a fault happen. Returns what puts it right.
-    pub(crate) fn strike(&mut self, strike: &Strike) -> Remedy {
-        match strike.fault {
+    pub(crate) fn strike(&mut self, strike: &Strike) -> anyhow::Result<Remedy> {
+        Ok(match strike.fault {
             Fault::Kill(victim) => {
                 let victims = self.send(victim, strike.pick, Signal::KILL);
                 self.killed.extend(&victims);
@@ -52,7 +77,7 @@ impl Stage {
             Fault::Term(victim) => {
                 // To tell a supervisor twice is to kill everything.
                 if victim == Victim::Supervisor && self.leaving.is_some() {
-                    return Remedy::Nothing;
+                    return Ok(Remedy::Nothing);
                 }
                 let victims = self.send(victim, strike.pick, Signal::TERM);
                 if victim == Victim::Supervisor {
@@ -61,7 +86,90 @@ impl Stage {
                 after(victim, &victims)
             }
             Fault::Stop(victim) => Remedy::GoOn(self.send(victim, strike.pick, Signal::STOP)),
+            Fault::Snag(snag) => return self.snag(snag, strike.pick),
+            Fault::NoDescriptors => Remedy::Descriptors(self.exhaust()),
+            Fault::DiskFull => {
+                self.deployment.home.fill_disk();
+                Remedy::FreeDisk
+            }
+            Fault::ClockJump => {
+                let jump = if strike.pick.is_multiple_of(2) {
+                    "+3d"
+                } else {
+                    "-3d"
+                };
+                fs::write(self.deployment.home.clock(), jump)?;
+                Remedy::SetClock
+            }
+            // The driver knows of it.
+            Fault::Overload => Remedy::Nothing,
+        })
+    }
+
+    /// Makes something go wrong before one of the replicas.
+    fn snag(&self, snag: Snag, pick: u32) -> anyhow::Result<Remedy> {
+        if let Some(ground) = &self.deployment.ground {
+            let callees = [
+                self.deployment.replicas_with("Target"),
+                self.deployment.replicas_with("Relay"),
+            ]
+            .concat();
+            let callee = callees.get(pick as usize % callees.len().max(1));
+            let packets = callee.and_then(port_of).and_then(|port| match snag {
+                Snag::Reset => Some(Packets::Reset(port)),
+                Snag::PartitionIn => Some(Packets::DroppedTo(port)),
+                Snag::PartitionOut => Some(Packets::DroppedFrom(port)),
+                Snag::Partition => Some(Packets::Dropped(port)),
+                Snag::Loss => Some(Packets::Lost),
+                Snag::Delay | Snag::SlowReader | Snag::SlowWriter => None,
+            });
+            return Ok(match packets {
+                Some(packets) => {
+                    ground.strike(packets)?;
+                    Remedy::Pass
+                }
+                None => Remedy::Nothing,
+            });
         }
+        let links = self.links.as_ref();
+        let Some(weather) = links.and_then(|links| links.pick(pick)) else {
+            return Ok(Remedy::Nothing);
+        };
+        match snag {
+            Snag::Reset => weather.cut_at_each_byte(true, u64::from(pick % 500)),
+            Snag::PartitionIn => weather.hold(Way::In, true),
+            Snag::PartitionOut => weather.hold(Way::Out, true),
+            Snag::Partition => {
+                weather.hold(Way::In, true);
+                weather.hold(Way::Out, true);
+            }
+            Snag::Delay => weather.delay(DELAY_MS),
+            Snag::SlowReader => weather.slow(Way::In, TRICKLE),
+            Snag::SlowWriter => weather.slow(Way::Out, TRICKLE),
+            Snag::Loss => return Ok(Remedy::Nothing),
+        }
+        Ok(Remedy::Clear(snag, weather))
+    }
+
+    /// Takes every room for a further descriptor from all callees. Returns how much they had.
+    fn exhaust(&self) -> Vec<(u32, Rlimit)> {
+        let callees = self.deployment.replicas_with("Target");
+        let limit = |callee: &Process| {
+            let pid = Pid::from_raw(i32::try_from(callee.pid).ok()?)?;
+            let open = fs::read_dir(format!("/proc/{}/fd", callee.pid))
+                .ok()?
+                .count() as u64;
+            let before = prlimit(
+                Some(pid),
+                Resource::Nofile,
+                Rlimit {
+                    current: Some(open),
+                    maximum: None,
+                },
+            );
+            Some((callee.pid, before.ok()?))
+        };
+        callees.iter().filter_map(limit).collect()
     }
 
     /// Puts a fault right, if it is time for that already; else returns it.
@@ -80,6 +188,22 @@ impl Stage {
                 self.leaving = None;
                 self.deployment.launch()?;
             }
+            Remedy::Clear(snag, weather) => clear(snag, &weather),
+            Remedy::Pass => {
+                if let Some(ground) = &self.deployment.ground {
+                    ground.heal()?;
+                }
+            }
+            Remedy::Descriptors(before) => {
+                for (pid, limit) in before {
+                    if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
+                        // It may have ended.
+                        let _ = prlimit(Some(pid), Resource::Nofile, limit);
+                    }
+                }
+            }
+            Remedy::FreeDisk => self.deployment.home.free_disk(),
+            Remedy::SetClock => fs::write(self.deployment.home.clock(), "+0")?,
         }
         Ok(None)
     }
@@ -97,6 +221,23 @@ impl Stage {
             process::send(*pid, signal);
         }
         victims
+    }
+}
+
+/// Lets everything pass again that `snag` holds up.
+fn clear(snag: Snag, weather: &Weather) {
+    match snag {
+        Snag::Reset => weather.cut_at_each_byte(false, 0),
+        Snag::Delay => weather.delay(0),
+        Snag::SlowReader => weather.slow(Way::In, 0),
+        Snag::SlowWriter => weather.slow(Way::Out, 0),
+        Snag::PartitionIn => weather.hold(Way::In, false),
+        Snag::PartitionOut => weather.hold(Way::Out, false),
+        Snag::Partition => {
+            weather.hold(Way::In, false);
+            weather.hold(Way::Out, false);
+        }
+        Snag::Loss => {}
     }
 }
 

@@ -1,7 +1,7 @@
 //! Decides what is run, runs it, and says what came of it.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     process::ExitCode,
     sync::{Mutex, MutexGuard, PoisonError, atomic::Ordering::Relaxed},
     thread,
@@ -12,6 +12,7 @@ use anyhow::{Context as _, bail};
 use clap::Parser;
 
 use crate::{
+    ability::obstacle,
     defect::{DEFECTS, Defect},
     deployment::INTERRUPTED,
     fault::Fault,
@@ -66,6 +67,10 @@ pub struct Options {
     /// Begin no run after so many minutes (`30m`) or seconds (`90s`).
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     time: Option<Duration>,
+    /// Keep the folder of each run in which something was found, with its logs and ledgers, and shrink nothing. The
+    /// next call of the suite removes it.
+    #[arg(long)]
+    keep: bool,
     /// How many runs at a time.
     #[arg(long, value_name = "N", default_value_t = 2)]
     jobs: usize,
@@ -177,6 +182,7 @@ impl Program {
                 plans.extend(seeds.map(|seed| Plan::drawn(seed, &topologies, &faults)));
             }
         }
+        leave_out(&mut plans);
         if plans.is_empty() {
             bail!("nothing is left to run: the fault does not fit the topology");
         }
@@ -184,6 +190,7 @@ impl Program {
             plans,
             setting: Setting {
                 defect,
+                keep: options.keep,
                 lenient: options.smoke,
             },
             hunting: defect.is_some() && options.runs.is_none(),
@@ -220,6 +227,25 @@ impl Program {
                 Ok(done)
             }
         }
+    }
+}
+
+/// Takes out the faults that this machine does not permit, and says so. What was tried alone with one goes as a whole.
+fn leave_out(plans: &mut VecDeque<Plan>) {
+    let mut obstacles = BTreeMap::new();
+    plans.retain_mut(|plan| {
+        let (topology, struck) = (plan.topology, !plan.strikes.is_empty());
+        plan.strikes.retain(|strike| {
+            let obstacle = obstacle(strike.fault, topology);
+            if let Some(reason) = obstacle {
+                obstacles.insert((strike.fault, topology), reason);
+            }
+            obstacle.is_none()
+        });
+        !struck || !plan.strikes.is_empty()
+    });
+    for ((fault, topology), reason) in obstacles {
+        eprintln!("left out: {fault} in {topology}: {reason}");
     }
 }
 
@@ -308,6 +334,7 @@ impl Hall {
         let mut smallest = found.clone();
         let mut strike = 0;
         while !self.hunting
+            && !self.setting.keep
             && smallest.plan.strikes.len() > 1
             && strike < smallest.plan.strikes.len()
         {
@@ -354,6 +381,7 @@ fn find_each_defect(options: &Options) -> anyhow::Result<bool> {
             plans: baits(*defect, options.seed.into()),
             setting: Setting {
                 defect: Some(*defect),
+                keep: false,
                 lenient: true,
             },
             hunting: true,

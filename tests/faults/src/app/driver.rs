@@ -47,6 +47,23 @@ pub(crate) struct DriverConfig {
     pub(crate) regret_permille: u32,
     /// How long an execution takes, at most.
     pub(crate) work_us: u32,
+    /// Calls in a second during bursts.
+    #[serde(default)]
+    pub(crate) burst_rate: u32,
+    /// The begin and the end of each burst, in milliseconds of the load.
+    #[serde(default)]
+    pub(crate) bursts: Vec<(u64, u64)>,
+}
+
+impl DriverConfig {
+    /// The pause between two calls on average, so long after the begin.
+    fn pause(&self, since: Duration) -> Duration {
+        let mut bursts = self.bursts.iter();
+        let in_burst =
+            bursts.any(|(begin, end)| (*begin..*end).contains(&(since.as_millis() as u64)));
+        let rate = if in_burst { self.burst_rate } else { self.rate };
+        Duration::from_secs(1) / rate.max(1)
+    }
 }
 
 /// Makes calls, and keeps the ledger of what it was told.
@@ -72,14 +89,13 @@ impl Driver {
             sleep(LOOK).await;
         };
         let mut dice = fastrand::Rng::with_seed(self.config.seed);
-        let pause = Duration::from_secs(1) / self.config.rate.max(1);
         let end = begin + Duration::from_millis(self.config.load_ms);
         let mut next = begin;
         let mut calls = JoinSet::new();
         // One that was started again begins where the load is by now.
         while next < end {
             let order = Wish::draw(&self.config, &mut dice);
-            next += pause.mul_f64(2.0 * dice.f64());
+            next += self.config.pause(next - begin).mul_f64(2.0 * dice.f64());
             if next < Instant::now() - LOOK * 10 {
                 continue;
             }
