@@ -11,7 +11,10 @@ use std::{
 use anylith_core::{Endpoint, Limits, Name};
 use anylith_wire::{ProtocolError, ServingEnd};
 use bytes::BytesMut;
-use tokio::{task::JoinHandle, time::sleep};
+use tokio::{
+    task::JoinHandle,
+    time::{sleep, timeout},
+};
 
 use self::guests::{Guests, Key};
 use crate::{
@@ -26,6 +29,8 @@ pub(crate) use guests::Room;
 
 /// How long to wait when the system has no room for a further connection.
 const NO_ROOM_PAUSE: Duration = Duration::from_millis(50);
+/// How long a drain waits for callers to close their connections.
+const FAREWELL: Duration = Duration::from_millis(500);
 /// How long closing waits for peers that do not read.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(1);
 
@@ -83,7 +88,8 @@ impl Server {
         self.endpoint.clone()
     }
 
-    /// Refuses new calls as moved, tells the callers, and waits until the calls in flight are answered.
+    /// Refuses new calls as moved, tells the callers, and waits until the calls in flight are answered and the callers
+    /// have closed their connections, which those do that read.
     ///
     /// # Cancellation
     ///
@@ -99,6 +105,10 @@ impl Server {
             state.guests.greeted().all(|serving| serving.is_drained())
         };
         self.shared.host.flushed.until(drained).await;
+        // A request may have left before its caller read the go-away. While somebody is here to refuse it, it goes
+        // elsewhere; else its caller could not know whether it was executed.
+        let left = || self.shared.lock().guests.greeted().next().is_none();
+        let _ = timeout(FAREWELL, self.shared.host.flushed.until(left)).await;
     }
 
     /// Tells all callers which components take calls now, if that is not what they know: see [`Serve::offers`].

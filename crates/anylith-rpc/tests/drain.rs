@@ -13,8 +13,9 @@ use std::{
 
 use anylith_core::{Fingerprint, LostAnswer, Refusal};
 use anylith_rpc::{Failure, Network};
-use futures_util::{StreamExt as _, stream};
-use support::*;
+use anylith_wire::CallingEvent;
+use futures_util::{FutureExt as _, StreamExt as _, stream};
+use support::{puppet::Puppet, *};
 
 #[tokio::test]
 async fn a_drain_lets_calls_in_flight_finish_and_refuses_new_ones() {
@@ -35,6 +36,30 @@ async fn a_drain_lets_calls_in_flight_finish_and_refuses_new_ones() {
     soon(drained).await;
     assert_eq!(soon(held).await.unwrap().unwrap(), b"held");
     assert_eq!(world.counts.begun(), 1);
+}
+
+#[tokio::test]
+async fn a_request_that_crosses_with_the_go_away_is_refused_and_not_lost() {
+    let world = World::new().start();
+    let mut puppet = Puppet::greeted(&world.server.endpoint()).await;
+    let mut end = Box::pin(async {
+        world.server.drain().await;
+        world.server.close().await;
+    });
+    assert!(end.as_mut().now_or_never().is_none(), "a caller is there");
+    // It has not read that the server drains.
+    let call = puppet.begin(ECHO, b"hi");
+    puppet.write().await;
+    let told = async {
+        assert_eq!(puppet.event().await, Some(CallingEvent::GoingAway));
+        let event = puppet.event().await;
+        drop(puppet);
+        event
+    };
+    let (told, ()) = soon(futures_util::future::join(told, end)).await;
+    let failure = Failure::NotExecuted(Refusal::Moved);
+    assert_eq!(told, Some(CallingEvent::Failed { call, failure }));
+    assert_eq!(world.counts.begun(), 0);
 }
 
 #[tokio::test]

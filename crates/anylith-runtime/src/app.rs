@@ -28,7 +28,7 @@ use crate::{
     replica::{Replica, Setup},
     role::Role,
     running::Running,
-    signals::Signals,
+    signals::{Signals, outlive_hangups},
     standalone,
 };
 
@@ -295,6 +295,7 @@ impl<A: Application> Builder<A> {
 
     /// Becomes a replica under a control plane.
     async fn enlist(self, identity: Identity, mut signals: Signals) -> Result<Running, AppError> {
+        outlive_hangups();
         let welcomed = tokio::select! {
             welcomed = Link::be_welcomed(&identity) => welcomed,
             () = signals.next() => return Err(AppError::StoppedEarly),

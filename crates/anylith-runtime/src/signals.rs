@@ -6,6 +6,15 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 #[derive(Debug, Default)]
 pub(crate) struct Signals(Option<(Signal, Signal)>);
 
+/// Makes a hangup end this process no more.
+///
+/// A replica is a process group of its own. If it is stopped (by SIGSTOP, or a debugger) in the moment in which its
+/// supervisor dies, the system sends it SIGHUP, and it is to outlive its supervisor.
+pub(crate) fn outlive_hangups() {
+    // Once it was listened to, the signal has no other effect, even if nobody listens any more.
+    let _ = signal(SignalKind::hangup());
+}
+
 impl Signals {
     /// Leaves the signals alone until [`Signals::listen`].
     pub(crate) fn ignored() -> Self {

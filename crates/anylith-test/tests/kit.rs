@@ -134,6 +134,27 @@ async fn a_stop_leaves_nothing_running(cluster: &Cluster<Mail>) {
     }
 }
 
+#[anylith::test(Mail, with(Printed { price: 3 }), topologies(processes))]
+async fn a_replica_lives_through_the_hangup_that_a_dying_supervisor_leaves_it(
+    cluster: &Cluster<Mail>,
+    post: PostClient,
+    stamps: StampsClient,
+) -> Result<(), PostError> {
+    for replica in cluster.replicas() {
+        let pid = replica.pid.and_then(|pid| i32::try_from(pid).ok());
+        let pid = pid.and_then(rustix::process::Pid::from_raw).unwrap();
+        let status = fs::read_to_string(format!("/proc/{}/status", pid.as_raw_nonzero())).unwrap();
+        let caught = status.lines().find_map(|it| it.strip_prefix("SigCgt:"));
+        let caught = u64::from_str_radix(caught.unwrap().trim(), 16).unwrap();
+        assert_eq!(caught & 1, 1, "a hangup ends {}", replica.id);
+        rustix::process::kill_process(pid, rustix::process::Signal::HUP).unwrap();
+    }
+    assert_eq!(stamps.price().await?, 3);
+    post.send("x").await?;
+    assert!(cluster.replicas().iter().all(|it| it.restarts == 0));
+    Ok(())
+}
+
 /// Whether there is such a process, and more of it than an exit code that nobody has fetched.
 fn runs(process: u32) -> bool {
     let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();

@@ -1,12 +1,15 @@
 //! What is to happen in a run. All of it comes out of a seed.
 
-use std::fmt;
+use std::{fmt, str::FromStr};
 
 use crate::{
     app::DriverConfig,
     fault::{Fault, Victim},
     topology::Topology,
 };
+
+/// How plans are called that are drawn.
+const MIXTURE: &str = "mixture";
 
 /// How many calls a callee may execute at a time where overload is tried.
 const ROOM: u32 = 2;
@@ -39,6 +42,41 @@ pub(crate) struct Strike {
     pub(crate) for_ms: u64,
     /// Chooses among several victims.
     pub(crate) pick: u32,
+}
+
+impl fmt::Display for Strike {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            fault,
+            at_ms,
+            for_ms,
+            pick,
+        } = self;
+        write!(f, "{fault}@{at_ms}+{for_ms}#{pick}")
+    }
+}
+
+impl FromStr for Strike {
+    type Err = String;
+
+    /// Reads what `Display` writes: the fault, when it begins and how long it lasts in milliseconds, and what chooses the
+    /// victim.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parts = || {
+            let (fault, rest) = text.split_once('@')?;
+            let (at, rest) = rest.split_once('+')?;
+            let (lasts, pick) = rest.split_once('#')?;
+            Some(Self {
+                fault: Fault::named(fault)?,
+                at_ms: at.parse().ok()?,
+                for_ms: lasts.parse().ok()?,
+                pick: pick.parse().ok()?,
+            })
+        };
+        parts().ok_or_else(|| {
+            format!("`{text}` is no fault at a time: write it as `kill-callee@400+300#1`")
+        })
+    }
 }
 
 impl Plan {
@@ -136,7 +174,7 @@ impl Plan {
             .collect();
         strikes.sort_by_key(|strike| strike.at_ms);
         Self {
-            name: "mixture".to_owned(),
+            name: MIXTURE.to_owned(),
             seed,
             topology,
             threads: dice.u32(1..=2),
@@ -151,6 +189,24 @@ impl Plan {
         let mut plan = self.clone();
         plan.strikes.remove(strike);
         plan
+    }
+
+    /// The command that runs it again.
+    pub(crate) fn again(&self) -> String {
+        let alone = self.name != MIXTURE;
+        let what = match alone {
+            true => format!("--fault {} --topology {}", self.name, self.topology),
+            false => "--runs 1".to_owned(),
+        };
+        let strikes = self.strikes.iter().filter(|_| !alone);
+        let strikes: String = strikes.map(|it| format!(" --strike {it}")).collect();
+        format!("cargo xtask faults {what} --seed {}{strikes}", self.seed)
+    }
+
+    /// A drawn plan with these faults in place of its own.
+    pub(crate) fn with_strikes(mut self, strikes: &[Strike]) -> Self {
+        self.strikes = strikes.to_vec();
+        self
     }
 
     /// Whether no call may be lost.
@@ -208,6 +264,16 @@ mod tests {
             assert_eq!(drawn(seed), drawn(seed));
         }
         assert_ne!(drawn(1), drawn(2));
+    }
+
+    #[test]
+    fn a_strike_is_read_as_it_is_written() {
+        for strike in
+            (0..50).flat_map(|seed| Plan::drawn(seed, &Topology::ALL, &Fault::all()).strikes)
+        {
+            assert_eq!(strike.to_string().parse(), Ok(strike));
+        }
+        assert!("kill-callee".parse::<Strike>().is_err());
     }
 
     #[test]

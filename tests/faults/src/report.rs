@@ -24,7 +24,7 @@ impl fmt::Display for Report<'_> {
         for find in shown {
             self.show(find, f)?;
         }
-        Ok(())
+        writeln!(f, "\n  again: {}", plan.again())
     }
 }
 

@@ -27,8 +27,8 @@ pub(crate) struct Stage {
     pub(crate) deployment: Deployment,
     /// The processes that were killed, and so need not have finished anything.
     pub(crate) killed: BTreeSet<u32>,
-    /// The supervisor, if it was told to stop and still runs.
-    leaving: Option<u32>,
+    /// The processes that were told to stop. To tell one twice is to kill it.
+    told: BTreeSet<u32>,
 }
 
 /// What puts a fault right again.
@@ -62,7 +62,7 @@ impl Stage {
             links,
             deployment,
             killed: BTreeSet::new(),
-            leaving: None,
+            told: BTreeSet::new(),
         }
     }
 
@@ -75,14 +75,7 @@ impl Stage {
                 after(victim, &victims)
             }
             Fault::Term(victim) => {
-                // To tell a supervisor twice is to kill everything.
-                if victim == Victim::Supervisor && self.leaving.is_some() {
-                    return Ok(Remedy::Nothing);
-                }
                 let victims = self.send(victim, strike.pick, Signal::TERM);
-                if victim == Victim::Supervisor {
-                    self.leaving = victims.first().copied();
-                }
                 after(victim, &victims)
             }
             Fault::Stop(victim) => Remedy::GoOn(self.send(victim, strike.pick, Signal::STOP)),
@@ -185,7 +178,6 @@ impl Stage {
                 if self.deployment.supervisor() == Some(pid) {
                     return Ok(Some(remedy));
                 }
-                self.leaving = None;
                 self.deployment.launch()?;
             }
             Remedy::Clear(snag, weather) => clear(snag, &weather),
@@ -210,13 +202,16 @@ impl Stage {
 
     /// Sends `signal` to the victim, and returns to which processes.
     fn send(&mut self, victim: Victim, pick: u32, signal: Signal) -> Vec<u32> {
-        let victims: Vec<u32> = match victim {
+        let mut victims: Vec<u32> = match victim {
             Victim::Callee => one(&self.deployment.replicas_with("Target"), pick),
             Victim::Relay => one(&self.deployment.replicas_with("Relay"), pick),
             Victim::Caller => one(&self.deployment.replicas_with("Driver"), pick),
             Victim::All => self.deployment.replicas().iter().map(|it| it.pid).collect(),
             Victim::Supervisor => self.deployment.supervisor().into_iter().collect(),
         };
+        if signal == Signal::TERM {
+            victims.retain(|pid| self.told.insert(*pid));
+        }
         for pid in &victims {
             process::send(*pid, signal);
         }

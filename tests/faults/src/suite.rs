@@ -17,7 +17,7 @@ use crate::{
     deployment::INTERRUPTED,
     fault::Fault,
     home,
-    plan::Plan,
+    plan::{Plan, Strike},
     report::Report,
     run::{Outcome, Setting, run},
     table::Table,
@@ -58,6 +58,9 @@ pub struct Options {
     /// Only this fault.
     #[arg(long, value_name = "NAME")]
     fault: Option<String>,
+    /// A fault at its time, in place of those that are drawn for one run, as a find says it: `kill-callee@400+300#1`.
+    #[arg(long, value_name = "FAULT@MS+MS#N", requires = "runs")]
+    strike: Vec<Strike>,
     /// Say which faults there are.
     #[arg(long)]
     list_faults: bool,
@@ -168,7 +171,11 @@ impl Program {
         let mut plans = VecDeque::new();
         if let Some(runs) = options.runs {
             let seeds = seed..seed + u64::from(runs);
-            plans.extend(seeds.map(|seed| Plan::drawn(seed, &topologies, &faults)));
+            let drawn = seeds.map(|seed| Plan::drawn(seed, &topologies, &faults));
+            plans.extend(drawn.map(|plan| match options.strike.as_slice() {
+                [] => plan,
+                strikes => plan.with_strikes(strikes),
+            }));
         } else if let Some(defect) = defect {
             plans = baits(defect, seed);
         } else {
