@@ -49,6 +49,8 @@ struct Worker {
     starts: usize,
     /// Where it writes down what it executes.
     ledger: PathBuf,
+    /// How it works, also when it is started again.
+    behaviour: Behaviour,
 }
 
 impl Fleet {
@@ -65,6 +67,7 @@ impl Fleet {
             process: None,
             starts: 0,
             ledger,
+            behaviour: Behaviour::default(),
         });
         let mut workers: Vec<Worker> = workers.collect();
         for (index, worker) in workers.iter_mut().enumerate() {
@@ -99,8 +102,13 @@ impl Fleet {
 
     /// Lets a worker work in another way.
     pub(crate) fn behave(&mut self, worker: usize, behaviour: Behaviour) -> Result<()> {
-        let process = self.workers[worker].process.as_mut();
-        process.context("it is dead")?.behave(behaviour)
+        let worker = &mut self.workers[worker];
+        worker.behaviour = behaviour;
+        worker
+            .process
+            .as_mut()
+            .context("it is dead")?
+            .behave(behaviour)
     }
 
     /// Lets all of them.
@@ -151,6 +159,7 @@ impl Worker {
             part: Part::Fleet(Post::Worker {
                 index,
                 ledger: self.ledger.clone(),
+                behaviour: self.behaviour,
             }),
             placement: placement.clone(),
         };

@@ -152,6 +152,8 @@ pub(crate) enum Post {
         index: usize,
         /// The file to write to.
         ledger: PathBuf,
+        /// How it works, until it is told otherwise.
+        behaviour: Behaviour,
     },
     /// It calls.
     Caller,
@@ -160,12 +162,17 @@ pub(crate) enum Post {
 impl Post {
     /// Runs this process, until the parent is gone.
     pub(crate) async fn hold(self, harness: PathBuf) -> Result<()> {
-        if let Self::Worker { index, ledger } = self {
+        if let Self::Worker {
+            index,
+            ledger,
+            behaviour,
+        } = self
+        {
             let ledger = OpenOptions::new().append(true).create(true).open(ledger)?;
             let desk = Desk {
                 index,
                 ledger,
-                behaviour: RwLock::default(),
+                behaviour: RwLock::new(behaviour),
             };
             ensure!(DESK.set(desk).is_ok(), "a process has one worker");
             // Whatever is told is known when the first job comes.

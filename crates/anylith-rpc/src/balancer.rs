@@ -7,13 +7,15 @@
 //!
 //! Nothing in here asks a clock, a socket or a log; `tests.rs` runs it against simulated replicas.
 
+mod fault;
 mod health;
 mod pool;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use fault::Fault;
 pub(crate) use health::{Health, Outcome};
-pub(crate) use pool::{Fault, Pool, Verdict};
+pub(crate) use pool::{Pool, Verdict};
 
 /// The better one of two random candidates out of `count`.
 ///

@@ -73,15 +73,20 @@ impl Route {
 }
 
 impl Known {
-    /// The place in `open` of the candidate that `key` belongs to.
-    fn by_key(&self, key: u64, is_candidate: impl Fn(&Route) -> bool) -> Option<usize> {
+    /// The candidate that `key` belongs to.
+    fn by_key(&self, key: u64, is_candidate: impl Fn(&Route) -> bool) -> Option<&Route> {
         let names = || self.places.iter().map(|(name, _)| name.as_str());
         let ring = self.ring.get_or_init(|| Ring::new(names()));
         let in_flight = |replica: usize| {
             let route = &self.open[self.places[replica].1?];
-            is_candidate(route).then(|| route.health().in_flight())
+            let health = route.health();
+            // One that is left out is looked at by a call that is its own.
+            let takes = is_candidate(route) && (health.is_in() || health.wants_probe());
+            takes.then(|| health.in_flight())
         };
-        self.places[ring.find(key, in_flight)?].1
+        let found = &self.open[self.places[ring.find(key, in_flight)?].1?];
+        found.health().take_probe();
+        Some(found)
     }
 }
 
@@ -146,30 +151,39 @@ impl Routes {
         let is_other = |route: &Route| {
             route.is_usable() && avoid.is_none_or(|avoid| !Arc::ptr_eq(avoid, &route.connection))
         };
-        let is_candidate = |route: &Route| is_other(route) && route.health().is_in();
-        if self.pool.wants_probe()
-            && let Some(probed) = many
-                .iter()
-                .find(|route| is_other(route) && route.health().take_probe())
-        {
-            return Some(probed.clone());
-        }
-        let load = |index: usize| {
-            let route = &many[index];
-            is_candidate(route).then(|| route.health().load())
-        };
         let best = match key {
-            None => choose(many.len(), load, |below| fastrand::usize(..below)),
+            None => self.by_load(many, is_other),
             Some(key) => {
                 self.keyed.store(true, Relaxed);
-                known.by_key(key, is_candidate)
+                known.by_key(key, is_other)
             }
         };
-        let best = best.map(|index| &many[index]);
         // One that is left out is better than the one that failed just now, and that is better than none.
         best.or_else(|| many.iter().find(|route| is_other(route)))
             .or_else(|| many.iter().find(|route| route.is_usable()))
             .cloned()
+    }
+
+    /// The better one of two random candidates, or one that is to be looked at.
+    fn by_load<'k>(
+        &self,
+        routes: &'k [Route],
+        is_candidate: impl Fn(&Route) -> bool,
+    ) -> Option<&'k Route> {
+        if self.pool.wants_probe() {
+            let mut routes = routes.iter();
+            let probed = routes.find(|route| is_candidate(route) && route.health().take_probe());
+            if probed.is_some() {
+                return probed;
+            }
+        }
+        let load = |index: usize| {
+            let route = &routes[index];
+            let health = route.health();
+            (is_candidate(route) && health.is_in()).then(|| health.load())
+        };
+        let best = choose(routes.len(), load, |below| fastrand::usize(..below));
+        best.map(|index| &routes[index])
     }
 
     /// Compares the replicas, and says who is left out and who comes back.

@@ -305,3 +305,44 @@ async fn a_replica_that_fails_fast_is_left_out_and_counted() {
     assert!(asked < 20, "it was asked {asked} times in 1000");
     assert_eq!(failed, asked);
 }
+
+#[tokio::test]
+async fn a_replica_that_is_left_out_gets_its_keys_back_and_those_of_no_other() {
+    let world = World::new().start();
+    let broken = Arc::new(Broken(AtomicUsize::new(0)));
+    let serving = Network::new(name("Echo-2"), Limits::default());
+    let endpoint = world.folder.socket("broken");
+    let _server = serving.serve(&endpoint, broken.clone()).unwrap();
+    let both = directory(2, &[&world.server.endpoint(), &endpoint]);
+    world.network.update(both);
+    let call = |key| making(&world.callee, LATER, "hi").key(key).message();
+    let mut own = Vec::new();
+    let left_out = async {
+        while world.network.counters().ejected == 0 {
+            for key in 0..20 {
+                let before = broken.0.load(SeqCst);
+                let _ = call(key).await;
+                if broken.0.load(SeqCst) > before && !own.contains(&key) {
+                    own.push(key);
+                }
+            }
+        }
+    };
+    soon(left_out).await;
+    assert!(!own.is_empty() && own.len() < 20, "{own:?}");
+    // It is looked at again and again, by calls that are its own.
+    let mut looked = 0;
+    let looks = async {
+        while looked < 2 {
+            for key in 0..20 {
+                let before = broken.0.load(SeqCst);
+                let answer = call(key).await;
+                let asked = broken.0.load(SeqCst) > before;
+                looked += usize::from(asked);
+                assert_eq!(answer.is_err(), asked);
+                assert!(!asked || own.contains(&key), "{key} is not one of {own:?}");
+            }
+        }
+    };
+    soon(looks).await;
+}

@@ -133,9 +133,14 @@ impl Health {
         !self.out.load(Relaxed)
     }
 
-    /// Whether the next call is to go here, to see how it does. Says so once.
+    /// Whether the next call is to go here, to see how it does.
+    pub(crate) fn wants_probe(&self) -> bool {
+        self.probe.load(Relaxed)
+    }
+
+    /// The same; says so once.
     pub(crate) fn take_probe(&self) -> bool {
-        self.probe.load(Relaxed) && self.probe.swap(false, Relaxed)
+        self.wants_probe() && self.probe.swap(false, Relaxed)
     }
 
     /// Since when it says that it does not have the component, if it does.

@@ -351,3 +351,49 @@ async fn one_of_two_replicas_is_killed_and_no_idempotent_call_fails(
     tokio::join!(calls, killed);
     cluster.stop().await;
 }
+
+#[anylith::test(
+    Banking,
+    fakes(JournalClient = Recorder::default()),
+    settings = "[edges.\"test -> Account\"]\nretries = \"none\""
+)]
+async fn along_an_edge_without_retries_no_call_is_made_twice(
+    account: AccountClient,
+    journal: Arc<Recorder>,
+    cluster: &Cluster<Banking>,
+) {
+    let Some(between) = intercepted(cluster) else {
+        account.read(bytes(0), 0).await.unwrap();
+        return;
+    };
+    between.cut_after_bytes_out(PART);
+    let failed = account.read(bytes(0), LARGE).await;
+    assert_eq!(execution(failed), Execution::Unknown);
+    assert_eq!(journal.count("read"), 1);
+}
+
+#[anylith::test(
+    Banking,
+    fakes(JournalClient = Recorder::default()),
+    settings = "[edges.\"test -> Account\"]\nconcurrency = 1"
+)]
+async fn more_calls_than_an_edge_may_have_to_other_processes_are_not_executed(
+    account: AccountClient,
+    journal: Arc<Recorder>,
+    cluster: &Cluster<Banking>,
+) {
+    if !cluster.topology().is_remote() {
+        return;
+    }
+    let mut call = pin!(account.read_slowly());
+    tokio::select! {
+        _ = call.as_mut() => panic!("it came back"),
+        () = journal.until("read") => {}
+    }
+    let failed = account.charge(bytes(0), 0).await;
+    assert_eq!(execution(failed), Execution::NotExecuted);
+    assert_eq!(journal.count("charged"), 0);
+    journal.go();
+    assert_eq!(call.await, Ok(42));
+    account.charge(bytes(0), 0).await.unwrap();
+}
