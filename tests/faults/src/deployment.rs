@@ -40,7 +40,7 @@ pub(crate) static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 /// The application at work. Dropping it kills it, and removes its home.
 #[derive(Debug)]
 pub(crate) struct Deployment {
-    topology: Topology,
+    pub(crate) topology: Topology,
     threads: u32,
     defect: Option<Defect>,
     /// Its clock on the wall can be set.
@@ -122,6 +122,16 @@ impl Deployment {
             thread::sleep(LOOK);
         }
         Ok(())
+    }
+
+    /// Orders something of the application that runs. It may fail, where there is no supervisor.
+    pub(crate) fn order(&self, order: &[&str]) -> anyhow::Result<Child> {
+        let mut command = self.anylith()?;
+        command
+            .args(order)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        command.spawn().context("cannot run the command")
     }
 
     /// The command's process, if it runs.

@@ -23,6 +23,12 @@ pub(crate) enum Fault {
     ClockJump,
     /// Ten times the calls that the callees can serve.
     Overload,
+    /// `anylith restart` of all replicas.
+    Restart,
+    /// `anylith scale` of the callees: one more or one less, and back.
+    Scale,
+    /// The control plane loses the authority that issues certificates, and dies: its successor has another one.
+    OtherAuthority,
 }
 
 /// What goes wrong between a replica and those who call it.
@@ -130,6 +136,9 @@ impl Fault {
             Self::DiskFull,
             Self::ClockJump,
             Self::Overload,
+            Self::Restart,
+            Self::Scale,
+            Self::OtherAuthority,
         ];
         processes
             .chain(Snag::ALL.map(Self::Snag))
@@ -150,8 +159,9 @@ impl Fault {
                 topology != Topology::Monolith || whole.contains(&victim)
             }
             Self::Snag(snag) => snag.fits(topology),
-            Self::NoDescriptors | Self::Overload => topology != Topology::Monolith,
-            Self::DiskFull | Self::ClockJump => true,
+            Self::NoDescriptors | Self::Overload | Self::Scale => topology != Topology::Monolith,
+            Self::OtherAuthority => topology == Topology::Tcp,
+            Self::DiskFull | Self::ClockJump | Self::Restart => true,
         }
     }
 
@@ -159,9 +169,14 @@ impl Fault {
     pub(crate) fn is_gentle(self) -> bool {
         match self {
             Self::Kill(victim) | Self::Stop(victim) => victim == Victim::Supervisor,
-            Self::Term(_) | Self::DiskFull | Self::ClockJump | Self::Overload => true,
+            Self::Term(_)
+            | Self::DiskFull
+            | Self::ClockJump
+            | Self::Overload
+            | Self::Restart
+            | Self::Scale => true,
             Self::Snag(snag) => snag == Snag::Delay,
-            Self::NoDescriptors => false,
+            Self::NoDescriptors | Self::OtherAuthority => false,
         }
     }
 
@@ -178,7 +193,13 @@ impl Fault {
         match self {
             Self::Kill(_) | Self::Term(_) | Self::Overload => 300,
             Self::Stop(_) | Self::Snag(Snag::Reset | Snag::Partition) => 5_000,
-            Self::Snag(_) | Self::NoDescriptors | Self::DiskFull | Self::ClockJump => 1_500,
+            Self::Snag(_)
+            | Self::NoDescriptors
+            | Self::DiskFull
+            | Self::ClockJump
+            | Self::Restart
+            | Self::Scale
+            | Self::OtherAuthority => 1_500,
         }
     }
 }
@@ -194,6 +215,9 @@ impl fmt::Display for Fault {
             Self::DiskFull => return f.write_str("disk-full"),
             Self::ClockJump => return f.write_str("clock-jump"),
             Self::Overload => return f.write_str("overload"),
+            Self::Restart => return f.write_str("restart"),
+            Self::Scale => return f.write_str("scale"),
+            Self::OtherAuthority => return f.write_str("other-authority"),
         };
         write!(f, "{kind}-{}", victim.name())
     }

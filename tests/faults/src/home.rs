@@ -75,6 +75,16 @@ impl Home {
         let _ = fs::remove_file(self.ballast());
     }
 
+    /// Removes what certificates are issued with.
+    pub(crate) fn lose_authority(&self) {
+        let folders = fs::read_dir(self.run().join("anylith"))
+            .into_iter()
+            .flatten();
+        for folder in folders.flatten() {
+            let _ = fs::remove_dir_all(folder.path().join("authority"));
+        }
+    }
+
     fn ballast(&self) -> PathBuf {
         self.run().join("ballast")
     }

@@ -8,6 +8,9 @@ use crate::{
     topology::Topology,
 };
 
+/// How long a fault lasts that is to be short.
+const SHORT_MS: u64 = 1_000;
+
 /// How plans are called that are drawn.
 const MIXTURE: &str = "mixture";
 
@@ -108,17 +111,23 @@ impl Plan {
         .with_bursts()
     }
 
-    /// Without room for descriptors nothing happens until somebody connects anew: the relay is killed, too.
+    /// Some faults show only when somebody connects anew: then a process is killed, too.
     fn with_company(mut self, pick: u32) -> Self {
-        let lonely = |it: &Strike| it.fault == Fault::NoDescriptors;
-        if let Some(at_ms) = self.strikes.iter().find(|it| lonely(it)).map(|it| it.at_ms) {
-            self.strikes.push(Strike {
-                fault: Fault::Kill(Victim::Relay),
-                at_ms: at_ms + 200,
-                for_ms: 0,
-                pick,
-            });
-        }
+        let company = |it: &Strike| match (it.fault, self.topology) {
+            (Fault::NoDescriptors, _) => Some(Fault::Kill(Victim::Relay)),
+            // Certificates are valid at a time.
+            (Fault::ClockJump, Topology::Tcp) => Some(Fault::Kill(Victim::Callee)),
+            (Fault::OtherAuthority, _) => Some(Fault::Kill(Victim::Callee)),
+            _ => None,
+        };
+        let found = self.strikes.first().and_then(|it| Some((company(it)?, it)));
+        let killed = found.map(|(fault, beside)| Strike {
+            fault,
+            at_ms: beside.at_ms + beside.for_ms / 2,
+            for_ms: 0,
+            pick,
+        });
+        self.strikes.extend(killed);
         self
     }
 
@@ -130,10 +139,7 @@ impl Plan {
             .map(|it| (it.at_ms, it.at_ms + it.for_ms))
             .collect();
         if !bursts.is_empty() {
-            let targets = match self.topology {
-                Topology::Monolith | Topology::Split => 1,
-                Topology::Replicas | Topology::Tcp => 3,
-            };
+            let targets = self.topology.targets();
             // Half of all calls take no time, and the others half of the most.
             let capacity = targets * ROOM * 4_000_000 / self.load.work_us;
             self.load.rate = capacity / 2;
@@ -141,6 +147,20 @@ impl Plan {
             self.load.bursts = bursts;
         }
         self
+    }
+
+    /// The same, with no fault that lasts for seconds.
+    pub(crate) fn shortened(mut self) -> Self {
+        for strike in &mut self.strikes {
+            strike.for_ms = strike.for_ms.min(SHORT_MS);
+        }
+        self.load.load_ms = self.lasts_of_strikes_ms() + 500;
+        self
+    }
+
+    fn lasts_of_strikes_ms(&self) -> u64 {
+        let ends = self.strikes.iter().map(|it| it.at_ms + it.for_ms);
+        ends.max().unwrap_or(500)
     }
 
     /// How many calls a callee may execute at a time; `None` for what is usual.
@@ -216,8 +236,7 @@ impl Plan {
 
     /// When the last fault is over and the load has ended, counted from the begin of the load.
     pub(crate) fn lasts_ms(&self) -> u64 {
-        let ends = self.strikes.iter().map(|it| it.at_ms + it.for_ms);
-        ends.chain([self.load.load_ms]).max().unwrap_or(0)
+        self.lasts_of_strikes_ms().max(self.load.load_ms)
     }
 }
 

@@ -1,6 +1,12 @@
 //! Makes things go wrong around a deployment, and puts them right again.
 
-use std::{collections::BTreeSet, fs, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    fs,
+    process::Child,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use rustix::process::{Pid, Resource, Rlimit, Signal, prlimit};
 
@@ -12,6 +18,9 @@ use crate::{
     plan::{Plan, Strike},
     process::{self, Process},
 };
+
+/// How long an order to the running application may take, where other things go wrong beside it.
+const ORDER_PATIENCE: Duration = Duration::from_secs(4);
 
 /// How much later everything arrives.
 const DELAY_MS: u64 = 50;
@@ -40,6 +49,10 @@ pub(crate) enum Remedy {
     GoOn(Vec<u32>),
     /// The supervisor, which was this process, is started again once it has ended.
     Supervise(u32),
+    /// What was ordered by this command, since then, is done.
+    Await(Child, Instant),
+    /// The same, and then there are as many callees as usual.
+    ScaleBack(Child, Instant),
     /// Nothing is in the way of the bytes any more.
     Clear(Snag, Arc<Weather>),
     /// Every packet passes.
@@ -96,6 +109,22 @@ impl Stage {
             }
             // The driver knows of it.
             Fault::Overload => Remedy::Nothing,
+            Fault::Restart => Remedy::Await(self.deployment.order(&["restart"])?, Instant::now()),
+            Fault::Scale => {
+                let usual = self.deployment.topology.targets();
+                let other = match strike.pick.is_multiple_of(2) && usual > 1 {
+                    true => usual - 1,
+                    false => usual + 1,
+                };
+                let order = format!("Target={other}");
+                let child = self.deployment.order(&["scale", &order])?;
+                Remedy::ScaleBack(child, Instant::now())
+            }
+            Fault::OtherAuthority => {
+                self.deployment.home.lose_authority();
+                let victims = self.send(Victim::Supervisor, strike.pick, Signal::KILL);
+                after(Victim::Supervisor, &victims)
+            }
         })
     }
 
@@ -180,6 +209,21 @@ impl Stage {
                 }
                 self.deployment.launch()?;
             }
+            Remedy::Await(mut child, since) => {
+                if child.try_wait()?.is_none() && since.elapsed() < ORDER_PATIENCE {
+                    return Ok(Some(Remedy::Await(child, since)));
+                }
+                end(child);
+            }
+            Remedy::ScaleBack(mut child, since) => {
+                if child.try_wait()?.is_none() && since.elapsed() < ORDER_PATIENCE {
+                    return Ok(Some(Remedy::ScaleBack(child, since)));
+                }
+                end(child);
+                let order = format!("Target={}", self.deployment.topology.targets());
+                let child = self.deployment.order(&["scale", &order])?;
+                return Ok(Some(Remedy::Await(child, Instant::now())));
+            }
             Remedy::Clear(snag, weather) => clear(snag, &weather),
             Remedy::Pass => {
                 if let Some(ground) = &self.deployment.ground {
@@ -217,6 +261,13 @@ impl Stage {
         }
         victims
     }
+}
+
+/// Ends a command. What it has ordered goes on.
+fn end(mut child: Child) {
+    // It may have ended by itself.
+    let _ = child.kill();
+    let _ = child.wait();
 }
 
 /// Lets everything pass again that `snag` holds up.

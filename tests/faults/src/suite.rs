@@ -31,7 +31,7 @@ const SHRINKING_TRIES: usize = 2;
 const DRAWN: u64 = 10;
 
 /// How many runs a planted defect has to be found in. Most are found in the first; some need luck.
-const BAITS: u64 = 6;
+const BAITS: u64 = 12;
 
 /// Tries faults on an application of real processes, and judges what its callers were told.
 ///
@@ -49,7 +49,7 @@ pub struct Options {
     /// Plant a defect, and see that it is found: then the exit code is 1.
     #[arg(long, value_name = "DEFECT")]
     plant: Option<String>,
-    /// The fixed part that continuous integration has: each fault in two topologies, and each defect in turn.
+    /// The fixed part that continuous integration has: each fault once, some mixtures, and each defect in turn.
     #[arg(long, conflicts_with_all = ["runs", "plant", "fault", "topology"])]
     smoke: bool,
     /// Say which defects can be planted.
@@ -179,11 +179,14 @@ impl Program {
         } else if let Some(defect) = defect {
             plans = baits(defect, seed);
         } else {
-            let topologies = match options.smoke {
-                true => vec![Topology::Split, Topology::Replicas],
-                false => topologies,
+            let alone = match options.smoke {
+                true => vec![Topology::Replicas],
+                false => topologies.clone(),
             };
-            plans.extend(each_alone(&faults, &topologies, seed));
+            plans.extend(each_alone(&faults, &alone, seed));
+            if options.smoke {
+                plans = plans.into_iter().map(Plan::shortened).collect();
+            }
             if options.fault.is_none() {
                 let seeds = seed..seed + DRAWN;
                 plans.extend(seeds.map(|seed| Plan::drawn(seed, &topologies, &faults)));

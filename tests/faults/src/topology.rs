@@ -40,6 +40,15 @@ impl Topology {
         }
     }
 
+    /// How many callees there are.
+    pub(crate) fn targets(self) -> u32 {
+        match self {
+            Self::Monolith => 2,
+            Self::Split => 1,
+            Self::Replicas | Self::Tcp => 3,
+        }
+    }
+
     /// The group that `component` is in.
     pub(crate) fn group(self, component: &str) -> &str {
         match self {
