@@ -1,7 +1,7 @@
 //! Judges a run by its two ledgers: was every caller told the truth?
 //!
 //! It knows no process, clock or fault: a [`History`] comes in, and each broken [`Promise`] comes out. How it weighs what it sees
-//! is told in `docs/design/`.
+//! is told in `docs/design/0022-the-oracle-and-its-two-ledgers.md`.
 
 use std::{collections::BTreeSet, fmt, time::Duration};
 
