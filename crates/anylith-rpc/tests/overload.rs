@@ -231,3 +231,28 @@ async fn an_answer_of_64_mib_lets_small_ones_pass() {
     }
     assert!(small >= 16, "only {small} calls came through meanwhile");
 }
+
+#[tokio::test]
+async fn calls_that_wait_for_a_processor_are_not_begun_faster_than_they_get_one() {
+    const CALLS: usize = 300;
+    let world = World::new().start();
+    let mut puppet = Puppet::greeted(&world.server.endpoint()).await;
+    for _ in 0..CALLS {
+        puppet.begin(COMPUTE_APART, &computing(Duration::from_micros(300), 0));
+    }
+    puppet.write().await;
+    for answered in 1..=CALLS {
+        // On a machine that is busy with other things some may wait too long.
+        match puppet.event().await.unwrap() {
+            CallingEvent::Answered { .. } => {}
+            CallingEvent::Failed { failure, .. } => assert_eq!(failure, OVERLOADED),
+            other => panic!("{other:?}"),
+        }
+        // The rest can still be refused, or taken back. One batch of answers may be on its way.
+        let begun = world.counts.begun();
+        assert!(
+            begun <= answered + 128,
+            "{begun} were begun, and {answered} answered"
+        );
+    }
+}

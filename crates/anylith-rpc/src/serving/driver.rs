@@ -34,6 +34,8 @@ const CALLS_PER_TURN: usize = 128;
 /// For how long calls are begun before that. A call that computes for longer is not stopped, but the next one waits until
 /// the socket was looked at, so that what waits there is known, and what is too much is refused.
 const TURN: Duration = Duration::from_millis(1);
+/// How many calls of a server may be in tasks that have not run yet.
+const MOST_QUEUED: usize = 32;
 /// How many calls are begun between two looks at the clock.
 const CALLS_PER_CLOCK: usize = 16;
 /// How many reads follow each other while calls wait to be begun.
@@ -231,7 +233,10 @@ impl Driver {
             }
             let now = Instant::now();
             let until = *turn.until.get_or_insert(now + TURN);
-            if turn.begun >= CALLS_PER_TURN || (turn.begun > 0 && now >= until) {
+            // Where tasks wait for a processor already, more of them would only wait there, in the order in which they
+            // came, and nobody could take them back: these wait here. Those tasks come first when this one yields.
+            let over = turn.begun >= CALLS_PER_TURN || self.host.tasks_queued() >= MOST_QUEUED;
+            if over || (turn.begun > 0 && now >= until) {
                 return Ok(false);
             }
             // One, two, four …: as long as nobody knows how long they take, few.
@@ -324,7 +329,12 @@ impl Driver {
     }
 
     fn spawn(&self, call: CallId, future: impl Future<Output = ()> + Send + 'static) {
-        let task = tokio::spawn(future).abort_handle();
+        let queued = self.host.queued();
+        let run = async move {
+            drop(queued);
+            future.await;
+        };
+        let task = tokio::spawn(run).abort_handle();
         let mut state = self.serving.lock();
         if state.end.is_wanted(call) {
             state.work(call).task = Some(task);

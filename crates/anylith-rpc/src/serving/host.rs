@@ -20,6 +20,8 @@ pub(crate) struct Host {
     pub(super) intakes: Vec<Intake>,
     /// How many connections have been greeted and are not closed.
     connections: AtomicUsize,
+    /// How many calls are in tasks that have not run yet.
+    queued: AtomicUsize,
 }
 
 impl Host {
@@ -37,6 +39,7 @@ impl Host {
             tally,
             intakes: served.iter().map(|it| intake(&it.name)).collect(),
             connections: AtomicUsize::new(0),
+            queued: AtomicUsize::new(0),
             service,
         }
     }
@@ -45,6 +48,17 @@ impl Host {
     pub(super) fn connected(self: &Arc<Self>) -> Connected {
         self.connections.fetch_add(1, Relaxed);
         Connected(Arc::clone(self))
+    }
+
+    /// Counts a task while what is returned lives: until it runs.
+    pub(super) fn queued(self: &Arc<Self>) -> Queued {
+        self.queued.fetch_add(1, Relaxed);
+        Queued(Arc::clone(self))
+    }
+
+    /// How many tasks wait to run.
+    pub(super) fn tasks_queued(&self) -> usize {
+        self.queued.load(Relaxed)
     }
 
     /// How many connections there are, at least one.
@@ -59,5 +73,14 @@ pub(super) struct Connected(Arc<Host>);
 impl Drop for Connected {
     fn drop(&mut self) {
         self.0.connections.fetch_sub(1, Relaxed);
+    }
+}
+
+/// A task that has not run yet.
+pub(super) struct Queued(Arc<Host>);
+
+impl Drop for Queued {
+    fn drop(&mut self) {
+        self.0.queued.fetch_sub(1, Relaxed);
     }
 }
