@@ -33,7 +33,11 @@ pub(crate) fn choose(
     let first = random(count);
     let second = (first + 1 + random(count - 1)) % count;
     if let (Some(one), Some(other)) = (load(first), load(second)) {
-        return Some(if other < one { second } else { first });
+        return Some(if is_better(other, one, &mut random) {
+            second
+        } else {
+            first
+        });
     }
     // One of the two is no candidate: take two of those that are, each pair as likely as any other.
     let mut sample: [Option<(usize, u64)>; 2] = [None; 2];
@@ -49,9 +53,17 @@ pub(crate) fn choose(
     match sample {
         [Some((first, one)), Some((second, other))] => {
             // In the order of their places the first would win where both are idle.
-            let second_wins = other < one || (other == one && random(2) == 1);
+            let second_wins =
+                is_better(other, one, &mut random) || (other == one && random(2) == 1);
             Some(if second_wins { second } else { first })
         }
         [one, _] => one.map(|(index, _)| index),
     }
+}
+
+/// Whether `load` is below `other`. It surely is if it is less than half; between that and the double, chance has a
+/// part in it, or of replicas that are nearly alike and have little to do the last would never get a call.
+fn is_better(load: u64, other: u64, random: &mut impl FnMut(usize) -> usize) -> bool {
+    let mut weighed = |load: u64| load.saturating_mul(256 + random(256) as u64);
+    weighed(load) < weighed(other)
 }

@@ -207,7 +207,8 @@ async fn calls_are_spread_over_all_replicas() {
         soon(call).await.unwrap();
     }
     for (before, after) in before.into_iter().zip(all()) {
-        assert!(after - before > 30, "{} of 300 calls", after - before);
+        // One whose first answer was late gets less of them, but not nothing.
+        assert!(after - before > 5, "{} of 300 calls", after - before);
     }
 }
 

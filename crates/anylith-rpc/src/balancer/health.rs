@@ -14,13 +14,19 @@ use super::pool::Record;
 const MEMORY: Duration = Duration::from_secs(1);
 /// A fall of latency counts at most this often, since a weight for less would be lost in rounding.
 const GRAIN_US: u64 = 1_000;
-/// What the latency of a replica that has not answered yet is taken for, in microseconds.
-const UNKNOWN_US: u64 = 1_000;
+/// This is added to each latency, in microseconds. Below it differences are those of scheduling, and one call that was
+/// unlucky would count for more than a hundred in flight.
+const NOISE_US: u64 = 1_000;
 /// A failure counts as if the call had taken so much longer, in microseconds: what fails fast does not attract calls.
 const PENALTY_US: u64 = 1_000_000;
 /// A refusal for want of room counts as if the call had taken so many times its usual time longer. It is the mildest: the
 /// replica is well, and what it refuses the others have to take.
 const REFUSAL: u64 = 4;
+
+/// How many times slower than its like is far slower.
+const FAR_SLOWER: u32 = 10;
+/// A call that takes less is never slow, whatever its like takes, in microseconds.
+const SLOW_US: u32 = 5_000;
 
 /// What came back from a replica, as far as it tells of the replica.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,7 +59,7 @@ pub(crate) struct Health {
     penalty_us: AtomicU32,
     /// When the last sample was taken into account.
     sampled_us: AtomicU64,
-    /// The latency of its like, as of the last review; 0 if that is not known.
+    /// The latency of its like, as of the last review that knew one; 0 before.
     pub(super) usual_us: AtomicU32,
     /// Left out, but for calls that probe it.
     pub(super) out: AtomicBool,
@@ -74,8 +80,9 @@ pub(super) struct Counts {
     pub(super) erred: AtomicU32,
     pub(super) refused: AtomicU32,
     pub(super) failed: AtomicU32,
-    /// Calls whose time is known, and the sum of their times.
+    /// Calls whose time is known, those of them that were far slower than usual elsewhere, and the sum of all times.
     pub(super) timed: AtomicU32,
+    pub(super) slow: AtomicU32,
     pub(super) took_us: AtomicU64,
     /// Failures in a row, up to now.
     pub(super) failed_in_a_row: AtomicU32,
@@ -119,13 +126,13 @@ impl Health {
     pub(crate) fn load(&self) -> u64 {
         let in_flight = u64::from(self.in_flight.load(Relaxed));
         let penalty = u64::from(self.penalty_us.load(Relaxed));
-        let cost = match u64::from(self.latency_us.load(Relaxed)) {
+        let latency = u64::from(self.latency_us.load(Relaxed));
+        if latency + penalty == 0 {
             // Nothing is known of it: worth a try, but not worth many at once.
-            0 if penalty == 0 => return in_flight * UNKNOWN_US,
-            0 => UNKNOWN_US,
-            latency => latency,
-        };
-        (in_flight + 1) * (cost + penalty) * u64::from(self.handicap.load(Relaxed))
+            return in_flight * NOISE_US;
+        }
+        let cost = latency + NOISE_US + penalty;
+        (in_flight + 1) * cost * u64::from(self.handicap.load(Relaxed))
     }
 
     /// Whether calls go to it by its load. If not, only those do that probe it, and those that have no other choice.
@@ -185,6 +192,9 @@ impl Health {
         };
         if matches!(outcome, Outcome::Answered | Outcome::Late) {
             up(&counts.timed);
+            if is_slow(took, self.usual_us.load(Relaxed)) {
+                up(&counts.slow);
+            }
             let sum = counts.took_us.load(Relaxed);
             counts.took_us.store(sum + u64::from(took), Relaxed);
         }
@@ -241,6 +251,12 @@ impl Health {
     pub(super) fn micros(&self, now: Instant) -> u64 {
         now.saturating_duration_since(self.origin).as_micros() as u64
     }
+}
+
+/// Whether a call took far longer than calls usually take elsewhere, if that is known.
+fn is_slow(took_us: u32, usual_us: u32) -> bool {
+    let slow_us = usual_us.saturating_mul(FAR_SLOWER).max(SLOW_US);
+    usual_us > 0 && took_us >= slow_us
 }
 
 /// Adds to a count that has one writer nearly always.

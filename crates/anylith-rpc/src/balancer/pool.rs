@@ -32,12 +32,9 @@ const FAILED_SHARE: f64 = 0.2;
 const ERRED_SHARE: f64 = 0.5;
 /// How many times worse than its like is far worse, for failures and errors.
 const FAR: f64 = 4.0;
-/// How many times slower than its like is far slower.
-const FAR_SLOWER: f64 = 10.0;
-/// A replica that takes less is never left out for being slow, whatever its like takes.
-const SLOW: Duration = Duration::from_millis(5);
-/// So many answers tell a latency.
-const CALLS_FOR_A_LATENCY: f64 = 3.0;
+/// So many slow calls make a replica slow, if they are half of its calls or more. One alone is bad luck.
+const SLOW_CALLS: f64 = 3.0;
+const SLOW_SHARE: f64 = 0.5;
 /// How long a replica is left out the first time; each further time it is twice as long.
 const FIRST_OUT: Duration = Duration::from_secs(1);
 const LAST_OUT: Duration = Duration::from_secs(60);
@@ -104,6 +101,8 @@ struct Window {
     /// Calls whose time is known, and the sum of their times.
     timed: f64,
     took_us: f64,
+    /// Those of them that were far slower than usual elsewhere.
+    slow: f64,
 }
 
 impl Window {
@@ -119,6 +118,11 @@ impl Window {
         (self.timed >= 0.5).then(|| self.took_us / self.timed)
     }
 
+    /// Whether half of its calls are far slower than usual elsewhere.
+    fn is_slow(&self) -> bool {
+        self.slow > 0.0 && self.slow >= self.timed * SLOW_SHARE
+    }
+
     fn fade(&mut self, keep: f64) {
         for count in [
             &mut self.answered,
@@ -127,6 +131,7 @@ impl Window {
             &mut self.failed,
             &mut self.timed,
             &mut self.took_us,
+            &mut self.slow,
         ] {
             *count *= keep;
         }
@@ -139,6 +144,7 @@ impl Window {
         self.failed += more.failed;
         self.timed += more.timed;
         self.took_us += more.took_us;
+        self.slow += more.slow;
     }
 }
 
@@ -221,15 +227,16 @@ impl Pool {
             verdicts.extend(record.advance(replica, health, fresh[replica], &theirs, now_us));
         }
         leave_out(replicas, &mut records, keyed, now_us, &mut verdicts);
-        let usual: Vec<f64> = records
-            .iter()
-            .filter_map(|record| record.window.latency_us())
-            .collect();
-        let usual = median(usual).unwrap_or_default() as u32;
+        let windows: Vec<Window> = records.iter().map(|record| record.window).collect();
+        for (replica, health) in replicas.iter().enumerate() {
+            let theirs = Like::of(replicas.len(), replica, |other| windows[other]);
+            if let Some(usual) = theirs.latency_us {
+                health.usual_us.store(usual as u32, Relaxed);
+            }
+        }
         let answered: f64 = fresh.iter().map(Window::all).sum();
         let mut probes = 0;
         for (health, record) in replicas.iter().zip(&mut records) {
-            health.usual_us.store(usual, Relaxed);
             let probe = record.wants_probe(health, answered, now_us);
             health.probe.store(probe, Relaxed);
             probes += u32::from(probe);
@@ -330,15 +337,9 @@ impl Like {
                 return Some(Fault::Errs(erred, self.erred));
             }
         }
-        let (its_latency, others) = (its.latency_us()?, self.latency_us?);
-        let enough = its.timed >= CALLS_FOR_A_LATENCY;
-        let slow = self.is_slow(its_latency);
-        (enough && slow).then_some(Fault::Slow(its_latency, others))
-    }
-
-    fn is_slow(&self, latency_us: f64) -> bool {
-        let like = self.latency_us.unwrap_or(f64::INFINITY);
-        latency_us >= like * FAR_SLOWER && latency_us >= SLOW.as_micros() as f64
+        let slow = its.slow >= SLOW_CALLS && its.is_slow();
+        let fault = || Some(Fault::Slow(its.latency_us()?, self.latency_us?));
+        slow.then(fault).flatten()
     }
 }
 
@@ -360,6 +361,7 @@ impl Record {
             failed: take(&counts.failed),
             timed: take(&counts.timed),
             took_us: counts.took_us.swap(0, Relaxed) as f64,
+            slow: take(&counts.slow),
         };
         self.window.fade((-since / WINDOW.as_micros() as f64).exp());
         self.window.add(fresh);
@@ -398,7 +400,7 @@ impl Record {
             }
             Phase::Out { .. } => None,
             Phase::Probed { good } => {
-                let slow = fresh.latency_us().is_some_and(|its| theirs.is_slow(its));
+                let slow = fresh.is_slow();
                 // What the others do as well does not speak against it.
                 let failed = fresh.failed > 0.0 && theirs.failed < FAILED_SHARE;
                 let refused = fresh.refused > 0.0 && theirs.refused < FAILED_SHARE;
