@@ -38,6 +38,7 @@ pub(crate) struct Stage {
     pub(crate) killed: BTreeSet<u32>,
     /// The processes that were told to stop. To tell one twice is to kill it.
     told: BTreeSet<u32>,
+    disk_full: bool,
 }
 
 /// What puts a fault right again.
@@ -76,6 +77,7 @@ impl Stage {
             deployment,
             killed: BTreeSet::new(),
             told: BTreeSet::new(),
+            disk_full: false,
         }
     }
 
@@ -96,6 +98,7 @@ impl Stage {
             Fault::NoDescriptors => Remedy::Descriptors(self.exhaust()),
             Fault::DiskFull => {
                 self.deployment.home.fill_disk();
+                self.disk_full = true;
                 Remedy::FreeDisk
             }
             Fault::ClockJump => {
@@ -204,7 +207,8 @@ impl Stage {
                 }
             }
             Remedy::Supervise(pid) => {
-                if self.deployment.supervisor() == Some(pid) {
+                // Nothing starts on a full disk; it says so.
+                if self.deployment.supervisor() == Some(pid) || self.disk_full {
                     return Ok(Some(remedy));
                 }
                 self.deployment.launch()?;
@@ -238,7 +242,10 @@ impl Stage {
                     }
                 }
             }
-            Remedy::FreeDisk => self.deployment.home.free_disk(),
+            Remedy::FreeDisk => {
+                self.deployment.home.free_disk();
+                self.disk_full = false;
+            }
             Remedy::SetClock => fs::write(self.deployment.home.clock(), "+0")?,
         }
         Ok(None)

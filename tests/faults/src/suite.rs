@@ -27,6 +27,9 @@ use crate::{
 /// Shrinking a find costs a run for each fault that is left out. Some faults need luck, so each is tried so often.
 const SHRINKING_TRIES: usize = 2;
 
+/// After so many runs that could not be made, no further one is tried.
+const HOPELESS: usize = 5;
+
 /// How many mixtures are drawn where nobody says how many.
 const DRAWN: u64 = 10;
 
@@ -127,9 +130,9 @@ pub fn main() -> ExitCode {
 fn carry_out(program: Program, options: &Options) -> anyhow::Result<bool> {
     home::clear_leftovers().context("cannot look for what earlier runs left")?;
     watch_for_interrupts()?;
-    let good = tell(&program.carry_out()?);
+    let good = tell(&program.carry_out());
     Ok(match options.smoke {
-        true => find_each_defect(options)? && good,
+        true => find_each_defect(options) && good,
         false => good,
     })
 }
@@ -210,7 +213,7 @@ impl Program {
     }
 
     /// Runs everything, and says what came of it.
-    fn carry_out(self) -> anyhow::Result<Done> {
+    fn carry_out(self) -> Done {
         let (all, jobs) = (self.plans.len(), self.jobs);
         let hall = Hall {
             waiting: Mutex::new(self.plans),
@@ -230,13 +233,8 @@ impl Program {
             .done
             .into_inner()
             .unwrap_or_else(PoisonError::into_inner);
-        match done.error.take() {
-            Some(error) => Err(error),
-            None => {
-                done.took = begin.elapsed();
-                Ok(done)
-            }
-        }
+        done.took = begin.elapsed();
+        done
     }
 }
 
@@ -294,7 +292,8 @@ struct Done {
     table: Table,
     reports: Vec<String>,
     took: Duration,
-    error: Option<anyhow::Error>,
+    /// Of runs that could not be made.
+    errors: Vec<anyhow::Error>,
 }
 
 impl Hall {
@@ -304,8 +303,10 @@ impl Hall {
             let outcome = run(&plan, self.setting).with_context(|| format!("in {plan}"));
             match outcome {
                 Ok(outcome) => self.note(&outcome),
+                Err(_) if INTERRUPTED.load(Relaxed) => return,
                 Err(error) => {
-                    self.done().error.get_or_insert(error);
+                    eprintln!("error: {error:#}");
+                    self.done().errors.push(error);
                 }
             }
         }
@@ -315,7 +316,9 @@ impl Hall {
         let late = self.end.is_some_and(|end| Instant::now() >= end);
         let done = self.done();
         let found = self.hunting && !done.reports.is_empty();
-        if late || found || INTERRUPTED.load(Relaxed) || done.error.is_some() {
+        // What fails so often fails always.
+        let hopeless = done.errors.len() >= HOPELESS;
+        if late || found || hopeless || INTERRUPTED.load(Relaxed) {
             return None;
         }
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
@@ -380,11 +383,15 @@ fn tell(done: &Done) -> bool {
             runs => format!("something in {runs}"),
         }
     );
-    done.reports.is_empty()
+    for error in &done.errors {
+        println!("a run could not be made: {error:#}");
+    }
+    let whole = done.errors.is_empty() && !INTERRUPTED.load(Relaxed);
+    whole && done.reports.is_empty()
 }
 
 /// Plants each defect in turn. Returns whether each was found.
-fn find_each_defect(options: &Options) -> anyhow::Result<bool> {
+fn find_each_defect(options: &Options) -> bool {
     let mut all = true;
     for defect in DEFECTS {
         let program = Program {
@@ -398,12 +405,12 @@ fn find_each_defect(options: &Options) -> anyhow::Result<bool> {
             jobs: options.jobs.max(1),
             end: None,
         };
-        let found = !program.carry_out()?.reports.is_empty();
+        let found = !program.carry_out().reports.is_empty();
         let word = if found { "found" } else { "NOT FOUND" };
         println!("planted {:<20}{word}", defect.name);
         all &= found;
     }
-    Ok(all)
+    all
 }
 
 /// Makes an interrupt end the suite in good order: whatever waits gives up, and everything that was started is removed.
