@@ -134,6 +134,22 @@ impl Deployment {
         command.spawn().context("cannot run the command")
     }
 
+    /// The sum of a counter over all replicas, as `anylith status` knows it; `None` without a supervisor. The counts of replicas that
+    /// have died went with them.
+    pub(crate) fn counted(&mut self, counter: &str) -> Option<u64> {
+        self.supervisor()?;
+        let mut command = self.anylith().ok()?;
+        let output = command.args(["status", "--json"]).output().ok()?;
+        let status: serde_json::Value = serde_json::from_slice(&output.stdout).ok()?;
+        let groups = status["groups"].as_array()?.iter();
+        let replicas = groups.filter_map(|it| it["replicas"].as_array()).flatten();
+        Some(
+            replicas
+                .filter_map(|it| it["counters"][counter].as_u64())
+                .sum(),
+        )
+    }
+
     /// The command's process, if it runs.
     pub(crate) fn supervisor(&mut self) -> Option<u32> {
         let child = self.command.as_mut()?;

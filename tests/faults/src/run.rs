@@ -47,6 +47,9 @@ pub(crate) struct Tally {
     pub(crate) refused: usize,
     pub(crate) unknown: usize,
     pub(crate) late: usize,
+    /// As the replicas count that were there at the end.
+    pub(crate) retried: u64,
+    /// Executions beyond the first of a call.
     pub(crate) repeated: usize,
     /// From the first fault to the last call that failed.
     pub(crate) recovery: Option<Duration>,
@@ -84,6 +87,7 @@ pub(crate) fn run(plan: &Plan, setting: Setting) -> anyhow::Result<Outcome> {
     fs::write(stage.deployment.home.path().join(GO), begin_ns.to_string())?;
     play(&mut stage, plan, begin)?;
     until_answered(&stage, plan)?;
+    let retried = stage.deployment.counted("retried");
     stage.deployment.stop()?;
     let entries = ledger::read(stage.deployment.home.path()).context("cannot read the ledgers")?;
     let history = History::of(entries);
@@ -101,7 +105,10 @@ pub(crate) fn run(plan: &Plan, setting: Setting) -> anyhow::Result<Outcome> {
     Ok(Outcome {
         plan: plan.clone(),
         finds,
-        tally: Tally::of(&history, plan, begin_ns),
+        tally: Tally {
+            retried: retried.unwrap_or(0),
+            ..Tally::of(&history, plan, begin_ns)
+        },
         begin_ns,
     })
 }
@@ -204,6 +211,7 @@ impl Tally {
         self.refused += other.refused;
         self.unknown += other.unknown;
         self.late += other.late;
+        self.retried += other.retried;
         self.repeated += other.repeated;
         self.recovery = self.recovery.max(other.recovery);
     }
