@@ -20,6 +20,7 @@ mod waiting;
 use std::{io::Write, process::ExitCode};
 
 use clap::Parser;
+use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 
 use crate::{
     args::{Args, Command},
@@ -28,6 +29,7 @@ use crate::{
 };
 
 fn main() -> ExitCode {
+    keep_secrets();
     let args = Args::parse();
     let outcome = match args.command {
         Command::Run(args) => command::run::run(&args),
@@ -52,4 +54,11 @@ fn main() -> ExitCode {
             failure.exit_code()
         }
     }
+}
+
+/// Writes no core dump of this process, which knows the application's config with its secrets, whatever the system does
+/// with core dumps. The replicas are the application's own: theirs are as `ulimit -c` says.
+fn keep_secrets() {
+    // Where the system does not know how, it goes on as it would without.
+    let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
 }

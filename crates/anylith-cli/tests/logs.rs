@@ -5,6 +5,7 @@
 mod stage;
 
 use std::{
+    fs,
     io::{BufRead, BufReader, Read},
     process::Stdio,
 };
@@ -138,6 +139,15 @@ fn names_that_no_line_has_are_told_the_nearest() {
     stage.call("stop");
     wrong("logs --component Crat", &["did you mean `Cart`?"]);
     assert_eq!(stage.call("logs --component Cart").code(), 0);
+    // One that has said nothing is one all the same.
+    fs::write(stage.run_file("logs/Cart-1.log"), "").unwrap();
+    let call = stage.call("logs --component Cart");
+    assert_eq!(
+        (call.code(), call.out().as_str()),
+        (0, ""),
+        "{}",
+        call.err()
+    );
 }
 
 #[test]

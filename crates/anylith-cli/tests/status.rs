@@ -131,3 +131,43 @@ fn nobody_else_can_look_into_the_run_folder() {
         "it holds the config"
     );
 }
+
+#[test]
+fn no_core_dump_of_the_supervisor_is_written() {
+    use std::os::unix::process::ExitStatusExt as _;
+    // With the limits of the shell lifted, so that the system would write one.
+    let dumps = |program: &mut std::process::Command| {
+        let mut child = program
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let pid = Pid::from_child(&child);
+        eventually("it runs", || {
+            let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+            !name.starts_with("sh")
+        });
+        kill_process(pid, Signal::ABORT).unwrap();
+        child.wait().unwrap().core_dumped()
+    };
+    let temp = tempfile::tempdir().unwrap();
+    let shell = |script: &str| {
+        let mut command = std::process::Command::new("sh");
+        command
+            .args(["-c", &format!("ulimit -c unlimited; {script}")])
+            .current_dir(temp.path());
+        command
+    };
+    if !dumps(&mut shell("exec sleep 60")) {
+        println!("skipped: this system writes no core dumps");
+        return;
+    }
+    let stage = Stage::new().orders("Stock=lazy");
+    let own = env!("CARGO_BIN_EXE_anylith");
+    let mut command = shell(&format!("exec {own} run"));
+    command
+        .current_dir(stage.temp.path().join("app"))
+        .env("XDG_RUNTIME_DIR", stage.temp.path().join("run"))
+        .env("PUPPET", stage.orders);
+    assert!(!dumps(&mut command));
+}

@@ -109,7 +109,7 @@ pub enum Notice {
         /// The replica.
         replica: Name,
         /// What it did not do.
-        what: &'static str,
+        what: String,
     },
     /// The socket of a listener could not be had; it is tried again.
     ListenerLost {

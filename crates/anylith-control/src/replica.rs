@@ -377,7 +377,7 @@ impl Replica {
                 run.say_last(None, "it does not answer the control plane");
                 let notice = Notice::Overdue {
                     replica,
-                    what: "connect to the new control plane",
+                    what: "connect to the new control plane".to_owned(),
                 };
                 (Life::Dying { run }, vec![Step::Report(notice), Step::Kill])
             }
@@ -393,7 +393,7 @@ impl Replica {
                 );
                 let notice = Notice::Overdue {
                     replica,
-                    what: "connect to the control plane",
+                    what: "connect to the control plane".to_owned(),
                 };
                 (Life::Dying { run }, vec![Step::Report(notice), Step::Kill])
             }
@@ -408,7 +408,7 @@ impl Replica {
             } if until <= now => {
                 let notice = Notice::Overdue {
                     replica,
-                    what: "finish its calls",
+                    what: unfinished(&run),
                 };
                 (Life::Dying { run }, vec![Step::Report(notice), Step::Kill])
             }
@@ -462,5 +462,17 @@ fn drained(run: Run, around: &Surroundings<'_>) -> Life {
     match around.ending {
         Ending::Alone => stopping::leaving(run, around),
         Ending::All | Ending::No => stopping::draining(run),
+    }
+}
+
+/// What a replica did not finish in its time: `finish its calls (2 of Cart, 1 of Stock)`.
+fn unfinished(run: &Run) -> String {
+    let calls = run.calls.iter();
+    let calls: Vec<String> = calls
+        .map(|(component, count)| format!("{count} of {component}"))
+        .collect();
+    match calls.is_empty() {
+        true => "finish its calls".to_owned(),
+        false => format!("finish its calls ({})", calls.join(", ")),
     }
 }

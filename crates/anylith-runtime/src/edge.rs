@@ -16,7 +16,7 @@ use anylith_rpc::{Callee, Failure, Items, Reply, Request};
 use crate::{
     ambient,
     deadline::{DEFAULT_TIMEOUT, Deadline},
-    gate::{Gate, Permit},
+    gate::{Gate, Inside, Permit},
     interface::{CallResult, ImplementedBy, Interface, Method, Travels, check_names, checked},
     local::LocalCall,
     message::{ArgumentWriter, decode_result, decoded},
@@ -213,8 +213,10 @@ impl<O: ?Sized> EdgeState<O> {
 
     /// Counts a call that has begun into the component in this process, so that it is not stopped before the call
     /// is over.
-    pub(crate) fn stay(&self) -> Option<Permit> {
-        Some(self.local.as_ref()?.gate.as_ref()?.stay())
+    pub(crate) fn stay(&self, method: u16) -> Option<Permit> {
+        let caller = Some(self.caller.clone());
+        let inside = Inside { method, caller };
+        Some(self.local.as_ref()?.gate.as_ref()?.stay(inside))
     }
 
     /// Of a call that was under way when the time of its callee to drain was over.

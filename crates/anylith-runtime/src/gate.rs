@@ -1,6 +1,7 @@
 //! Counts the calls inside a component, closes it for new ones, and in the end turns out those that are left.
 
 use std::{
+    collections::BTreeMap,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -8,6 +9,7 @@ use std::{
     task::{Context, Waker},
 };
 
+use anylith_core::Name;
 use slab::Slab;
 use tokio::sync::Notify;
 
@@ -24,22 +26,49 @@ pub(crate) struct Gate {
     empty: Notify,
     /// Of the calls inside that want to know when they are turned out.
     wakers: Mutex<Slab<Waker>>,
+    /// How many calls of each kind were turned out.
+    turned_out: Mutex<BTreeMap<Inside, u64>>,
+}
+
+/// What a call inside is, for people who ask what was left undone.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Inside {
+    /// The method, by its place in the interface.
+    pub(crate) method: u16,
+    /// The component that called it, if it is one of this process.
+    pub(crate) caller: Option<Name>,
 }
 
 impl Gate {
     /// Lets a call in, unless the gate is closed.
-    pub(crate) fn enter(self: &Arc<Self>) -> Option<Permit> {
-        let permit = self.stay();
-        (self.state.load(Ordering::Acquire) & CLOSED == 0).then_some(permit)
+    pub(crate) fn enter(self: &Arc<Self>, inside: Inside) -> Option<Permit> {
+        let mut permit = self.stay(inside);
+        if self.is_open() {
+            return Some(permit);
+        }
+        permit.inside = None;
+        None
     }
 
     /// Counts a call that is inside already, whether or not the gate has been closed behind it.
-    pub(crate) fn stay(self: &Arc<Self>) -> Permit {
+    pub(crate) fn stay(self: &Arc<Self>, inside: Inside) -> Permit {
         self.state.fetch_add(1, Ordering::AcqRel);
         Permit {
             gate: Arc::clone(self),
+            inside: Some(inside),
             waker: None,
         }
+    }
+
+    /// What was turned out, and how many calls of each kind that were. It is only told once.
+    pub(crate) fn turned_out(&self) -> BTreeMap<Inside, u64> {
+        std::mem::take(&mut *self.left())
+    }
+
+    fn left(&self) -> MutexGuard<'_, BTreeMap<Inside, u64>> {
+        self.turned_out
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Lets no more calls in.
@@ -86,6 +115,8 @@ impl Gate {
 #[derive(Debug)]
 pub(crate) struct Permit {
     gate: Arc<Gate>,
+    /// `None` if it was not let in.
+    inside: Option<Inside>,
     /// What is to be woken when the call is turned out, and its place in the gate.
     waker: Option<(usize, Waker)>,
 }
@@ -121,6 +152,11 @@ impl Drop for Permit {
         if let Some((place, _)) = self.waker.take() {
             self.gate.wakers().try_remove(place);
         }
+        if self.is_void()
+            && let Some(inside) = self.inside.take()
+        {
+            *self.gate.left().entry(inside).or_default() += 1;
+        }
         let before = self.gate.state.fetch_sub(1, Ordering::AcqRel);
         if before & !CLEARED == CLOSED | 1 {
             self.gate.empty.notify_waiters();
@@ -132,12 +168,17 @@ impl Drop for Permit {
 mod tests {
     use super::*;
 
+    const CALL: Inside = Inside {
+        method: 3,
+        caller: None,
+    };
+
     #[tokio::test]
     async fn a_closed_gate_is_empty_when_the_last_call_has_left() {
         let gate = Arc::new(Gate::default());
-        let first = gate.enter().unwrap();
+        let first = gate.enter(CALL).unwrap();
         gate.close();
-        assert!(gate.enter().is_none());
+        assert!(gate.enter(CALL).is_none());
         let waiting = tokio::spawn({
             let gate = Arc::clone(&gate);
             async move { gate.emptied().await }
@@ -151,7 +192,7 @@ mod tests {
     #[tokio::test]
     async fn a_call_that_stays_is_told_when_it_has_to_leave() {
         let gate = Arc::new(Gate::default());
-        let mut permit = gate.enter().unwrap();
+        let mut permit = gate.enter(CALL).unwrap();
         let turned_out = tokio::spawn(std::future::poll_fn(move |cx| {
             if permit.poll_void(cx) {
                 std::task::Poll::Ready(())
@@ -164,6 +205,10 @@ mod tests {
         gate.clear();
         turned_out.await.unwrap();
         gate.emptied().await;
-        assert!(gate.enter().is_none(), "a gate that is cleared is closed");
+        assert!(
+            gate.enter(CALL).is_none(),
+            "a gate that is cleared is closed"
+        );
+        assert_eq!(gate.turned_out(), [(CALL, 1)].into());
     }
 }

@@ -1,5 +1,8 @@
 //! A door for outside traffic.
 
+#[cfg(feature = "http")]
+mod http;
+
 use std::{
     io,
     net::{SocketAddr, TcpListener},
@@ -37,7 +40,8 @@ impl Listener {
         self.socket.local_addr()
     }
 
-    /// The socket for tokio, for example for `axum::serve`.
+    /// The socket for tokio. For HTTP there is [`Listener::serve`], with the feature `http`, which loses no request when the
+    /// replica goes; `axum::serve` closes connections just when a request may be on its way.
     ///
     /// # Errors
     ///

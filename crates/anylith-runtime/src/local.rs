@@ -64,7 +64,7 @@ impl<O: ?Sized + Send + Sync + 'static> LocalCall<'_, O> {
             method: self.method,
             frame: call.frame(),
             alarm: Alarm::default(),
-            inside: self.edge.stay(),
+            inside: self.edge.stay(self.method),
         }))
     }
 }
@@ -102,7 +102,7 @@ impl<R: CallResult<Error: From<CallError>>, O: ?Sized> LocalFuture<'_, R, O> {
         let waiting = self.waiting.get_or_insert_with(|| Waiting {
             frame,
             alarm: Alarm::default(),
-            inside: self.edge.stay(),
+            inside: self.edge.stay(self.method),
         });
         waiting.frame = frame;
         if waiting.inside.as_mut().is_some_and(|it| it.poll_void(cx)) {

@@ -47,7 +47,7 @@ pub(crate) type States = BTreeMap<Name, Standing>;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Standing {
     pub(crate) state: ComponentState,
-    /// Why it is not healthy, if it is that which keeps it from being ready.
+    /// Why it is not healthy, if it is that which keeps it from being ready; or what its drain had to drop.
     pub(crate) reason: Option<String>,
 }
 
@@ -448,8 +448,12 @@ impl Replica {
     }
 
     fn enter(&self, component: &Name, state: ComponentState) {
+        self.enter_as(component, state.into());
+    }
+
+    fn enter_as(&self, component: &Name, standing: Standing) {
+        let state = standing.state;
         tracing::debug!(target: "anylith", %component, ?state, "component");
-        let standing = Standing::from(state);
         self.states.send_if_modified(|states| {
             let before = states.insert(component.clone(), standing.clone());
             before.is_none_or(|before| before != standing)

@@ -17,7 +17,7 @@ use pin_project_lite::pin_project;
 use crate::{
     ambient::{self, Frame},
     deadline::Deadline,
-    gate::{Gate, Permit},
+    gate::{Gate, Inside, Permit},
     interface::{Method, checked},
     message::IncomingItems,
 };
@@ -221,7 +221,11 @@ impl Serve for Doors {
             return refuse(Refusal::UnknownMethod);
         };
         let open = door.open.load();
-        let (Some(implementation), Some(permit)) = (&*open, door.gate.enter()) else {
+        let inside = Inside {
+            method: incoming.method,
+            caller: None,
+        };
+        let (Some(implementation), Some(permit)) = (&*open, door.gate.enter(inside)) else {
             return refuse(Refusal::Moved);
         };
         implementation.dispatch(IncomingCall {

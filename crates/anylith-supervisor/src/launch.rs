@@ -143,6 +143,8 @@ impl Launch {
             .take_over(build, lock, &mut tell)
             .await
             .map_err(unusable)?;
+        // Without it `logs` knows fewer names once the application has stopped.
+        let _ = folder.keep_components(self.spec.dependencies.keys());
         let (sockets, lost) = self.bind_listeners(&legacy).await?;
         let identities = Identities::open(&folder, &self.spec)?;
         let control = bind_control(&folder.control_socket()).map_err(unusable)?;

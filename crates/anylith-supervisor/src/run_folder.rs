@@ -3,12 +3,15 @@
 use std::{
     env,
     fs::{self, File},
-    io,
+    io::{self, Write as _},
     os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
 use anylith_core::{Fingerprint, Name};
+
+/// The file with the names of the components.
+const COMPONENTS: &str = "components";
 
 /// The run folder of one application: `$XDG_RUNTIME_DIR/anylith/<app>-<hash>`, or the same below
 /// `/tmp/anylith-<uid>`. Nobody but its user can look into it.
@@ -93,6 +96,27 @@ impl RunFolder {
     /// The process that was the last to be the supervisor here, as it said itself; it may be gone.
     pub fn supervisor(&self) -> Option<u32> {
         fs::read_to_string(self.lock()).ok()?.parse().ok()
+    }
+
+    /// The components of the application that runs here, or ran here last; empty if that is not known.
+    pub fn components(&self) -> Vec<String> {
+        let names = fs::read_to_string(self.path.join(COMPONENTS)).unwrap_or_default();
+        names.lines().map(str::to_owned).collect()
+    }
+
+    /// Keeps the names of the components, for when nobody is there to be asked.
+    pub(crate) fn keep_components<'a>(
+        &self,
+        names: impl Iterator<Item = &'a Name>,
+    ) -> io::Result<()> {
+        let names: Vec<&str> = names.map(Name::as_str).collect();
+        let mut file = File::options()
+            .create(true)
+            .truncate(true)
+            .write(true)
+            .mode(0o600)
+            .open(self.path.join(COMPONENTS))?;
+        file.write_all(names.join("\n").as_bytes())
     }
 
     /// Opens the log of a replica to write at its end.

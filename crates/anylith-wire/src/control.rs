@@ -98,7 +98,8 @@ pub enum FromReplica {
         name: Name,
         /// Its new state.
         state: ComponentState,
-        /// What its `healthy` said, if it is that which keeps it from being ready; for people to read.
+        /// What its `healthy` said, if it is that which keeps it from being ready; or what its drain had to drop. For people
+        /// to read.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
     },

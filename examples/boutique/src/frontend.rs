@@ -16,7 +16,6 @@ mod visit;
 use std::{io, sync::Arc};
 
 use anylith::{Listener, Stopping};
-use axum::serve::ListenerExt as _;
 use serde::Deserialize;
 
 use crate::{
@@ -60,15 +59,7 @@ impl Frontend {
             checkout: self.checkout.clone(),
             ad: self.ad.clone(),
         };
-        let connections = self.web.tcp()?.tap_io(|connection| {
-            // The end of a page should not wait for the beginning to be acknowledged.
-            if let Err(error) = connection.set_nodelay(true) {
-                tracing::debug!(%error, "a connection keeps its delay");
-            }
-        });
-        axum::serve(connections, storefront.router())
-            .with_graceful_shutdown(stopping)
-            .await
+        self.web.serve(storefront.router(), stopping).await
     }
 }
 

@@ -49,7 +49,6 @@ struct Web {
 
 impl Web {
     async fn serve(self: Arc<Self>, stopping: Stopping) -> io::Result<()> {
-        let listener = self.web.tcp()?;
         let greeter = self.greeter.clone();
         let page = async move |Path(name): Path<String>| match greeter.greet(&name).await {
             Ok(greeting) => (StatusCode::OK, greeting),
@@ -57,9 +56,7 @@ impl Web {
             Err(error) => (StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")),
         };
         let router = Router::new().route("/{name}", get(page));
-        axum::serve(listener, router)
-            .with_graceful_shutdown(stopping)
-            .await
+        self.web.serve(router, stopping).await
     }
 }
 

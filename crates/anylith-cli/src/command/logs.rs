@@ -114,7 +114,6 @@ impl Printer {
 }
 
 /// What lines can be asked for by: what runs, and what the logs tell of.
-#[derive(Default)]
 struct Known {
     components: BTreeSet<String>,
     /// Replicas, and their groups.
@@ -123,7 +122,10 @@ struct Known {
 
 impl Known {
     async fn of(folder: &RunFolder) -> Self {
-        let mut known = Self::default();
+        let mut known = Self {
+            components: folder.components().into_iter().collect(),
+            replicas: BTreeSet::new(),
+        };
         if let Ok(Answer::Status(overview)) = ask(&folder.control_socket(), Request::Status).await {
             for group in overview.status.groups {
                 let replicas = group.replicas.iter().map(|one| one.id.to_string());

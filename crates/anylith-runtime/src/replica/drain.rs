@@ -6,11 +6,12 @@ use anylith_rpc::defect::{Defect, planted};
 use anylith_wire::control::ComponentState;
 use tokio::time::{Instant, timeout_at};
 
-use super::{Hosted, Life, Phase, Replica, is_in};
+use super::{Hosted, Life, Phase, Replica, Standing, is_in};
 use crate::{
     ambient::Frame,
     component::{Hooks, StartError},
     framed::Framed,
+    gate::{Gate, Inside},
     serve::Door,
     task::Task,
 };
@@ -63,6 +64,7 @@ impl Replica {
         }
         // How it is does not matter any more.
         drop(life.health.take());
+        let begun = Instant::now();
         self.enter(&hosted.name, ComponentState::Draining);
         let door = self.doors.of(hosted.registration.name);
         if let Some(door) = door {
@@ -77,23 +79,36 @@ impl Replica {
                 door.gate.emptied().await;
             }
         };
-        if timeout_at(end, finished).await.is_err() {
-            self.cut_short(hosted, door, &mut life.running).await;
-        }
+        let left = match timeout_at(end, finished).await {
+            Ok(()) => None,
+            Err(_) => {
+                let left = self.cut_short(hosted, door, &mut life.running).await;
+                Some(format!("after {:.1?} it still did {left}", begun.elapsed()))
+            }
+        };
         self.shut_down(hosted, &*life.hooks, end).await;
         if let Some(door) = door {
             door.open.store(None);
         }
-        self.enter(&hosted.name, ComponentState::Stopped);
+        if let Some(left) = &left {
+            tracing::warn!(component = %hosted.name, %left, "drained before it was done: what was left is dropped");
+        }
+        let state = ComponentState::Stopped;
+        let reason = left;
+        self.enter_as(&hosted.name, Standing { state, reason });
     }
 
-    /// Drops what a component still does: its own work, and its calls, whose callers are told.
-    async fn cut_short(&self, hosted: &Hosted, door: Option<&Door>, running: &mut Task<()>) {
-        tracing::warn!(
-            component = %hosted.name,
-            calls = door.map_or(0, |door| door.gate.inside()),
-            "the time to drain is over: what the component still does is dropped"
-        );
+    /// Drops what a component still does: its own work, and its calls, whose callers are told. Says what that was.
+    async fn cut_short(
+        &self,
+        hosted: &Hosted,
+        door: Option<&Door>,
+        running: &mut Task<()>,
+    ) -> String {
+        let mut left = Vec::new();
+        if !running.is_finished() {
+            left.push("its own work".to_owned());
+        }
         running.abort();
         if let Some(door) = door {
             door.gate.clear();
@@ -111,6 +126,10 @@ impl Replica {
         };
         // What blocks its thread can be neither dropped nor waited for.
         let _ = timeout_at(Instant::now() + SHUT_DOWN, gone).await;
+        if let Some(door) = door {
+            left.extend(calls(hosted, &door.gate));
+        }
+        left.join(", ")
     }
 
     /// Runs the `stop` of a component, until `end` or for [`SHUT_DOWN`] at least. A panic is a failure of the
@@ -164,4 +183,29 @@ impl Replica {
         }
         order
     }
+}
+
+/// The calls that were dropped, by method and caller: `2 calls of boil by Cook`.
+fn calls(hosted: &Hosted, gate: &Gate) -> Vec<String> {
+    let turned_out = gate.turned_out();
+    let mut left: Vec<String> = turned_out
+        .into_iter()
+        .map(|(Inside { method, caller }, count)| {
+            let method = hosted.registration.methods.get(usize::from(method));
+            let method = method.map_or("an unknown method", |method| method.name);
+            let calls = match count {
+                1 => "1 call".to_owned(),
+                more => format!("{more} calls"),
+            };
+            match caller {
+                Some(caller) => format!("{calls} of {method} by {caller}"),
+                None => format!("{calls} of {method} from other processes"),
+            }
+        })
+        .collect();
+    match gate.inside() {
+        0 => {}
+        stuck => left.push(format!("{stuck} calls that hold on to their threads")),
+    }
+    left
 }

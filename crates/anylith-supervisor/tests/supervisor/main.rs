@@ -7,6 +7,7 @@ mod failing;
 mod logs;
 mod stage;
 mod stopping;
+mod strangers;
 
 use anylith_supervisor::{Answer, Request, ask, living_replicas};
 use stage::{Stage, is_alive, name, pids, visit};

@@ -146,6 +146,21 @@ impl Line {
         while self.hear().await != wanted {}
     }
 
+    /// Listens until `component` has stopped; returns what it left undone.
+    pub(crate) async fn stopped(&mut self, component: &str) -> Option<String> {
+        loop {
+            if let FromReplica::Component {
+                name,
+                state: ComponentState::Stopped,
+                reason,
+            } = self.hear().await
+                && name == component
+            {
+                return reason;
+            }
+        }
+    }
+
     /// Listens until the replica says what went wrong.
     pub(crate) async fn failure(&mut self) -> String {
         loop {

@@ -241,7 +241,11 @@ async fn a_local_call_that_outlives_the_grace_of_its_callee_is_dropped_and_told_
     notes.until(|it| &it.begun, 1).await;
     line.say(&drain("Kettle", SHORT)).await;
     assert_stopped(soon(call).await.unwrap());
-    line.until("Kettle", ComponentState::Stopped).await;
+    let left = line.stopped("Kettle").await.unwrap();
+    assert!(
+        left.ends_with("it still did 1 call of watched by Cook"),
+        "{left}"
+    );
     assert_eq!(notes.dropped.load(SeqCst), 1, "it runs on");
 }
 
@@ -255,7 +259,11 @@ async fn a_remote_call_that_outlives_the_grace_of_its_callee_is_dropped_and_told
     notes.until(|it| &it.begun, 1).await;
     line.say(&drain("Kettle", SHORT)).await;
     assert_stopped(soon(call).await.unwrap());
-    line.until("Kettle", ComponentState::Stopped).await;
+    let left = line.stopped("Kettle").await.unwrap();
+    assert!(
+        left.ends_with("it still did 1 call of watched from other processes"),
+        "{left}"
+    );
     assert_eq!(notes.dropped.load(SeqCst), 1, "it runs on");
 }
 
