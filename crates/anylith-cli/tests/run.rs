@@ -11,7 +11,7 @@ use std::{
     process::Stdio,
 };
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 use stage::{Stage, eventually, is_alive, visit};
 
 #[test]
@@ -364,4 +364,36 @@ fn a_run_that_cannot_go_into_the_background_is_stopped_and_says_why() {
     assert!(pids.iter().all(|pid| !is_alive(*pid)));
     assert_eq!(stage.call("status").code(), 1);
     fs::remove_dir(&log).unwrap();
+}
+
+#[test]
+fn a_supervisor_without_file_descriptors_goes_on_and_recovers() {
+    let stage = Stage::new();
+    let running = stage.run("--topology micro");
+    let supervisor = Some(Pid::from_child(&running.child));
+    let pids = stage.pids();
+    let none = Rlimit {
+        current: Some(3),
+        maximum: None,
+    };
+    let before = prlimit(supervisor, Resource::Nofile, none).unwrap();
+    for pid in &pids {
+        kill_process(Pid::from_raw(*pid as i32).unwrap(), Signal::KILL).unwrap();
+    }
+    let log = stage.run_file("logs/anylith.log");
+    eventually("no process can be started", || {
+        let log = fs::read_to_string(&log).unwrap_or_default();
+        log.contains("could not be started: Too many open files")
+    });
+    prlimit(supervisor, Resource::Nofile, before).unwrap();
+    eventually("all is ready again", || {
+        let status = stage.status();
+        let groups = status["groups"].as_array().unwrap();
+        let mut replicas = groups
+            .iter()
+            .flat_map(|group| group["replicas"].as_array().unwrap());
+        replicas.all(|replica| replica["state"] == "ready")
+    });
+    running.signal(Signal::INT);
+    assert_eq!(running.end().0, Some(0));
 }

@@ -448,15 +448,15 @@ impl Replica {
     }
 
     fn enter(&self, component: &Name, state: ComponentState) {
-        self.enter_as(component, state.into());
+        self.enter_as(component, &state.into());
     }
 
-    fn enter_as(&self, component: &Name, standing: Standing) {
+    fn enter_as(&self, component: &Name, standing: &Standing) {
         let state = standing.state;
         tracing::debug!(target: "anylith", %component, ?state, "component");
         self.states.send_if_modified(|states| {
             let before = states.insert(component.clone(), standing.clone());
-            before.is_none_or(|before| before != standing)
+            before.as_ref() != Some(standing)
         });
     }
 }

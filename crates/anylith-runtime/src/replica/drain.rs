@@ -95,7 +95,7 @@ impl Replica {
         }
         let state = ComponentState::Stopped;
         let reason = left;
-        self.enter_as(&hosted.name, Standing { state, reason });
+        self.enter_as(&hosted.name, &Standing { state, reason });
     }
 
     /// Drops what a component still does: its own work, and its calls, whose callers are told. Says what that was.
