@@ -125,7 +125,37 @@ pub(crate) fn get_mt(report: &mut Report) -> Result<()> {
     field.measure(report, "get-mt 64 in flight", "µs CPU", |cost| cost.cpu_us)
 }
 
-/// `get` over TCP, to know.
+/// `get` with mutual TLS on both sides, on one core and on two: how many calls a second go over one connection.
+pub(crate) fn tls(report: &mut Report) -> Result<()> {
+    let peers: &[(Peer, Option<f64>)] = &[(Peer::TonicTls, Some(1.0 / 3.0))];
+    let one_core = Field {
+        method: Method::Get,
+        callers: MANY,
+        transport: Transport::Tcp,
+        placement: Placement::one_core()?,
+        peers,
+    };
+    one_core.measure(report, "tls 64 in flight, one core", "µs a call", |cost| {
+        cost.elapsed_us
+    })?;
+    let two_cores = Field {
+        placement: Placement::multi_thread()?,
+        ..one_core
+    };
+    two_cores.measure(report, "tls 64 in flight, two cores", "µs a call", |cost| {
+        cost.elapsed_us
+    })?;
+    let blob = Field {
+        method: Method::Blob,
+        callers: 1,
+        placement: Placement::one_core()?,
+        peers: &[(Peer::TonicTls, None)],
+        ..two_cores
+    };
+    blob.measure(report, "tls blob one by one", "µs CPU", |cost| cost.cpu_us)
+}
+
+/// `get` over TCP, to know. Ours has mutual TLS there, as it always has; the peers have none.
 pub(crate) fn get_tcp(report: &mut Report) -> Result<()> {
     let field = Field {
         method: Method::Get,

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::payload;
 
 pub(crate) mod anylith;
+pub(crate) mod certificates;
 pub(crate) mod raw;
 pub(crate) mod store;
 pub(crate) mod tarpc;
@@ -29,6 +30,8 @@ pub(crate) enum Peer {
     Tonic,
     /// tonic with frames that take a blob whole.
     TonicLargeFrames,
+    /// tonic over mutual TLS.
+    TonicTls,
     /// tarpc.
     Tarpc,
 }
@@ -41,6 +44,7 @@ impl Peer {
             Self::Raw => "raw socket",
             Self::Tonic => "tonic",
             Self::TonicLargeFrames => "tonic, large frames",
+            Self::TonicTls => "tonic with mutual TLS",
             Self::Tarpc => "tarpc",
         }
     }
@@ -56,6 +60,9 @@ impl Peer {
                 "tonic 0.14, prost with Bytes, one connection, nodelay, windows of 8 and 16 MiB"
             }
             Self::TonicLargeFrames => "the same with frames of 1 MiB in place of 16 KiB",
+            Self::TonicTls => {
+                "tonic 0.14 as above, over rustls with ring, TLS 1.3, ECDSA P-256 certificates at both ends"
+            }
             Self::Tarpc => {
                 "tarpc 0.38, bincode, length-delimited frames, a task per request, one connection, nodelay"
             }

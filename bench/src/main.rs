@@ -72,8 +72,13 @@ const BENCHMARKS: &[Benchmark] = &[
     },
     Benchmark {
         name: "get-tcp",
-        about: "`get` over TCP",
+        about: "`get` over TCP: ours with mutual TLS, the peers without",
         run: calls::get_tcp,
+    },
+    Benchmark {
+        name: "tls",
+        about: "`get` with mutual TLS on both sides: calls a second over one connection",
+        run: calls::tls,
     },
     Benchmark {
         name: "shop",

@@ -8,7 +8,10 @@ use tempfile::TempDir;
 
 use crate::{
     child::Child,
-    contestant::{Method, Peer},
+    contestant::{
+        Method, Peer,
+        certificates::{Certificates, ENV_CERTIFICATES},
+    },
     control::{ControlPlane, Policy},
     role::{Part, Placement, Role},
     round::Round,
@@ -39,6 +42,8 @@ pub(crate) struct Pair {
 pub(crate) struct Cost {
     /// Processor time of both processes, in microseconds.
     pub(crate) cpu_us: f64,
+    /// How long a round took for each of its calls, in microseconds: of one second, what one call takes.
+    pub(crate) elapsed_us: f64,
     /// The median time of a call in microseconds, where calls were made one at a time.
     pub(crate) median_us: Option<f64>,
 }
@@ -66,6 +71,12 @@ impl Pair {
                     control.expect("Load", 1, unused)?,
                 )
             }
+            Peer::TonicTls => {
+                let file = folder.path().join("certificates.json");
+                Certificates::issue()?.write(&file)?;
+                let known = vec![(ENV_CERTIFICATES, file.display().to_string())];
+                (known.clone(), known)
+            }
             _ => (Vec::new(), Vec::new()),
         };
         let serve = role(Part::Serve {
@@ -87,6 +98,7 @@ impl Pair {
         let server = self.server.cpu()? - before;
         let cost = Cost {
             cpu_us: (server + client.cpu).as_secs_f64() * 1e6 / client.calls as f64,
+            elapsed_us: client.elapsed.as_secs_f64() * 1e6 / client.calls as f64,
             median_us: client.median.map(|median| median.as_secs_f64() * 1e6),
         };
         Ok((cost, client.elapsed))

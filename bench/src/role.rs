@@ -9,7 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     contestant::{
-        Peer, anylith, raw, tarpc,
+        Peer, anylith,
+        certificates::Certificates,
+        raw, tarpc,
         tonic::{self, Frames},
     },
     fleet, grpc_shop,
@@ -132,8 +134,12 @@ async fn serve(peer: Peer, endpoint: &Endpoint, harness: PathBuf) -> Result<()> 
             anylith::run().await
         }
         Peer::Raw => raw::serve(endpoint, ready).await,
-        Peer::Tonic => tonic::serve(endpoint, Frames::Default, ready).await,
-        Peer::TonicLargeFrames => tonic::serve(endpoint, Frames::Large, ready).await,
+        Peer::Tonic => tonic::serve(endpoint, Frames::Default, None, ready).await,
+        Peer::TonicLargeFrames => tonic::serve(endpoint, Frames::Large, None, ready).await,
+        Peer::TonicTls => {
+            let own = Certificates::from_env()?;
+            tonic::serve(endpoint, Frames::Default, Some(&own), ready).await
+        }
         Peer::Tarpc => tarpc::serve(endpoint, ready).await,
     }
 }
@@ -149,6 +155,10 @@ async fn call(peer: Peer, endpoint: &Endpoint, harness: PathBuf) -> Result<()> {
         }
         Peer::Tonic => {
             let client = tonic::connect(endpoint, Frames::Default)?;
+            harness.await?.obey_as_client(client, None).await
+        }
+        Peer::TonicTls => {
+            let client = tonic::connect_tls(endpoint, &Certificates::from_env()?)?;
             harness.await?.obey_as_client(client, None).await
         }
         Peer::TonicLargeFrames => {

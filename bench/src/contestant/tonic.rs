@@ -10,10 +10,16 @@ use tokio::net::{TcpListener, UnixListener, UnixStream};
 use tokio_stream::wrappers::UnixListenerStream;
 use tonic::{
     Request, Response, Status,
-    transport::{Channel, Endpoint as Target, Server as Grpc, server::TcpIncoming},
+    transport::{
+        Certificate, Channel, ClientTlsConfig, Endpoint as Target, Identity, Server as Grpc,
+        ServerTlsConfig, server::TcpIncoming,
+    },
 };
 
-use super::Calls;
+use super::{
+    Calls,
+    certificates::{Certificates, HOST},
+};
 use crate::payload;
 
 /// What `build.rs` made of `proto/store.proto`.
@@ -52,15 +58,17 @@ pub(crate) fn server(frames: Frames) -> Grpc {
         .max_frame_size(frames.bytes())
 }
 
+/// What every channel is set to.
+fn set(target: Target, frames: Frames) -> Target {
+    target
+        .tcp_nodelay(true)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_frame_size(frames.bytes())
+}
+
 /// A channel of tonic, with large windows, which connects when it is first used.
 pub(crate) fn lazy_channel(endpoint: &Endpoint, frames: Frames) -> Result<Channel> {
-    let set = |target: Target| {
-        target
-            .tcp_nodelay(true)
-            .initial_stream_window_size(STREAM_WINDOW)
-            .initial_connection_window_size(CONNECTION_WINDOW)
-            .max_frame_size(frames.bytes())
-    };
     Ok(match endpoint {
         Endpoint::Unix(path) => {
             let path = path.clone();
@@ -69,9 +77,11 @@ pub(crate) fn lazy_channel(endpoint: &Endpoint, frames: Frames) -> Result<Channe
                 async move { UnixStream::connect(path).await.map(TokioIo::new) }
             });
             // The name is not looked up: the connector knows where to go.
-            set(Target::from_static("http://unix")).connect_with_connector_lazy(connector)
+            set(Target::from_static("http://unix"), frames).connect_with_connector_lazy(connector)
         }
-        Endpoint::Tcp(address) => set(Target::new(format!("http://{address}"))?).connect_lazy(),
+        Endpoint::Tcp(address) => {
+            set(Target::new(format!("http://{address}"))?, frames).connect_lazy()
+        }
     })
 }
 
@@ -108,10 +118,24 @@ impl proto::store_server::Store for Server {
 }
 
 /// Serves for ever; `ready` is called once the socket is bound.
-pub(crate) async fn serve(endpoint: &Endpoint, frames: Frames, ready: impl FnOnce()) -> Result<()> {
+///
+/// With `certificates` it is over TLS, and who calls must have one, too.
+pub(crate) async fn serve(
+    endpoint: &Endpoint,
+    frames: Frames,
+    certificates: Option<&Certificates>,
+    ready: impl FnOnce(),
+) -> Result<()> {
     let products = payload::products().into_iter().map(Into::into).collect();
     let service = proto::store_server::StoreServer::from_arc(Arc::new(Server { products }));
-    let router = server(frames).add_service(service);
+    let mut server = server(frames);
+    if let Some(own) = certificates {
+        let tls = ServerTlsConfig::new()
+            .identity(Identity::from_pem(&own.certificate, &own.key))
+            .client_ca_root(Certificate::from_pem(&own.root));
+        server = server.tls_config(tls)?;
+    }
+    let router = server.add_service(service);
     match endpoint {
         Endpoint::Unix(path) => {
             let incoming = UnixListenerStream::new(UnixListener::bind(path)?);
@@ -140,6 +164,24 @@ pub(crate) struct Client {
 /// Connects to a server at `endpoint`.
 pub(crate) fn connect(endpoint: &Endpoint, frames: Frames) -> Result<Client> {
     let store = proto::store_client::StoreClient::new(lazy_channel(endpoint, frames)?);
+    Ok(Client {
+        store,
+        lookup: payload::lookup().into(),
+        blob: payload::blob(),
+    })
+}
+
+/// Connects to a server at `endpoint` over TLS, with a certificate.
+pub(crate) fn connect_tls(endpoint: &Endpoint, own: &Certificates) -> Result<Client> {
+    let Endpoint::Tcp(address) = endpoint else {
+        anyhow::bail!("tonic speaks TLS over TCP only");
+    };
+    let tls = ClientTlsConfig::new()
+        .domain_name(HOST)
+        .ca_certificate(Certificate::from_pem(&own.root))
+        .identity(Identity::from_pem(&own.certificate, &own.key));
+    let target = Target::new(format!("https://{address}"))?.tls_config(tls)?;
+    let store = proto::store_client::StoreClient::new(set(target, Frames::Default).connect_lazy());
     Ok(Client {
         store,
         lookup: payload::lookup().into(),
