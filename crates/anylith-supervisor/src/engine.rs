@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anylith_control::{Action, ControlPlane, Event, GroupSpec, Spec, Timing};
+use anylith_control::{Action, ControlPlane, Event, Spec, Timing};
 use anylith_core::{Endpoint, Name, with_causes};
 use anylith_wire::control::{Identity, Request, ToReplica};
 use rustix::process::Signal;
@@ -345,10 +345,9 @@ impl Engine {
 
     /// A new identity for `replica`, where it needs one. Without it calls over TCP fail, and say why.
     fn identity_of(&mut self, replica: &Name) -> Option<Identity> {
-        let issued = self
-            .identities
-            .as_ref()?
-            .issue(self.plane.spec(), replica)?;
+        let group = self.plane.group_of(replica)?;
+        let app = &self.plane.spec().app;
+        let issued = self.identities.as_ref()?.issue(app, group, replica);
         let issued = issued.map_err(|error| {
             let error = with_causes(&error);
             self.herald.report(Report::NoIdentity { error });
@@ -380,12 +379,8 @@ impl Engine {
     }
 
     fn renew_identities(&mut self) {
-        let groups = self.plane.spec().groups.iter();
-        let replicas: Vec<Name> = groups.flat_map(GroupSpec::replica_names).collect();
-        for replica in replicas {
-            if self.switchboard.line(&replica).is_some() {
-                self.send_identity(replica);
-            }
+        for replica in self.switchboard.connected() {
+            self.send_identity(replica);
         }
         if let Some(identities) = &mut self.identities {
             identities.issued();

@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use anylith_control::Spec;
+use anylith_control::{GroupSpec, Spec};
 use anylith_core::Name;
 use anylith_pki::{Authority, AuthorityError, Lifetimes, Subject};
 use anylith_topology::Transport;
@@ -34,23 +34,20 @@ impl Identities {
         }))
     }
 
-    /// A new identity for a replica of `spec`.
+    /// A new identity for `replica`, of `group`.
     pub(crate) fn issue(
         &self,
-        spec: &Spec,
+        app: &Name,
+        group: &GroupSpec,
         replica: &Name,
-    ) -> Option<Result<Identity, AuthorityError>> {
-        let group = spec
-            .groups
-            .iter()
-            .find(|group| group.replica_names().any(|name| name == *replica))?;
+    ) -> Result<Identity, AuthorityError> {
         let subject = Subject {
-            app: spec.app.clone(),
+            app: app.clone(),
             replica: replica.clone(),
             group: group.name.clone(),
             components: group.components.clone(),
         };
-        Some(self.authority.issue(&subject, SystemTime::now()))
+        self.authority.issue(&subject, SystemTime::now())
     }
 
     /// Whether all should get new ones: a third of their time is over, or the clock was set back, or there is a new

@@ -98,6 +98,11 @@ impl Switchboard {
         self.lines.remove(replica)
     }
 
+    /// The replicas that are connected.
+    pub(crate) fn connected(&self) -> Vec<Name> {
+        self.lines.keys().cloned().collect()
+    }
+
     /// The connection through which a replica is reached now.
     pub(crate) fn line(&self, replica: &Name) -> Option<&Line> {
         self.lines.get(replica)

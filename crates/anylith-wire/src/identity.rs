@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 /// The certificate of a replica, the key that belongs to it, and whose certificates the replica believes. All of them
 /// are PEM, so that they can be kept in files and looked at with the usual tools.
 ///
-/// `docs/design/0015-who-is-calling.md` says what a certificate names.
+/// `docs/design/0024-who-is-calling.md` says what a certificate names.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
     /// The replica's certificate, and behind it those that lead to a root, if there are any between.
