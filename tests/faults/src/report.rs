@@ -12,7 +12,12 @@ pub(crate) struct Report<'a>(pub(crate) &'a Outcome);
 
 impl fmt::Display for Report<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Outcome { plan, finds, .. } = self.0;
+        let Outcome {
+            plan,
+            defect,
+            finds,
+            ..
+        } = self.0;
         writeln!(f, "FOUND in {plan}: {} in all", finds.len())?;
         let mut shown: Vec<&Find> = Vec::new();
         for find in finds {
@@ -24,7 +29,16 @@ impl fmt::Display for Report<'_> {
         for find in shown {
             self.show(find, f)?;
         }
-        writeln!(f, "\n  again: {}", plan.again())
+        match defect {
+            Some(defect) => {
+                let (name, seed) = (defect.name, plan.seed);
+                writeln!(
+                    f,
+                    "\n  again: cargo xtask faults --plant {name} --seed {seed}"
+                )
+            }
+            None => writeln!(f, "\n  again: {}", plan.again()),
+        }
     }
 }
 

@@ -33,6 +33,8 @@ const PATIENCE: Duration = Duration::from_secs(8);
 #[derive(Debug, Clone)]
 pub(crate) struct Outcome {
     pub(crate) plan: Plan,
+    /// What was wrong with the application.
+    pub(crate) defect: Option<Defect>,
     pub(crate) finds: Vec<Find>,
     pub(crate) tally: Tally,
     /// When the load began, by the clock of the ledgers.
@@ -104,6 +106,7 @@ pub(crate) fn run(plan: &Plan, setting: Setting) -> anyhow::Result<Outcome> {
     }
     Ok(Outcome {
         plan: plan.clone(),
+        defect,
         finds,
         tally: Tally {
             retried: retried.unwrap_or(0),
