@@ -11,7 +11,7 @@ use std::{
     process::Stdio,
 };
 
-use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, prlimit};
 use stage::{Stage, eventually, is_alive, visit};
 
 #[test]
@@ -374,7 +374,7 @@ fn a_supervisor_without_file_descriptors_goes_on_and_recovers() {
     let pids = stage.pids();
     let none = Rlimit {
         current: Some(3),
-        maximum: None,
+        ..getrlimit(Resource::Nofile)
     };
     let before = prlimit(supervisor, Resource::Nofile, none).unwrap();
     for pid in &pids {
