@@ -11,6 +11,7 @@ mod directory;
 mod error;
 mod manifest;
 mod name;
+mod secret;
 mod settings;
 mod shape;
 
@@ -25,5 +26,6 @@ pub use manifest::{
     ComponentManifest, Fingerprint, Manifest, MethodManifest, MethodShape, MisfitManifest,
 };
 pub use name::{InvalidName, Name};
+pub use secret::{SecretReference, SecretSource};
 pub use settings::{ComponentLimits, Concurrency, EdgeSettings, Limits};
 pub use shape::Misfit;

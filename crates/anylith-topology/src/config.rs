@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use anylith_core::{SecretReference, SecretSource};
 use serde_json::{Map, Value as Json};
 
 use crate::{
@@ -60,6 +61,14 @@ impl Config {
     /// The values that are somewhere else.
     pub(crate) fn references(&self) -> &[Reference] {
         &self.references
+    }
+
+    /// The config with nothing in the place of each secret, and where each of them is found.
+    pub(crate) fn without_secrets(&self) -> (Json, Vec<SecretReference>) {
+        let mut json = self.json.clone();
+        let mut secrets = Vec::new();
+        take_out(&self.table, "", &mut json, &mut secrets);
+        (json, secrets)
     }
 
     /// The first text of the config that `message` speaks of, by its path; secrets are not looked for. Short
@@ -231,6 +240,40 @@ impl Reading<'_> {
         if !secret.is_empty() {
             self.found.push(secret.to_owned());
         }
+    }
+}
+
+/// Puts nothing in the place of each secret of `table`, which is at `pointer` of `json`.
+fn take_out(table: &Table, pointer: &str, json: &mut Json, secrets: &mut Vec<SecretReference>) {
+    for entry in &table.entries {
+        let key = entry.key.replace('~', "~0").replace('/', "~1");
+        take_out_of(&entry.item, &format!("{pointer}/{key}"), json, secrets);
+    }
+}
+
+fn take_out_of(item: &Item, pointer: &str, json: &mut Json, secrets: &mut Vec<SecretReference>) {
+    match &item.value {
+        Value::Table(table) => match reference(table) {
+            Some((kind, name)) => {
+                if let Some(value) = json.pointer_mut(pointer) {
+                    *value = Json::Null;
+                }
+                let name = name.to_owned();
+                let source = match kind {
+                    "env" => SecretSource::Env(name),
+                    _ => SecretSource::File(name),
+                };
+                let pointer = pointer.to_owned();
+                secrets.push(SecretReference { pointer, source });
+            }
+            None => take_out(table, pointer, json, secrets),
+        },
+        Value::List(items) => {
+            for (index, item) in items.iter().enumerate() {
+                take_out_of(item, &format!("{pointer}/{index}"), json, secrets);
+            }
+        }
+        Value::Text(_) | Value::Number(_) | Value::Bool(_) => {}
     }
 }
 

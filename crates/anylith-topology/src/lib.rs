@@ -12,6 +12,7 @@ mod complaint;
 mod config;
 pub mod draw;
 mod graph;
+mod hosts;
 mod nearest;
 mod overrides;
 mod plan;
@@ -24,6 +25,7 @@ mod source;
 mod tree;
 
 pub use graph::Graph;
+pub use hosts::{HostPlan, Hosts, PlacedReplica, Placement};
 pub use nearest::suggest;
 pub use overrides::Overrides;
 pub use plan::{BUILT_IN, GroupPlan, MICRO, MONOLITH, Plan};

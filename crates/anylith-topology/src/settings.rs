@@ -2,12 +2,12 @@
 
 mod edges;
 mod limits;
-mod reader;
-mod sections;
+pub(crate) mod reader;
+pub(crate) mod sections;
 
 use std::{collections::BTreeMap, fmt, net::SocketAddr, str::FromStr};
 
-use anylith_core::{EdgeSettings, Limits, Name};
+use anylith_core::{EdgeSettings, Limits, Name, SecretReference};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -175,6 +175,8 @@ pub(crate) struct GroupSettings {
     /// Names of components, or `*`.
     pub(crate) components: Vec<(String, At)>,
     pub(crate) replicas: u32,
+    /// Whether the file says how many there are.
+    pub(crate) replicas_said: bool,
 }
 
 /// `[edges."A -> B"]`.
@@ -253,6 +255,23 @@ impl Settings {
     /// The config of `component`, secrets in place; `None` if it has none.
     pub fn config(&self, component: &str) -> Option<&serde_json::Value> {
         self.components.get(component).map(|config| &config.json)
+    }
+
+    /// The config of `component` with nothing in the place of each secret, and where each of them is found: for who
+    /// writes a config down.
+    pub fn config_without_secrets(
+        &self,
+        component: &str,
+    ) -> Option<(serde_json::Value, Vec<SecretReference>)> {
+        let config = self.components.get(component)?;
+        Some(config.without_secrets())
+    }
+
+    /// How many replicas `group` of `topology` is said to have, if that is said.
+    pub(crate) fn replicas_said(&self, topology: &str, group: &Name) -> Option<u32> {
+        let groups = &self.topologies.get(topology)?.groups;
+        let group = groups.iter().find(|known| known.name == *group)?;
+        group.replicas_said.then_some(group.replicas)
     }
 
     /// Whether all that the file says of `[app]` was understood. Where not, what seems to be missing may be what

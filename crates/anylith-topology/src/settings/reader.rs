@@ -7,15 +7,15 @@ use crate::{
     tree::{Item, Table, Value},
 };
 
-pub(super) struct Reader<'a> {
-    pub(super) source: &'a Source,
-    pub(super) problems: Vec<Problem>,
+pub(crate) struct Reader<'a> {
+    pub(crate) source: &'a Source,
+    pub(crate) problems: Vec<Problem>,
     /// Whether there were syntax errors, so that what seems to be missing may only be unreadable.
-    pub(super) incomplete: bool,
+    pub(crate) incomplete: bool,
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(source: &'a Source, problems: Vec<Problem>, incomplete: bool) -> Self {
+    pub(crate) fn new(source: &'a Source, problems: Vec<Problem>, incomplete: bool) -> Self {
         Self {
             source,
             problems,
@@ -23,12 +23,12 @@ impl<'a> Reader<'a> {
         }
     }
 
-    pub(super) fn report(&mut self, at: &At, what: impl Into<String>, mend: impl Into<String>) {
+    pub(crate) fn report(&mut self, at: &At, what: impl Into<String>, mend: impl Into<String>) {
         self.problems.push(self.source.problem(at, what, mend));
     }
 
     /// Reports that something is not there, if `known` says that there is no unknown key in its place.
-    pub(super) fn missing(&mut self, known: bool, at: &At, what: String, mend: &str) {
+    pub(crate) fn missing(&mut self, known: bool, at: &At, what: String, mend: &str) {
         if known && !self.incomplete {
             self.report(at, what, mend);
         }
@@ -36,7 +36,7 @@ impl<'a> Reader<'a> {
 
     /// Reports every key of `table` that is not one of `known`. Where there is one, nothing is said to be
     /// missing: it is likely to be what that key was meant for.
-    pub(super) fn only(&mut self, table: &Table, known: &[&str], place: &str) -> bool {
+    pub(crate) fn only(&mut self, table: &Table, known: &[&str], place: &str) -> bool {
         let before = self.problems.len();
         for entry in &table.entries {
             if !known.contains(&entry.key.as_str()) {
@@ -48,7 +48,7 @@ impl<'a> Reader<'a> {
         self.problems.len() == before
     }
 
-    pub(super) fn table<'i>(
+    pub(crate) fn table<'i>(
         &mut self,
         item: &'i Item,
         name: &str,
@@ -67,7 +67,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    pub(super) fn text<'i>(&mut self, item: &'i Item, name: &str, mend: &str) -> Option<&'i str> {
+    pub(crate) fn text<'i>(&mut self, item: &'i Item, name: &str, mend: &str) -> Option<&'i str> {
         match &item.value {
             Value::Text(text) => Some(text),
             other => {
@@ -81,7 +81,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    pub(super) fn list<'i>(
+    pub(crate) fn list<'i>(
         &mut self,
         item: &'i Item,
         name: &str,
@@ -101,7 +101,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A whole number out of `range`.
-    pub(super) fn count(
+    pub(crate) fn count(
         &mut self,
         item: &Item,
         name: &str,

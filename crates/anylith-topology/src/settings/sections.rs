@@ -162,7 +162,7 @@ fn name(item: &Item, path: &str, reader: &mut Reader<'_>) -> Option<Name> {
     checked_name(text, &item.at, path, reader)
 }
 
-pub(super) fn checked_name(
+pub(crate) fn checked_name(
     text: &str,
     at: &At,
     path: &str,
@@ -345,6 +345,7 @@ fn groups(table: &Table, section: &str, reader: &mut Reader<'_>) -> Vec<GroupSet
             at,
             components,
             replicas,
+            replicas_said: table.get("replicas").is_some(),
         }));
     }
     groups

@@ -1,0 +1,145 @@
+//! `hosts.toml`: a corpus of broken ones, each with the message that it must give, and what good ones come to.
+//!
+//! A file of `broken_hosts/` is a `hosts.toml` for the shop in the topology `split`; the file of the same name with
+//! `.txt` is the message. `UPDATE=1 cargo test -p anylith-topology` rewrites them.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod golden;
+mod shop;
+
+use std::{fs, path::PathBuf};
+
+use anylith_topology::{
+    Hosts, Overrides, Placement, Problem, Problems, ReplicaChange, Settings, Unread,
+};
+use shop::shop;
+
+const SPLIT: &str = r#"
+[topologies.split]
+groups.pages = { components = ["Frontend", "Catalog"] }
+groups.checkout = { components = ["Checkout", "Payment"], replicas = 2 }
+groups.rest = { components = ["*"] }
+"#;
+
+fn place(topology: &str, hosts: &str) -> Result<Placement, Problems> {
+    let hosts = Hosts::parse("hosts.toml", hosts)?;
+    let settings = Settings::parse("anylith.toml", SPLIT, &Overrides::default(), &Unread).unwrap();
+    let plan = settings
+        .plan(&shop(), topology, &ReplicaChange::NONE)
+        .unwrap();
+    hosts.place(&plan, &settings)
+}
+
+#[test]
+fn every_broken_file_gives_its_message() {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/broken_hosts");
+    let mut cases = 0;
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|extension| extension != "toml") {
+            continue;
+        }
+        cases += 1;
+        let problems = place("split", &fs::read_to_string(&path).unwrap());
+        let problems = problems.expect_err(path.to_str().unwrap());
+        for problem in &problems {
+            assert!(
+                !problem.mend.is_empty() && problem.line().is_some(),
+                "{problem}"
+            );
+        }
+        golden::compare(&path.with_extension("txt"), &format!("{problems}\n"));
+    }
+    assert!(cases >= 20, "only {cases} cases");
+}
+
+const GOOD: &str = r#"
+[defaults]
+user = "shop"
+port = 7400
+
+[hosts.one]
+address = "10.0.0.1"
+groups = { pages = 2, checkout = 1 }
+listeners.web = "0.0.0.0:80"
+
+[hosts.two]
+address = "fd00::2"
+groups = { checkout = 1, rest = 1 }
+ports = { checkout = 7500 }
+folder = "/srv/shop"
+"#;
+
+#[test]
+fn ordinals_count_over_all_hosts_and_ports_over_one() {
+    let placement = place("split", GOOD).unwrap();
+    let replicas = |host: usize| -> Vec<String> {
+        let replicas = placement.hosts[host].replicas.iter();
+        replicas
+            .map(|one| format!("{}-{} {}", one.group, one.ordinal, one.port))
+            .collect()
+    };
+    assert_eq!(
+        replicas(0),
+        ["pages-1 7400", "pages-2 7401", "checkout-1 7402"]
+    );
+    assert_eq!(replicas(1), ["checkout-2 7500", "rest-1 7400"]);
+}
+
+#[test]
+fn what_is_not_said_has_the_name_of_the_application() {
+    let placement = place("split", GOOD).unwrap();
+    let [one, two] = &placement.hosts[..] else {
+        panic!()
+    };
+    assert_eq!((&*one.user, &*two.user), ("shop", "shop"));
+    assert_eq!((&*one.folder, &*two.folder), ("/opt/boutique", "/srv/shop"));
+    assert_eq!(
+        (&*one.binary, &*two.binary),
+        ("/opt/boutique/boutique", "/srv/shop/boutique")
+    );
+    assert_eq!(one.run, "/run/boutique");
+}
+
+#[test]
+fn the_monolith_is_replicated_by_placing_it_on_many_hosts() {
+    let host = |number: u8| {
+        format!(
+            "[hosts.h{number}]\naddress = \"10.0.0.{number}\"\ngroups = {{ monolith = 1 }}\n\
+             listeners.web = \"0.0.0.0:80\"\n"
+        )
+    };
+    let placement = place("monolith", &[host(1), host(2), host(3)].concat()).unwrap();
+    let ordinals = placement.hosts.iter().flat_map(|host| &host.replicas);
+    assert_eq!(
+        ordinals.map(|one| one.ordinal).collect::<Vec<_>>(),
+        [1, 2, 3]
+    );
+}
+
+#[test]
+fn several_mistakes_of_the_hosts_are_reported_together() {
+    let text =
+        "[hosts.one]\naddress = \"10.0.0.1\"\ngroups = { page = 1, checkout = 3 }\nport = 70000\n";
+    let problems = place("split", text).unwrap_err();
+    assert_eq!(
+        problems
+            .iter()
+            .filter_map(Problem::line)
+            .collect::<Vec<_>>(),
+        [4]
+    );
+    let text = text.replace("port = 70000\n", "");
+    let problems = place("split", &text).unwrap_err();
+    let lines: Vec<usize> = problems.iter().filter_map(Problem::line).collect();
+    assert_eq!(lines, [1, 1, 3, 3], "{problems}");
+}
+
+#[test]
+fn no_text_makes_reading_hosts_panic() {
+    for end in 0..GOOD.len() {
+        let _ = place("split", &GOOD[..end]);
+        let _ = place("split", &format!("{}\"{}", &GOOD[..end], &GOOD[end..]));
+    }
+}
