@@ -194,7 +194,7 @@ impl State {
             app: app()?,
             group: home.component.clone(),
             components: vec![home.component.clone()],
-            endpoint: home.address.endpoint.clone(),
+            endpoints: vec![home.address.endpoint.clone()],
             listeners: BTreeMap::new(),
             config: BTreeMap::new(),
             edges: self.policy.edges.clone(),

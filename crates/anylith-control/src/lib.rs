@@ -6,6 +6,7 @@
 //! on this machine.
 //!
 //! - [`Spec`]: what should be. [`Status`]: what was last seen.
+//! - [`StaticPlan`]: what replicas are told where no control plane runs, as files.
 //! - [`Memory`]: what must outlive the control plane, so that the next one takes over what runs.
 
 mod action;
@@ -27,6 +28,7 @@ mod roll;
 mod run;
 mod scale;
 mod spec;
+mod static_plan;
 mod status;
 mod timing;
 
@@ -38,5 +40,6 @@ pub use plane::ControlPlane;
 pub use refused::Refused;
 pub use replica::CRASH_LOOP;
 pub use spec::{GroupSpec, Spec};
+pub use static_plan::{IDENTITY_FILES, StaticHost, StaticPlan, StaticReplica, StaticSettings};
 pub use status::{GroupStatus, Note, ReplicaState, ReplicaStatus, Status};
 pub use timing::Timing;

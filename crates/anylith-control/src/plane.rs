@@ -362,7 +362,7 @@ impl ControlPlane {
             app: self.spec.app.clone(),
             group: group.name.clone(),
             components: group.components.clone(),
-            endpoint: replica.run()?.endpoint.clone(),
+            endpoints: vec![replica.run()?.endpoint.clone()],
             listeners,
             config: self.spec.config_of(group),
             edges: self.spec.edges_of(group),

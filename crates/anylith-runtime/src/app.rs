@@ -25,9 +25,10 @@ use crate::{
     interface::{ImplementedBy, Provides},
     link::{Identity, Link},
     logging,
+    orders::OrdersFile,
     replica::{Replica, Setup},
     role::Role,
-    running::Running,
+    running::{Orders, Running},
     signals::{Signals, outlive_hangups},
     standalone,
 };
@@ -165,6 +166,10 @@ impl<A: Application> Builder<A> {
                 std::process::exit(0);
             }
             Role::Replica(identity) => self.enlist(identity, listen()).await,
+            Role::Orders(path) => {
+                let file = OrdersFile::read(path)?;
+                self.stand(file, listen()).await
+            }
             Role::Standalone(path) => {
                 let manifest = self.manifest()?;
                 let plan = standalone::plan(&manifest, &self.components, path.as_deref())?;
@@ -218,7 +223,7 @@ impl<A: Application> Builder<A> {
         signals: Signals,
     ) -> Result<Running, AppError> {
         let passed_on: Vec<Name> = inherited.keys().cloned().collect();
-        let listeners = standalone::bind(&plan, inherited)?;
+        let listeners = standalone::bind(&plan.listeners, inherited)?;
         // Those of somebody else live on, and with them what waits there.
         let own = listeners
             .iter()
@@ -251,7 +256,14 @@ impl<A: Application> Builder<A> {
         if let Some(endpoint) = replica.endpoint() {
             replica.update(directory_of_one(&own, &endpoint, &names)?);
         }
-        Running::begin(replica, failures, None, (listeners, backlog), signals).await
+        Running::begin(
+            replica,
+            failures,
+            Orders::Nobodys,
+            (listeners, backlog),
+            signals,
+        )
+        .await
     }
 
     /// The application as it describes itself.
@@ -310,7 +322,7 @@ impl<A: Application> Builder<A> {
         let setup = Setup {
             name: identity.replica.clone(),
             components,
-            endpoints: vec![bootstrap.endpoint],
+            endpoints: bootstrap.endpoints,
             listeners: inherited::listeners(&names),
             config: bootstrap.config,
             edges: bootstrap.edges,
@@ -325,8 +337,50 @@ impl<A: Application> Builder<A> {
         Running::begin(
             replica,
             failures,
-            Some((link, identity)),
+            Orders::Control(link, identity),
             Default::default(),
+            signals,
+        )
+        .await
+    }
+}
+
+impl<A: Application> Builder<A> {
+    /// Becomes a replica without a control plane.
+    async fn stand(self, file: OrdersFile, signals: Signals) -> Result<Running, AppError> {
+        let orders = file.orders.clone();
+        let bootstrap = orders.bootstrap;
+        let names: Vec<Name> = bootstrap.listeners.keys().cloned().collect();
+        let inherited = inherited::listeners(&names);
+        let passed_on: Vec<Name> = inherited.keys().cloned().collect();
+        let listeners = standalone::bind(&orders.listen, inherited)?;
+        // Those that systemd has bound live on, and with them what waits there.
+        let own = listeners
+            .iter()
+            .filter(|(name, _)| !passed_on.contains(name));
+        let backlog = Backlog::new(own.map(|(_, socket)| Arc::clone(socket)).collect());
+        let mut components = self.components;
+        components.retain(|it| bootstrap.components.iter().any(|name| *name == it.name));
+        let setup = Setup {
+            name: orders.replica,
+            components,
+            endpoints: bootstrap.endpoints,
+            listeners: listeners.clone(),
+            config: bootstrap.config,
+            edges: bootstrap.edges,
+            limits: bootstrap.limits,
+            directory: bootstrap.directory,
+            directory_is_hope: true,
+            identity: bootstrap.identity,
+            callers: bootstrap.callers,
+            through_the_wire: false,
+        };
+        let (replica, failures) = Replica::new(setup).map_err(AppError::Endpoint)?;
+        Running::begin(
+            replica,
+            failures,
+            Orders::File(Box::new(file)),
+            (listeners, backlog),
             signals,
         )
         .await

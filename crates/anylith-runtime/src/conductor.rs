@@ -42,21 +42,23 @@ impl End {
     }
 }
 
-/// The control plane's end, where there is one.
+/// Who gives orders, where there is somebody.
 pub(crate) struct Command {
-    pub(crate) identity: Identity,
+    /// By what the control plane knows this replica; `None` where orders come from a file.
+    pub(crate) identity: Option<Identity>,
     pub(crate) orders: mpsc::Receiver<ToReplica>,
     pub(crate) reports: mpsc::Sender<FromReplica>,
 }
 
 /// Carries out orders until the replica has stopped: by order, because `stop` was set, or because a component
-/// failed. Asked to stop, it first takes in what waits in `backlog`. A replica that stops still takes directories, since what it finishes makes calls.
+/// failed; but for the order, it then drains within `grace`. Asked to stop, it first takes in what waits in `backlog`. A replica that stops still takes directories, since what it finishes makes calls.
 pub(crate) async fn conduct(
     replica: Arc<Replica>,
     mut command: Option<Command>,
     backlog: Backlog,
     mut failures: mpsc::Receiver<ComponentFailure>,
     mut stop: watch::Receiver<bool>,
+    grace: Duration,
 ) -> End {
     // Drains that were ordered one component at a time, and listeners on their way. Those that still run at the
     // end are overtaken by it.
@@ -96,12 +98,12 @@ pub(crate) async fn conduct(
             Some(failure) = failures.recv() => {
                 tell(command.as_ref(), &failure);
                 failed.get_or_insert(failure);
-                stopping.get_or_insert_with(|| Box::pin(replica.stop(GRACE)));
+                stopping.get_or_insert_with(|| Box::pin(replica.stop(grace)));
             }
             () = asked(&mut stop), if stopping.is_none() => {
                 stopping = Some(Box::pin(async {
                     backlog.take_in().await;
-                    replica.stop(GRACE).await;
+                    replica.stop(grace).await;
                 }));
             }
             () = done(&mut stopping) => break,
@@ -152,12 +154,13 @@ fn hand_over(
     listener: Name,
     errands: &mut JoinSet<()>,
 ) {
-    let Some(command) = command else { return };
+    let Some(identity) = command.and_then(|command| command.identity.clone()) else {
+        return;
+    };
     let Some(socket) = replica.panel().listeners.get(&listener).cloned() else {
         tracing::warn!(target: "anylith", %listener, "asked for a listener that this replica does not have");
         return;
     };
-    let identity = command.identity.clone();
     errands.spawn_blocking(move || {
         let opening = Opening::Listener {
             replica: identity.replica,

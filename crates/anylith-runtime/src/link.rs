@@ -104,7 +104,7 @@ impl Link {
                 match Self::open(identity, identity.hello(None)).await {
                     Ok(mut link) => match link.next().await? {
                         ToReplica::Welcome(bootstrap) => {
-                            link.port_unknown = leaves_port_open(&bootstrap.endpoint);
+                            link.port_unknown = bootstrap.endpoints.iter().any(leaves_port_open);
                             return Ok((link, *bootstrap));
                         }
                         other => {

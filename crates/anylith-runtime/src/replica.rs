@@ -3,6 +3,7 @@
 mod drain;
 mod failures;
 mod health;
+mod offering;
 
 use std::{
     any::Any,
@@ -34,6 +35,7 @@ use crate::{
     interface::checked,
     replica::failures::Failures,
     replica::health::Monitor,
+    replica::offering::Offering,
     serve::{Door, Doors},
     stopping::Stopping,
     task::Task,
@@ -93,8 +95,7 @@ pub(crate) struct Replica {
     components: Vec<Hosted>,
     panel: Arc<Panel>,
     doors: Arc<Doors>,
-    /// One for each endpoint.
-    servers: Vec<Server>,
+    offering: Offering,
     states: watch::Sender<States>,
     failures: Failures,
     /// See [`Setup`].
@@ -175,13 +176,13 @@ impl Replica {
             taken.map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
         }
         network.update(setup.directory);
-        let doors: Arc<Doors> = Arc::new(Doors::new(setup.components.iter().map(door).collect()));
+        let waiting = |it: &Registration| (checked(it.name), ComponentState::Waiting.into());
+        let states = watch::Sender::new(setup.components.iter().map(waiting).collect::<States>());
+        let doors = setup.components.iter().map(door).collect();
+        let doors = Arc::new(Doors::new(doors, states.subscribe()));
         let serve = |endpoint| network.serve(endpoint, Arc::<Doors>::clone(&doors));
-        let servers = setup
-            .endpoints
-            .iter()
-            .map(serve)
-            .collect::<io::Result<_>>()?;
+        let servers = setup.endpoints.iter().map(serve);
+        let offering = Offering::new(servers.collect::<io::Result<_>>()?, states.subscribe());
         let components: Vec<Hosted> = setup
             .components
             .into_iter()
@@ -190,10 +191,6 @@ impl Replica {
                 registration,
                 phase: Mutex::new(Phase::Starting),
             })
-            .collect();
-        let states = components
-            .iter()
-            .map(|it| (it.name.clone(), ComponentState::Waiting.into()))
             .collect();
         let (failures, failed) = Failures::of(components.len());
         let panel = Panel {
@@ -209,8 +206,8 @@ impl Replica {
             components,
             panel: Arc::new(panel),
             doors,
-            servers,
-            states: watch::Sender::new(states),
+            offering,
+            states,
             failures,
             directory_is_hope: setup.directory_is_hope,
         };
@@ -219,7 +216,7 @@ impl Replica {
 
     /// The endpoint that it gives for its address.
     pub(crate) fn endpoint(&self) -> Option<Endpoint> {
-        self.servers.first().map(Server::endpoint)
+        self.offering.servers.first().map(Server::endpoint)
     }
 
     /// How many components it has.
@@ -398,7 +395,6 @@ impl Replica {
                 .insert(name, present);
             door.open.store(Some(Arc::new(built.serve)));
         }
-        self.offer();
         let (stop, stopping) = watch::channel(false);
         let work = built.hooks.run(Stopping::new(stopping));
         let failures = self.failures.clone();
@@ -438,13 +434,6 @@ impl Replica {
         };
         *phase = Phase::Ready(life);
         Ok(opened)
-    }
-
-    /// Tells callers which components take calls now.
-    pub(crate) fn offer(&self) {
-        for server in &self.servers {
-            server.offer();
-        }
     }
 
     fn enter(&self, component: &Name, state: ComponentState) {

@@ -3,7 +3,9 @@
 use std::{env, ffi::OsString, path::PathBuf};
 
 use anylith_core::Name;
-use anylith_wire::control::{ENV_CONFIG, ENV_CONTROL, ENV_INCARNATION, ENV_REPLICA, ENV_ROLE};
+use anylith_wire::control::{
+    ENV_BOOTSTRAP, ENV_CONFIG, ENV_CONTROL, ENV_INCARNATION, ENV_REPLICA, ENV_ROLE,
+};
 
 use crate::link::Identity;
 
@@ -16,6 +18,8 @@ pub(crate) enum Role {
     Check,
     /// Be a replica under a control plane.
     Replica(Identity),
+    /// Be a replica without a control plane, whose orders are in this file.
+    Orders(PathBuf),
     /// Be the whole application. The path is that of its `anylith.toml`, if one was named.
     Standalone(Option<PathBuf>),
 }
@@ -31,6 +35,9 @@ pub enum InvalidRole {
         "{ENV_CONTROL} is set, so {0} has to be set as well: start replicas with `anylith run`"
     )]
     Incomplete(&'static str),
+    /// A replica with two who give it orders.
+    #[error("both {ENV_CONTROL} and {ENV_BOOTSTRAP} are set: unset the one that is not meant")]
+    TwoMasters,
 }
 
 impl Role {
@@ -42,7 +49,15 @@ impl Role {
             Some(role) if !role.is_empty() => return Err(InvalidRole::Unknown(role)),
             _ => {}
         }
-        let Some(control) = env::var_os(ENV_CONTROL).filter(|path| !path.is_empty()) else {
+        let set = |variable| env::var_os(variable).filter(|path| !path.is_empty());
+        let (control, orders) = (set(ENV_CONTROL), set(ENV_BOOTSTRAP));
+        if let Some(orders) = orders {
+            return match control {
+                None => Ok(Self::Orders(orders.into())),
+                Some(_) => Err(InvalidRole::TwoMasters),
+            };
+        }
+        let Some(control) = control else {
             return Ok(Self::Standalone(env::var_os(ENV_CONFIG).map(PathBuf::from)));
         };
         let text = |variable| env::var(variable).map_err(|_| InvalidRole::Incomplete(variable));
@@ -60,6 +75,6 @@ impl Role {
 
     /// Whether the process is one replica of several, whose output others collect.
     pub(crate) fn is_replica(&self) -> bool {
-        matches!(self, Self::Replica(_))
+        matches!(self, Self::Replica(_) | Self::Orders(_))
     }
 }

@@ -21,9 +21,11 @@ use crate::{
     app::AppError,
     backlog::Backlog,
     component::Component,
-    conductor::{self, Command, End},
+    conductor::{self, Command, End, GRACE},
     edge::CallCounts,
     link::{Identity, Link},
+    notify::Notifier,
+    orders::OrdersFile,
     replica::{ComponentFailure, Replica},
     signals::Signals,
     task::Task,
@@ -31,6 +33,16 @@ use crate::{
 
 /// How long the last reports to the control plane may take to leave.
 const LAST_WORDS: Duration = Duration::from_millis(200);
+
+/// Whose orders a replica carries out.
+pub(crate) enum Orders {
+    /// It is the whole application, and its own master.
+    Nobodys,
+    /// Those of the control plane.
+    Control(Link, Identity),
+    /// Those of a file.
+    File(Box<OrdersFile>),
+}
 
 /// An application, or the part of it that this process is, while it runs.
 ///
@@ -41,8 +53,10 @@ pub struct Running {
     replica: Arc<Replica>,
     listeners: BTreeMap<Name, Arc<TcpListener>>,
     conductor: Task<End>,
-    /// Keeps up the connection to the control plane; `None` where there is none, and at the end.
+    /// Brings orders, and takes reports to the control plane; `None` where there are none, and at the end.
     link: Option<Task<()>>,
+    /// Tells systemd how it goes, where that listens.
+    _news: Option<Task<()>>,
     stop: watch::Sender<bool>,
     signals: Signals,
 }
@@ -53,23 +67,38 @@ impl Running {
     pub(crate) async fn begin(
         replica: Replica,
         failures: mpsc::Receiver<ComponentFailure>,
-        control: Option<(Link, Identity)>,
+        orders: Orders,
         (listeners, backlog): (BTreeMap<Name, Arc<TcpListener>>, Backlog),
         signals: Signals,
     ) -> Result<Self, AppError> {
         let replica = Arc::new(replica);
         let (stop, stop_asked) = watch::channel(false);
-        let (command, link) = control
-            .map(|(link, identity)| linked(link, identity, &replica))
-            .unzip();
+        // A supervisor tells systemd of itself; its replicas only inherit where to.
+        let notifier = match &orders {
+            Orders::Control(..) => None,
+            Orders::Nobodys | Orders::File(_) => Notifier::from_env(),
+        };
+        let news = notifier.map(|notifier| Task::spawn(notifier.follow(replica.states())));
+        let grace = match &orders {
+            Orders::File(file) => file.grace(),
+            Orders::Nobodys | Orders::Control(..) => GRACE,
+        };
+        let (command, link) = commanded(orders, &replica).unzip();
         let reports = command.as_ref().map(|command| command.reports.clone());
-        let conducted =
-            conductor::conduct(Arc::clone(&replica), command, backlog, failures, stop_asked);
+        let conducted = conductor::conduct(
+            Arc::clone(&replica),
+            command,
+            backlog,
+            failures,
+            stop_asked,
+            grace,
+        );
         let mut running = Self {
             replica,
             listeners,
             conductor: Task::spawn(conducted),
             link,
+            _news: news,
             stop,
             signals,
         };
@@ -187,24 +216,31 @@ impl Running {
     }
 }
 
-/// Sets up the connection between `replica` and its control plane: what the conductor has of it, and what keeps it up.
-fn linked(link: Link, identity: Identity, replica: &Arc<Replica>) -> (Command, Task<()>) {
+/// Sets up who gives orders to `replica`: what the conductor has of it, and what brings them.
+fn commanded(from: Orders, replica: &Arc<Replica>) -> Option<(Command, Task<()>)> {
     // A control plane that sends faster than orders are carried out waits.
     let (orders_in, orders) = mpsc::channel(64);
     // Has room for one report of each component, which is all that are made.
     let (reports, reports_out) = mpsc::channel(replica.components().max(1));
-    let kept = link.keep(
-        identity.clone(),
-        Arc::clone(replica),
-        reports_out,
-        orders_in,
-    );
+    let (identity, brought) = match from {
+        Orders::Nobodys => return None,
+        Orders::Control(link, identity) => {
+            let kept = link.keep(
+                identity.clone(),
+                Arc::clone(replica),
+                reports_out,
+                orders_in,
+            );
+            (Some(identity), Task::spawn(kept))
+        }
+        Orders::File(file) => (None, Task::spawn(file.keep(orders_in))),
+    };
     let command = Command {
         identity,
         orders,
         reports,
     };
-    (command, Task::spawn(kept))
+    Some((command, brought))
 }
 
 impl fmt::Debug for Running {

@@ -9,10 +9,12 @@ use std::{
 
 use anylith_core::{CallContext, Edge, Refusal};
 use anylith_rpc::{Answer, Failure, Incoming, Serve, ServedComponent};
+use anylith_wire::control::ComponentState;
 use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 use futures_core::Stream;
 use pin_project_lite::pin_project;
+use tokio::sync::watch;
 
 use crate::{
     ambient::{self, Frame},
@@ -20,6 +22,7 @@ use crate::{
     gate::{Gate, Inside, Permit},
     interface::{Method, checked},
     message::IncomingItems,
+    replica::States,
 };
 
 /// A future on the heap that can be sent between threads.
@@ -181,16 +184,22 @@ pub(crate) struct Door {
 pub(crate) struct Doors {
     doors: Vec<Door>,
     by_name: BTreeMap<&'static str, usize>,
+    /// What is not ready, or not well, takes no calls although its door may be open.
+    states: watch::Receiver<States>,
 }
 
 impl Doors {
-    pub(crate) fn new(doors: Vec<Door>) -> Self {
+    pub(crate) fn new(doors: Vec<Door>, states: watch::Receiver<States>) -> Self {
         let by_name = doors
             .iter()
             .enumerate()
             .map(|(index, door)| (door.component, index))
             .collect();
-        Self { doors, by_name }
+        Self {
+            doors,
+            by_name,
+            states,
+        }
     }
 
     /// The door of `component`.
@@ -207,8 +216,13 @@ impl Serve for Doors {
     }
 
     fn offers(&self, index: u16) -> bool {
-        let door = self.doors.get(usize::from(index));
-        door.is_some_and(|door| door.open.load().is_some() && door.gate.is_open())
+        let Some(door) = self.doors.get(usize::from(index)) else {
+            return false;
+        };
+        let states = self.states.borrow();
+        let standing = states.get(&door.served.name);
+        standing.is_some_and(|standing| standing.state == ComponentState::Ready)
+            && door.gate.is_open()
     }
 
     fn call(&self, incoming: Incoming) -> BoxFuture<'static, Answer> {

@@ -113,12 +113,12 @@ impl Secrets for Surroundings {
     }
 }
 
-/// Binds every listener of `plan`, but for those in `inherited`.
+/// Binds each listener at its address, but for those in `inherited`.
 pub(crate) fn bind(
-    plan: &Plan,
+    addresses: &BTreeMap<Name, SocketAddr>,
     mut inherited: BTreeMap<Name, Arc<TcpListener>>,
 ) -> Result<BTreeMap<Name, Arc<TcpListener>>, SetupError> {
-    for (listener, address) in &plan.listeners {
+    for (listener, address) in addresses {
         if inherited.contains_key(listener) {
             continue;
         }

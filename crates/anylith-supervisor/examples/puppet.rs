@@ -157,7 +157,9 @@ impl Puppet {
 
     fn converse(&mut self, mut control: UnixStream) -> io::Result<()> {
         let (endpoint, components) = match &self.life {
-            Some((bootstrap, components)) => (Some(bootstrap.endpoint.clone()), components.clone()),
+            Some((bootstrap, components)) => {
+                (bootstrap.endpoints.first().cloned(), components.clone())
+            }
             None => (None, BTreeMap::new()),
         };
         let hello = Hello {
@@ -191,7 +193,7 @@ impl Puppet {
         match message {
             ToReplica::Welcome(bootstrap) => {
                 self.take(bootstrap.directory.clone());
-                if let Endpoint::Unix(path) = &bootstrap.endpoint {
+                if let [Endpoint::Unix(path)] = &bootstrap.endpoints[..] {
                     fs::write(path, "")?;
                 }
                 if bootstrap.listeners.contains_key("web") {

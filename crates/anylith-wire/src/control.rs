@@ -32,6 +32,9 @@ pub const ENV_REPLICA: &str = "ANYLITH_REPLICA";
 pub const ENV_INCARNATION: &str = "ANYLITH_INCARNATION";
 /// Environment variable: `describe` or `check`, asked of the application's binary by the command.
 pub const ENV_ROLE: &str = "ANYLITH_ROLE";
+/// Environment variable: the path of a replica's orders, where there is no control plane: see
+/// [`StandingOrders`](crate::StandingOrders).
+pub const ENV_BOOTSTRAP: &str = "ANYLITH_BOOTSTRAP";
 /// Environment variable of a process without a control plane: the path of its `anylith.toml`.
 pub const ENV_CONFIG: &str = "ANYLITH_CONFIG";
 
@@ -207,8 +210,9 @@ pub struct Bootstrap {
     pub group: Name,
     /// The components that it runs.
     pub components: Vec<Name>,
-    /// Where it has to answer calls. It binds this itself.
-    pub endpoint: Endpoint,
+    /// Where it has to answer calls; it binds these itself. A control plane gives one, which is its address in the
+    /// directory. There may be more where peers reach it by several ways, and none where nobody calls it.
+    pub endpoints: Vec<Endpoint>,
     /// The listeners that it serves → the inherited file descriptor of each.
     #[serde(default)]
     pub listeners: BTreeMap<Name, i32>,
@@ -241,7 +245,7 @@ impl fmt::Debug for Bootstrap {
             .field("app", &self.app)
             .field("group", &self.group)
             .field("components", &self.components)
-            .field("endpoint", &self.endpoint)
+            .field("endpoints", &self.endpoints)
             .field("listeners", &self.listeners)
             .field("config of", &configured)
             .field("edges", &self.edges)
@@ -398,7 +402,7 @@ mod tests {
             app: name("shop"),
             group: name("Cart"),
             components: vec![name("Cart")],
-            endpoint: "tcp:127.0.0.1:0".parse().unwrap(),
+            endpoints: vec!["tcp:127.0.0.1:0".parse().unwrap()],
             listeners: BTreeMap::new(),
             config: [(name("Cart"), serde_json::json!({"password": "hunter2"}))].into(),
             edges: Vec::new(),

@@ -21,6 +21,7 @@ mod link;
 mod offer;
 mod outbox;
 mod serving;
+mod standing;
 mod window;
 
 pub use calling::{CallingEnd, CallingEvent, NewCall};
@@ -31,3 +32,4 @@ pub use identity::Identity;
 pub use link::{HURRY, IDLE, PATIENCE, QUIET};
 pub use outbox::{BATCH_SLICES, Batch};
 pub use serving::{Request, ServingEnd, ServingEvent};
+pub use standing::{IdentityFiles, StandingOrders};

@@ -42,7 +42,8 @@ fn a_replica_that_dies_is_out_of_the_directory_and_back_at_once() {
         .bootstrap
         .clone()
         .unwrap()
-        .endpoint;
+        .endpoints[0]
+        .clone();
     let epoch = world.last_epoch;
     world.dies("Cart-1", Exit::Signal(9));
     assert!(world.status().is_ready(), "it needs no time");
@@ -51,7 +52,7 @@ fn a_replica_that_dies_is_out_of_the_directory_and_back_at_once() {
             .bootstrap
             .clone()
             .unwrap()
-            .endpoint,
+            .endpoints[0],
         before
     );
     assert_eq!(world.status().replica("Cart-1").unwrap().restarts, 1);

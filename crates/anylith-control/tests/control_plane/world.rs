@@ -275,7 +275,7 @@ impl World {
             endpoint: process
                 .bootstrap
                 .as_ref()
-                .map(|bootstrap| bootstrap.endpoint.clone()),
+                .map(|bootstrap| bootstrap.endpoints[0].clone()),
             epoch: process.directory.epoch,
             components: process.components.clone(),
         };
@@ -376,7 +376,7 @@ impl World {
                 let process = self.processes.get(&address.replica);
                 let endpoint: Option<&Endpoint> = process
                     .and_then(|process| process.bootstrap.as_ref())
-                    .map(|it| &it.endpoint);
+                    .map(|it| &it.endpoints[0]);
                 assert_eq!(
                     endpoint,
                     Some(&address.endpoint),

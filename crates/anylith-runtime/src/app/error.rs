@@ -4,7 +4,9 @@ use std::{io, path::PathBuf, process::ExitCode};
 
 use anylith_core::{InvalidName, Name, with_causes};
 
-use crate::{replica::ComponentFailure, role::InvalidRole, standalone::SetupError};
+use crate::{
+    orders::OrdersError, replica::ComponentFailure, role::InvalidRole, standalone::SetupError,
+};
 
 /// Why an application could not start.
 #[derive(Debug, thiserror::Error)]
@@ -19,6 +21,9 @@ pub enum AppError {
     /// The settings are wrong, or an address cannot be bound.
     #[error(transparent)]
     Setup(#[from] SetupError),
+    /// The orders of a replica without a control plane cannot be taken.
+    #[error(transparent)]
+    Orders(#[from] OrdersError),
     /// A component did not start.
     #[error("component `{component}` failed: {message}")]
     Component {
@@ -73,7 +78,7 @@ impl AppError {
         }
         eprintln!("error: {}", with_causes(self));
         match self {
-            Self::Setup(_) | Self::Role(_) | Self::Name(_) => ExitCode::from(2),
+            Self::Setup(_) | Self::Orders(_) | Self::Role(_) | Self::Name(_) => ExitCode::from(2),
             _ => ExitCode::FAILURE,
         }
     }

@@ -27,10 +27,10 @@ impl Replica {
             let left = end.saturating_duration_since(Instant::now());
             self.drain(name, left).await;
         }
-        for server in &self.servers {
+        for server in &*self.offering.servers {
             let _ = timeout_at(end, server.drain()).await;
         }
-        for server in &self.servers {
+        for server in &*self.offering.servers {
             server.close().await;
         }
     }
@@ -70,7 +70,6 @@ impl Replica {
         if let Some(door) = door {
             door.gate.close();
         }
-        self.offer();
         self.panel.leave(hosted.registration.name);
         life.stop.send_replace(true);
         let finished = async {
@@ -113,7 +112,7 @@ impl Replica {
         if let Some(door) = door {
             door.gate.clear();
         }
-        for server in &self.servers {
+        for server in &*self.offering.servers {
             server.stop_component(&hosted.name);
         }
         let gone = async {

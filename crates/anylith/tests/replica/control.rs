@@ -74,7 +74,7 @@ impl Control {
             app: name("kitchen"),
             group: name("kitchen"),
             components: components.iter().map(|it| name(it)).collect(),
-            endpoint: self.endpoint(),
+            endpoints: vec![self.endpoint()],
             listeners: BTreeMap::new(),
             config: BTreeMap::new(),
             edges: Vec::new(),
