@@ -5,6 +5,7 @@
 mod browser;
 mod build;
 mod door;
+mod hosted;
 mod leftovers;
 mod random_parts;
 mod shop;
@@ -14,6 +15,7 @@ mod visitor;
 pub use browser::Browser;
 pub use build::{repository, target_folder};
 pub use door::{Door, Moment, Out};
+pub use hosted::{HostedReplica, HostedShop};
 pub use shop::{App, Replica, Shop, Start};
 pub use tour::Tour;
 pub use visitor::{Answer, Visitor};

@@ -133,6 +133,15 @@ impl App {
         Ok(Self { home, folder })
     }
 
+    /// The program of the shop.
+    ///
+    /// # Errors
+    ///
+    /// If it does not build.
+    pub fn program(&self) -> anyhow::Result<PathBuf> {
+        program("boutique")
+    }
+
     /// The folder with the `anylith.toml`.
     pub fn folder(&self) -> &Path {
         &self.folder

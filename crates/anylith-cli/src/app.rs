@@ -64,7 +64,10 @@ impl App {
         let variables = env::vars_os().filter_map(|(name, value)| {
             Some((name.into_string().ok()?, value.into_string().ok()?))
         });
-        let mut overrides = Overrides::default().env(variables);
+        let mut overrides = Overrides::default();
+        if !overriding.for_elsewhere {
+            overrides = overrides.env(variables);
+        }
         for flag in &overriding.set {
             overrides = overrides.set(flag);
         }
@@ -79,6 +82,7 @@ impl App {
         }
         let secrets = SecretStore {
             folder: self.folder.clone(),
+            may_be_elsewhere: overriding.for_elsewhere,
         };
         Settings::read(&self.label, &self.text, &overrides, &secrets)
     }
@@ -111,6 +115,12 @@ impl App {
             Some(name) => format!("{name} in {home}"),
             None => format!("the application in {home}"),
         }
+    }
+
+    /// The file called `name` beside the application's own, as people call it.
+    pub(crate) fn beside(&self, name: &str) -> PathBuf {
+        let folder = Path::new(&self.label).parent();
+        folder.unwrap_or(Path::new("")).join(name)
     }
 
     /// How to name this application to `command`, for a hint.

@@ -45,6 +45,16 @@ pub(crate) enum Command {
     Scale(ScaleArgs),
     /// Drains and stops an application that runs
     Stop(StopArgs),
+    /// Writes what others run an application with
+    #[command(subcommand)]
+    Render(Render),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Render {
+    /// Files for hosts without a cluster manager: orders, certificates, units of systemd
+    #[command(after_help = STATIC_EXAMPLES)]
+    Static(StaticArgs),
 }
 
 /// What overrides values of `anylith.toml`.
@@ -56,6 +66,9 @@ pub(crate) struct Overriding {
     /// Gives a listener another address, as in `--listen web=127.0.0.1:0`
     #[arg(long = "listen", value_name = "NAME=ADDR")]
     pub(crate) listen: Vec<String>,
+    /// What is planned here runs on other machines: the environment overrides nothing, and secrets may be missing
+    #[arg(skip)]
+    pub(crate) for_elsewhere: bool,
 }
 
 /// How the application's binary is built, where it is.
@@ -224,6 +237,41 @@ pub(crate) struct LogsArgs {
     /// Only the last N lines that fit
     #[arg(long, short = 'n', value_name = "N", allow_negative_numbers = true)]
     pub(crate) lines: Option<usize>,
+}
+
+const STATIC_EXAMPLES: &str = "\
+Examples:
+  anylith render static --topology split           the hosts of hosts.toml, written to out/
+  anylith render static --days 7                   certificates that are renewed every week
+  anylith render static --set components.Cart.database='\"sqlite:/var/lib/shop/carts.db\"'
+
+Written again it changes only what has changed, and all certificates: copy it to the hosts as the first
+time. Replicas that run take the new ones, and drop no connection.";
+
+#[derive(Debug, Group)]
+pub(crate) struct StaticArgs {
+    /// Folder with an anylith.toml, or that file
+    #[arg(value_name = "APP", default_value = ".")]
+    pub(crate) app: PathBuf,
+    /// The topology to run in: monolith, micro, or one of anylith.toml
+    #[arg(long, value_name = "NAME", default_value = "monolith")]
+    pub(crate) topology: String,
+    /// The hosts; `hosts.toml` beside anylith.toml if it is left out
+    #[arg(long, value_name = "FILE")]
+    pub(crate) hosts: Option<PathBuf>,
+    /// The folder to write to, with one for each host in it
+    #[arg(long, short, value_name = "FOLDER", default_value = "out")]
+    pub(crate) output: PathBuf,
+    /// Where the certificate authority is kept, or made; `.anylith-ca` beside the hosts if it is left out
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) ca: Option<PathBuf>,
+    /// For how many days certificates are valid
+    #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=825))]
+    pub(crate) days: u32,
+    #[command(flatten)]
+    pub(crate) overriding: Overriding,
+    #[command(flatten)]
+    pub(crate) building: Building,
 }
 
 fn format(text: &str) -> Result<Format, String> {

@@ -5,6 +5,7 @@ pub(crate) mod check;
 pub(crate) mod detach;
 pub(crate) mod graph;
 pub(crate) mod logs;
+pub(crate) mod render_static;
 pub(crate) mod restart;
 pub(crate) mod run;
 pub(crate) mod scale;

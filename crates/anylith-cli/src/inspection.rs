@@ -54,7 +54,7 @@ impl Inspection {
             binary,
             problems: [reading.problems, asked].concat(),
         };
-        match inspection.complaints(app).await {
+        match inspection.complaints(app, overriding.for_elsewhere).await {
             Ok(complaints) => inspection.problems.extend(complaints),
             Err(failure) => return Err(failure.with(inspection.problems)),
         }
@@ -62,7 +62,7 @@ impl Inspection {
     }
 
     /// What the application itself says against the config of its components.
-    async fn complaints(&self, app: &App) -> Result<Vec<Problem>, Failure> {
+    async fn complaints(&self, app: &App, for_elsewhere: bool) -> Result<Vec<Problem>, Failure> {
         let names = self.manifest.components.iter().map(|it| it.name.as_str());
         let configs: BTreeMap<String, &serde_json::Value> = names
             .filter_map(|name| Some((name.to_owned(), self.settings.config(name)?)))
@@ -76,7 +76,20 @@ impl Inspection {
             } = it;
             self.settings.complaint(&component, &key, &message)
         };
-        Ok(complaints.into_iter().filter_map(problem).collect())
+        // What is not here yet is judged where it is.
+        let stands = |it: &describe::Complaint| !for_elsewhere || !self.is_secret(it);
+        let standing = complaints.into_iter().filter(stands);
+        Ok(standing.filter_map(problem).collect())
+    }
+
+    /// Whether a complaint is about a value that the config takes from somewhere else.
+    fn is_secret(&self, complaint: &describe::Complaint) -> bool {
+        let config = self.settings.config_without_secrets(&complaint.component);
+        let secrets = config.map(|(_, secrets)| secrets).unwrap_or_default();
+        let path = |pointer: &str| pointer.trim_start_matches('/').replace('/', ".");
+        secrets
+            .iter()
+            .any(|secret| path(&secret.pointer) == complaint.key)
     }
 
     /// The topologies that there are, by name.

@@ -23,7 +23,7 @@ use clap::Parser;
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 
 use crate::{
-    args::{Args, Command},
+    args::{Args, Command, Render},
     failure::Failure,
     paint::Paint,
 };
@@ -40,6 +40,7 @@ fn main() -> ExitCode {
         Command::Restart(args) => command::restart::restart(&args),
         Command::Scale(args) => command::scale::scale(&args),
         Command::Stop(args) => command::stop::stop(&args),
+        Command::Render(Render::Static(args)) => command::render_static::render(args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

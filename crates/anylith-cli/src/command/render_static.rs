@@ -1,0 +1,216 @@
+//! `anylith render static`.
+
+mod output;
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+    time::{Duration, SystemTime},
+};
+
+use anylith_control::{IDENTITY_FILES, Spec, StaticHost, StaticPlan, StaticSettings};
+use anylith_core::{Name, SecretReference, with_causes};
+use anylith_pki::{Authority, Lifetimes, Subject};
+use anylith_topology::{Hosts, Plan, ReplicaChange, Settings};
+
+use super::runtime;
+use crate::{app::App, args::StaticArgs, failure::Failure, inspection::Inspection, paint::Paint};
+use output::{Output, Sort};
+
+/// How long a replica may take to drain.
+const GRACE: Duration = Duration::from_secs(10);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Writes, for each host, the orders of its replicas, their certificates, and the units that start them.
+pub(crate) fn render(mut args: StaticArgs) -> Result<(), Failure> {
+    args.overriding.for_elsewhere = true;
+    let app = App::find(&args.app)?;
+    let (hosts_file, text) = hosts_file(&args, &app)?;
+    let label = hosts_file.display().to_string();
+    let read = Hosts::parse(&label, &text);
+    let wrong = read
+        .as_ref()
+        .err()
+        .map(|wrong| wrong.iter().cloned().collect());
+    let inspection = Inspection::of(
+        &app,
+        &args.overriding,
+        &args.building,
+        wrong.unwrap_or_default(),
+    );
+    let inspection = runtime()?.block_on(inspection)?;
+    let mut plan = inspection.plan(&args.topology, &ReplicaChange::NONE)?;
+    let placement = read?.place(&plan, &inspection.settings)?;
+    let secrets = take_out_secrets(&mut plan, &inspection.settings);
+    let settings = StaticSettings {
+        secrets,
+        env: plan.env.clone(),
+        grace: GRACE,
+    };
+    let spec = Spec::new(&plan, &inspection.manifest);
+    let rendered = StaticPlan::new(&spec, &placement, &settings);
+    let mut output = Output::open(&args.output)?;
+    let beside_hosts = || hosts_file.with_file_name(".anylith-ca");
+    let ca = args.ca.clone().unwrap_or_else(beside_hosts);
+    let certified = certify(&rendered, &plan.app, &ca, args.days, &mut output)?;
+    for host in &rendered.hosts {
+        for (path, text) in &host.files {
+            output.add(
+                &format!("{}/{path}", host.name),
+                Sort::of(path),
+                text.clone(),
+            );
+        }
+    }
+    let removed = output.write()?;
+    report(
+        &args,
+        &rendered,
+        &inspection.binary,
+        certified.then_some(&*ca),
+        removed,
+    )
+}
+
+/// The file with the hosts, and what it says.
+fn hosts_file(args: &StaticArgs, app: &App) -> Result<(PathBuf, String), Failure> {
+    let path = match &args.hosts {
+        Some(path) => path.clone(),
+        None => app.beside("hosts.toml"),
+    };
+    let text = fs::read_to_string(&path).map_err(|error| {
+        Failure::input(
+            format!("the hosts in {} cannot be read: {error}", path.display()),
+            "name their file with --hosts, or write it:\n    [hosts.one]\n    address = \"10.0.0.1\"\n    \
+             groups = { monolith = 1 }",
+        )
+    })?;
+    Ok((path, text))
+}
+
+/// Leaves no secret in the config of `plan`. Returns where each is to be found.
+fn take_out_secrets(plan: &mut Plan, settings: &Settings) -> BTreeMap<Name, Vec<SecretReference>> {
+    let mut found = BTreeMap::new();
+    for (component, config) in &mut plan.config {
+        if let Some((without, secrets)) = settings.config_without_secrets(component.as_str()) {
+            *config = without;
+            if !secrets.is_empty() {
+                found.insert(component.clone(), secrets);
+            }
+        }
+    }
+    found
+}
+
+/// Issues a certificate to each replica that needs one. Returns whether there are any.
+fn certify(
+    rendered: &StaticPlan,
+    app: &Name,
+    ca: &Path,
+    days: u32,
+    output: &mut Output,
+) -> Result<bool, Failure> {
+    if rendered.hosts.iter().all(|host| host.certified.is_empty()) {
+        return Ok(false);
+    }
+    let failed = |error: anylith_pki::AuthorityError| {
+        let mend = "name another folder for it with --ca, if this one cannot be mended";
+        Failure::new(with_causes(&error), mend)
+    };
+    let now = SystemTime::now();
+    let lifetimes = Lifetimes {
+        certificate: DAY * days,
+        // A root lives on while what it has signed does.
+        root: Lifetimes::default().root.max(DAY * days * 4),
+    };
+    let authority = Authority::open(ca, app.clone(), lifetimes, now).map_err(failed)?;
+    for host in &rendered.hosts {
+        for replica in &host.certified {
+            let subject = Subject {
+                app: app.clone(),
+                replica: replica.name.clone(),
+                group: replica.group.clone(),
+                components: replica.components.clone(),
+            };
+            let identity = authority.issue(&subject, now).map_err(failed)?;
+            let texts = [identity.certificates, identity.key, identity.roots];
+            for (file, text) in IDENTITY_FILES.iter().zip(texts) {
+                let path = format!("{}/{}/{file}", host.name, replica.folder());
+                output.add(&path, Sort::Private, text);
+            }
+        }
+    }
+    Ok(true)
+}
+
+/// Says what was written, on standard output, and what to do with it, on standard error.
+fn report(
+    args: &StaticArgs,
+    rendered: &StaticPlan,
+    binary: &Path,
+    ca: Option<&Path>,
+    removed: usize,
+) -> Result<(), Failure> {
+    let out = args.output.display();
+    let mut said = io::stdout().lock();
+    for host in &rendered.hosts {
+        writeln!(said, "{out}/{}: {}", host.name, residents(host))?;
+    }
+    drop(said);
+    let paint = Paint::for_stderr();
+    let mut told = io::stderr().lock();
+    if removed > 0 {
+        writeln!(
+            told,
+            "{removed} files of before were removed: they are no longer needed"
+        )?;
+    }
+    if let Some(ca) = ca {
+        writeln!(
+            told,
+            "certificates are valid for {} days from now; the authority that issued them is in {}, and belongs on no host",
+            args.days,
+            ca.display()
+        )?;
+    }
+    writeln!(told, "{}", paint.bold("next, for each host:"))?;
+    for StaticHost { name, plan, .. } in &rendered.hosts {
+        let (address, folder, user) = (plan.address, &plan.folder, &plan.user);
+        writeln!(told, "  rsync -rp {out}/{name}/ root@{address}:{folder}/")?;
+        writeln!(
+            told,
+            "  rsync -p {} root@{address}:{}",
+            binary.display(),
+            plan.binary
+        )?;
+        writeln!(
+            told,
+            "  ssh root@{address} 'useradd -r {user}; chown -R {user}: {folder} && cp {folder}/units/* /etc/systemd/system/ \
+             && systemctl daemon-reload && systemctl enable --now --no-block {}.target'",
+            app_of(rendered)
+        )?;
+    }
+    Ok(())
+}
+
+/// The application's name, as its units have it.
+fn app_of(rendered: &StaticPlan) -> &str {
+    let files = rendered.hosts.iter().flat_map(|host| host.files.keys());
+    let mut targets = files.filter_map(|file| file.strip_prefix("units/")?.strip_suffix(".target"));
+    targets.next().unwrap_or_default()
+}
+
+/// What runs on `host`, in a line.
+fn residents(host: &StaticHost) -> String {
+    let group = |replica: &anylith_topology::PlacedReplica| {
+        format!("{}-{}", replica.group, replica.ordinal)
+    };
+    let replicas: Vec<String> = host.plan.replicas.iter().map(group).collect();
+    let listeners = host.plan.listeners.iter();
+    let listeners: String = listeners
+        .map(|(name, address)| format!(", {name} at {address}"))
+        .collect();
+    format!("{}{listeners}", replicas.join(", "))
+}

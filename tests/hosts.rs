@@ -1,0 +1,167 @@
+//! The shop on several hosts without a control plane: rendered, run, cut apart, killed, and given new certificates.
+
+use std::{
+    fs,
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::ensure;
+use e2e::{HostedShop, Visitor};
+use netns::Lan;
+use rustix::process::Signal;
+
+/// Generous: other tests run at the same time.
+const PATIENCE: Duration = Duration::from_secs(60);
+const PRODUCT: &str = "OLJCESPC7Z";
+
+/// The shop on two hosts, ready; `None` where there can be no hosts, which is said.
+fn shop() -> anyhow::Result<Option<HostedShop>> {
+    let lan = match Lan::new(2) {
+        Ok(lan) => lan,
+        Err(error) => {
+            eprintln!("skipped: {error}");
+            return Ok(None);
+        }
+    };
+    let shop = HostedShop::start(lan)?;
+    shop.ready()?;
+    Ok(Some(shop))
+}
+
+/// Puts something into a cart and buys it: all components on both hosts have a part in it.
+async fn buy(visitor: &mut Visitor) -> anyhow::Result<()> {
+    let index = visitor.get("/").await?;
+    ensure!(index.status == 200, "{index:?}");
+    let added = visitor
+        .post("/cart", &[("product_id", PRODUCT), ("quantity", "2")])
+        .await?;
+    ensure!(added.status == 302, "{added:?}");
+    let order = [
+        ("email", "someone@example.com"),
+        ("street_address", "1600 Amphitheatre Parkway"),
+        ("zip_code", "94043"),
+        ("city", "Mountain View"),
+        ("state", "CA"),
+        ("country", "United States"),
+        ("credit_card_number", "4432801561520454"),
+        ("credit_card_expiration_month", "1"),
+        ("credit_card_expiration_year", "2039"),
+        ("credit_card_cvv", "672"),
+    ];
+    let bought = visitor.post("/cart/checkout", &order).await?;
+    ensure!(
+        bought.status == 200 && bought.body.contains("order is complete"),
+        "{bought:?}"
+    );
+    Ok(())
+}
+
+/// Buys until it works.
+async fn buys_in_the_end(visitor: &mut Visitor) -> anyhow::Result<()> {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        match buy(visitor).await {
+            Err(error) if Instant::now() > end => return Err(error),
+            Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+            Ok(()) => return Ok(()),
+        }
+    }
+}
+
+#[test]
+fn an_order_goes_across_hosts_and_everything_stops_in_good_order() -> anyhow::Result<()> {
+    let Some(mut shop) = shop()? else {
+        return Ok(());
+    };
+    shop.visit(async |visitor| buy(visitor).await)?;
+    shop.replicas[0].says("WATCHDOG=1")?;
+    for replica in &shop.replicas {
+        replica.signal(Signal::TERM)?;
+    }
+    for index in 0..shop.replicas.len() {
+        shop.replicas[index].says("STOPPING=1")?;
+        let good = shop.replicas[index].ended()?;
+        ensure!(good, "{}", shop.log(&shop.replicas[index].name));
+    }
+    Ok(())
+}
+
+#[test]
+fn a_host_that_was_cut_off_and_a_replica_that_died_are_found_again() -> anyhow::Result<()> {
+    let Some(mut shop) = shop()? else {
+        return Ok(());
+    };
+    shop.lan.host(1).cut()?;
+    let failed = shop.visit(async |visitor| {
+        let begun = Instant::now();
+        let failed = buy(visitor).await.is_err();
+        Ok((failed, begun.elapsed()))
+    })?;
+    ensure!(failed.0, "it was bought through a cable that is cut");
+    ensure!(
+        failed.1 < Duration::from_secs(25),
+        "it hung for {:?}",
+        failed.1
+    );
+    shop.lan.host(1).heal()?;
+    shop.visit(buys_in_the_end_of)?;
+    let orders = shop.index("orders-1");
+    shop.replicas[orders].signal(Signal::KILL)?;
+    ensure!(!shop.replicas[orders].ended()?, "it was killed");
+    shop.begin(orders)?;
+    shop.visit(buys_in_the_end_of)?;
+    Ok(())
+}
+
+async fn buys_in_the_end_of(visitor: &mut Visitor) -> anyhow::Result<()> {
+    buys_in_the_end(visitor).await
+}
+
+#[test]
+fn new_certificates_are_taken_under_load_and_no_page_fails() -> anyhow::Result<()> {
+    let Some(mut shop) = shop()? else {
+        return Ok(());
+    };
+    let key = shop.folder().join("out/two/replicas/orders-1/key.pem");
+    let before = fs::read(&key)?;
+    let (over, pages) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let rotated = thread::scope(|scope| {
+        let load = scope.spawn(|| {
+            shop.visit(async |visitor| {
+                while !over.load(SeqCst) {
+                    let page = visitor.get(&format!("/product/{PRODUCT}")).await?;
+                    ensure!(page.status == 200, "{page:?}");
+                    pages.fetch_add(1, SeqCst);
+                }
+                Ok(())
+            })
+        });
+        let wait = |count: usize| {
+            let wanted = pages.load(SeqCst) + count;
+            let end = Instant::now() + PATIENCE;
+            while pages.load(SeqCst) < wanted && !load.is_finished() && Instant::now() < end {
+                thread::sleep(Duration::from_millis(5));
+            }
+        };
+        wait(20);
+        let rendered = shop.render().and_then(|_| {
+            // Only now: until they are told, or look by themselves, replicas go on with what they have.
+            shop.replicas
+                .iter()
+                .try_for_each(|replica| replica.signal(Signal::HUP))
+        });
+        wait(100);
+        over.store(true, SeqCst);
+        load.join().expect("a visit does not panic").and(rendered)
+    });
+    rotated?;
+    ensure!(fs::read(&key)? != before, "the key is the old one");
+    // Whoever connects anew proves himself with the new certificate to those who run on.
+    let orders = shop.index("orders-1");
+    shop.replicas[orders].signal(Signal::KILL)?;
+    shop.replicas[orders].ended()?;
+    shop.begin(orders)?;
+    shop.visit(buys_in_the_end_of)
+}
