@@ -197,7 +197,7 @@ impl Case<'_> {
 
     fn late(&self, asked: &Asked<'_>) -> Option<(Promise, String)> {
         let (told_ns, answer) = asked.told?;
-        if matches!(answer, Answer::Dropped | Answer::Nothing) {
+        if matches!(answer, Answer::Dropped | Answer::Nothing) || self.panicked_here(asked) {
             return None;
         }
         let over_ns = asked.at_ns + asked.deadline_us * 1_000;
@@ -211,6 +211,25 @@ impl Case<'_> {
             );
             (Promise::InTime, text)
         })
+    }
+
+    /// Whether it panicked in its caller's own process. To say where takes processor time, and who computes there is never
+    /// interrupted.
+    fn panicked_here(&self, asked: &Asked<'_>) -> bool {
+        let here = |entry: &Entry| {
+            matches!(entry.event, Event::Began { .. }) && entry.process == asked.process
+        };
+        let panicked = matches!(
+            asked.told,
+            Some((
+                _,
+                Answer::Failed {
+                    how: How::Panicked,
+                    ..
+                }
+            ))
+        );
+        panicked && self.events.iter().any(here)
     }
 
     fn lost(&self, asked: &Asked<'_>) -> Option<(Promise, String)> {

@@ -217,6 +217,23 @@ fn a_call_ends_soon_after_its_deadline() {
 }
 
 #[test]
+fn a_panic_in_the_caller_s_own_process_may_take_the_processor_for_long() {
+    let panicked = |process| {
+        let answer = Answer::Failed {
+            execution: Execution::Executed,
+            how: How::Panicked,
+            text: ORDERED_PANIC.to_owned(),
+        };
+        Tale::of(Method::Look)
+            .at(1, process, Event::Began { call: CALL })
+            .at(900, process, Event::Ended { call: CALL })
+            .told(901, answer)
+    };
+    assert_eq!(panicked(CALLER).broken(), []);
+    assert_eq!(panicked(CALLEE).broken(), [Promise::InTime]);
+}
+
+#[test]
 fn the_time_that_a_caller_did_not_get_is_not_the_call_s() {
     let answered = |ms| {
         Tale::of(Method::Look)
