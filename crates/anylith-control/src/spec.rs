@@ -1,13 +1,18 @@
 //! What should be: a plan with everything that a control plane must know to carry it out.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use anylith_core::{EdgeSettings, Limits, Manifest, Name};
 use anylith_topology::{Plan, Transport};
 use serde::{Deserialize, Serialize};
 
 /// One application in one topology, as it should run.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+///
+/// Its config may hold secrets, which its `Debug` leaves out.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct Spec {
     /// The application.
     pub app: Name,
@@ -28,6 +33,23 @@ pub struct Spec {
     /// What replicas call each other over.
     #[serde(default)]
     pub transport: Transport,
+}
+
+impl fmt::Debug for Spec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let configured: Vec<&Name> = self.config.keys().collect();
+        f.debug_struct("Spec")
+            .field("app", &self.app)
+            .field("topology", &self.topology)
+            .field("groups", &self.groups)
+            .field("dependencies", &self.dependencies)
+            .field("listeners", &self.listeners)
+            .field("config of", &configured)
+            .field("edges", &self.edges)
+            .field("limits", &self.limits)
+            .field("transport", &self.transport)
+            .finish()
+    }
 }
 
 /// One group of a [`Spec`].
@@ -165,6 +187,27 @@ impl Spec {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_printed_of_a_spec_has_no_secret_in_it() {
+        let name = |text| Name::new(text).unwrap();
+        let spec = Spec {
+            app: name("shop"),
+            topology: name("micro"),
+            groups: Vec::new(),
+            dependencies: BTreeMap::new(),
+            listeners: BTreeMap::new(),
+            config: [(name("Mail"), serde_json::json!({"password": "hunter2"}))].into(),
+            edges: Vec::new(),
+            limits: Limits::default(),
+            transport: Transport::Unix,
+        };
+        let printed = format!("{spec:?} {spec:#?}");
+        assert!(
+            printed.contains("Mail") && !printed.contains("hunter2"),
+            "{printed}"
+        );
+    }
 
     #[test]
     fn the_replicas_of_a_group_with_a_long_name_still_have_names_of_their_own() {

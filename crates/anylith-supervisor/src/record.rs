@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    fs,
+    fmt, fs,
     io::{self, Write},
     os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
@@ -17,8 +17,9 @@ use crate::{
     supervisor::Report,
 };
 
-/// The program that a supervisor runs as replicas: the application's own binary.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// The program that a supervisor runs as replicas: the application's own binary. Of its environment `Debug` has the
+/// names only: the values may be secrets.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Program {
     /// The binary.
     pub path: PathBuf,
@@ -42,6 +43,18 @@ impl Program {
             env: BTreeMap::new(),
             folder: None,
         }
+    }
+}
+
+impl fmt::Debug for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let set: Vec<&String> = self.env.keys().collect();
+        f.debug_struct("Program")
+            .field("path", &self.path)
+            .field("args", &self.args)
+            .field("env", &set)
+            .field("folder", &self.folder)
+            .finish()
     }
 }
 
