@@ -71,6 +71,11 @@ impl Child {
         }
     }
 
+    /// The number of its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
     /// Lets the child make the calls of a round.
     pub(crate) fn run(&mut self, round: Round) -> Result<Measurement> {
         match self.ask(&Command::Run(round))? {

@@ -201,7 +201,13 @@ impl State {
             limits: self.policy.limits.clone(),
             directory: self.directory.clone(),
             identity,
-            callers: Some([(Name::new("Store")?, vec![Name::new("Load")?])].into()),
+            callers: Some(
+                [
+                    (Name::new("Store")?, vec![Name::new("Load")?]),
+                    (Name::new("Worker")?, vec![Name::new("Caller")?]),
+                ]
+                .into(),
+            ),
         })
     }
 }

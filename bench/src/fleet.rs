@@ -21,7 +21,7 @@ use tempfile::TempDir;
 
 pub(crate) use component::{Behaviour, Fault, Post};
 pub(crate) use history::{History, quantile_ms};
-pub(crate) use load::{Load, Made, Methods, Told};
+pub(crate) use load::{Load, Made, Methods, Peak, Told};
 
 use crate::{
     child::Child,
@@ -114,6 +114,12 @@ impl Fleet {
     /// Lets all of them.
     pub(crate) fn all_behave(&mut self, behaviour: Behaviour) -> Result<()> {
         (0..self.workers.len()).try_for_each(|worker| self.behave(worker, behaviour))
+    }
+
+    /// The resident memory of a worker, in MiB.
+    pub(crate) fn resident(&self, worker: usize) -> Result<f64> {
+        let process = self.workers[worker].process.as_ref();
+        crate::memory::resident(process.context("it is dead")?.pid())
     }
 
     /// Kills a worker, as `kill -9` does.

@@ -15,6 +15,7 @@ mod fleet;
 mod grpc_shop;
 mod local;
 mod memory;
+mod overload;
 mod pair;
 mod payload;
 mod ratio;
@@ -99,6 +100,11 @@ const BENCHMARKS: &[Benchmark] = &[
         name: "slow",
         about: "one of three replicas 50 times slower, then failing fast",
         run: slow::slow,
+    },
+    Benchmark {
+        name: "overload",
+        about: "ten times what a replica can do for 20 s, with and without limits",
+        run: overload::overload,
     },
 ];
 

@@ -53,7 +53,7 @@ pub(crate) fn memory(report: &mut Report) -> Result<()> {
 }
 
 /// The resident memory of a process, in MiB.
-fn resident(pid: u32) -> Result<f64> {
+pub(crate) fn resident(pid: u32) -> Result<f64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))
         .with_context(|| format!("process {pid} is gone"))?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));

@@ -21,6 +21,7 @@ const NOTICED: Duration = Duration::from_secs(2);
 const NORMAL: Behaviour = Behaviour {
     wait_us: 2_000,
     compute_us: 0,
+    at_once: 0,
     fault: None,
 };
 
@@ -58,6 +59,7 @@ pub(crate) fn slow(report: &mut Report) -> Result<()> {
             length,
             methods: Methods::Look,
             first,
+            peak: None,
         };
         let first = round as u32 * 1_000_000;
         // What it was left out for in the round before is forgotten.

@@ -32,6 +32,7 @@ pub(crate) fn survive(report: &mut Report) -> Result<()> {
         length,
         methods: Methods::Both,
         first,
+        peak: None,
     };
     fleet.under(load(0, Duration::from_secs(1)), |_, _| Ok(()))?;
     let history = fleet.under(load(1_000_000, LENGTH), |fleet, begun| {

@@ -13,6 +13,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use anylith::{CallError, Stopping};
 use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
 
 use super::{history, load};
 use crate::round::{Answer, Command, ENV_HARNESS, Harness};
@@ -24,6 +25,8 @@ pub(crate) struct Behaviour {
     pub(crate) wait_us: u64,
     /// How much processor time a job takes, in microseconds.
     pub(crate) compute_us: u64,
+    /// How many jobs are worked on at a time, the others waiting in line, as for a pool of connections; 0 for all.
+    pub(crate) at_once: usize,
     /// How it fails, at once and without work.
     pub(crate) fault: Option<Fault>,
 }
@@ -76,6 +79,8 @@ struct Desk {
     index: usize,
     ledger: File,
     behaviour: RwLock<Behaviour>,
+    /// What a job needs to be worked on, where there are only so many.
+    seats: RwLock<Arc<Semaphore>>,
 }
 
 static DESK: OnceLock<Desk> = OnceLock::new();
@@ -103,6 +108,11 @@ async fn work(job: Job) -> Result<usize, WorkError> {
         Some(Fault::Panic) => panic!("told to"),
         None => {}
     }
+    let seats = Arc::clone(&desk.seats.read().unwrap_or_else(PoisonError::into_inner));
+    let _seat = match behaviour.at_once {
+        0 => None,
+        _ => Some(seats.acquire().await.map_err(|_| WorkError::Broken)?),
+    };
     if behaviour.compute_us > 0 {
         tokio::task::yield_now().await;
         let begun = Instant::now();
@@ -173,6 +183,7 @@ impl Post {
                 index,
                 ledger,
                 behaviour: RwLock::new(behaviour),
+                seats: RwLock::new(Arc::new(Semaphore::new(behaviour.at_once))),
             };
             ensure!(DESK.set(desk).is_ok(), "a process has one worker");
             // Whatever is told is known when the first job comes.
@@ -195,6 +206,8 @@ async fn obey(mut harness: Harness) -> Result<()> {
                         .write()
                         .unwrap_or_else(PoisonError::into_inner);
                     *now = behaviour;
+                    let seats = Arc::new(Semaphore::new(behaviour.at_once));
+                    *desk.seats.write().unwrap_or_else(PoisonError::into_inner) = seats;
                 }
                 Answer::Behaves
             }

@@ -19,6 +19,30 @@ pub(crate) struct Load {
     pub(crate) methods: Methods,
     /// The number of the first job; the others follow.
     pub(crate) first: u32,
+    /// A span in which more are due.
+    pub(crate) peak: Option<Peak>,
+}
+
+/// A span of a load with another rate.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Peak {
+    /// When it begins and ends, from the beginning of the load.
+    pub(crate) from: Duration,
+    pub(crate) to: Duration,
+    /// How many calls are due in a second of it.
+    pub(crate) per_second: f64,
+}
+
+impl Load {
+    /// The time from a call that is due after `at` seconds to the next one, in seconds.
+    fn interval(&self, at: f64) -> f64 {
+        let within = |peak: &Peak| (peak.from.as_secs_f64()..peak.to.as_secs_f64()).contains(&at);
+        let rate = match self.peak.filter(within) {
+            Some(peak) => peak.per_second,
+            None => self.per_second,
+        };
+        rate.recip()
+    }
 }
 
 /// Which methods are called.
@@ -63,17 +87,21 @@ pub(crate) enum Told {
 
 /// Makes the calls; returns them in the order in which they were due.
 pub(crate) async fn run(load: Load, worker: &WorkerClient) -> Vec<Made> {
-    let count = (load.per_second * load.length.as_secs_f64()) as u32;
     let begun = Instant::now();
     let mut calls = JoinSet::new();
-    let mut made = Vec::with_capacity(count as usize);
-    for index in 0..count {
-        let due = begun + Duration::from_secs_f64(f64::from(index) / load.per_second);
+    let mut made = Vec::new();
+    let mut at = 0.0;
+    for number in load.first.. {
+        if at >= load.length.as_secs_f64() {
+            break;
+        }
+        let due = begun + Duration::from_secs_f64(at);
+        at += load.interval(at);
         if due > Instant::now() {
             // It wakes a little late, and then makes all calls that are due.
             sleep_until(due.into()).await;
         }
-        let (number, worker) = (load.first + index, worker.clone());
+        let worker = worker.clone();
         let idempotent = load.methods == Methods::Look || number % 2 == 0;
         calls.spawn(async move {
             let answer = if idempotent {
