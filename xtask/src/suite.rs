@@ -279,7 +279,7 @@ impl TestPrograms {
         match both {
             None => Ok(programs),
             Some(name) => Err(Stop::Because(anyhow::anyhow!(
-                "two test programs are called `{name}`: rename the one in tests/tests/"
+                "two test programs are called `{name}`: rename the one in tests/"
             ))),
         }
     }
