@@ -29,6 +29,8 @@ pub enum Defect {
     DoubleDispatch,
     /// A drain does not wait for the calls in flight.
     CuttingDrain,
+    /// What is refused as too much is asked again without a bound.
+    BudgetIgnored,
 }
 
 /// Whether this process has the defect.
@@ -53,6 +55,7 @@ pub fn planted(defect: Defect) -> bool {
         Defect::LostWakeUp => "lost-wake-up",
         Defect::DoubleDispatch => "double-dispatch",
         Defect::CuttingDrain => "cutting-drain",
+        Defect::BudgetIgnored => "budget-ignored",
     };
     *NAME == name
 }

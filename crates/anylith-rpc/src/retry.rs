@@ -83,7 +83,8 @@ impl Attempts {
                     && budget.spend(Reason::Forward, now)
             }
             Failure::NotExecuted(Refusal::Overloaded) => {
-                self.failed < OVERLOADED_ATTEMPTS && budget.spend(Reason::Retry, now)
+                let bounded = self.failed < OVERLOADED_ATTEMPTS && budget.spend(Reason::Retry, now);
+                bounded || planted(Defect::BudgetIgnored)
             }
             Failure::Unknown(_) => {
                 let together = self.avoid.as_ref().map_or(0, |it| it.lost());

@@ -5,6 +5,7 @@ use std::{
     io::{self, Read as _},
     os::unix::fs::{DirBuilderExt as _, MetadataExt as _},
     path::{Path, PathBuf},
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
@@ -18,6 +19,8 @@ use tokio::{
     sync::mpsc,
     time::sleep,
 };
+
+use crate::replica::Replica;
 
 /// Neither orders nor a secret are longer, in bytes.
 const MOST_BYTES: u64 = 16 * 1024 * 1024;
@@ -100,8 +103,9 @@ impl OrdersFile {
     }
 
     /// Reads the files again when it is told to by SIGHUP, and the identity when its files change, and makes orders of
-    /// what is new. Ends when nobody takes these any more.
-    pub(crate) async fn keep(mut self, news: mpsc::Sender<ToReplica>) {
+    /// what is new. Ends when nobody takes these any more, and says then what `replica` has counted: there is no control
+    /// plane that could be asked.
+    pub(crate) async fn keep(mut self, replica: Arc<Replica>, news: mpsc::Sender<ToReplica>) {
         let mut stamp = self.stamp();
         loop {
             tokio::select! {
@@ -115,7 +119,11 @@ impl OrdersFile {
                         continue;
                     }
                 }
-                () = news.closed() => return,
+                () = news.closed() => {
+                    let counters = serde_json::to_string(&replica.counters()).unwrap_or_default();
+                    tracing::info!(target: "anylith", counters, "stopped; this is what was counted");
+                    return;
+                }
             }
             match read(&self.path) {
                 Ok(orders) => {

@@ -233,7 +233,7 @@ fn commanded(from: Orders, replica: &Arc<Replica>) -> Option<(Command, Task<()>)
             );
             (Some(identity), Task::spawn(kept))
         }
-        Orders::File(file) => (None, Task::spawn(file.keep(orders_in))),
+        Orders::File(file) => (None, Task::spawn(file.keep(Arc::clone(replica), orders_in))),
     };
     let command = Command {
         identity,

@@ -27,14 +27,15 @@ pub(crate) fn faketime() -> Option<PathBuf> {
 
 /// Why `fault` cannot be made here in `topology`; `None` if it can.
 pub(crate) fn obstacle(fault: Fault, topology: Topology) -> Option<&'static str> {
-    match fault {
+    let ground = GROUND.as_deref().filter(|_| topology == Topology::Static);
+    ground.or(match fault {
         Fault::DiskFull => DISK.as_deref(),
         Fault::ClockJump => faketime()
             .is_none()
             .then_some("the package libfaketime is not installed"),
         Fault::Snag(snag) if topology == Topology::Tcp || snag == Snag::Loss => GROUND.as_deref(),
         _ => None,
-    }
+    })
 }
 
 /// Why no small disk can be had.
@@ -51,4 +52,4 @@ static DISK: LazyLock<Option<String>> = LazyLock::new(|| {
 
 /// Why packets cannot be lost.
 static GROUND: LazyLock<Option<String>> =
-    LazyLock::new(|| Ground::new().err().map(|error| format!("{error:#}")));
+    LazyLock::new(|| Ground::new(1).err().map(|error| format!("{error:#}")));

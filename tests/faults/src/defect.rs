@@ -88,6 +88,12 @@ pub(crate) const DEFECTS: &[Defect] = &[
         bait: Some(Fault::Kill(Victim::Callee)),
         topology: Topology::Replicas,
     },
+    Defect {
+        name: "budget-ignored",
+        about: "what is refused as too much is asked again without a bound",
+        bait: Some(Fault::Overload),
+        topology: Topology::Replicas,
+    },
     LATE_LEDGER,
 ];
 

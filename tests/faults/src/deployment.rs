@@ -14,18 +14,20 @@ use std::{
 };
 
 use anyhow::{Context as _, bail, ensure};
+use anylith_core::Counters;
 use rustix::process::Signal;
+use serde::Deserialize as _;
 
 use crate::{
-    ability::faketime,
-    app::{ENV_HOME, ENV_THREADS},
-    defect::{Defect, ENV_DEFECT},
+    defect::Defect,
     fault::Fault,
+    flaw::Flaw,
     home::Home,
     packet::Ground,
     plan::Plan,
-    process::{self, Process},
+    process::{self, Marks, Process},
     topology::Topology,
+    unit::Units,
 };
 
 /// How long it may take to start or to stop, on a machine that is busy.
@@ -41,10 +43,9 @@ pub(crate) static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 #[derive(Debug)]
 pub(crate) struct Deployment {
     pub(crate) topology: Topology,
-    threads: u32,
-    defect: Option<Defect>,
-    /// Its clock on the wall can be set.
-    own_clock: bool,
+    marks: Marks,
+    /// The replicas, where there is no supervisor. Dropped before the hosts that they run on.
+    units: Option<Units>,
     /// Where it runs, if not among everything else.
     pub(crate) ground: Option<Ground>,
     command: Option<Child>,
@@ -63,20 +64,34 @@ impl Deployment {
         }
         let needs_ground = plan.has(|fault| matches!(fault, Fault::Snag(_)));
         let ground = match plan.topology {
-            Topology::Tcp if needs_ground => Some(Ground::new()?),
+            Topology::Tcp if needs_ground => Some(Ground::new(1)?),
+            Topology::Static => Some(Ground::new(Topology::HOSTS.len() as u8)?),
             _ => None,
+        };
+        let own_clock = plan.has(|fault| fault == Fault::ClockJump);
+        let marks = Marks {
+            home: home.path().to_owned(),
+            threads: plan.threads,
+            defect,
+            clock: own_clock.then(|| home.clock()),
         };
         let mut deployment = Self {
             topology: plan.topology,
-            threads: plan.threads,
-            defect,
-            own_clock: plan.has(|fault| fault == Fault::ClockJump),
+            marks,
+            units: None,
             ground,
             command: None,
             ready: Arc::default(),
             home,
         };
-        deployment.launch()?;
+        match (&deployment.ground, plan.topology) {
+            (Some(ground), Topology::Static) => {
+                let (program, renderer) = (application(defect)?, deployment.renderer()?);
+                let units = Units::new(&deployment.home, ground, program, renderer)?;
+                deployment.units = Some(units);
+            }
+            _ => deployment.launch()?,
+        }
         deployment.until_ready()?;
         Ok(deployment)
     }
@@ -111,17 +126,44 @@ impl Deployment {
         Ok(())
     }
 
+    /// Does what a supervisor would, where there is none: starts replicas that have ended.
+    pub(crate) fn tend(&mut self) -> anyhow::Result<()> {
+        match (&mut self.units, &self.ground) {
+            (Some(units), Some(ground)) => units.tend(ground, &self.marks),
+            _ => Ok(()),
+        }
+    }
+
+    /// Gives every replica a new certificate, where there is no supervisor.
+    pub(crate) fn certify(&self) -> anyhow::Result<()> {
+        let units = self.units.as_ref();
+        units.map_or(Ok(()), |units| units.render_again(self.renderer()?))
+    }
+
+    /// Gives a replica an identity with `flaw`, where there is no supervisor.
+    pub(crate) fn spoil(&self, replica: &str, flaw: Flaw) -> anyhow::Result<()> {
+        let units = self.units.as_ref();
+        units.map_or(Ok(()), |units| units.spoil(replica, flaw))
+    }
+
     /// Waits until the application is ready.
     pub(crate) fn until_ready(&mut self) -> anyhow::Result<()> {
         let begin = Instant::now();
-        while !self.ready.load(Relaxed) {
+        while !self.is_ready() {
             check_interrupt()?;
-            if self.supervisor().is_none() || begin.elapsed() > PATIENCE {
+            self.tend()?;
+            let alive = self.units.is_some() || self.supervisor().is_some();
+            if !alive || begin.elapsed() > PATIENCE {
                 bail!("the application does not start:\n{}", self.said());
             }
             thread::sleep(LOOK);
         }
         Ok(())
+    }
+
+    fn is_ready(&self) -> bool {
+        let units = self.units.as_ref();
+        units.map_or_else(|| self.ready.load(Relaxed), Units::are_ready)
     }
 
     /// Orders something of the application that runs. It may fail, where there is no supervisor.
@@ -134,20 +176,28 @@ impl Deployment {
         command.spawn().context("cannot run the command")
     }
 
-    /// The sum of a counter over all replicas, as `anylith status` knows it; `None` without a supervisor. The counts of replicas that
-    /// have died went with them.
-    pub(crate) fn counted(&mut self, counter: &str) -> Option<u64> {
+    /// What all replicas have counted, as `anylith status` knows it; `None` without a supervisor. The counts of replicas
+    /// that have died went with them.
+    pub(crate) fn counted(&mut self) -> Option<Counters> {
         self.supervisor()?;
         let mut command = self.anylith().ok()?;
         let output = command.args(["status", "--json"]).output().ok()?;
         let status: serde_json::Value = serde_json::from_slice(&output.stdout).ok()?;
         let groups = status["groups"].as_array()?.iter();
         let replicas = groups.filter_map(|it| it["replicas"].as_array()).flatten();
-        Some(
-            replicas
-                .filter_map(|it| it["counters"][counter].as_u64())
-                .sum(),
-        )
+        let counters = replicas.map(|it| Counters::deserialize(&it["counters"]));
+        Some(sum(counters.filter_map(Result::ok)))
+    }
+
+    /// What replicas without a control plane have logged of their counts when they stopped.
+    pub(crate) fn counted_last(&self) -> Option<Counters> {
+        self.units.as_ref()?;
+        let log = fs::read_to_string(self.home.path().join("command.log")).ok()?;
+        let counters = log.lines().filter_map(|line| {
+            let line: serde_json::Value = serde_json::from_str(line).ok()?;
+            serde_json::from_str(line["fields"]["counters"].as_str()?).ok()
+        });
+        Some(sum(counters))
     }
 
     /// The command's process, if it runs.
@@ -179,17 +229,18 @@ impl Deployment {
 
     /// Stops the application in good order, also where its supervisor is gone.
     pub(crate) fn stop(&mut self) -> anyhow::Result<()> {
-        match self.supervisor() {
-            Some(pid) => process::send(pid, Signal::TERM),
-            None => {
+        let supervisor = self.supervisor();
+        match (&self.units, supervisor) {
+            (Some(units), _) => units.stop(),
+            (None, Some(pid)) => process::send(pid, Signal::TERM),
+            (None, None) => {
                 let mut stop = self.anylith()?;
                 stop.arg("stop").stdout(Stdio::null()).stderr(Stdio::null());
                 stop.status().context("cannot run the command")?;
             }
         }
         let begin = Instant::now();
-        while self.supervisor().is_some() || self.replicas().iter().any(|it| process::lives(it.pid))
-        {
+        while self.runs()? {
             check_interrupt()?;
             ensure!(
                 begin.elapsed() < PATIENCE,
@@ -201,36 +252,33 @@ impl Deployment {
         Ok(())
     }
 
+    fn runs(&mut self) -> anyhow::Result<bool> {
+        if let Some(units) = &mut self.units {
+            return Ok(!units.have_stopped()?);
+        }
+        let mut replicas = self.replicas().into_iter();
+        Ok(self.supervisor().is_some() || replicas.any(|it| process::lives(it.pid)))
+    }
+
+    /// The command, by a clock that is right.
+    fn renderer(&self) -> anyhow::Result<Command> {
+        let mut command = self.anylith()?;
+        command.env_remove("LD_PRELOAD");
+        Ok(command)
+    }
+
     /// The command, in the folder of the application, with all marks of the run.
     fn anylith(&self) -> anyhow::Result<Command> {
         let program = program("anylith")?;
         let mut command = match &self.ground {
-            Some(ground) => ground.host().command(program),
+            Some(ground) => ground.hosts()[0].command(program),
             None => Command::new(program),
         };
-        for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("ANYLITH_") {
-                command.env_remove(name);
-            }
-        }
+        self.marks.put_on(&mut command);
         command
             .current_dir(self.home.app())
             .stdin(Stdio::null())
-            .env("XDG_RUNTIME_DIR", self.home.run())
-            .env(ENV_HOME, self.home.path())
-            .env(ENV_THREADS, self.threads.to_string())
-            .env_remove("RUST_LOG")
-            .env("NO_COLOR", "1");
-        if let Some(defect) = self.defect {
-            command.env(ENV_DEFECT, defect.name);
-        }
-        if let (true, Some(library)) = (self.own_clock, faketime()) {
-            command
-                .env("LD_PRELOAD", library)
-                .env("FAKETIME_TIMESTAMP_FILE", self.home.clock())
-                .env("FAKETIME_NO_CACHE", "1")
-                .env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
-        }
+            .env("XDG_RUNTIME_DIR", self.home.run());
         Ok(command)
     }
 
@@ -271,12 +319,24 @@ pub(crate) fn program(name: &str) -> anyhow::Result<PathBuf> {
     })
 }
 
-/// The `anylith.toml` of a run.
-fn settings(plan: &Plan, defect: Option<Defect>) -> anyhow::Result<String> {
-    let binary = program(match defect {
+/// The application that faults are tried on.
+fn application(defect: Option<Defect>) -> anyhow::Result<PathBuf> {
+    program(match defect {
         None => "faults-app",
         Some(_) => "faults-app-planted",
-    })?;
+    })
+}
+
+fn sum(counters: impl Iterator<Item = Counters>) -> Counters {
+    counters.fold(Counters::default(), |mut sum, more| {
+        sum += more;
+        sum
+    })
+}
+
+/// The `anylith.toml` of a run.
+fn settings(plan: &Plan, defect: Option<Defect>) -> anyhow::Result<String> {
+    let binary = application(defect)?;
     let deadline = plan.load.deadline_ms;
     let limits = plan.room().map_or(String::new(), |room| {
         format!("\n[limits.components.Target]\nconcurrency = {room}\n")

@@ -27,8 +27,17 @@ pub(crate) enum Fault {
     Restart,
     /// `anylith scale` of the callees: one more or one less, and back.
     Scale,
-    /// The control plane loses the authority that issues certificates, and dies: its successor has another one.
+    /// Certificates of new processes are of another authority than those of old ones: the control plane loses the one
+    /// it had, and dies; on hosts without one a replica gets such a certificate.
     OtherAuthority,
+    /// Every replica gets a new certificate.
+    Rotate,
+    /// A replica begins anew, with a certificate that has run out.
+    Expired,
+    /// A replica begins anew, with a certificate for another component.
+    OtherComponent,
+    /// In the place of a replica another one begins, with a certificate of its own.
+    Impostor,
 }
 
 /// What goes wrong between a replica and those who call it.
@@ -82,10 +91,8 @@ impl Snag {
     fn fits(self, topology: Topology) -> bool {
         match (self, topology) {
             (_, Topology::Monolith) => false,
-            (Self::Loss, topology) => topology == Topology::Tcp,
-            (Self::Delay | Self::SlowReader | Self::SlowWriter, topology) => {
-                topology != Topology::Tcp
-            }
+            (Self::Loss, topology) => topology.speaks_tcp(),
+            (Self::Delay | Self::SlowReader | Self::SlowWriter, topology) => !topology.speaks_tcp(),
             _ => true,
         }
     }
@@ -139,6 +146,10 @@ impl Fault {
             Self::Restart,
             Self::Scale,
             Self::OtherAuthority,
+            Self::Rotate,
+            Self::Expired,
+            Self::OtherComponent,
+            Self::Impostor,
         ];
         processes
             .chain(Snag::ALL.map(Self::Snag))
@@ -154,14 +165,24 @@ impl Fault {
     /// Whether it means anything in `topology`. In a monolith there is only one kind of process, and nothing between.
     pub(crate) fn fits(self, topology: Topology) -> bool {
         match self {
+            Self::Kill(victim) | Self::Term(victim) | Self::Stop(victim)
+                if topology == Topology::Static =>
+            {
+                victim != Victim::Supervisor
+            }
             Self::Kill(victim) | Self::Term(victim) | Self::Stop(victim) => {
                 let whole = [Victim::Caller, Victim::Supervisor, Victim::All];
                 topology != Topology::Monolith || whole.contains(&victim)
             }
             Self::Snag(snag) => snag.fits(topology),
-            Self::NoDescriptors | Self::Overload | Self::Scale => topology != Topology::Monolith,
-            Self::OtherAuthority => topology == Topology::Tcp,
-            Self::DiskFull | Self::ClockJump | Self::Restart => true,
+            Self::NoDescriptors | Self::Overload => topology != Topology::Monolith,
+            Self::Scale => ![Topology::Monolith, Topology::Static].contains(&topology),
+            Self::OtherAuthority => topology.speaks_tcp(),
+            Self::ClockJump => true,
+            Self::DiskFull | Self::Restart => topology != Topology::Static,
+            Self::Rotate | Self::Expired | Self::OtherComponent | Self::Impostor => {
+                topology == Topology::Static
+            }
         }
     }
 
@@ -174,9 +195,14 @@ impl Fault {
             | Self::ClockJump
             | Self::Overload
             | Self::Restart
-            | Self::Scale => true,
+            | Self::Scale
+            | Self::Rotate => true,
             Self::Snag(snag) => snag == Snag::Delay,
-            Self::NoDescriptors | Self::OtherAuthority => false,
+            Self::NoDescriptors
+            | Self::OtherAuthority
+            | Self::Expired
+            | Self::OtherComponent
+            | Self::Impostor => false,
         }
     }
 
@@ -199,7 +225,11 @@ impl Fault {
             | Self::ClockJump
             | Self::Restart
             | Self::Scale
-            | Self::OtherAuthority => 1_500,
+            | Self::OtherAuthority
+            | Self::Rotate
+            | Self::Expired
+            | Self::OtherComponent
+            | Self::Impostor => 1_500,
         }
     }
 }
@@ -218,6 +248,10 @@ impl fmt::Display for Fault {
             Self::Restart => return f.write_str("restart"),
             Self::Scale => return f.write_str("scale"),
             Self::OtherAuthority => return f.write_str("other-authority"),
+            Self::Rotate => return f.write_str("rotate"),
+            Self::Expired => return f.write_str("expired"),
+            Self::OtherComponent => return f.write_str("other-component"),
+            Self::Impostor => return f.write_str("impostor"),
         };
         write!(f, "{kind}-{}", victim.name())
     }

@@ -28,6 +28,24 @@ pub(crate) struct Terms {
     pub(crate) gentle: bool,
     /// How much longer than its deadline a call may take, besides the time that its process did not get.
     pub(crate) scheduling: Duration,
+    /// What retries may cost; `None` where too much went wrong to say.
+    pub(crate) budget: Option<Budget>,
+}
+
+/// What retries may cost, where callees only have too much to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Budget {
+    /// How many attempts the callees refused, as they count. None of them is an execution.
+    pub(crate) refused: u64,
+    /// How many budgets there are: one for each edge out of each process.
+    pub(crate) edges: u32,
+}
+
+impl Budget {
+    /// The attempts that `calls` calls may make in so many seconds.
+    fn most(self, calls: usize, seconds: f64) -> f64 {
+        calls as f64 * 1.2 + f64::from(self.edges) * (100.0 + 10.0 * seconds)
+    }
 }
 
 impl Default for Terms {
@@ -36,6 +54,7 @@ impl Default for Terms {
             killed: BTreeSet::new(),
             gentle: false,
             scheduling: SCHEDULING,
+            budget: None,
         }
     }
 }
@@ -50,6 +69,7 @@ pub(crate) enum Promise {
     RightAnswer,
     InTime,
     DrainsLoseNothing,
+    RetriesAreBounded,
 }
 
 impl fmt::Display for Promise {
@@ -62,15 +82,17 @@ impl fmt::Display for Promise {
             Self::RightAnswer => "answers are right, and arrive where they belong",
             Self::InTime => "no call outlives its deadline",
             Self::DrainsLoseNothing => "no call is lost where replicas only drain",
+            Self::RetriesAreBounded => "retries add a fifth to the load, and what is saved up",
         })
     }
 }
 
-/// A call for which a promise was broken.
+/// A broken promise.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Find {
     pub(crate) promise: Promise,
-    pub(crate) call: CallId,
+    /// The call for which it was broken; `None` if it is about all of them.
+    pub(crate) call: Option<CallId>,
     /// What is wrong.
     pub(crate) text: String,
     /// Everything that happened in that call.
@@ -88,14 +110,33 @@ pub(crate) fn judge(history: &History, terms: &Terms) -> Vec<Find> {
         };
         finds.extend(case.judge().into_iter().map(|(promise, text)| Find {
             promise,
-            call: *call,
+            call: Some(*call),
             text,
             events: events.clone(),
         }));
     }
+    finds.extend(retried_too_often(history, terms));
     // Those that are told fastest come first.
     finds.sort_by_key(|find| find.events.len());
     finds
+}
+
+/// Whether callees saw more attempts than the budget of retries leaves room for.
+fn retried_too_often(history: &History, terms: &Terms) -> Option<Find> {
+    let budget = terms.budget?;
+    let events = || history.calls.values().flatten();
+    let began = events().filter(|entry| matches!(entry.event, Event::Began { .. }));
+    let attempts = began.count() as u64 + budget.refused;
+    let calls = history.asked().count();
+    let first = events().map(|entry| entry.at_ns).min()?;
+    let last = events().map(|entry| entry.at_ns).max()?;
+    let most = budget.most(calls, Duration::from_nanos(last - first).as_secs_f64());
+    (attempts as f64 > most).then(|| Find {
+        promise: Promise::RetriesAreBounded,
+        call: None,
+        text: format!("{attempts} attempts for {calls} calls, where {most:.0} are the most"),
+        events: Vec::new(),
+    })
 }
 
 /// One call before the judge.

@@ -1,6 +1,6 @@
-//! Faults of packets: for replicas that speak TCP, on a host of their own, which is a network namespace.
+//! Faults of packets: for replicas that speak TCP, on hosts of their own, which are network namespaces.
 //!
-//! Nothing else on that host speaks TCP, since the control plane has a Unix socket. So the rules are plain, and the machine's own
+//! Nothing else on those hosts speaks TCP, since a control plane has a Unix socket, and no port is used on two of them. So the rules are plain, and the machine's own
 //! network is never touched.
 
 use std::{
@@ -29,26 +29,28 @@ pub(crate) enum Packets {
     Reset(u16),
 }
 
-/// A host of its own.
+/// Hosts of its own.
 #[derive(Debug)]
 pub(crate) struct Ground {
     lan: Lan,
 }
 
 impl Ground {
-    /// Makes one.
+    /// Makes so many.
     ///
     /// # Errors
     ///
     /// This machine does not permit it, or has no `nft`.
-    pub(crate) fn new() -> anyhow::Result<Self> {
-        let ground = Self { lan: Lan::new(1)? };
+    pub(crate) fn new(hosts: u8) -> anyhow::Result<Self> {
+        let ground = Self {
+            lan: Lan::new(hosts)?,
+        };
         ground.heal()?;
         Ok(ground)
     }
 
-    pub(crate) fn host(&self) -> &Host {
-        self.lan.host(0)
+    pub(crate) fn hosts(&self) -> &[Host] {
+        self.lan.hosts()
     }
 
     /// Lets this happen to packets, and nothing else.
@@ -69,15 +71,15 @@ impl Ground {
     }
 
     fn rules(&self, rules: &str) -> anyhow::Result<()> {
-        let mut nft = self.host().command("nft");
-        nft.args(["-f", "-"]);
-        feed(
-            nft,
-            &format!(
-                "table inet faults {{}}\nflush table inet faults\n\
-                 table inet faults {{\nchain in {{\ntype filter hook input priority 0\n{rules}\n}}\n}}\n"
-            ),
-        )
+        let table = format!(
+            "table inet faults {{}}\nflush table inet faults\n\
+             table inet faults {{\nchain in {{\ntype filter hook input priority 0\n{rules}\n}}\n}}\n"
+        );
+        self.hosts().iter().try_for_each(|host| {
+            let mut nft = host.command("nft");
+            nft.args(["-f", "-"]);
+            feed(nft, &table)
+        })
     }
 }
 

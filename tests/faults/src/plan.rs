@@ -116,8 +116,10 @@ impl Plan {
         let company = |it: &Strike| match (it.fault, self.topology) {
             (Fault::NoDescriptors, _) => Some(Fault::Kill(Victim::Relay)),
             // Certificates are valid at a time.
-            (Fault::ClockJump, Topology::Tcp) => Some(Fault::Kill(Victim::Callee)),
-            (Fault::OtherAuthority, _) => Some(Fault::Kill(Victim::Callee)),
+            (Fault::ClockJump, topology) if topology.speaks_tcp() => {
+                Some(Fault::Kill(Victim::Callee))
+            }
+            (Fault::OtherAuthority, Topology::Tcp) => Some(Fault::Kill(Victim::Callee)),
             _ => None,
         };
         let found = self.strikes.first().and_then(|it| Some((company(it)?, it)));
@@ -232,6 +234,11 @@ impl Plan {
     /// Whether no call may be lost.
     pub(crate) fn is_gentle(&self) -> bool {
         self.strikes.iter().all(|strike| strike.fault.is_gentle())
+    }
+
+    /// Whether nothing happens but that there is too much to do.
+    pub(crate) fn is_only_overload(&self) -> bool {
+        !self.strikes.is_empty() && !self.has(|fault| fault != Fault::Overload)
     }
 
     /// When the last fault is over and the load has ended, counted from the begin of the load.

@@ -1,10 +1,56 @@
 //! The processes of a run: found by a mark in their environment, whoever started them.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::app::ENV_HOME;
+use crate::{
+    ability::faketime,
+    app::{ENV_HOME, ENV_THREADS},
+    defect::{Defect, ENV_DEFECT},
+};
+
+/// What the environment of every process of a run says.
+#[derive(Debug, Clone)]
+pub(crate) struct Marks {
+    /// The home of the run.
+    pub(crate) home: PathBuf,
+    /// How many threads each process has.
+    pub(crate) threads: u32,
+    pub(crate) defect: Option<Defect>,
+    /// The file that says what the clock on the wall shows, if that can be set.
+    pub(crate) clock: Option<PathBuf>,
+}
+
+impl Marks {
+    /// Makes what `command` starts a process of the run.
+    pub(crate) fn put_on(&self, command: &mut Command) {
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("ANYLITH_") {
+                command.env_remove(name);
+            }
+        }
+        command
+            .env(ENV_HOME, &self.home)
+            .env(ENV_THREADS, self.threads.to_string())
+            .env_remove("RUST_LOG")
+            .env("NO_COLOR", "1");
+        if let Some(defect) = self.defect {
+            command.env(ENV_DEFECT, defect.name);
+        }
+        if let (Some(clock), Some(library)) = (&self.clock, faketime()) {
+            command
+                .env("LD_PRELOAD", library)
+                .env("FAKETIME_TIMESTAMP_FILE", clock)
+                .env("FAKETIME_NO_CACHE", "1")
+                .env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+        }
+    }
+}
 
 /// A process that belongs to a run.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

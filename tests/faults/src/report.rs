@@ -44,11 +44,11 @@ impl fmt::Display for Report<'_> {
 
 impl Report<'_> {
     fn show(&self, find: &Find, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(
-            f,
-            "\n  broken: {}\n  call {:x}: {}",
-            find.promise, find.call, find.text
-        )?;
+        write!(f, "\n  broken: {}\n  ", find.promise)?;
+        match find.call {
+            Some(call) => writeln!(f, "call {call:x}: {}", find.text)?,
+            None => writeln!(f, "all calls: {}", find.text)?,
+        }
         for entry in &find.events {
             let since_us = entry.at_ns.saturating_sub(self.0.begin_ns) / 1_000;
             write!(

@@ -17,7 +17,7 @@ use crate::{
     deployment::{Deployment, LOOK, check_interrupt},
     history::{Asked, History},
     ledger::{self, Answer, Event, How, Ledger},
-    oracle::{Find, SCHEDULING, Terms, judge},
+    oracle::{Budget, Find, SCHEDULING, Terms, judge},
     plan::Plan,
     process,
     stage::{Remedy, Stage},
@@ -53,6 +53,8 @@ pub(crate) struct Tally {
     pub(crate) retried: u64,
     /// Executions beyond the first of a call.
     pub(crate) repeated: usize,
+    /// Calls and connections that replicas refused because of who was calling, counted as what is retried.
+    pub(crate) denied: u64,
     /// From the first fault to the last call that failed.
     pub(crate) recovery: Option<Duration>,
 }
@@ -88,16 +90,26 @@ pub(crate) fn run(plan: &Plan, setting: Setting) -> anyhow::Result<Outcome> {
     let begin = Instant::now() + LEAD;
     fs::write(stage.deployment.home.path().join(GO), begin_ns.to_string())?;
     play(&mut stage, plan, begin)?;
-    until_answered(&stage, plan)?;
-    let retried = stage.deployment.counted("retried");
+    until_answered(&mut stage, plan)?;
+    let alive = stage.deployment.counted();
     stage.deployment.stop()?;
+    let counted = alive.or_else(|| stage.deployment.counted_last());
     let entries = ledger::read(stage.deployment.home.path()).context("cannot read the ledgers")?;
     let history = History::of(entries);
     let terms = Terms {
         killed: stage.killed,
         gentle: plan.is_gentle(),
         scheduling: setting.scheduling(plan),
+        budget: plan
+            .is_only_overload()
+            .then_some(())
+            .and(counted)
+            .map(|counted| Budget {
+                refused: counted.overloaded,
+                edges: plan.topology.edges(),
+            }),
     };
+    let counted = counted.unwrap_or_default();
     let finds = judge(&history, &terms);
     if setting.keep && !finds.is_empty() {
         let home = &mut stage.deployment.home;
@@ -109,7 +121,8 @@ pub(crate) fn run(plan: &Plan, setting: Setting) -> anyhow::Result<Outcome> {
         defect,
         finds,
         tally: Tally {
-            retried: retried.unwrap_or(0),
+            retried: counted.retried,
+            denied: counted.denied + counted.unauthenticated,
             ..Tally::of(&history, plan, begin_ns)
         },
         begin_ns,
@@ -121,6 +134,7 @@ fn play(stage: &mut Stage, plan: &Plan, begin: Instant) -> anyhow::Result<()> {
     let mut remedies: Vec<(u64, Remedy)> = Vec::new();
     let mut strikes = plan.strikes.iter().peekable();
     loop {
+        stage.deployment.tend()?;
         let elapsed_ms = begin.elapsed().as_millis() as u64;
         while let Some(strike) = strikes.next_if(|it| it.at_ms <= elapsed_ms) {
             remedies.push((strike.at_ms + strike.for_ms, stage.strike(strike)?));
@@ -140,11 +154,12 @@ fn play(stage: &mut Stage, plan: &Plan, begin: Instant) -> anyhow::Result<()> {
 }
 
 /// Waits until every caller that lives has its answers.
-fn until_answered(stage: &Stage, plan: &Plan) -> anyhow::Result<()> {
+fn until_answered(stage: &mut Stage, plan: &Plan) -> anyhow::Result<()> {
     let begin = Instant::now();
     let patience = PATIENCE + Duration::from_millis(plan.load.deadline_ms);
     while begin.elapsed() < patience {
         check_interrupt()?;
+        stage.deployment.tend()?;
         let callers = stage.deployment.replicas_with("Driver");
         // Whom a fault has left without a process is started again, or never will be.
         if callers
@@ -216,6 +231,7 @@ impl Tally {
         self.late += other.late;
         self.retried += other.retried;
         self.repeated += other.repeated;
+        self.denied += other.denied;
         self.recovery = self.recovery.max(other.recovery);
     }
 }

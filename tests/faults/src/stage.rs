@@ -13,10 +13,12 @@ use rustix::process::{Pid, Resource, Rlimit, Signal, prlimit};
 use crate::{
     deployment::Deployment,
     fault::{Fault, Snag, Victim},
+    flaw::Flaw,
     link::{Links, Way, Weather},
     packet::{Packets, port_of},
     plan::{Plan, Strike},
     process::{self, Process},
+    topology::Topology,
 };
 
 /// How long an order to the running application may take, where other things go wrong beside it.
@@ -64,6 +66,8 @@ pub(crate) enum Remedy {
     FreeDisk,
     /// The clock on the wall is right.
     SetClock,
+    /// Every replica has the certificate that is its own; of this one the process is another's.
+    Certify(Option<String>),
 }
 
 impl Stage {
@@ -123,6 +127,16 @@ impl Stage {
                 let child = self.deployment.order(&["scale", &order])?;
                 Remedy::ScaleBack(child, Instant::now())
             }
+            Fault::Rotate => {
+                self.deployment.certify()?;
+                Remedy::Nothing
+            }
+            Fault::Expired => return self.spoil(Flaw::Expired, strike.pick),
+            Fault::OtherComponent => return self.spoil(Flaw::OtherComponent, strike.pick),
+            Fault::Impostor => return self.spoil(Flaw::Impostor, strike.pick),
+            Fault::OtherAuthority if self.deployment.topology == Topology::Static => {
+                return self.spoil(Flaw::OtherAuthority, strike.pick);
+            }
             Fault::OtherAuthority => {
                 self.deployment.home.lose_authority();
                 let victims = self.send(Victim::Supervisor, strike.pick, Signal::KILL);
@@ -131,14 +145,36 @@ impl Stage {
         })
     }
 
+    /// Kills a replica, which begins anew with an identity that has `flaw`.
+    fn spoil(&mut self, flaw: Flaw, pick: u32) -> anyhow::Result<Remedy> {
+        let callees = self.callees();
+        let Some(victim) = callees.get(pick as usize % callees.len().max(1)) else {
+            return Ok(Remedy::Nothing);
+        };
+        let name = victim.replica.clone().unwrap_or_default();
+        self.deployment.spoil(&name, flaw)?;
+        self.kill(victim);
+        Ok(Remedy::Certify((flaw == Flaw::Impostor).then_some(name)))
+    }
+
+    fn kill(&mut self, victim: &Process) {
+        self.killed.insert(victim.pid);
+        victim.signal(Signal::KILL);
+    }
+
+    /// The replicas that others call.
+    fn callees(&self) -> Vec<Process> {
+        [
+            self.deployment.replicas_with("Target"),
+            self.deployment.replicas_with("Relay"),
+        ]
+        .concat()
+    }
+
     /// Makes something go wrong before one of the replicas.
     fn snag(&self, snag: Snag, pick: u32) -> anyhow::Result<Remedy> {
         if let Some(ground) = &self.deployment.ground {
-            let callees = [
-                self.deployment.replicas_with("Target"),
-                self.deployment.replicas_with("Relay"),
-            ]
-            .concat();
+            let callees = self.callees();
             let callee = callees.get(pick as usize % callees.len().max(1));
             let packets = callee.and_then(port_of).and_then(|port| match snag {
                 Snag::Reset => Some(Packets::Reset(port)),
@@ -245,6 +281,13 @@ impl Stage {
             Remedy::FreeDisk => {
                 self.deployment.home.free_disk();
                 self.disk_full = false;
+            }
+            Remedy::Certify(reborn) => {
+                self.deployment.certify()?;
+                let replicas = self.deployment.replicas().into_iter();
+                for replica in replicas.filter(|it| reborn.is_some() && it.replica == reborn) {
+                    self.kill(&replica);
+                }
             }
             Remedy::SetClock => fs::write(self.deployment.home.clock(), "+0")?,
         }

@@ -67,7 +67,7 @@ pub struct Options {
     /// Say which faults there are.
     #[arg(long)]
     list_faults: bool,
-    /// Only this topology: monolith, split, replicas or tcp.
+    /// Only this topology: monolith, split, replicas, tcp or static.
     #[arg(long, value_name = "NAME")]
     topology: Option<String>,
     /// Begin no run after so many minutes (`30m`) or seconds (`90s`).
@@ -154,7 +154,7 @@ impl Program {
             None => Topology::ALL.to_vec(),
             Some(name) => {
                 vec![Topology::named(name).with_context(|| {
-                    format!("there is no topology `{name}`: monolith, split, replicas, tcp")
+                    format!("there is no topology `{name}`: monolith, split, replicas, tcp, static")
                 })?]
             }
         };
@@ -182,13 +182,9 @@ impl Program {
         } else if let Some(defect) = defect {
             plans = baits(defect, seed);
         } else {
-            let alone = match options.smoke {
-                true => vec![Topology::Replicas],
-                false => topologies.clone(),
-            };
-            plans.extend(each_alone(&faults, &alone, seed));
-            if options.smoke {
-                plans = plans.into_iter().map(Plan::shortened).collect();
+            match options.smoke {
+                true => plans.extend(each_once(&faults, seed)),
+                false => plans.extend(each_alone(&faults, &topologies, seed)),
             }
             if options.fault.is_none() {
                 let seeds = seed..seed + DRAWN;
@@ -265,6 +261,15 @@ fn each_alone(faults: &[Fault], topologies: &[Topology], seed: u64) -> Vec<Plan>
         plans.extend(fitting.map(|fault| Plan::alone(Some(*fault), *topology, seed)));
     }
     plans
+}
+
+/// Each fault in one topology, and not for long.
+fn each_once(faults: &[Fault], seed: u64) -> impl Iterator<Item = Plan> {
+    let places = [Topology::Replicas, Topology::Static, Topology::Tcp];
+    faults.iter().filter_map(move |fault| {
+        let place = places.into_iter().find(|place| fault.fits(*place))?;
+        Some(Plan::alone(Some(*fault), place, seed).shortened())
+    })
 }
 
 /// The runs that bring a defect to light, one of them at least.
@@ -452,7 +457,12 @@ mod tests {
         let topologies: Vec<_> = program.plans.iter().map(|plan| plan.topology).collect();
         assert_eq!(
             topologies,
-            [Topology::Split, Topology::Replicas, Topology::Tcp]
+            [
+                Topology::Split,
+                Topology::Replicas,
+                Topology::Tcp,
+                Topology::Static
+            ]
         );
     }
 

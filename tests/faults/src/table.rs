@@ -35,7 +35,7 @@ impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "{:<18}{:<10}{:>5}{:>8}{:>8}{:>9}{:>9}{:>8}{:>9}{:>7}{:>10}{:>7}",
+            "{:<18}{:<10}{:>5}{:>8}{:>8}{:>9}{:>9}{:>8}{:>9}{:>7}{:>8}{:>10}{:>7}",
             "FAULT",
             "TOPOLOGY",
             "RUNS",
@@ -46,6 +46,7 @@ impl fmt::Display for Table {
             "LATE",
             "RETRIED",
             "TWICE",
+            "DENIED",
             "RECOVERY",
             "FINDS"
         )?;
@@ -55,7 +56,7 @@ impl fmt::Display for Table {
                 .map_or("-".to_owned(), |it| format!("{} ms", it.as_millis()));
             writeln!(
                 f,
-                "{name:<18}{:<10}{runs:>5}{:>8}{:>8}{:>9}{:>9}{:>8}{:>9}{:>7}{recovery:>10}{finds:>7}",
+                "{name:<18}{:<10}{runs:>5}{:>8}{:>8}{:>9}{:>9}{:>8}{:>9}{:>7}{:>8}{recovery:>10}{finds:>7}",
                 topology.to_string(),
                 tally.calls,
                 tally.right,
@@ -64,6 +65,7 @@ impl fmt::Display for Table {
                 tally.late,
                 tally.retried,
                 tally.repeated,
+                tally.denied,
             )?;
         }
         Ok(())

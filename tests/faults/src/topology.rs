@@ -13,10 +13,18 @@ pub(crate) enum Topology {
     Replicas,
     /// The same over TCP.
     Tcp,
+    /// The same on two hosts, without a supervisor.
+    Static,
 }
 
 impl Topology {
-    pub(crate) const ALL: [Self; 4] = [Self::Monolith, Self::Split, Self::Replicas, Self::Tcp];
+    pub(crate) const ALL: [Self; 5] = [
+        Self::Monolith,
+        Self::Split,
+        Self::Replicas,
+        Self::Tcp,
+        Self::Static,
+    ];
 
     /// The topology of that name.
     pub(crate) fn named(name: &str) -> Option<Self> {
@@ -28,7 +36,7 @@ impl Topology {
         match self {
             Self::Monolith => "doubled",
             Self::Split => "micro",
-            Self::Replicas | Self::Tcp => "replicas",
+            Self::Replicas | Self::Tcp | Self::Static => "replicas",
         }
     }
 
@@ -36,7 +44,22 @@ impl Topology {
     pub(crate) fn transport(self) -> &'static str {
         match self {
             Self::Monolith | Self::Split | Self::Replicas => "unix",
-            Self::Tcp => "tcp",
+            Self::Tcp | Self::Static => "tcp",
+        }
+    }
+
+    /// Whether some replicas call others over TCP.
+    pub(crate) fn speaks_tcp(self) -> bool {
+        matches!(self, Self::Tcp | Self::Static)
+    }
+
+    /// Along how many edges calls go out of how many processes.
+    pub(crate) fn edges(self) -> u32 {
+        match self {
+            // In one process nothing is sent.
+            Self::Monolith => 0,
+            Self::Split => 3,
+            Self::Replicas | Self::Tcp | Self::Static => 4,
         }
     }
 
@@ -45,7 +68,7 @@ impl Topology {
         match self {
             Self::Monolith => 2,
             Self::Split => 1,
-            Self::Replicas | Self::Tcp => 3,
+            Self::Replicas | Self::Tcp | Self::Static => 3,
         }
     }
 
@@ -53,9 +76,16 @@ impl Topology {
     pub(crate) fn group(self, component: &str) -> &str {
         match self {
             Self::Monolith => "whole",
-            Self::Split | Self::Replicas | Self::Tcp => component,
+            Self::Split | Self::Replicas | Self::Tcp | Self::Static => component,
         }
     }
+
+    /// How its replicas are spread over hosts, as `hosts.toml` says it: the groups of each, and its first port. Every callee
+    /// is called from the other host.
+    pub(crate) const HOSTS: [(&str, &str, u16); 2] = [
+        ("one", "{ Driver = 1, Target = 1 }", 7400),
+        ("two", "{ Relay = 2, Target = 2 }", 7500),
+    ];
 
     /// What `anylith.toml` says of the topologies.
     pub(crate) const SETTINGS: &str = r#"
@@ -76,6 +106,7 @@ impl fmt::Display for Topology {
             Self::Split => "split",
             Self::Replicas => "replicas",
             Self::Tcp => "tcp",
+            Self::Static => "static",
         })
     }
 }

@@ -273,6 +273,19 @@ fn a_drain_loses_no_call() {
 }
 
 #[test]
+fn callees_see_no_more_attempts_than_the_budgets_leave_room_for() {
+    let terms = |refused| Terms {
+        budget: Some(Budget { refused, edges: 2 }),
+        ..Terms::default()
+    };
+    let tale = || Tale::of(Method::Look).told(1, refused());
+    // A call, a fifth, and what two edges have saved.
+    assert_eq!(tale().terms(terms(201)).broken(), []);
+    let broken = tale().terms(terms(202)).broken();
+    assert_eq!(broken, [Promise::RetriesAreBounded]);
+}
+
+#[test]
 fn a_caller_may_take_its_call_back() {
     let tale = Tale::of(Method::Charge)
         .began(1)
@@ -295,6 +308,6 @@ fn the_shortest_find_comes_first() {
         event: Event::Began { call: CALL + 1 },
     });
     let finds = judge(&History::of(entries), &Terms::default());
-    let calls: Vec<CallId> = finds.iter().map(|find| find.call).collect();
+    let calls: Vec<CallId> = finds.iter().map(|find| find.call.unwrap()).collect();
     assert_eq!(calls, [CALL + 1, CALL]);
 }
