@@ -1,19 +1,34 @@
-//! Postcard, with a bound on how deep values are nested.
+//! Postcard, with a bound on how deep values are nested, and on how many elements they have that take no bytes.
 //!
 //! A value is written and read by functions that call each other as deep as the value is nested. Two bytes a level are
 //! enough to say "and one more in it", so without a bound a message of some kilobytes would overflow the stack, which
 //! ends the process and not the call. What is bounded is the stack itself: whoever goes one level deeper writes
 //! or reads a byte, and at each byte the place on the stack is compared with that of the beginning. So it costs
-//! one comparison, needs no wrapper around every type, and holds for whatever a type does while it is read.
+//! one comparison, and holds for whatever a type does while it is read.
+//!
+//! A `()` takes no bytes, so ten bytes can claim 2^60 of them, and a loop over those does not end. Every element that
+//! takes bytes has a first one, which is that of no other element: a message has no more of them than bytes.
+//! So all that its sequences claim is taken out of one account, of that many and some more, before the first
+//! is read: one subtraction a sequence, and nothing an element.
 
 use postcard::{Deserializer, Error, Result, de_flavors, ser_flavors};
-use serde::{Deserialize, Serialize};
+use serde::{
+    Deserialize, Serialize,
+    de::{
+        self, DeserializeSeed, EnumAccess, IntoDeserializer, MapAccess, SeqAccess, VariantAccess,
+        Visitor,
+    },
+};
 
 /// How much of the stack the nesting of one value may take, in bytes. A thread has two MiB where nothing else is said.
 const STACK_BYTES: usize = 512 * 1024;
 /// How reading a value ends that is nested too deep. There is no error with a text of one's own; nothing here is
 /// followed by a checksum, so this one has no other meaning.
 const TOO_DEEP: Error = Error::DeserializeBadCrc;
+/// How many elements of one value may take no bytes.
+const MOST_EMPTY: usize = 1024 * 1024;
+/// How reading a value ends that has more. Nothing here is framed by zeros, so this one, too, has no other meaning.
+const TOO_MANY: Error = Error::DeserializeBadEncoding;
 
 /// A place on the stack.
 #[derive(Debug, Clone, Copy)]
@@ -77,9 +92,230 @@ impl ser_flavors::Flavor for Append<'_> {
 /// Reads a value from the front of `bytes`, and returns what follows it.
 pub(crate) fn take<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<(T, &'de [u8])> {
     let begin = Place::here();
-    let mut reader = Deserializer::from_flavor(Rest { bytes, begin });
+    let mut reader = Reader {
+        simple: Deserializer::from_flavor(Rest { bytes, begin }),
+        account: bytes.len().saturating_add(MOST_EMPTY),
+    };
     let value = T::deserialize(&mut reader)?;
-    Ok((value, reader.finalize()?))
+    Ok((value, reader.simple.finalize()?))
+}
+
+/// Reads values as postcard does, and keeps the account of their elements.
+struct Reader<'de> {
+    /// Reads what has no parts.
+    simple: Deserializer<'de, Rest<'de>>,
+    /// How many elements the sequences to come may claim.
+    account: usize,
+}
+
+impl<'de> Reader<'de> {
+    /// Reads the length of a sequence or a map.
+    #[inline]
+    fn elements<'a>(&'a mut self) -> Result<Elements<'a, 'de>> {
+        let left = usize::deserialize(&mut self.simple)?;
+        self.account = self.account.checked_sub(left).ok_or(TOO_MANY)?;
+        Ok(Elements { reader: self, left })
+    }
+
+    /// What is in a tuple or a struct: as many values as its type says.
+    #[inline]
+    fn fields<'a>(&'a mut self, count: usize) -> Elements<'a, 'de> {
+        Elements {
+            reader: self,
+            left: count,
+        }
+    }
+}
+
+/// Hands what has no parts, and no elements, to postcard.
+macro_rules! simple {
+    ($($deserialize:ident)*) => {$(
+        #[inline]
+        fn $deserialize<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
+            self.simple.$deserialize(visitor)
+        }
+    )*};
+}
+
+impl<'de> de::Deserializer<'de> for &mut Reader<'de> {
+    type Error = Error;
+
+    simple! {
+        deserialize_any deserialize_bool
+        deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64 deserialize_i128
+        deserialize_u8 deserialize_u16 deserialize_u32 deserialize_u64 deserialize_u128
+        deserialize_f32 deserialize_f64 deserialize_char
+        deserialize_str deserialize_string deserialize_bytes deserialize_byte_buf
+        deserialize_unit deserialize_identifier deserialize_ignored_any
+    }
+
+    #[inline]
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
+        match u8::deserialize(&mut self.simple)? {
+            0 => visitor.visit_none(),
+            1 => visitor.visit_some(self),
+            _ => Err(Error::DeserializeBadOption),
+        }
+    }
+
+    #[inline]
+    fn deserialize_unit_struct<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value> {
+        self.simple.deserialize_unit_struct(name, visitor)
+    }
+
+    #[inline]
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        visitor: V,
+    ) -> Result<V::Value> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    #[inline]
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
+        visitor.visit_seq(self.elements()?)
+    }
+
+    #[inline]
+    fn deserialize_tuple<V: Visitor<'de>>(self, count: usize, visitor: V) -> Result<V::Value> {
+        visitor.visit_seq(self.fields(count))
+    }
+
+    #[inline]
+    fn deserialize_tuple_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        count: usize,
+        visitor: V,
+    ) -> Result<V::Value> {
+        visitor.visit_seq(self.fields(count))
+    }
+
+    #[inline]
+    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
+        visitor.visit_map(self.elements()?)
+    }
+
+    #[inline]
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value> {
+        visitor.visit_seq(self.fields(fields.len()))
+    }
+
+    #[inline]
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value> {
+        visitor.visit_enum(self)
+    }
+
+    #[inline]
+    fn is_human_readable(&self) -> bool {
+        false
+    }
+}
+
+/// The elements of a sequence or a map that were not read yet.
+struct Elements<'a, 'de> {
+    reader: &'a mut Reader<'de>,
+    left: usize,
+}
+
+impl Elements<'_, '_> {
+    /// For how many room may be made at once. A claim that the bytes of the message cannot bear out gets no room.
+    #[inline]
+    fn believed(&self) -> Option<usize> {
+        (self.reader.account >= MOST_EMPTY).then_some(self.left)
+    }
+}
+
+impl<'de> SeqAccess<'de> for Elements<'_, 'de> {
+    type Error = Error;
+
+    #[inline]
+    fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>> {
+        let Some(left) = self.left.checked_sub(1) else {
+            return Ok(None);
+        };
+        self.left = left;
+        seed.deserialize(&mut *self.reader).map(Some)
+    }
+
+    #[inline]
+    fn size_hint(&self) -> Option<usize> {
+        self.believed()
+    }
+}
+
+impl<'de> MapAccess<'de> for Elements<'_, 'de> {
+    type Error = Error;
+
+    #[inline]
+    fn next_key_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>> {
+        self.next_element_seed(seed)
+    }
+
+    #[inline]
+    fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value> {
+        seed.deserialize(&mut *self.reader)
+    }
+
+    #[inline]
+    fn size_hint(&self) -> Option<usize> {
+        self.believed()
+    }
+}
+
+impl<'de> EnumAccess<'de> for &mut Reader<'de> {
+    type Error = Error;
+    type Variant = Self;
+
+    #[inline]
+    fn variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<(S::Value, Self)> {
+        let index = u32::deserialize(&mut self.simple)?;
+        let variant = seed.deserialize(IntoDeserializer::<Error>::into_deserializer(index))?;
+        Ok((variant, self))
+    }
+}
+
+impl<'de> VariantAccess<'de> for &mut Reader<'de> {
+    type Error = Error;
+
+    #[inline]
+    fn unit_variant(self) -> Result<()> {
+        Ok(())
+    }
+
+    #[inline]
+    fn newtype_variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<S::Value> {
+        seed.deserialize(self)
+    }
+
+    #[inline]
+    fn tuple_variant<V: Visitor<'de>>(self, count: usize, visitor: V) -> Result<V::Value> {
+        visitor.visit_seq(self.fields(count))
+    }
+
+    #[inline]
+    fn struct_variant<V: Visitor<'de>>(
+        self,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value> {
+        visitor.visit_seq(self.fields(fields.len()))
+    }
 }
 
 struct Rest<'de> {
@@ -126,6 +362,7 @@ pub(crate) fn problem(error: &Error) -> String {
     match error {
         // The buffer grows, so it is never full.
         &TOO_DEEP | Error::SerializeBufferFull => "it is nested too deep".to_owned(),
+        &TOO_MANY => format!("it claims more than {MOST_EMPTY} elements for which it has no bytes"),
         other => other.to_string(),
     }
 }
@@ -176,6 +413,48 @@ mod tests {
         };
         let thread = std::thread::Builder::new().stack_size(256 * 1024 * 1024);
         thread.spawn(test).unwrap().join().unwrap();
+    }
+
+    /// Two to the power of 60, as a length.
+    const COUNTLESS: [u8; 9] = [0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x10];
+
+    #[test]
+    fn hostile_lengths_of_what_takes_no_bytes_are_refused() {
+        fn refused<'de, T: Deserialize<'de>>(bytes: &'de [u8]) {
+            let error = take::<T>(bytes).err().unwrap();
+            let problem = problem(&error);
+            assert_eq!(
+                problem,
+                "it claims more than 1048576 elements for which it has no bytes"
+            );
+        }
+        #[derive(Serialize, Deserialize)]
+        struct Nothing;
+        refused::<Vec<()>>(&COUNTLESS);
+        refused::<Vec<[(); 4]>>(&COUNTLESS);
+        refused::<std::collections::LinkedList<Nothing>>(&COUNTLESS);
+        refused::<std::collections::BTreeMap<(), ()>>(&COUNTLESS);
+        // A thousand sequences, each of a little less than a million.
+        let mut many = Vec::new();
+        write(&vec![(0xfffff_u32, ()); 1000], &mut many).unwrap();
+        refused::<Vec<Vec<()>>>(&many);
+    }
+
+    #[test]
+    fn no_room_is_made_for_elements_that_cannot_follow() {
+        // Each level claims as many as were believed of it alone.
+        let mut bytes = [2, 0xff, 0xff, 0x3f].repeat(500);
+        bytes.extend([0, 7]);
+        assert!(take::<Tree>(&bytes).is_err());
+    }
+
+    #[test]
+    fn a_million_of_what_takes_no_bytes_arrives_and_any_number_of_what_does() {
+        let mut bytes = Vec::new();
+        let value = (vec![(); MOST_EMPTY], vec![7_u8; 3 * MOST_EMPTY]);
+        write(&value, &mut bytes).unwrap();
+        let (read, rest) = take::<(Vec<()>, Vec<u8>)>(&bytes).unwrap();
+        assert!((read, rest) == (value, &[][..]));
     }
 
     #[test]
