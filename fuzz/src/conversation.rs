@@ -39,6 +39,8 @@ struct Conversation {
     /// Calls as the serving end sees them.
     served: BTreeMap<CallId, Served>,
     begun: u8,
+    /// Whether the component was on offer last.
+    offered: bool,
 }
 
 #[derive(Debug)]
@@ -98,13 +100,14 @@ impl Conversation {
             open: BTreeMap::new(),
             served: BTreeMap::new(),
             begun: 0,
+            offered: false,
         }
     }
 
     fn act(&mut self, action: usize, detail: usize) {
         let open = pick(&self.open, detail);
         let served = pick(&self.served, detail);
-        match action % 14 {
+        match action % 16 {
             0 | 1 => self.begin(detail),
             2 => {
                 if let Some(call) = open {
@@ -142,7 +145,11 @@ impl Conversation {
                     self.send_item(call, detail * 500);
                 }
             }
-            12 => self.wait(Duration::from_millis(detail as u64)),
+            12 => {
+                self.offered = !self.offered;
+                self.serving.offer(vec![self.offered]);
+            }
+            13 => self.wait(Duration::from_millis(detail as u64)),
             _ => {
                 if let Some(call) = served {
                     self.end(call);
@@ -349,6 +356,7 @@ impl Conversation {
             "calls without an end: {:?}",
             self.open
         );
+        assert_eq!(self.calling.offers(0), self.offered, "the last offer holds");
         assert_eq!((self.calling.in_flight(), self.serving.in_flight()), (0, 0));
     }
 }

@@ -5,8 +5,9 @@ use std::time::Instant;
 use anylith_core::{CallContext, Fingerprint, Limits, Name};
 use anylith_wire::{
     Batch, CallingEnd, CallingEvent, Hello, NewCall, ServedComponent, ServingEnd, ServingEvent,
+    StandingOrders,
     control::{Decoder, FromReplica, Opening, ToReplica, encode},
-    frame::{HEADER_BYTES, Header, MAX_BODY_BYTES, REQUEST_HEAD_BYTES, RequestHead},
+    frame::{HEADER_BYTES, Header, Kind, MAX_BODY_BYTES, REQUEST_HEAD_BYTES, RequestHead},
 };
 use bytes::BytesMut;
 
@@ -69,6 +70,45 @@ pub fn calling(data: &[u8]) {
     }
 }
 
+/// What a callee offers is what it was greeted with, in order, and nothing else is on offer.
+///
+/// The input: how many components there are, then bodies, each behind its length.
+pub fn offer(data: &[u8]) {
+    let Some((count, mut data)) = data.split_first() else {
+        return;
+    };
+    let count = u16::from(*count % 9);
+    let components = (0..count).map(|number| ServedComponent {
+        name: name(&format!("Shop{number}")),
+        ..component()
+    });
+    let now = Instant::now();
+    let mut end = CallingEnd::new(name("Caller-1"), &limits(), now);
+    let mut bytes = BytesMut::from(&greeting(components.collect()).encode()[..]);
+    assert_eq!(end.receive(&mut bytes, now), Ok(Some(CallingEvent::Ready)));
+    while let Some((length, rest)) = data.split_first() {
+        let (body, rest) = rest.split_at((*length as usize).min(rest.len()));
+        data = rest;
+        bytes.extend_from_slice(&Header::new(Kind::Offer, 0, body.len()).encode());
+        bytes.extend_from_slice(body);
+        let before: Vec<bool> = (0..count).map(|index| end.offers(index)).collect();
+        let event = match end.receive(&mut bytes, now) {
+            Ok(event) => event,
+            Err(error) => return end.give_up(&error),
+        };
+        let (indices, over) = body.as_chunks::<2>();
+        let indices: Vec<u16> = indices.iter().map(|it| u16::from_le_bytes(*it)).collect();
+        assert!(over.is_empty() && indices.is_sorted_by(|one, next| one < next));
+        let after: Vec<bool> = (0..count).map(|index| end.offers(index)).collect();
+        assert!(
+            (0..)
+                .zip(&after)
+                .all(|(index, on)| *on == indices.contains(&index))
+        );
+        assert!(event.is_some() || before == after, "each change is told");
+    }
+}
+
 /// What a caller of ill will sends does not bring down a replica, nor begin more than it may.
 pub fn serving(data: &[u8]) {
     let now = Instant::now();
@@ -109,7 +149,7 @@ pub fn serving(data: &[u8]) {
     }
 }
 
-/// A control message that is read is written the same, whoever it is for.
+/// A control message that is read is written the same, whoever it is for, and so are orders in a file.
 pub fn control(data: &[u8]) {
     fn read<T>(data: &[u8])
     where
@@ -137,6 +177,12 @@ pub fn control(data: &[u8]) {
     read::<Opening>(data);
     read::<FromReplica>(data);
     read::<ToReplica>(data);
+    let after_a_length = data.get(4..).unwrap_or_default();
+    if let Ok(orders) = serde_json::from_slice::<StandingOrders>(after_a_length) {
+        let again = serde_json::to_vec(&orders).expect("it was read from JSON");
+        let again = serde_json::from_slice::<StandingOrders>(&again);
+        assert_eq!(again.expect("it was just written"), orders);
+    }
 }
 
 /// Cuts `data` where its own bytes say so.

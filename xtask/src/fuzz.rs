@@ -15,6 +15,8 @@ const CARGO_FUZZ: &str = "0.13.2";
 
 /// For how long each target runs.
 const SECONDS: u32 = 5;
+/// How long one input may take, in seconds.
+const INPUT_SECONDS: u32 = 10;
 
 /// Runs every target in `fuzz/` on its corpus, and then on inputs of its own, the same ones each time.
 pub(crate) fn smoke() -> Result<(), Stop> {
@@ -37,7 +39,10 @@ pub(crate) fn smoke() -> Result<(), Stop> {
     let mut failed = Vec::new();
     for name in names.lines() {
         println!("\nfuzz target {name}");
-        if run(&tool, &target, name).is_err() {
+        if let Err(stop) = run(&tool, &target, name) {
+            if let Some(message) = stop.message() {
+                println!("{message}");
+            }
             failed.push(name);
         }
     }
@@ -55,9 +60,20 @@ pub(crate) fn smoke() -> Result<(), Stop> {
 }
 
 fn run(tool: &Cargo, target: &Path, name: &str) -> Result<(), Stop> {
+    let corpus = Path::new("fuzz/corpus").join(name);
+    if !corpus.is_dir() {
+        let mend = "grow one as fuzz/src/lib.rs says, and keep it";
+        return Err(Stop::Because(anyhow::anyhow!(
+            "{} is missing: {mend}",
+            corpus.display()
+        )));
+    }
     // What it finds on its way stays out of the corpus that is kept in the repository: only the first folder
-    // is written to.
+    // is written to. It begins empty, so that each run begins with what is kept and nothing else.
     let work = target.join("fuzz-corpus").join(name);
+    if work.is_dir() {
+        std::fs::remove_dir_all(&work)?;
+    }
     std::fs::create_dir_all(&work)?;
     let fuzz = tool
         .clone()
@@ -72,15 +88,11 @@ fn run(tool: &Cargo, target: &Path, name: &str) -> Result<(), Stop> {
         ])
         .then(&target.join("fuzz").display().to_string())
         .then(name)
-        .then(&work.display().to_string());
-    let corpus = Path::new("fuzz/corpus").join(name);
-    let fuzz = if corpus.is_dir() {
-        fuzz.then(&corpus.display().to_string())
-    } else {
-        fuzz
-    };
+        .then(&work.display().to_string())
+        .then(&corpus.display().to_string());
     fuzz.then_all(["--", "-seed=1", "-print_final_stats=0", "-verbosity=0"])
         .then(&format!("-max_total_time={SECONDS}"))
+        .then(&format!("-timeout={INPUT_SECONDS}"))
         .run()
 }
 

@@ -13,6 +13,8 @@ mod conversation;
 #[path = "../../../fuzz/src/doors.rs"]
 mod doors;
 
+use std::{fs, path::Path};
+
 use anylith_core::Directory;
 use anylith_wire::{
     Hello, ServedComponent,
@@ -79,7 +81,7 @@ fn knock(door: fn(&[u8]), rounds: usize, real: impl Fn(&mut Random) -> Vec<u8>) 
 
 /// Frames that are well formed, one by one; whether they make sense together is another matter.
 fn frames(random: &mut Random) -> Vec<u8> {
-    const KINDS: [Kind; 13] = [
+    const KINDS: [Kind; 14] = [
         Kind::Void,
         Kind::Request,
         Kind::Response,
@@ -93,6 +95,7 @@ fn frames(random: &mut Random) -> Vec<u8> {
         Kind::Pong,
         Kind::GoAway,
         Kind::Body,
+        Kind::Offer,
     ];
     let mut bytes = Vec::new();
     for _ in 0..random.below(20) {
@@ -168,6 +171,22 @@ fn no_caller_does_harm() {
 }
 
 #[test]
+fn no_offer_does_harm() {
+    knock(doors::offer, 2000, |random| {
+        let mut bytes = vec![random.next() as u8];
+        for _ in 0..random.below(5) {
+            let mut indices: Vec<u16> = (0..9).filter(|_| random.below(2) == 0).collect();
+            if random.below(5) == 0 {
+                indices.reverse();
+            }
+            bytes.push(2 * indices.len() as u8);
+            bytes.extend(indices.iter().flat_map(|index| index.to_le_bytes()));
+        }
+        bytes
+    });
+}
+
+#[test]
 fn no_control_message_does_harm() {
     knock(doors::control, 1000, |random| {
         let grace_ms = random.next() >> 12;
@@ -181,6 +200,29 @@ fn no_control_message_does_harm() {
         };
         message.unwrap()
     });
+}
+
+/// What is kept of earlier finds.
+#[test]
+fn nothing_that_was_ever_found_does_harm() {
+    let doors: [(&str, fn(&[u8])); 7] = [
+        ("hello", doors::hello),
+        ("frame", doors::frame),
+        ("calling", doors::calling),
+        ("serving", doors::serving),
+        ("offer", doors::offer),
+        ("control", doors::control),
+        ("conversation", doors::conversation),
+    ];
+    for (name, door) in doors {
+        let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus");
+        let mut inputs = 0;
+        for input in fs::read_dir(corpus.join(name)).unwrap() {
+            door(&fs::read(input.unwrap().path()).unwrap());
+            inputs += 1;
+        }
+        assert!(inputs > 0, "nothing is kept for {name}");
+    }
 }
 
 #[test]
