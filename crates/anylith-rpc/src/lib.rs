@@ -7,6 +7,7 @@
 //! One connection leads from a calling to a serving replica, and carries all calls between them.
 //! `docs/protocol.md` says what goes over it.
 
+mod alarm;
 mod balancer;
 mod budget;
 mod callee;

@@ -1,4 +1,9 @@
 //! The task of a connection: greets, then moves bytes between the socket and the callers.
+//!
+//! It looks like that of the serving end, and shares the [`Alarm`] and the [`Lull`] with it. The rest is apart on purpose: this
+//! one counts the bytes that the socket took, since they decide what was executed, and that one ends a peer that does not
+//! read; one lock guards the calls here, and the calls with their tasks there. One driver for both would take
+//! each of these as a parameter, and be longer than the two.
 
 use std::{
     future::{Future, poll_fn},
@@ -12,10 +17,10 @@ use std::{
 use anylith_core::{LostAnswer, Name};
 use anylith_wire::{Batch, CallingEnd, CallingEvent, ProtocolError};
 use bytes::BytesMut;
-use tokio::time::{Sleep, sleep_until};
 
 use super::Connection;
 use crate::{
+    alarm::Alarm,
     balancer::{Health, Outcome},
     defect::{Defect, planted},
     lull::Lull,
@@ -94,8 +99,7 @@ pub(crate) async fn open(
         bytes,
         batch,
         unreported: 0,
-        timer: Box::pin(sleep_until(Instant::now().into())),
-        armed: None,
+        alarm: Alarm::new(),
         events: Vec::new(),
         wakers: Vec::new(),
         eager: true,
@@ -114,8 +118,7 @@ pub(crate) struct Driver {
     batch: Batch,
     /// Bytes that the socket took, of which the machine does not know yet.
     unreported: usize,
-    timer: Pin<Box<Sleep>>,
-    armed: Option<Instant>,
+    alarm: Alarm,
     events: Vec<CallingEvent>,
     wakers: Vec<Waker>,
     /// Bytes came together with the greeting, and were not looked at.
@@ -157,8 +160,7 @@ impl Driver {
             Poll::Ready(Err(error)) => return Poll::Ready(Some(disconnected(&error))),
             Poll::Ready(Ok(false)) | Poll::Pending => {}
         }
-        while self.armed.is_some() && self.timer.as_mut().poll(cx).is_ready() {
-            self.armed = None;
+        while self.alarm.poll(cx).is_ready() {
             if let Err(error) = self.on_timeout() {
                 return Poll::Ready(Some(self.give_up(cx, &error)));
             }
@@ -252,15 +254,9 @@ impl Driver {
         self.arm(next);
     }
 
-    /// Sets the timer, unless it goes off early enough already: one that goes off for nothing is cheaper
-    /// than one that is set anew for each call.
     fn arm(&mut self, next: Option<Instant>) {
-        let Some(next) = next.filter(|_| !planted(Defect::NoDeadline)) else {
-            return;
-        };
-        if self.armed.is_none_or(|armed| next < armed) {
-            self.armed = Some(next);
-            self.timer.as_mut().reset(next.into());
+        if !planted(Defect::NoDeadline) {
+            self.alarm.set(next);
         }
     }
 

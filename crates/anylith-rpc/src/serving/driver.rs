@@ -1,4 +1,6 @@
 //! The task of an accepted connection: moves bytes between the socket and the implementations.
+//!
+//! Why it shares so little with that of the calling end is said there.
 
 use std::{
     future::Future,
@@ -12,10 +14,7 @@ use std::{
 
 use anylith_wire::{Batch, CallId, Failure, ProtocolError, Request, ServingEvent};
 use bytes::BytesMut;
-use tokio::{
-    task::coop::unconstrained,
-    time::{Sleep, sleep_until},
-};
+use tokio::task::coop::unconstrained;
 
 use super::{
     Host, Serving,
@@ -23,6 +22,7 @@ use super::{
     inflow::IncomingItems,
 };
 use crate::{
+    alarm::Alarm,
     defect,
     lull::Lull,
     serve::{Answer, Answering, Incoming, Items},
@@ -61,8 +61,7 @@ pub(crate) struct Driver {
     /// In `bytes` may be what was not looked at.
     unread: bool,
     batch: Batch,
-    timer: Pin<Box<Sleep>>,
-    armed: Option<Instant>,
+    alarm: Alarm,
     /// Since when the socket took nothing, although there is something for it.
     stalled: Option<Instant>,
     requests: Vec<Request>,
@@ -112,8 +111,7 @@ impl Driver {
             bytes,
             unread: true,
             batch: Batch::default(),
-            timer: Box::pin(sleep_until(Instant::now().into())),
-            armed: None,
+            alarm: Alarm::new(),
             stalled: None,
             requests: Vec::new(),
             ready: Vec::new(),
@@ -166,8 +164,7 @@ impl Driver {
             Poll::Ready(Ok(false)) if congested => cx.waker().wake_by_ref(),
             Poll::Ready(Ok(false)) | Poll::Pending => {}
         }
-        while self.armed.is_some() && self.timer.as_mut().poll(cx).is_ready() {
-            self.armed = None;
+        while self.alarm.poll(cx).is_ready() {
             if let Err(error) = self.on_timeout() {
                 return Poll::Ready(self.give_up(cx, error));
             }
@@ -369,10 +366,10 @@ impl Driver {
                     Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                     Poll::Pending => {
                         let since = *self.stalled.get_or_insert_with(Instant::now);
-                        self.arm(Some(since + STALLED));
+                        self.alarm.set(Some(since + STALLED));
                         // Deadlines hold also while the peer does not read.
                         let next = self.serving.lock().end.next_timeout();
-                        self.arm(next);
+                        self.alarm.set(next);
                         return Poll::Pending;
                     }
                 }
@@ -394,19 +391,11 @@ impl Driver {
             let close = state.closing && state.flushed;
             drop(state);
             self.wake();
-            self.arm(next);
+            self.alarm.set(next);
             if self.batch.is_empty() {
                 self.host.flushed.ring();
                 return Poll::Ready(Ok(close));
             }
-        }
-    }
-
-    fn arm(&mut self, next: Option<Instant>) {
-        let Some(next) = next else { return };
-        if self.armed.is_none_or(|armed| next < armed) {
-            self.armed = Some(next);
-            self.timer.as_mut().reset(next.into());
         }
     }
 
