@@ -117,7 +117,7 @@ impl Callee {
     ///
     /// # Errors
     ///
-    /// The last attempt's failure.
+    /// Of all attempts' failures the one that says most: that a call was not executed only if none of them was.
     ///
     /// # Cancellation
     ///
@@ -253,7 +253,10 @@ impl Callee {
                         }
                         Poll::Ready(Progress::Failed(failure)) => {
                             *runner = None;
-                            failed = Some(failure);
+                            // What the one may have done, the other does not undo.
+                            if let Some(earlier) = failed.replace(failure) {
+                                attempts.note(earlier);
+                            }
                         }
                         Poll::Ready(_) => return Poll::Ready(Err(mixed_up())),
                     }

@@ -20,7 +20,7 @@ use tokio::{
 };
 
 use crate::{
-    balancer::Pool,
+    balancer::{Health, Pool},
     callee::Callee,
     peer::{Peer, Status},
     policy::Policy,
@@ -246,6 +246,17 @@ impl Shared {
         pool
     }
 
+    /// How the replica at `address` does with `component`. Nothing is kept of what the directory does not have there,
+    /// whatever the replica says of itself.
+    pub(crate) fn health(&self, component: &Name, address: &Address) -> Arc<Health> {
+        let directory = self.directory();
+        if directory.replicas(component.as_str()).contains(address) {
+            self.pool(component).health(address)
+        } else {
+            Arc::new(Health::new(self.begun))
+        }
+    }
+
     fn note_changes(&self, before: &Directory, after: &Directory) {
         let now = Instant::now();
         let mut changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
@@ -270,9 +281,12 @@ impl Shared {
             }
             keep
         });
-        for (component, pool) in self.pools().iter() {
-            pool.keep(directory.replicas(component.as_str()));
-        }
+        self.pools().retain(|component, pool| {
+            let replicas = directory.replicas(component.as_str());
+            pool.keep(replicas);
+            // A callee keeps its own, for the replicas that are still to come.
+            !replicas.is_empty() || Arc::strong_count(pool) > 1
+        });
     }
 
     fn pools(&self) -> MutexGuard<'_, HashMap<Name, Arc<Pool>>> {
@@ -289,3 +303,6 @@ fn names(directory: &Directory, address: &Address) -> bool {
     let mut components = directory.components.values();
     components.any(|replicas| replicas.contains(address))
 }
+
+#[cfg(test)]
+mod tests;

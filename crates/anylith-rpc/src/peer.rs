@@ -12,7 +12,7 @@ use std::{
 };
 
 use anylith_core::{Address, Limits, Name};
-use anylith_wire::{CallingEnd, ProtocolError};
+use anylith_wire::{CallingEnd, ProtocolError, ServedComponent};
 use tokio::{
     sync::Notify,
     time::{sleep, timeout},
@@ -139,7 +139,7 @@ impl Peer {
         network: &Weak<Shared>,
     ) -> Result<(Arc<Connection>, Driver), OpenError> {
         let health = |component: &Name| match network.upgrade() {
-            Some(network) => network.pool(component).health(&self.address),
+            Some(network) => network.health(component, &self.address),
             // Nobody is left who would call.
             None => Arc::new(Health::new(Instant::now())),
         };
@@ -150,13 +150,11 @@ impl Peer {
             let us = trust.membership();
             let (replica, calling) = (us.replica.clone(), &us.components);
             let end = CallingEnd::of_components(replica, calling, limits, Instant::now());
-            let opened = connection::open(socket, end, health, network.clone()).await?;
-            if let Some(names) = names {
-                let served = opened.0.components().iter().map(|served| &served.name);
-                let met = trust.meets(&names, opened.0.peer(), served);
-                met.map_err(OpenError::Protocol)?;
-            }
-            Ok(opened)
+            let proven = |peer: &Name, served: &[ServedComponent]| match &names {
+                Some(names) => trust.meets(names, peer, served.iter().map(|served| &served.name)),
+                None => Ok(()),
+            };
+            connection::open(socket, end, proven, health, network.clone()).await
         };
         match timeout(OPEN_TIMEOUT, opening).await {
             Ok(opened) => opened,

@@ -14,10 +14,10 @@ use crate::{
     defect::{Defect, planted},
 };
 
-/// The pause before the second attempt; it doubles with each further one, up to [`LAST_PAUSE`].
+/// The pause after a failure is up to twice this; it doubles with each further one, up to [`LAST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(1);
 const LAST_PAUSE: Duration = Duration::from_millis(100);
-/// A callee that is overloaded is asked this often in all.
+/// A call that is refused as overloaded is given up if it has failed this often, whatever the other failures were.
 const OVERLOADED_ATTEMPTS: u32 = 3;
 /// A call whose answer was lost this often is not made again: it may be what kills the replicas.
 const LOST_ATTEMPTS: u32 = 4;

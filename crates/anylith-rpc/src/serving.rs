@@ -138,9 +138,10 @@ impl Serving {
         }
     }
 
-    /// Ends all calls as lost, sends that, and closes.
+    /// Refuses what was not begun, ends all other calls as lost, sends that, and closes.
     pub(crate) fn close(&self) {
         let mut state = self.lock();
+        state.refuse_waiting();
         state.end.stop();
         state.closing = true;
         state.ask();
@@ -182,7 +183,9 @@ impl State {
     fn leave(&mut self, work: &Work, answered: bool) {
         if let Some((component, place)) = &work.place {
             let component = usize::from(*component);
-            self.held[component] -= 1;
+            if matches!(place, Place::Inside { .. }) {
+                self.held[component] -= 1;
+            }
             self.host.intakes[component].leave(place, answered);
         }
     }
@@ -208,9 +211,33 @@ impl State {
         work.place = Some((component, place));
         if items {
             work.inflow = Some(Arc::default());
+            self.set_apart(call, false);
         }
         self.waiting_bytes = bytes;
         self.waiting.push(request, now);
+    }
+
+    /// Counts a call with a stream apart from the others, where their time is looked at: a stream lasts for as long
+    /// as its two ends like. `answered` says whether what was waited for until now has come.
+    fn set_apart(&mut self, call: CallId, answered: bool) {
+        if let Some(work) = self.work.get_mut(call as usize)
+            && let Some((component, place)) = &mut work.place
+        {
+            let component = usize::from(*component);
+            if self.host.intakes[component].set_apart(place, answered) {
+                self.held[component] -= 1;
+            }
+        }
+    }
+
+    /// Refuses the calls that were not begun, since it is known of them that they did not run.
+    fn refuse_waiting(&mut self) {
+        let moved = Failure::NotExecuted(Refusal::Moved);
+        self.waiting_bytes = 0;
+        for request in self.waiting.take_all() {
+            self.clear(request.call, false);
+            self.end.refuse(request.call, &moved);
+        }
     }
 
     fn refuse_overloaded(&mut self, call: CallId) {

@@ -125,30 +125,167 @@ async fn calls_with_the_same_key_meet_the_same_replica() {
     }
 }
 
-#[tokio::test]
-async fn a_hedged_call_is_answered_by_another_replica_and_the_slow_one_is_told_to_stop() {
-    let three = Three::start(Policy::default());
-    three.connected().await;
-    let quick = &three.counts[0];
-    // Only the first replica answers these.
-    for _ in 0..20 {
-        quick.release.notify_one();
-        let call = making(&three.callee, HELD, "hi")
-            .idempotent()
-            .hedge(Duration::from_millis(2));
-        // The second attempt may have gone to the third replica: the next call finds out.
-        let answer = tokio::time::timeout(Duration::from_millis(500), call.message()).await;
-        if let Ok(answer) = answer {
-            assert_eq!(answer.unwrap(), b"hi");
+/// What a replica of [`Pair`] makes of a call.
+type Act = fn(&Echo, Incoming) -> Answering;
+
+/// Two replicas of `Echo` that act differently, and somebody who calls them.
+struct Pair {
+    network: Network,
+    callee: Callee,
+    counts: [Arc<Counts>; 2],
+    _servers: [Server; 2],
+    _folder: Folder,
+}
+
+struct Acting {
+    echo: Echo,
+    act: Act,
+}
+
+impl Serve for Acting {
+    fn components(&self) -> Vec<ServedComponent> {
+        self.echo.components()
+    }
+
+    fn call(&self, call: Incoming) -> Answering {
+        (self.act)(&self.echo, call)
+    }
+}
+
+impl Pair {
+    fn start(acts: [Act; 2]) -> Self {
+        let folder = Folder::new();
+        let counts: [Arc<Counts>; 2] = Default::default();
+        let servers = [0, 1].map(|at: usize| {
+            let echo = Echo {
+                component: name("Echo"),
+                fingerprint: Fingerprint(1),
+                counts: counts[at].clone(),
+            };
+            let act = acts[at];
+            let network = Network::new(name(&format!("Echo-{}", at + 1)), Limits::default());
+            let endpoint = folder.socket(&format!("server-{at}"));
+            network
+                .serve(&endpoint, Arc::new(Acting { echo, act }))
+                .unwrap()
+        });
+        let network = Network::new(name("Caller-1"), Limits::default());
+        network.update(directory(
+            1,
+            &[&servers[0].endpoint(), &servers[1].endpoint()],
+        ));
+        let callee = network.callee(name("Echo"), Fingerprint(1));
+        Self {
+            network,
+            callee,
+            counts,
+            _servers: servers,
+            _folder: folder,
         }
     }
-    assert!(three.network.counters().hedged > 0);
-    for counts in &three.counts[1..] {
-        counts
-            .until(|counts| {
-                counts.begun() == counts.finished.load(SeqCst) + counts.dropped.load(SeqCst)
-            })
-            .await;
+
+    fn begun(&self) -> [usize; 2] {
+        [self.counts[0].begun(), self.counts[1].begun()]
+    }
+
+    /// A key of calls that go to each of the two.
+    async fn keys(&self) -> [u64; 2] {
+        let mut keys = [None; 2];
+        let found = async {
+            for key in 0.. {
+                let before = self.begun();
+                let call = making(&self.callee, LATER, "").key(key).message();
+                call.await.unwrap();
+                let home = usize::from(self.begun()[0] == before[0]);
+                keys[home] = Some(key);
+                if let [Some(one), Some(other)] = keys {
+                    return [one, other];
+                }
+            }
+            unreachable!("there are enough keys")
+        };
+        soon(found).await
+    }
+}
+
+#[tokio::test]
+async fn a_hedged_call_is_answered_by_another_replica_and_the_slow_one_is_told_to_stop() {
+    let silent: Act = |echo, mut call| {
+        if call.method == HELD {
+            call.method = NEVER;
+        }
+        echo.call(call)
+    };
+    let quick: Act = |echo, mut call| {
+        if call.method == HELD {
+            call.method = ECHO;
+        }
+        echo.call(call)
+    };
+    let pair = Pair::start([silent, quick]);
+    let [silent, _] = pair.keys().await;
+    let before = pair.counts[0].begun();
+    for _ in 0..20 {
+        let call = making(&pair.callee, HELD, "hi")
+            .key(silent)
+            .idempotent()
+            .hedge(Duration::from_millis(2));
+        assert_eq!(soon(call.message()).await.unwrap(), b"hi");
+    }
+    let asked = (pair.counts[0].begun() - before) as u64;
+    assert!(asked > 0, "none went to the silent one");
+    assert!(pair.network.counters().hedged >= asked);
+    let ended = |counts: &Counts| {
+        counts.begun() == counts.finished.load(SeqCst) + counts.dropped.load(SeqCst)
+    };
+    pair.counts[0].until(ended).await;
+}
+
+#[tokio::test]
+async fn a_hedged_call_that_one_replica_may_have_executed_is_not_said_to_be_not_executed() {
+    fn held(echo: &Echo, call: Incoming, execution: Execution) -> Answering {
+        let held = call.method == HELD;
+        let answering = echo.call(call);
+        async move {
+            match answering.await {
+                Answer::Message(_) if held => Answer::Failed(Failure::DeadlineExceeded(execution)),
+                answer => answer,
+            }
+        }
+        .boxed()
+    }
+    let pair = Pair::start([
+        |echo, call| held(echo, call, Execution::Unknown),
+        |echo, call| held(echo, call, Execution::NotExecuted),
+    ]);
+    let keys = pair.keys().await;
+    for first in keys {
+        let before = pair.begun();
+        let mut call = making(&pair.callee, HELD, "")
+            .key(first)
+            .idempotent()
+            .hedge(Duration::from_millis(1))
+            .message()
+            .boxed();
+        let both = async {
+            while pair.begun() != before.map(|begun| begun + 1) {
+                assert!((&mut call).now_or_never().is_none());
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        soon(both).await;
+        for counts in &pair.counts {
+            counts.release.notify_one();
+            let finished = |counts: &Counts| counts.finished.load(SeqCst) == counts.begun();
+            counts.until(finished).await;
+        }
+        // What is answered behind the two failures comes behind them, and so they are there when the call looks.
+        for key in keys {
+            let behind = making(&pair.callee, LATER, "").key(key).message();
+            soon(behind).await.unwrap();
+        }
+        let told = call.now_or_never().expect("both have failed");
+        assert_eq!(told, Err(Failure::DeadlineExceeded(Execution::Unknown)));
     }
 }
 

@@ -121,3 +121,45 @@ async fn what_nobody_offers_is_unreachable_after_a_while_and_the_reason_says_so(
     };
     assert!(reason.contains("takes no calls for Echo"), "{reason}");
 }
+
+#[tokio::test]
+async fn a_replica_that_is_back_is_not_held_to_what_it_said_before() {
+    let (counts, folder) = (Arc::default(), Folder::new());
+    let (service, server) = shy(&counts, &folder, true);
+    let limits = Limits {
+        reach_timeout_ms: 1000,
+        ..Limits::default()
+    };
+    let network = Network::new(name("Caller-1"), limits);
+    network.update(directory(1, &[&server.endpoint()]));
+    let callee = network.callee(name("Echo"), Fingerprint(1));
+    soon(making(&callee, ECHO, "hi").message()).await.unwrap();
+    // Calls cross with what is not yet taken back, for longer than they wait.
+    service.offered.store(false, SeqCst);
+    soon(making(&callee, ECHO, "hi").message())
+        .await
+        .unwrap_err();
+    server.offer();
+    let echo = name("Echo");
+    let gone = async {
+        while network.offered(&echo).now_or_never().is_some() {
+            tokio::task::yield_now().await;
+        }
+    };
+    soon(gone).await;
+    service.offered.store(true, SeqCst);
+    server.offer();
+    soon(network.offered(&echo)).await;
+    // The next one crosses again, and finds it back.
+    service.offered.store(false, SeqCst);
+    let before = service.refused.load(SeqCst);
+    let call = tokio::spawn(async move { making(&callee, ECHO, "hi").message().await });
+    let refused = async {
+        while service.refused.load(SeqCst) == before {
+            tokio::task::yield_now().await;
+        }
+        service.offered.store(true, SeqCst);
+    };
+    soon(refused).await;
+    assert_eq!(soon(call).await.unwrap().unwrap(), b"hi");
+}

@@ -95,6 +95,70 @@ async fn an_adaptive_limit_lets_calls_in() {
 }
 
 #[tokio::test]
+async fn under_an_adaptive_limit_open_streams_take_no_room_from_other_calls() {
+    let limits = Limits {
+        concurrency: Concurrency::Adaptive,
+        ..Limits::default()
+    };
+    let world = World::new().limits(limits).start();
+    // More than anybody reads.
+    let endless = [u32::MAX.to_le_bytes(), 1000_u32.to_le_bytes()].concat();
+    let mut open = Vec::new();
+    for _ in 0..40 {
+        let stream = making(&world.callee, COUNT, endless.clone()).stream();
+        open.push(soon(stream).await.expect("streams shut each other out"));
+    }
+    let mut sending = Vec::new();
+    for at in 0..40 {
+        let items = Box::pin(futures_util::stream::pending());
+        let mut call = making(&world.callee, SUM, "")
+            .items(items)
+            .message()
+            .boxed();
+        assert!((&mut call).now_or_never().is_none());
+        world.counts.until(|counts| counts.begun() > 40 + at).await;
+        sending.push(call);
+    }
+    for _ in 0..200 {
+        let call = making(&world.callee, LATER, "hi").message();
+        assert_eq!(soon(call).await.unwrap(), b"hi");
+    }
+    assert_eq!(world.serving.counters().overloaded, 0);
+}
+
+#[tokio::test]
+async fn a_call_that_was_not_begun_when_its_server_closed_is_told_that_it_was_not_executed() {
+    const CALLS: usize = 8;
+    let world = World::new().start();
+    let (endpoint, counts) = (world.server.endpoint(), world.counts.clone());
+    let mut puppet = Puppet::greeted(&endpoint).await;
+    for _ in 0..CALLS {
+        puppet.begin(COMPUTE, &computing(Duration::from_millis(20), 0));
+    }
+    // A task, so that it has its turn before the connection's next.
+    let closing = tokio::spawn(async move {
+        world.counts.until(|counts| counts.begun() > 0).await;
+        world.server.close().await;
+    });
+    puppet.write().await;
+    let (mut answered, mut refused) = (0, 0);
+    while answered + refused < CALLS {
+        match puppet.event().await.expect("it ends each call") {
+            CallingEvent::Answered { .. } => answered += 1,
+            CallingEvent::Failed { failure, .. } => {
+                assert_eq!(failure, Failure::NotExecuted(Refusal::Moved));
+                refused += 1;
+            }
+            CallingEvent::GoingAway => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(answered, counts.begun());
+    assert!(refused > 0, "none of them waited");
+    soon(closing).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_call_whose_deadline_passed_while_it_waited_is_not_begun() {
     let world = World::new().start();
     let mut puppet = Puppet::greeted(&world.server.endpoint()).await;

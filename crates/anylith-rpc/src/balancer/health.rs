@@ -156,6 +156,13 @@ impl Health {
         (away > 0).then(|| self.origin + Duration::from_micros(away))
     }
 
+    /// Notes that it has the component: it offers it, or took a call.
+    pub(crate) fn is_there(&self) {
+        if self.away_us.load(Relaxed) != 0 {
+            self.away_us.store(0, Relaxed);
+        }
+    }
+
     /// Notes what came back for a call that was begun so long before `now`.
     pub(crate) fn note(&self, outcome: Outcome, took: Duration, now: Instant) {
         let counts = &self.counts;
@@ -172,15 +179,14 @@ impl Health {
             Outcome::Answered | Outcome::Erred => {
                 clear(&counts.failed_in_a_row);
                 clear(&counts.refused_in_a_row);
-                if self.away_us.load(Relaxed) != 0 {
-                    self.away_us.store(0, Relaxed);
-                }
             }
             Outcome::Refused => up(&counts.refused_in_a_row),
             Outcome::Away | Outcome::Late | Outcome::Failed => up(&counts.failed_in_a_row),
         }
         let now = self.micros(now);
-        if outcome == Outcome::Away && self.away_us.load(Relaxed) == 0 {
+        if outcome != Outcome::Away {
+            self.is_there();
+        } else if self.away_us.load(Relaxed) == 0 {
             self.away_us.store(now.max(1), Relaxed);
         }
         let counted = match outcome {

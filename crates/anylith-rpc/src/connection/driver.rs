@@ -15,7 +15,7 @@ use std::{
 };
 
 use anylith_core::{LostAnswer, Name};
-use anylith_wire::{Batch, CallingEnd, CallingEvent, ProtocolError};
+use anylith_wire::{Batch, CallingEnd, CallingEvent, ProtocolError, ServedComponent};
 use bytes::BytesMut;
 
 use super::Connection;
@@ -49,10 +49,12 @@ impl std::fmt::Display for OpenError {
 
 /// Greets over `socket`. Returns the connection, and the driver that somebody has to run.
 ///
-/// `health` finds out how the peer does with a component that it serves.
+/// `proven` says whether the peer may be what it says, before anything is kept of that; `health` finds out how it
+/// does with a component that it serves.
 pub(crate) async fn open(
     mut socket: Socket,
     mut end: CallingEnd,
+    proven: impl FnOnce(&Name, &[ServedComponent]) -> Result<(), ProtocolError>,
     health: impl Fn(&Name) -> Arc<Health>,
     network: Weak<Shared>,
 ) -> Result<(Arc<Connection>, Driver), OpenError> {
@@ -90,6 +92,7 @@ pub(crate) async fn open(
         .peer()
         .cloned()
         .ok_or(OpenError::Protocol(ProtocolError::Hello("it is missing")))?;
+    proven(&peer, end.components()).map_err(OpenError::Protocol)?;
     let served = end.components().iter();
     let healths = served.map(|served| health(&served.name)).collect();
     let connection = Arc::new(Connection::new(peer, end, healths, network));
@@ -198,6 +201,9 @@ impl Driver {
             .in_flight
             .store(state.end.in_flight(), Relaxed);
         drop(state);
+        if offered {
+            self.connection.note_offer();
+        }
         if offered && let Some(network) = self.connection.network.upgrade() {
             network.bump();
         }
@@ -322,6 +328,16 @@ impl Driver {
 }
 
 impl Connection {
+    /// What the peer offers it has, whatever it said before.
+    fn note_offer(&self) {
+        let state = self.lock();
+        for (index, health) in self.healths.iter().enumerate() {
+            if state.end.offers(index as u16) {
+                health.is_there();
+            }
+        }
+    }
+
     fn wanted(&self, bytes: &BytesMut) -> usize {
         // With nothing left over, the next frame begins afresh, and nobody needs to be asked.
         if bytes.is_empty() {

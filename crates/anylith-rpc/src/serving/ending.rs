@@ -61,6 +61,8 @@ pub(super) async fn send_stream(mut ending: Ending, mut stream: Items) {
     {
         let mut state = ending.serving.lock();
         state.end.begin_stream(ending.call);
+        // That it begins is the answer.
+        state.set_apart(ending.call, true);
         state.ask();
     }
     loop {

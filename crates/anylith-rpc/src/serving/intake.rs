@@ -15,7 +15,8 @@ use super::gradient::Gradient;
 /// The way of other replicas' calls into one component of a server, over all connections.
 #[derive(Debug)]
 pub(super) struct Intake {
-    /// The calls that came in and have not ended, those that wait to be begun among them.
+    /// The calls that came in and have not ended, those that wait to be begun among them, but for those that were
+    /// set apart.
     inside: AtomicU32,
     limit: Limit,
 }
@@ -23,15 +24,26 @@ pub(super) struct Intake {
 #[derive(Debug)]
 enum Limit {
     Fixed(u32),
-    /// The limit as it is now, and what finds it.
-    Adaptive(AtomicU32, Mutex<Gradient>),
+    Adaptive(Adaptive),
+}
+
+#[derive(Debug)]
+struct Adaptive {
+    /// The limit as it is now.
+    limit: AtomicU32,
+    /// What finds it.
+    gradient: Mutex<Gradient>,
+    /// Calls that were set apart, since their time says nothing.
+    apart: AtomicU32,
 }
 
 /// The place of one call in an [`Intake`]; given back by [`Intake::leave`].
 #[derive(Debug)]
-pub(super) struct Place {
-    /// When it came in, where that is asked for.
-    since: Option<Instant>,
+pub(super) enum Place {
+    /// It came in then, where that is asked for.
+    Inside { since: Option<Instant> },
+    /// It has a stream, and an adaptive limit does not look at it.
+    Apart,
 }
 
 impl Intake {
@@ -40,7 +52,11 @@ impl Intake {
             Concurrency::AtMost(calls) => Limit::Fixed(calls),
             Concurrency::Adaptive => {
                 let gradient = Gradient::new(Concurrency::DEFAULT);
-                Limit::Adaptive(AtomicU32::new(gradient.limit()), Mutex::new(gradient))
+                Limit::Adaptive(Adaptive {
+                    limit: AtomicU32::new(gradient.limit()),
+                    gradient: Mutex::new(gradient),
+                    apart: AtomicU32::new(0),
+                })
             }
         };
         Self {
@@ -59,10 +75,12 @@ impl Intake {
         let limit = self.limit();
         let fits = inside < limit - limit / 4
             || (inside < limit && (held as usize) < (limit as usize / connections).max(1));
-        if fits {
-            let adaptive = matches!(self.limit, Limit::Adaptive(..));
-            let since = adaptive.then_some(now);
-            return Some(Place { since });
+        let since = match &self.limit {
+            Limit::Fixed(_) => None,
+            Limit::Adaptive(_) => Some(now),
+        };
+        if fits && inside.saturating_add(self.apart()) < self.most() {
+            return Some(Place::Inside { since });
         }
         self.inside.fetch_sub(1, Relaxed);
         None
@@ -70,22 +88,64 @@ impl Intake {
 
     /// Takes the place of a call back. `answered` says whether it came to its end in its own time.
     pub(super) fn leave(&self, place: &Place, answered: bool) {
-        let inside = self.inside.fetch_sub(1, Relaxed);
-        if let (Limit::Adaptive(limit, gradient), Some(since)) = (&self.limit, place.since)
-            && answered
-            // One sample more or less does not matter, but a lock that is waited for would.
-            && let Ok(mut gradient) = gradient.try_lock()
-        {
-            let now = Instant::now();
-            gradient.sample(now.duration_since(since), inside, now);
-            limit.store(gradient.limit(), Relaxed);
+        match (place, &self.limit) {
+            (Place::Inside { since }, limit) => {
+                let inside = self.inside.fetch_sub(1, Relaxed);
+                if let (Limit::Adaptive(adaptive), Some(since), true) = (limit, since, answered) {
+                    adaptive.sample(*since, inside);
+                }
+            }
+            (Place::Apart, Limit::Adaptive(adaptive)) => {
+                adaptive.apart.fetch_sub(1, Relaxed);
+            }
+            (Place::Apart, Limit::Fixed(_)) => {}
+        }
+    }
+
+    /// Counts the call at `place` apart from now on, if the limit is adaptive: a stream takes the time that its ends
+    /// take for it, and no room that a limit on waiting could find. `answered`: it begins, and that was waited for.
+    /// Returns whether the call is no longer inside.
+    pub(super) fn set_apart(&self, place: &mut Place, answered: bool) -> bool {
+        let (Limit::Adaptive(adaptive), Place::Inside { .. }) = (&self.limit, &*place) else {
+            return false;
+        };
+        adaptive.apart.fetch_add(1, Relaxed);
+        self.leave(&std::mem::replace(place, Place::Apart), answered);
+        true
+    }
+
+    /// The calls that were set apart.
+    fn apart(&self) -> u32 {
+        match &self.limit {
+            Limit::Fixed(_) => 0,
+            Limit::Adaptive(adaptive) => adaptive.apart.load(Relaxed),
+        }
+    }
+
+    /// How many calls may be in altogether, those among them that were set apart.
+    fn most(&self) -> u32 {
+        match &self.limit {
+            Limit::Fixed(limit) => *limit,
+            Limit::Adaptive(_) => Concurrency::DEFAULT,
         }
     }
 
     fn limit(&self) -> u32 {
         match &self.limit {
             Limit::Fixed(limit) => *limit,
-            Limit::Adaptive(limit, _) => limit.load(Relaxed),
+            Limit::Adaptive(adaptive) => adaptive.limit.load(Relaxed),
+        }
+    }
+}
+
+impl Adaptive {
+    /// Notes a call that came in at `since` and is answered now; `inside` calls were in by then.
+    fn sample(&self, since: Instant, inside: u32) {
+        // One sample more or less does not matter, but a lock that is waited for would.
+        if let Ok(mut gradient) = self.gradient.try_lock() {
+            let now = Instant::now();
+            gradient.sample(now.duration_since(since), inside, now);
+            self.limit.store(gradient.limit(), Relaxed);
         }
     }
 }
@@ -101,7 +161,7 @@ mod tests {
             assert!(intake.enter(held, 1, now).is_some());
         }
         assert!(intake.enter(64, 1, now).is_none());
-        intake.leave(&Place { since: None }, true);
+        intake.leave(&Place::Inside { since: None }, true);
         assert!(intake.enter(63, 1, now).is_some());
     }
 
@@ -114,6 +174,21 @@ mod tests {
             assert!(intake.enter(held, 3, now).is_some());
         }
         assert!(intake.enter(0, 3, now).is_none(), "it is full");
+    }
+
+    #[test]
+    fn streams_leave_an_adaptive_limit_to_the_other_calls_but_are_bounded_as_well() {
+        let (intake, now) = (Intake::new(Concurrency::Adaptive), Instant::now());
+        let most = Concurrency::DEFAULT as usize;
+        let mut open = Vec::new();
+        while open.len() < most {
+            let mut place = intake.enter(0, 1, now).expect("streams take its room");
+            assert!(intake.set_apart(&mut place, false));
+            open.push(place);
+        }
+        assert!(intake.enter(0, 1, now).is_none(), "nothing bounds them");
+        intake.leave(&open[0], false);
+        assert!(intake.enter(0, 1, now).is_some());
     }
 
     #[test]

@@ -66,6 +66,12 @@ impl<T> Waiting<T> {
         Some(next)
     }
 
+    /// Takes all that waits, in the order in which it came.
+    pub(super) fn take_all(&mut self) -> impl Iterator<Item = T> + use<T> {
+        let all = std::mem::take(self);
+        all.queue.into_iter().map(|(_, item)| item)
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.queue.is_empty()
     }

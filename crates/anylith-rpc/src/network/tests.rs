@@ -1,0 +1,48 @@
+use futures_util::FutureExt as _;
+
+use super::*;
+use crate::serve::{Answer, Answering, Incoming};
+
+/// Says that it has more than the directory knows.
+struct Boaster;
+
+impl Serve for Boaster {
+    fn components(&self) -> Vec<anylith_wire::ServedComponent> {
+        let served = |name: String| anylith_wire::ServedComponent {
+            name: Name::new(&name).unwrap(),
+            fingerprint: Fingerprint(1),
+            methods: 1,
+        };
+        (0..100).map(|at| served(format!("Echo{at}"))).collect()
+    }
+
+    fn call(&self, _: Incoming) -> Answering {
+        async { Answer::Message(Vec::new()) }.boxed()
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_kept_of_what_a_peer_claims_and_the_directory_does_not_have() {
+    let name = |text: &str| Name::new(text).unwrap();
+    let path = format!("anylith-rpc-boaster-{}", std::process::id());
+    let endpoint = Endpoint::Unix(std::env::temp_dir().join(path));
+    let serving = Network::new(name("Echo-1"), Limits::default());
+    let _server = serving.serve(&endpoint, Arc::new(Boaster)).unwrap();
+    let network = Network::new(name("Caller-1"), Limits::default());
+    let directory = |epoch: u64| Directory {
+        epoch,
+        ..Directory::default()
+    };
+    let address = Address {
+        replica: name("Echo-1"),
+        endpoint,
+    };
+    let mut there = directory(1);
+    there.components.insert(name("Echo0"), vec![address]);
+    network.update(there);
+    network.offered(&name("Echo0")).await;
+    let kept: Vec<Name> = network.shared.pools().keys().cloned().collect();
+    assert_eq!(kept, [name("Echo0")]);
+    network.update(directory(2));
+    assert!(network.shared.pools().is_empty(), "what is gone stays");
+}
