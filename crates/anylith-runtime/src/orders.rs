@@ -22,7 +22,7 @@ use tokio::{
 
 use crate::replica::Replica;
 
-/// Neither orders nor a secret are longer, in bytes.
+/// Orders are not longer, in bytes; a secret never has as many.
 const MOST_BYTES: u64 = 16 * 1024 * 1024;
 
 /// How often the files of the identity are looked at. Certificates are renewed long before they run out.
