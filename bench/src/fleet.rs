@@ -21,7 +21,7 @@ use tempfile::TempDir;
 
 pub(crate) use component::{Behaviour, Fault, Post};
 pub(crate) use history::{History, quantile_ms};
-pub(crate) use load::{Load, Made, Methods, Peak, Told};
+pub(crate) use load::{Load, Made, Methods, Pace, Told};
 
 use crate::{
     child::Child,

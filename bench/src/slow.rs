@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use crate::{
     control::Policy,
-    fleet::{Behaviour, Fault, Fleet, Load, Methods, quantile_ms, wait_until},
+    fleet::{Behaviour, Fault, Fleet, Load, Methods, Pace, quantile_ms, wait_until},
     report::Report,
 };
 
@@ -55,11 +55,10 @@ pub(crate) fn slow(report: &mut Report) -> Result<()> {
     for (round, (name, illness)) in illnesses.into_iter().enumerate() {
         fleet.all_behave(NORMAL)?;
         let load = |first, length| Load {
-            per_second: PER_SECOND,
+            pace: Pace::PerSecond(PER_SECOND),
             length,
             methods: Methods::Look,
             first,
-            peak: None,
         };
         let first = round as u32 * 1_000_000;
         // What it was left out for in the round before is forgotten.

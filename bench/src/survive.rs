@@ -7,7 +7,7 @@ use anylith::Execution;
 
 use crate::{
     control::Policy,
-    fleet::{Behaviour, Fleet, History, Load, Methods, Told, quantile_ms, wait_until},
+    fleet::{Behaviour, Fleet, History, Load, Methods, Pace, Told, quantile_ms, wait_until},
     report::Report,
 };
 
@@ -28,11 +28,10 @@ pub(crate) fn survive(report: &mut Report) -> Result<()> {
         ..Behaviour::default()
     })?;
     let load = |first, length| Load {
-        per_second: PER_SECOND,
+        pace: Pace::PerSecond(PER_SECOND),
         length,
         methods: Methods::Both,
         first,
-        peak: None,
     };
     fleet.under(load(0, Duration::from_secs(1)), |_, _| Ok(()))?;
     let history = fleet.under(load(1_000_000, LENGTH), |fleet, begun| {

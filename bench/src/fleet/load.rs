@@ -1,6 +1,14 @@
-//! An open loop: calls are made when they are due, however long those before them take.
+//! What calls: an open loop, where calls are made when they are due, however long those before them take; or a
+//! closed one, where each waits for one before it.
 
-use std::time::{Duration, Instant};
+use std::{
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
 
 use anylith::{CallError, Execution};
 use serde::{Deserialize, Serialize};
@@ -8,40 +16,60 @@ use tokio::{task::JoinSet, time::sleep_until};
 
 use super::component::{Job, WorkError, Worker as _, WorkerClient};
 
-/// Calls at a steady rate.
+/// Calls for a length of time.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Load {
-    /// How many calls are due in a second.
-    pub(crate) per_second: f64,
+    /// How many there are.
+    pub(crate) pace: Pace,
     /// For how long.
     pub(crate) length: Duration,
     /// Which method they call.
     pub(crate) methods: Methods,
     /// The number of the first job; the others follow.
     pub(crate) first: u32,
-    /// A span in which more are due.
-    pub(crate) peak: Option<Peak>,
 }
 
-/// A span of a load with another rate.
+/// How many calls a load makes.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Peak {
-    /// When it begins and ends, from the beginning of the load.
-    pub(crate) from: Duration,
-    pub(crate) to: Duration,
-    /// How many calls are due in a second of it.
-    pub(crate) per_second: f64,
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Pace {
+    /// So many are due in a second.
+    PerSecond(f64),
+    /// So many, and more in a span.
+    Peak {
+        /// How many are due in a second outside of it.
+        per_second: f64,
+        /// When it begins and ends, from the beginning of the load.
+        from: Duration,
+        to: Duration,
+        /// How many are due in a second of it.
+        within: f64,
+    },
+    /// So many at a time, each when one before it has ended.
+    AtATime(u32),
 }
 
-impl Load {
-    /// The time from a call that is due after `at` seconds to the next one, in seconds.
-    fn interval(&self, at: f64) -> f64 {
-        let within = |peak: &Peak| (peak.from.as_secs_f64()..peak.to.as_secs_f64()).contains(&at);
-        let rate = match self.peak.filter(within) {
-            Some(peak) => peak.per_second,
-            None => self.per_second,
+impl Pace {
+    /// The time from a call that is due after `at` seconds to the next one, in seconds; `None` where none is due by
+    /// itself.
+    fn interval(self, at: f64) -> Option<f64> {
+        let rate = match self {
+            Self::PerSecond(rate) => rate,
+            Self::Peak {
+                per_second,
+                from,
+                to,
+                within,
+            } => {
+                if (from.as_secs_f64()..to.as_secs_f64()).contains(&at) {
+                    within
+                } else {
+                    per_second
+                }
+            }
+            Self::AtATime(_) => return None,
         };
-        rate.recip()
+        Some(rate.recip())
     }
 }
 
@@ -85,8 +113,18 @@ pub(crate) enum Told {
     },
 }
 
-/// Makes the calls; returns them in the order in which they were due.
+/// Makes the calls; returns them in the order of their numbers.
 pub(crate) async fn run(load: Load, worker: &WorkerClient) -> Vec<Made> {
+    let mut made = match load.pace {
+        Pace::AtATime(callers) => at_a_time(load, callers, worker).await,
+        Pace::PerSecond(_) | Pace::Peak { .. } => when_due(load, worker).await,
+    };
+    made.sort_unstable_by_key(|made| made.number);
+    made
+}
+
+/// An open loop.
+async fn when_due(load: Load, worker: &WorkerClient) -> Vec<Made> {
     let begun = Instant::now();
     let mut calls = JoinSet::new();
     let mut made = Vec::new();
@@ -96,34 +134,66 @@ pub(crate) async fn run(load: Load, worker: &WorkerClient) -> Vec<Made> {
             break;
         }
         let due = begun + Duration::from_secs_f64(at);
-        at += load.interval(at);
+        let Some(interval) = load.pace.interval(at) else {
+            break;
+        };
+        at += interval;
         if due > Instant::now() {
             // It wakes a little late, and then makes all calls that are due.
             sleep_until(due.into()).await;
         }
-        let worker = worker.clone();
-        let idempotent = load.methods == Methods::Look || number % 2 == 0;
-        calls.spawn(async move {
-            let answer = if idempotent {
-                worker.look(Job { number }).await
-            } else {
-                worker.order(Job { number }).await
-            };
-            Made {
-                number,
-                idempotent,
-                due_us: (due - begun).as_micros() as u64,
-                took_us: due.elapsed().as_micros() as u64,
-                told: Told::from(answer),
-            }
-        });
+        calls.spawn(call(load.methods, number, begun, due, worker.clone()));
         while let Some(Ok(one)) = calls.try_join_next() {
             made.push(one);
         }
     }
     made.extend(calls.join_all().await);
-    made.sort_unstable_by_key(|made| made.number);
     made
+}
+
+/// A closed loop of so many `callers`.
+async fn at_a_time(load: Load, callers: u32, worker: &WorkerClient) -> Vec<Made> {
+    let begun = Instant::now();
+    let next = Arc::new(AtomicU32::new(load.first));
+    let loops = (0..callers).map(|_| {
+        let (next, worker) = (Arc::clone(&next), worker.clone());
+        async move {
+            let mut made = Vec::new();
+            while begun.elapsed() < load.length {
+                let number = next.fetch_add(1, Relaxed);
+                let due = Instant::now();
+                made.push(call(load.methods, number, begun, due, worker.clone()).await);
+            }
+            made
+        }
+    });
+    let loops: JoinSet<Vec<Made>> = loops.collect();
+    loops.join_all().await.into_iter().flatten().collect()
+}
+
+/// Makes one call.
+fn call(
+    methods: Methods,
+    number: u32,
+    begun: Instant,
+    due: Instant,
+    worker: WorkerClient,
+) -> impl Future<Output = Made> {
+    let idempotent = methods == Methods::Look || number.is_multiple_of(2);
+    async move {
+        let answer = if idempotent {
+            worker.look(Job { number }).await
+        } else {
+            worker.order(Job { number }).await
+        };
+        Made {
+            number,
+            idempotent,
+            due_us: (due - begun).as_micros() as u64,
+            took_us: due.elapsed().as_micros() as u64,
+            told: Told::from(answer),
+        }
+    }
 }
 
 impl From<Result<usize, WorkError>> for Told {
