@@ -107,7 +107,7 @@ fn a_host_that_was_cut_off_and_a_replica_that_died_are_found_again() -> anyhow::
     );
     shop.lan.host(1).heal()?;
     shop.visit(buys_in_the_end_of)?;
-    let orders = shop.index("orders-1");
+    let orders = shop.index("orders-two-1");
     shop.replicas[orders].signal(Signal::KILL)?;
     ensure!(!shop.replicas[orders].ended()?, "it was killed");
     shop.begin(orders)?;
@@ -124,7 +124,7 @@ fn new_certificates_are_taken_under_load_and_no_page_fails() -> anyhow::Result<(
     let Some(mut shop) = shop()? else {
         return Ok(());
     };
-    let key = shop.folder().join("out/two/replicas/orders-1/key.pem");
+    let key = shop.folder().join("out/two/replicas/orders-two-1/key.pem");
     let before = fs::read(&key)?;
     let (over, pages) = (AtomicBool::new(false), AtomicUsize::new(0));
     let rotated = thread::scope(|scope| {
@@ -159,7 +159,7 @@ fn new_certificates_are_taken_under_load_and_no_page_fails() -> anyhow::Result<(
     rotated?;
     ensure!(fs::read(&key)? != before, "the key is the old one");
     // Whoever connects anew proves himself with the new certificate to those who run on.
-    let orders = shop.index("orders-1");
+    let orders = shop.index("orders-two-1");
     shop.replicas[orders].signal(Signal::KILL)?;
     shop.replicas[orders].ended()?;
     shop.begin(orders)?;

@@ -28,6 +28,14 @@ pub enum Refused {
         /// What was asked for.
         replicas: u32,
     },
+    /// One group is named twice, by its own name and a component's, or by two components'.
+    #[error("{one} and {other} are in one group: say once how many replicas it is to have")]
+    Twice {
+        /// A name of it.
+        one: Name,
+        /// Another one.
+        other: Name,
+    },
     /// One change at a time.
     #[error("another change is under way: {under_way}")]
     Busy {

@@ -38,8 +38,8 @@ pub(crate) struct Roll {
 enum Stage {
     /// Between two groups.
     Idle,
-    /// The place of the stand-in is still taken, by one that leaves.
-    Begins { group: Name },
+    /// The place of the stand-in is still taken, by one that leaves; it has until then to be gone.
+    Begins { group: Name, by: Instant },
     /// `replica` is new, and has until then to be ready; the ordinals in `left` are still to follow.
     Awaits {
         group: Name,
@@ -135,7 +135,7 @@ impl Roll {
     pub(crate) fn advance(&mut self, view: View<'_>) -> Option<Move> {
         match std::mem::replace(&mut self.stage, Stage::Idle) {
             Stage::Idle => self.next_group(view),
-            Stage::Begins { group } => self.begin(group, view),
+            Stage::Begins { group, by } => self.begin(group, by, view),
             Stage::Awaits {
                 group,
                 replica,
@@ -155,7 +155,7 @@ impl Roll {
     /// Idle → Begins, or → Ends after the last.
     fn next_group(&mut self, view: View<'_>) -> Option<Move> {
         match self.groups.pop_front() {
-            Some(group) => self.begin(group, view),
+            Some(group) => self.begin(group, view.now + view.timing.ready, view),
             None => {
                 let by = view.now + view.timing.ready;
                 self.stage = Stage::Ends { by };
@@ -175,12 +175,18 @@ impl Roll {
         Some(Move::Over(Notice::Restarted { replicas }))
     }
 
-    /// Begins → Awaits with the stand-in, once it has a place.
-    fn begin(&mut self, group: Name, view: View<'_>) -> Option<Move> {
+    /// Begins → Awaits with the stand-in, once it has a place, or with one that an earlier control plane has left
+    /// there; → the end of all if the place is not given up.
+    fn begin(&mut self, group: Name, by: Instant, view: View<'_>) -> Option<Move> {
         let wanted = view.group(&group)?;
         let replica = wanted.replica_name(wanted.replicas + 1);
-        if view.replicas.contains_key(&replica) {
-            self.stage = Stage::Begins { group };
+        let there = view.replicas.get(&replica).map(|found| found.fate);
+        if there.is_some_and(|fate| fate != Fate::StandsIn) {
+            if view.now >= by {
+                let why = format!("{replica} has not left within {:?}", view.timing.ready);
+                return Some(failed(why));
+            }
+            self.stage = Stage::Begins { group, by };
             return None;
         }
         self.stage = Stage::Awaits {
@@ -189,7 +195,10 @@ impl Roll {
             left: (1..=wanted.replicas).collect(),
             by: view.now + view.timing.ready,
         };
-        Some(Move::Add { group })
+        match there {
+            Some(_) => self.advance(view),
+            None => Some(Move::Add { group }),
+        }
     }
 
     /// Awaits → Chooses, or the end of all if there is no hope.
@@ -290,8 +299,11 @@ impl Roll {
     /// When it wants a tick.
     pub(crate) fn next_tick(&self) -> Option<Instant> {
         match &self.stage {
-            Stage::Awaits { by, .. } | Stage::Chooses { by, .. } | Stage::Ends { by } => Some(*by),
-            Stage::Idle | Stage::Begins { .. } | Stage::Drains { .. } => None,
+            Stage::Begins { by, .. }
+            | Stage::Awaits { by, .. }
+            | Stage::Chooses { by, .. }
+            | Stage::Ends { by } => Some(*by),
+            Stage::Idle | Stage::Drains { .. } => None,
         }
     }
 
@@ -312,7 +324,7 @@ impl fmt::Display for Roll {
         write!(f, "restarted {} of {} replicas", self.renewed, self.all)?;
         match &self.stage {
             Stage::Idle => Ok(()),
-            Stage::Begins { group } => write!(f, "; {group} has no room for one more yet"),
+            Stage::Begins { group, .. } => write!(f, "; {group} has no room for one more yet"),
             Stage::Awaits { replica, .. } => write!(f, "; {replica} starts"),
             Stage::Chooses { group, .. } => {
                 write!(f, "; more replicas of {group} have to be ready")

@@ -8,6 +8,7 @@ mod unit;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fmt,
     net::{IpAddr, SocketAddr},
     time::Duration,
 };
@@ -16,7 +17,7 @@ use anylith_core::{Address, Directory, Endpoint, Name, SecretReference};
 use anylith_topology::{HostPlan, Placement};
 use anylith_wire::{IdentityFiles, StandingOrders, control::Bootstrap};
 
-use crate::spec::{GroupSpec, Spec, replica_name};
+use crate::spec::{GroupSpec, Spec};
 
 /// An application on hosts without a control plane.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,13 +27,13 @@ pub struct StaticPlan {
 }
 
 /// What one host is given.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct StaticHost {
     /// Its name.
     pub name: Name,
     /// Where its replicas are.
     pub plan: HostPlan,
-    /// Path within the host's folder → what the file says. Units are below `units/`.
+    /// Path within the host's folder → what the file says. Units are below `units/`, and anybody may read those alone.
     pub files: BTreeMap<String, String>,
     /// The replicas that need a certificate: those that other hosts call, or that call other hosts.
     pub certified: Vec<StaticReplica>,
@@ -50,11 +51,11 @@ pub struct StaticReplica {
 }
 
 /// What is the same for all replicas, besides the [`Spec`].
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct StaticSettings {
     /// Component → the values of its config that are found on the host. They are not in the spec.
     pub secrets: BTreeMap<Name, Vec<SecretReference>>,
-    /// Environment variables for every replica.
+    /// Environment variables for every replica. Their values may be secrets, so no unit has them.
     pub env: BTreeMap<String, String>,
     /// How long a replica may take to drain.
     pub grace: Duration,
@@ -66,6 +67,40 @@ impl StaticReplica {
         folder(&self.name)
     }
 }
+
+impl StaticHost {
+    /// The folder of its sockets, where somebody has to make it before the replicas start: systemd does not.
+    pub fn folder_to_make(&self) -> Option<&str> {
+        let run = self.plan.run.as_str();
+        (!unit::is_made_by_systemd(run)).then_some(run)
+    }
+}
+
+impl fmt::Debug for StaticHost {
+    /// Shows which files there are, and not what they say: that may be secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StaticHost")
+            .field("name", &self.name)
+            .field("plan", &self.plan)
+            .field("files", &self.files.keys())
+            .field("certified", &self.certified)
+            .finish()
+    }
+}
+
+impl fmt::Debug for StaticSettings {
+    /// Shows all but the values of the environment.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StaticSettings")
+            .field("secrets", &self.secrets)
+            .field("env", &self.env.keys())
+            .field("grace", &self.grace)
+            .finish()
+    }
+}
+
+/// The file of a host with the environment of its replicas, in the host's folder.
+const ENVIRONMENT: &str = "app.env";
 
 /// The names of the files in which a replica finds its identity, in its folder: certificates, key, roots.
 pub const IDENTITY_FILES: [&str; 3] = ["certificates.pem", "key.pem", "roots.pem"];
@@ -94,6 +129,9 @@ impl StaticPlan {
                 }
                 let path = format!("{}/bootstrap.json", folder(&resident.name));
                 files.insert(path, json(&orders));
+            }
+            if !settings.env.is_empty() {
+                files.insert(ENVIRONMENT.to_owned(), unit::environment(&settings.env));
             }
             for (name, text) in unit::all(spec, plan, &here, settings) {
                 files.insert(format!("units/{name}"), text);
@@ -132,7 +170,7 @@ fn residents<'a>(spec: &'a Spec, host: &'a HostPlan) -> Vec<Resident<'a>> {
             .iter()
             .find(|group| group.name == placed.group)?;
         Some(Resident {
-            name: replica_name(&group.name, placed.ordinal),
+            name: placed.name.clone(),
             group,
             host,
             port: placed.port,

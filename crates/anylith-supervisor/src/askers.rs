@@ -14,13 +14,16 @@ pub(crate) struct Askers {
     stop: Vec<oneshot::Sender<Answer>>,
     /// One change is made at a time.
     change: Option<oneshot::Sender<Answer>>,
-    /// What drains left undone since somebody waits.
+    /// What drains have left undone since somebody waits.
     left: Vec<String>,
 }
 
 impl Askers {
     /// Somebody waits for the stop.
     pub(crate) fn ask_stop(&mut self, asker: oneshot::Sender<Answer>) {
+        if !self.are_there() {
+            self.left.clear();
+        }
         self.stop.push(asker);
     }
 
@@ -40,6 +43,7 @@ impl Askers {
             Refused::UnknownGroup { known, .. } => known,
             Refused::External { .. }
             | Refused::Number { .. }
+            | Refused::Twice { .. }
             | Refused::Busy { .. }
             | Refused::Adopting
             | Refused::Stopping => Vec::new(),
@@ -55,9 +59,15 @@ impl Askers {
             Notice::Restarted { .. } | Notice::Scaled { .. } => Answer::Changed {
                 left: std::mem::take(&mut self.left),
             },
-            Notice::ChangeFailed { why, .. } => Answer::GivenUp { why: why.clone() },
+            Notice::ChangeFailed { why, .. } => {
+                // Who waits for a stop, for which it was given up, still wants to know.
+                if self.stop.is_empty() {
+                    self.left.clear();
+                }
+                Answer::GivenUp { why: why.clone() }
+            }
             Notice::CutShort { .. } | Notice::Overdue { .. } => {
-                if self.left.len() < MOST_LEFT {
+                if self.are_there() && self.left.len() < MOST_LEFT {
                     self.left.push(Report::line(notice));
                 }
                 return;
@@ -69,11 +79,51 @@ impl Askers {
         }
     }
 
+    /// Whether somebody waits.
+    fn are_there(&self) -> bool {
+        !self.stop.is_empty() || self.change.is_some()
+    }
+
     /// Nothing runs any more.
     pub(crate) fn stopped(&mut self) {
         for asker in self.stop.drain(..) {
             let left = self.left.clone();
             let _ = asker.send(Answer::Stopped { left });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn overdue() -> Notice {
+        Notice::Overdue {
+            replica: anylith_core::Name::new("Cart-1").expect("a name"),
+            what: "did not stop".to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_stop_tells_nothing_that_was_left_undone_before_it_was_asked_for() {
+        let mut askers = Askers::default();
+        askers.hear(&overdue());
+        let (asker, mut answer) = oneshot::channel();
+        assert!(askers.ask_change(Ok(()), asker));
+        askers.hear(&overdue());
+        askers.hear(&Notice::ChangeFailed {
+            what: anylith_control::Change::Restart,
+            why: "it does not start".to_owned(),
+        });
+        assert!(matches!(answer.try_recv(), Ok(Answer::GivenUp { .. })));
+        askers.hear(&overdue());
+        let (asker, mut answer) = oneshot::channel();
+        askers.ask_stop(asker);
+        askers.hear(&overdue());
+        askers.stopped();
+        let Ok(Answer::Stopped { left }) = answer.try_recv() else {
+            panic!("no answer to who waited")
+        };
+        assert_eq!(left.len(), 1, "{left:?}");
     }
 }

@@ -50,7 +50,7 @@ pub use place::{HostPlan, PlacedReplica, Placement};
 #[derive(Debug, Clone)]
 pub struct Hosts {
     pub(crate) source: Source,
-    /// In the order of the file, by which ordinals are given: a host that is added at the end changes no other.
+    /// In the order of the file.
     pub(crate) hosts: Vec<HostSettings>,
 }
 

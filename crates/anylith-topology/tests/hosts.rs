@@ -8,7 +8,7 @@
 mod golden;
 mod shop;
 
-use std::{fs, path::PathBuf};
+use std::{collections::BTreeSet, fs, path::PathBuf};
 
 use anylith_topology::{
     Hosts, Overrides, Placement, Problem, Problems, ReplicaChange, Settings, Unread,
@@ -20,6 +20,10 @@ const SPLIT: &str = r#"
 groups.pages = { components = ["Frontend", "Catalog"] }
 groups.checkout = { components = ["Checkout", "Payment"], replicas = 2 }
 groups.rest = { components = ["*"] }
+
+[topologies.alike]
+groups.far = { components = ["Frontend", "Catalog"] }
+groups.far-off = { components = ["*"] }
 "#;
 
 fn place(topology: &str, hosts: &str) -> Result<Placement, Problems> {
@@ -72,19 +76,23 @@ folder = "/srv/shop"
 "#;
 
 #[test]
-fn ordinals_count_over_all_hosts_and_ports_over_one() {
+fn names_and_ports_are_those_of_the_host_alone() {
     let placement = place("split", GOOD).unwrap();
     let replicas = |host: usize| -> Vec<String> {
         let replicas = placement.hosts[host].replicas.iter();
         replicas
-            .map(|one| format!("{}-{} {}", one.group, one.ordinal, one.port))
+            .map(|one| format!("{} {}", one.name, one.port))
             .collect()
     };
     assert_eq!(
         replicas(0),
-        ["pages-1 7400", "pages-2 7401", "checkout-1 7402"]
+        [
+            "pages-one-1 7400",
+            "pages-one-2 7401",
+            "checkout-one-1 7402"
+        ]
     );
-    assert_eq!(replicas(1), ["checkout-2 7500", "rest-1 7400"]);
+    assert_eq!(replicas(1), ["checkout-two-1 7500", "rest-two-1 7400"]);
 }
 
 #[test]
@@ -111,11 +119,38 @@ fn the_monolith_is_replicated_by_placing_it_on_many_hosts() {
         )
     };
     let placement = place("monolith", &[host(1), host(2), host(3)].concat()).unwrap();
-    let ordinals = placement.hosts.iter().flat_map(|host| &host.replicas);
+    let replicas = placement.hosts.iter().flat_map(|host| &host.replicas);
     assert_eq!(
-        ordinals.map(|one| one.ordinal).collect::<Vec<_>>(),
-        [1, 2, 3]
+        replicas.map(|one| one.name.as_str()).collect::<Vec<_>>(),
+        ["monolith-h1-1", "monolith-h2-1", "monolith-h3-1"]
     );
+}
+
+#[test]
+fn two_replicas_that_would_have_one_name_are_reported() {
+    let hosts = "[hosts.off-side]\naddress = \"10.0.0.1\"\ngroups = { far = 1 }\n\
+                 listeners.web = \"0.0.0.0:80\"\n\
+                 [hosts.side]\naddress = \"10.0.0.2\"\ngroups = { far-off = 1 }\n";
+    let problems = place("alike", hosts).unwrap_err();
+    assert!(
+        problems.to_string().contains("`far-off-side-1`"),
+        "{problems}"
+    );
+}
+
+#[test]
+fn replicas_of_long_groups_and_hosts_have_names_of_their_own() {
+    let long = "h".repeat(47);
+    let host = |last: char, number: u8| {
+        format!(
+            "[hosts.{long}{last}]\naddress = \"10.0.0.{number}\"\ngroups = {{ monolith = 2 }}\n\
+             listeners.web = \"0.0.0.0:80\"\n"
+        )
+    };
+    let placement = place("monolith", &[host('a', 1), host('b', 2)].concat()).unwrap();
+    let replicas = placement.hosts.iter().flat_map(|host| &host.replicas);
+    let names: BTreeSet<&str> = replicas.map(|one| one.name.as_str()).collect();
+    assert_eq!(names.len(), 4, "{names:?}");
 }
 
 #[test]

@@ -70,7 +70,7 @@ pub(crate) fn render(mut args: StaticArgs) -> Result<(), Failure> {
         &rendered,
         &inspection.binary,
         certified.then_some(&*ca),
-        removed,
+        &removed,
     )
 }
 
@@ -151,7 +151,7 @@ fn report(
     rendered: &StaticPlan,
     binary: &Path,
     ca: Option<&Path>,
-    removed: usize,
+    removed: &[String],
 ) -> Result<(), Failure> {
     let out = args.output.display();
     let mut said = io::stdout().lock();
@@ -161,10 +161,11 @@ fn report(
     drop(said);
     let paint = Paint::for_stderr();
     let mut told = io::stderr().lock();
-    if removed > 0 {
+    if !removed.is_empty() {
         writeln!(
             told,
-            "{removed} files of before were removed: they are no longer needed"
+            "{} files of before were removed: they are no longer needed",
+            removed.len()
         )?;
     }
     if let Some(ca) = ca {
@@ -176,7 +177,8 @@ fn report(
         )?;
     }
     writeln!(told, "{}", paint.bold("next, for each host:"))?;
-    for StaticHost { name, plan, .. } in &rendered.hosts {
+    for host in &rendered.hosts {
+        let StaticHost { name, plan, .. } = host;
         let (address, folder, user) = (plan.address, &plan.folder, &plan.user);
         writeln!(told, "  rsync -rp {out}/{name}/ root@{address}:{folder}/")?;
         writeln!(
@@ -185,14 +187,53 @@ fn report(
             binary.display(),
             plan.binary
         )?;
+        let run = match host.folder_to_make() {
+            Some(run) => format!("install -d -m 700 -o {user} {run}; "),
+            None => String::new(),
+        };
         writeln!(
             told,
-            "  ssh root@{address} 'useradd -r {user}; chown -R {user}: {folder} && cp {folder}/units/* /etc/systemd/system/ \
+            "  ssh root@{address} 'useradd -r {user}; {run}chown -R {user}: {folder} && cp {folder}/units/* /etc/systemd/system/ \
              && systemctl daemon-reload && systemctl enable --now --no-block {}.target'",
             app_of(rendered)
         )?;
+        if let Some(cleaning) = cleaning(host, removed) {
+            writeln!(told, "  ssh root@{address} '{cleaning}'")?;
+        }
     }
     Ok(())
+}
+
+/// What takes away on `host` what was rendered before and is not any more: copying takes nothing away.
+fn cleaning(host: &StaticHost, removed: &[String]) -> Option<String> {
+    let here = |path: &String| {
+        Some(
+            path.strip_prefix(host.name.as_str())?
+                .strip_prefix('/')?
+                .to_owned(),
+        )
+    };
+    let gone: Vec<String> = removed.iter().filter_map(here).collect();
+    let units: Vec<&str> = gone
+        .iter()
+        .filter_map(|path| path.strip_prefix("units/"))
+        .collect();
+    let folder = &host.plan.folder;
+    let files: String = gone
+        .iter()
+        .map(|path| format!(" {folder}/{path}"))
+        .collect();
+    let files = format!("rm -f{files}");
+    match units[..] {
+        [] if gone.is_empty() => None,
+        [] => Some(files),
+        _ => {
+            let units = units.join(" ");
+            Some(format!(
+                "systemctl disable --now {units}; cd /etc/systemd/system && rm -f {units}; {files}"
+            ))
+        }
+    }
 }
 
 /// The application's name, as its units have it.
@@ -204,10 +245,8 @@ fn app_of(rendered: &StaticPlan) -> &str {
 
 /// What runs on `host`, in a line.
 fn residents(host: &StaticHost) -> String {
-    let group = |replica: &anylith_topology::PlacedReplica| {
-        format!("{}-{}", replica.group, replica.ordinal)
-    };
-    let replicas: Vec<String> = host.plan.replicas.iter().map(group).collect();
+    let replicas = host.plan.replicas.iter();
+    let replicas: Vec<&str> = replicas.map(|replica| replica.name.as_str()).collect();
     let listeners = host.plan.listeners.iter();
     let listeners: String = listeners
         .map(|(name, address)| format!(", {name} at {address}"))

@@ -70,8 +70,12 @@ impl ControlPlane {
     /// Why they cannot.
     pub fn check_scale(&self, groups: &BTreeMap<Name, u32>) -> Result<(), Refused> {
         self.check_idle()?;
+        let mut named: BTreeMap<Name, &Name> = BTreeMap::new();
         for (group, replicas) in groups {
-            self.meant(group)?;
+            if let Some(one) = named.insert(self.meant(group)?, group) {
+                let (one, other) = (one.clone(), group.clone());
+                return Err(Refused::Twice { one, other });
+            }
             if !(1..=MAX_REPLICAS).contains(replicas) {
                 let (group, replicas) = (group.clone(), *replicas);
                 return Err(Refused::Number { group, replicas });

@@ -1,12 +1,12 @@
 //! The units of systemd: a service for each replica, a socket for each listener, and a target for all of a host.
 
-use std::fmt::Write as _;
+use std::collections::BTreeMap;
 
 use anylith_core::Name;
 use anylith_topology::HostPlan;
 use anylith_wire::control::ENV_BOOTSTRAP;
 
-use super::{Resident, StaticSettings, folder};
+use super::{ENVIRONMENT, Resident, StaticSettings, folder};
 use crate::spec::Spec;
 
 /// What every unit begins with.
@@ -22,7 +22,6 @@ UMask=0077
 NoNewPrivileges=yes
 CapabilityBoundingSet=
 ProtectSystem=strict
-ProtectHome=yes
 ProtectClock=yes
 ProtectControlGroups=yes
 ProtectHostname=yes
@@ -30,7 +29,6 @@ ProtectKernelLogs=yes
 ProtectKernelModules=yes
 ProtectKernelTunables=yes
 PrivateDevices=yes
-PrivateTmp=yes
 RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6
 RestrictNamespaces=yes
 RestrictRealtime=yes
@@ -95,25 +93,17 @@ fn service(spec: &Spec, resident: &Resident<'_>, settings: &StaticSettings) -> S
     let components = components.join(", ");
     let orders = format!("{home}/{}/bootstrap.json", folder(name));
     let kill_after = settings.grace.as_secs() + LAST_SECONDS;
-    let runtime = match run.strip_prefix("/run/") {
-        Some(folder) => format!(
-            "RuntimeDirectory={folder}\nRuntimeDirectoryMode=0700\n# Its neighbours have their sockets there, too.\nRuntimeDirectoryPreserve=yes\n"
-        ),
-        None => format!("ReadWritePaths={run}\n"),
-    };
+    let runtime = runtime_folder(run);
+    let views = views(&[home, binary, run]);
     let sockets: String = spec
         .listeners_of(group)
         .keys()
         .map(|listener| format!("Sockets={}\n", socket_name(spec, listener.as_str())))
         .collect();
-    let mut environment = String::new();
-    for (variable, value) in &settings.env {
-        let _ = writeln!(
-            environment,
-            "Environment={}",
-            quoted(&format!("{variable}={value}"))
-        );
-    }
+    let environment = match settings.env.is_empty() {
+        true => String::new(),
+        false => format!("EnvironmentFile={home}/{ENVIRONMENT}\n"),
+    };
     format!(
         "{HEAD}[Unit]
 Description={app}: the replica {name} ({components})
@@ -145,7 +135,7 @@ RestartMaxDelaySec=30s
 # It drains for {grace} s at most.
 KillMode=mixed
 TimeoutStopSec={kill_after}s
-{HARDENING}
+{HARDENING}{views}
 [Install]
 WantedBy={app}.target
 ",
@@ -187,19 +177,63 @@ WantedBy=multi-user.target
     )
 }
 
-/// One word of an assignment, whatever is in it.
-fn quoted(text: &str) -> String {
-    let mut quoted = String::from("\"");
-    for c in text.chars() {
-        match c {
-            '"' | '\\' => quoted.extend(['\\', c]),
-            '%' => quoted.push_str("%%"),
-            '\n' => quoted.push_str("\\n"),
-            '\r' => quoted.push_str("\\r"),
-            '\t' => quoted.push_str("\\t"),
-            c => quoted.push(c),
-        }
+/// How the folder of the sockets comes to be, and how the service may write to it.
+fn runtime_folder(run: &str) -> String {
+    if let Some(folder) = run
+        .strip_prefix("/run/")
+        .filter(|_| is_made_by_systemd(run))
+    {
+        return format!(
+            "RuntimeDirectory={folder}\nRuntimeDirectoryMode=0700\n# Its neighbours have their sockets there, too.\nRuntimeDirectoryPreserve=yes\n"
+        );
     }
-    quoted.push('"');
-    quoted
+    match TEMPORARY.into_iter().find(|folder| is_below(run, folder)) {
+        // It may be gone after a restart of the host, and the service makes it anew.
+        Some(folder) => format!("ReadWritePaths={folder}\n"),
+        None => format!("ReadWritePaths={run}\n"),
+    }
+}
+
+/// Which parts of the host a service sees that has something at `paths`: as little as possible.
+fn views(paths: &[&str]) -> String {
+    let among = |folders: &[&str]| {
+        let mut each = paths.iter();
+        each.any(|path| folders.iter().any(|folder| is_below(path, folder)))
+    };
+    // With `yes` these are empty folders.
+    let home = if among(&HOMES) { "read-only" } else { "yes" };
+    // With `yes` every service has one of its own, and finds no neighbour there.
+    let temporary = if among(&TEMPORARY) { "no" } else { "yes" };
+    format!("ProtectHome={home}\nPrivateTmp={temporary}\n")
+}
+
+/// What `ProtectHome=` hides.
+const HOMES: [&str; 3] = ["/home", "/root", "/run/user"];
+/// What `PrivateTmp=` hides.
+const TEMPORARY: [&str; 2] = ["/tmp", "/var/tmp"];
+
+fn is_below(path: &str, folder: &str) -> bool {
+    let rest = path.strip_prefix(folder);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// Whether the folder `run` is made by systemd when a service starts.
+pub(super) fn is_made_by_systemd(run: &str) -> bool {
+    is_below(run, "/run") && run != "/run" && !is_below(run, "/run/user")
+}
+
+/// A file of `variables`, as `EnvironmentFile=` and a shell read it.
+pub(super) fn environment(variables: &BTreeMap<String, String>) -> String {
+    let line = |(variable, value): (&String, &String)| {
+        let mut line = format!("{variable}=\"");
+        for c in value.chars() {
+            // Everything else, a new line too, stands for itself between quotation marks.
+            if matches!(c, '"' | '\\' | '$' | '`') {
+                line.push('\\');
+            }
+            line.push(c);
+        }
+        line + "\"\n"
+    };
+    variables.iter().map(line).collect()
 }

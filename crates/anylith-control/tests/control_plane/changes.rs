@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use anylith_control::{Change, Event, Exit, Notice, Refused, ReplicaState};
 
-use crate::world::{Fault, World, micro, name};
+use crate::world::{Fault, World, micro, name, spec};
 
 fn restart(group: Option<&str>) -> Event {
     Event::RestartAsked {
@@ -132,6 +132,44 @@ fn where_a_later_successor_cannot_start_the_stand_in_goes_on_in_its_place() {
     world.pass(Duration::from_secs(60));
     assert!(world.status().is_ready(), "{:#?}", world.status());
     assert_eq!(world.processes.len(), 6, "the stand-in has left");
+}
+
+#[test]
+fn a_restart_uses_the_stand_in_that_an_earlier_one_has_left_and_has_an_end() {
+    let mut world = World::ready(micro(2));
+    world.faults.insert("Cart-1", Fault::Mute);
+    world.happens(restart(Some("Cart")));
+    world.pass(Duration::from_secs(61));
+    assert!(failure(&world).is_some());
+    world.notices.clear();
+    // The stand-in cannot leave, since Cart-1 does not start.
+    world.happens(restart(Some("Cart")));
+    assert_eq!(
+        world.plane.change().unwrap(),
+        "restarted 0 of 2 replicas; Cart-1 starts"
+    );
+    world.pass(Duration::from_secs(90));
+    let (_, why) = failure(&world).expect("it waits for ever");
+    assert_eq!(why, "Cart-1 was not ready within 60s");
+    assert_eq!(world.plane.check_restart(None), Ok(()));
+}
+
+#[test]
+fn two_numbers_for_one_group_are_refused() {
+    let world = World::ready(spec(&[
+        ("Front", &["Front"], 1),
+        ("rest", &["Cart", "Stock"], 1),
+    ]));
+    for (one, other) in [("Cart", "Stock"), ("Cart", "rest")] {
+        let groups = [(name(one), 3), (name(other), 5)].into();
+        let refused = Refused::Twice {
+            one: name(one),
+            other: name(other),
+        };
+        assert_eq!(world.plane.check_scale(&groups), Err(refused));
+    }
+    let once = [(name("Cart"), 3), (name("Front"), 2)].into();
+    assert_eq!(world.plane.check_scale(&once), Ok(()));
 }
 
 #[test]

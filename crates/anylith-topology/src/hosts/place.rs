@@ -5,7 +5,7 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
-use anylith_core::Name;
+use anylith_core::{Fingerprint, Name};
 use serde::Serialize;
 
 use super::{HostSettings, Hosts};
@@ -44,7 +44,10 @@ pub struct HostPlan {
 pub struct PlacedReplica {
     /// Its group.
     pub group: Name,
-    /// Which of the group's replicas it is, from 1, counted over all hosts.
+    /// Its name: the group's, the host's, and a number. No other host has a part in it, so it stays while hosts come
+    /// and go.
+    pub name: Name,
+    /// Which of the group's replicas on its host it is, from 1.
     pub ordinal: u32,
     /// The port at which other hosts call it.
     pub port: u16,
@@ -66,14 +69,14 @@ impl Hosts {
         for group in &plan.groups {
             self.counts(plan, group, settings, &mut problems);
         }
-        let mut ordinals = BTreeMap::new();
         let hosts = self
             .hosts
             .iter()
-            .map(|host| self.host(host, plan, &mut ordinals, &mut problems));
+            .map(|host| self.host(host, plan, &mut problems));
         let placement = Placement {
             hosts: hosts.collect(),
         };
+        self.meeting_names(&placement, &mut problems);
         Problems::new(problems).none_or(placement)
     }
 
@@ -152,18 +155,12 @@ impl Hosts {
         }
     }
 
-    fn host(
-        &self,
-        host: &HostSettings,
-        plan: &Plan,
-        ordinals: &mut BTreeMap<Name, u32>,
-        problems: &mut Vec<Problem>,
-    ) -> HostPlan {
+    fn host(&self, host: &HostSettings, plan: &Plan, problems: &mut Vec<Problem>) -> HostPlan {
         let app = plan.app.as_str();
         let places = host.places.clone();
         let folder = places.folder.unwrap_or_else(|| format!("/opt/{app}"));
         let listeners = self.listeners(host, plan, problems);
-        let replicas = self.replicas(host, plan, ordinals, problems);
+        let replicas = self.replicas(host, plan, problems);
         self.meeting_ports(host, &replicas, &listeners, problems);
         HostPlan {
             name: host.name.clone(),
@@ -184,7 +181,6 @@ impl Hosts {
         &self,
         host: &'h HostSettings,
         plan: &Plan,
-        ordinals: &mut BTreeMap<Name, u32>,
         problems: &mut Vec<Problem>,
     ) -> Vec<(PlacedReplica, &'h At)> {
         let mut replicas = Vec::new();
@@ -209,12 +205,11 @@ impl Hosts {
                 problems.push(self.problem(own.map_or(&placed.at, |own| &own.at), what, mend));
                 continue;
             }
-            for port in first..=last {
-                let ordinal = ordinals.entry(group.name.clone()).or_default();
-                *ordinal += 1;
+            for (ordinal, port) in (1..).zip(first..=last) {
                 let replica = PlacedReplica {
                     group: group.name.clone(),
-                    ordinal: *ordinal,
+                    name: replica_name(&group.name, &host.name, ordinal),
+                    ordinal,
                     port: port as u16,
                 };
                 replicas.push((replica, own.map_or(&placed.at, |own| &own.at)));
@@ -274,6 +269,27 @@ impl Hosts {
         listeners
     }
 
+    /// Says which replicas of two hosts have one name: `a-b-c-1` is of `a` on `b-c`, and of `a-b` on `c`.
+    fn meeting_names(&self, placement: &Placement, problems: &mut Vec<Problem>) {
+        let mut taken: BTreeMap<&Name, &Name> = BTreeMap::new();
+        for (host, placed) in self.hosts.iter().zip(&placement.hosts) {
+            for replica in &placed.replicas {
+                let name = &replica.name;
+                if let Some(other) = taken.insert(name, &host.name) {
+                    let what = format!(
+                        "[hosts.{other}] and [hosts.{}] both have a replica `{name}`",
+                        host.name
+                    );
+                    problems.push(self.problem(
+                        &host.at,
+                        what,
+                        "give one of the hosts another name",
+                    ));
+                }
+            }
+        }
+    }
+
     /// Says which ports of a host are given twice.
     fn meeting_ports(
         &self,
@@ -284,7 +300,7 @@ impl Hosts {
     ) {
         let mut taken: Vec<(u16, String)> = Vec::new();
         let calls = replicas.iter().map(|(replica, at)| {
-            let owner = format!("calls of `{}-{}`", replica.group, replica.ordinal);
+            let owner = format!("calls of `{}`", replica.name);
             (replica.port, owner, *at)
         });
         // A listener of the loopback interface alone meets no calls, but another listener.
@@ -304,4 +320,17 @@ impl Hosts {
             }
         }
     }
+}
+
+/// What a replica is called. A name may have 48 bytes: where it would be longer, a hash takes the place of its end.
+fn replica_name(group: &Name, host: &Name, ordinal: u32) -> Name {
+    let (place, suffix) = (format!("{group}-{host}"), format!("-{ordinal}"));
+    let name = if place.len() + suffix.len() <= Name::MAX_LEN {
+        place + &suffix
+    } else {
+        let hash = Fingerprint::EMPTY.with(&place).0 as u32;
+        let keep = Name::MAX_LEN - suffix.len() - 9;
+        format!("{}-{hash:08x}{suffix}", &place[..keep])
+    };
+    Name::new(name).expect("the start of a name, hexadecimal digits and a number make a name")
 }

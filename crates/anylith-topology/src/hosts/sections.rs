@@ -272,8 +272,9 @@ fn places(table: &Table, section: &str, reader: &mut Reader<'_>) -> Places {
             _ => {
                 text.len() > 1
                     && text.starts_with('/')
-                    && !text.ends_with('/')
-                    && !text.contains("/../")
+                    && text[1..]
+                        .split('/')
+                        .all(|part| !["", ".", ".."].contains(&part))
             }
         };
         if fits && text.chars().all(plain) {

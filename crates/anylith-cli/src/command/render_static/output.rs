@@ -70,8 +70,8 @@ impl Output {
     }
 
     /// Writes everything, each file in one step, and removes what was written before and is not needed any more.
-    /// Returns how many files that are.
-    pub(super) fn write(self) -> Result<usize, Failure> {
+    /// Returns these.
+    pub(super) fn write(self) -> Result<Vec<String>, Failure> {
         for (path, (sort, text)) in &self.files {
             let file = self.folder.join(path);
             write_file(&file, *sort, text).map_err(|error| failed(&file, &error))?;
@@ -80,13 +80,15 @@ impl Output {
             .before
             .iter()
             .filter(|path| !self.files.contains_key(*path));
-        let mut removed = 0;
+        let mut removed = Vec::new();
         // What somebody else has put there is left alone, and so is a path that leads elsewhere.
         for path in
             unneeded.filter(|path| !path.split('/').any(|part| part == ".." || part.is_empty()))
         {
             let file = self.folder.join(path);
-            removed += usize::from(fs::remove_file(&file).is_ok());
+            if fs::remove_file(&file).is_ok() {
+                removed.push(path.clone());
+            }
             if let Some(folder) = file.parent() {
                 // Fails where there is something else in it.
                 let _ = fs::remove_dir(folder);
