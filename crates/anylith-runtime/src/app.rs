@@ -317,22 +317,14 @@ impl<A: Application> Builder<A> {
             source,
         })?;
         let names: Vec<Name> = bootstrap.listeners.keys().cloned().collect();
-        let mut components = self.components;
-        components.retain(|it| bootstrap.components.iter().any(|name| *name == it.name));
-        let setup = Setup {
-            name: identity.replica.clone(),
-            components,
-            endpoints: bootstrap.endpoints,
-            listeners: inherited::listeners(&names),
-            config: bootstrap.config,
-            edges: bootstrap.edges,
-            limits: bootstrap.limits,
-            directory: bootstrap.directory,
-            directory_is_hope: false,
-            identity: bootstrap.identity,
-            callers: bootstrap.callers,
-            through_the_wire: false,
-        };
+        let listeners = inherited::listeners(&names);
+        let setup = Setup::of(
+            bootstrap,
+            identity.replica.clone(),
+            self.components,
+            listeners,
+        )
+        .map_err(|components| AppError::OtherBinary { components })?;
         let (replica, failures) = Replica::new(setup).map_err(AppError::Endpoint)?;
         Running::begin(
             replica,
@@ -359,22 +351,14 @@ impl<A: Application> Builder<A> {
             .iter()
             .filter(|(name, _)| !passed_on.contains(name));
         let backlog = Backlog::new(own.map(|(_, socket)| Arc::clone(socket)).collect());
-        let mut components = self.components;
-        components.retain(|it| bootstrap.components.iter().any(|name| *name == it.name));
-        let setup = Setup {
-            name: orders.replica,
-            components,
-            endpoints: bootstrap.endpoints,
-            listeners: listeners.clone(),
-            config: bootstrap.config,
-            edges: bootstrap.edges,
-            limits: bootstrap.limits,
-            directory: bootstrap.directory,
-            directory_is_hope: true,
-            identity: bootstrap.identity,
-            callers: bootstrap.callers,
-            through_the_wire: false,
-        };
+        let mut setup = Setup::of(
+            bootstrap,
+            orders.replica,
+            self.components,
+            listeners.clone(),
+        )
+        .map_err(|components| AppError::OtherBinary { components })?;
+        setup.directory_is_hope = true;
         let (replica, failures) = Replica::new(setup).map_err(AppError::Endpoint)?;
         Running::begin(
             replica,

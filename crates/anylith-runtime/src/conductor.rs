@@ -30,6 +30,8 @@ pub(crate) enum End {
     Stopped,
     /// A component could not go on.
     Failed(ComponentFailure),
+    /// What brought its orders has ended, and with it the hope of further ones.
+    Orphaned,
 }
 
 impl End {
@@ -37,7 +39,7 @@ impl End {
     pub(crate) fn exit_code(&self) -> ExitCode {
         match self {
             Self::Stopped => ExitCode::SUCCESS,
-            Self::Failed(_) => ExitCode::FAILURE,
+            Self::Failed(_) | Self::Orphaned => ExitCode::FAILURE,
         }
     }
 }
@@ -51,7 +53,7 @@ pub(crate) struct Command {
 }
 
 /// Carries out orders until the replica has stopped: by order, because `stop` was set, or because a component
-/// failed; but for the order, it then drains within `grace`. Asked to stop, it first takes in what waits in `backlog`. A replica that stops still takes directories, since what it finishes makes calls.
+/// failed, or what brings orders has ended; but for the order, it then drains within `grace`. Asked to stop, it first takes in what waits in `backlog`. A replica that stops still takes directories, since what it finishes makes calls.
 pub(crate) async fn conduct(
     replica: Arc<Replica>,
     mut command: Option<Command>,
@@ -65,11 +67,12 @@ pub(crate) async fn conduct(
     let mut errands = JoinSet::new();
     let mut stopping: Option<BoxFuture<'_, ()>> = None;
     let mut failed = None;
+    let (mut closed, mut orphaned) = (false, false);
     loop {
         let order = async {
             match &mut command {
-                Some(command) => command.orders.recv().await,
-                None => std::future::pending().await,
+                Some(command) if !closed => command.orders.recv().await,
+                _ => std::future::pending().await,
             }
         };
         tokio::select! {
@@ -92,8 +95,11 @@ pub(crate) async fn conduct(
                 Some(other) => {
                     tracing::warn!(target: "anylith", ?other, "an order that this build does not know");
                 }
-                // The link ended with its runtime.
-                None => return End::Stopped,
+                None => {
+                    closed = true;
+                    orphaned = stopping.is_none();
+                    stopping.get_or_insert_with(|| Box::pin(replica.stop(grace)));
+                }
             },
             Some(failure) = failures.recv() => {
                 tell(command.as_ref(), &failure);
@@ -115,7 +121,11 @@ pub(crate) async fn conduct(
         tell(command.as_ref(), &failure);
         failed.get_or_insert(failure);
     }
-    failed.map_or(End::Stopped, End::Failed)
+    match failed {
+        Some(failure) => End::Failed(failure),
+        None if orphaned => End::Orphaned,
+        None => End::Stopped,
+    }
 }
 
 /// Resolves when `stop` is set, or nobody is left to set it.
@@ -187,4 +197,70 @@ fn send_socket(control: &Path, opening: &Opening, socket: &TcpListener) -> std::
         SendFlags::NOSIGNAL,
     )?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use anylith_core::{Directory, Limits};
+
+    use super::*;
+    use crate::{
+        component::{Component, Registration, StartError},
+        interface::NoInterface,
+        replica::Setup,
+        wiring::Wiring,
+    };
+
+    static DRAINED: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
+
+    struct Tidy;
+
+    impl Component for Tidy {
+        type Interface = NoInterface<Self>;
+        type Dependencies = ();
+        const NAME: &'static str = "Tidy";
+
+        async fn build(_: &Wiring) -> Result<Self, StartError> {
+            Ok(Self)
+        }
+
+        async fn shut_down(&self) {
+            DRAINED.store(true, std::sync::atomic::Ordering::Release);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_replica_to_which_nothing_brings_orders_any_more_drains_and_fails() {
+        let setup = Setup {
+            name: Name::new("test-1").unwrap(),
+            components: vec![Registration::of::<Tidy>()],
+            endpoints: Vec::new(),
+            directory_is_hope: false,
+            listeners: BTreeMap::new(),
+            config: BTreeMap::new(),
+            edges: Vec::new(),
+            limits: Limits::default(),
+            directory: Directory::default(),
+            identity: None,
+            callers: None,
+            through_the_wire: false,
+        };
+        let (replica, failures) = Replica::new(setup).unwrap();
+        let replica = Arc::new(replica);
+        replica.start().await.unwrap();
+        let (_, orders) = mpsc::channel(1);
+        let (reports, _reports) = mpsc::channel(1);
+        let (_stop, stop) = watch::channel(false);
+        let command = Command {
+            identity: None,
+            orders,
+            reports,
+        };
+        let (backlog, second) = (Backlog::new(Vec::new()), Duration::from_secs(1));
+        let end = conduct(replica, Some(command), backlog, failures, stop, second).await;
+        assert!(matches!(end, End::Orphaned), "{end:?}");
+        assert!(DRAINED.load(std::sync::atomic::Ordering::Acquire));
+    }
 }

@@ -12,7 +12,7 @@ use std::{
 use anylith_core::{Endpoint, Name, SecretSource};
 use anylith_wire::{
     IdentityFiles, StandingOrders,
-    control::{Identity, ToReplica},
+    control::{Bootstrap, Identity, ToReplica},
 };
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
@@ -49,6 +49,16 @@ pub enum OrdersError {
         /// Why.
         #[source]
         source: serde_json::Error,
+    },
+    /// The orders of a replica that runs have become those of another one.
+    #[error("{} holds the orders of `{found}` of `{app}` now: put back those of this replica, or start it anew", path.display())]
+    Anothers {
+        /// The file.
+        path: PathBuf,
+        /// Whose they are.
+        found: Name,
+        /// The application that this one belongs to.
+        app: Name,
     },
     /// A secret is not where the config says.
     #[error("the config of `{component}` has its `{key}` elsewhere: {problem}")]
@@ -125,9 +135,13 @@ impl OrdersFile {
                     return;
                 }
             }
-            match read(&self.path) {
-                Ok(orders) => {
-                    for order in self.difference(orders) {
+            match read(&self.path).and_then(|orders| self.difference(orders)) {
+                Ok((todo, restart)) => {
+                    if !restart.is_empty() {
+                        let changed = restart.join(", ");
+                        tracing::warn!(target: "anylith", changed, "the orders have changed in what only a restart can change");
+                    }
+                    for order in todo {
                         if news.send(order).await.is_err() {
                             return;
                         }
@@ -142,36 +156,75 @@ impl OrdersFile {
         }
     }
 
-    /// Takes `orders` over as far as that goes while the replica runs. Returns what has to be done for it.
-    fn difference(&mut self, orders: StandingOrders) -> Vec<ToReplica> {
-        let mut todo = Vec::new();
-        let (before, after) = (&mut self.orders.bootstrap, orders.bootstrap);
-        if before.identity != after.identity {
-            todo.extend(after.identity.clone().map(ToReplica::Identity));
-            before.identity = after.identity;
+    /// Takes `orders` over as far as that goes while the replica runs. Returns what has to be done for it, and what only
+    /// a restart can change.
+    fn difference(
+        &mut self,
+        orders: StandingOrders,
+    ) -> Result<(Vec<ToReplica>, Vec<&'static str>), OrdersError> {
+        // Whole, so that nothing is forgotten that comes to be in them.
+        let StandingOrders {
+            replica,
+            bootstrap,
+            listen,
+            secrets,
+            identity: files,
+            grace_ms,
+        } = orders;
+        let Bootstrap {
+            app,
+            group,
+            components,
+            endpoints,
+            listeners,
+            config,
+            edges,
+            limits,
+            directory,
+            identity,
+            callers,
+        } = bootstrap;
+        let before = &mut self.orders.bootstrap;
+        if (&app, &replica) != (&before.app, &self.orders.replica) {
+            return Err(OrdersError::Anothers {
+                path: self.path.clone(),
+                found: replica,
+                app,
+            });
         }
-        if before.directory.components != after.directory.components {
+        let mut todo = Vec::new();
+        // Without one it would have to give up its connections.
+        let loses_identity = identity.is_none() && before.identity.is_some();
+        if before.identity != identity && !loses_identity {
+            todo.extend(identity.clone().map(ToReplica::Identity));
+            before.identity = identity;
+        }
+        if before.directory.components != directory.components {
             // Whatever the file says of its epoch: it is newer than what it takes the place of.
             before.directory.epoch += 1;
-            before.directory.components = after.directory.components;
+            before.directory.components = directory.components;
             todo.push(ToReplica::Directory(before.directory.clone()));
         }
         let restart = [
-            ("components", before.components != after.components),
-            ("endpoints", before.endpoints != after.endpoints),
-            ("config", before.config != after.config),
-            ("edges", before.edges != after.edges),
-            ("limits", before.limits != after.limits),
-            ("callers", before.callers != after.callers),
-            ("listeners", self.orders.listen != orders.listen),
+            ("group", before.group != group),
+            ("components", before.components != components),
+            ("endpoints", before.endpoints != endpoints),
+            ("config", before.config != config),
+            ("edges", before.edges != edges),
+            ("limits", before.limits != limits),
+            ("callers", before.callers != callers),
+            (
+                "listeners",
+                before.listeners != listeners || self.orders.listen != listen,
+            ),
+            ("identity", loses_identity),
+            ("grace_ms", self.orders.grace_ms != grace_ms),
         ];
+        // Where they are is taken over; what they say is in the config, and was compared there.
+        self.orders.secrets = secrets;
+        self.orders.identity = files.or(self.orders.identity.take());
         let restart = restart.into_iter().filter(|(_, changed)| *changed);
-        let restart: Vec<&str> = restart.map(|(what, _)| what).collect();
-        if !restart.is_empty() {
-            let changed = restart.join(", ");
-            tracing::warn!(target: "anylith", changed, "the orders have changed in what only a restart can change");
-        }
-        todo
+        Ok((todo, restart.map(|(what, _)| what).collect()))
     }
 
     /// Something that changes when the files of the identity do.
@@ -292,4 +345,84 @@ fn closed_folder(folder: &Path) -> Result<(), OrdersError> {
         )));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use anylith_core::{Address, Directory};
+
+    use super::*;
+
+    fn name(text: &str) -> Name {
+        Name::new(text).unwrap()
+    }
+
+    fn file() -> OrdersFile {
+        let orders = serde_json::json!({
+            "replica": "rest-one-1",
+            "bootstrap": { "app": "shop", "group": "rest", "components": ["Cart"], "endpoints": [] },
+            "grace_ms": 10_000,
+        });
+        OrdersFile {
+            path: "bootstrap.json".into(),
+            orders: serde_json::from_value(orders).unwrap(),
+            hangup: None,
+        }
+    }
+
+    #[test]
+    fn orders_of_another_replica_are_refused_and_change_nothing() {
+        for change in [
+            |orders: &mut StandingOrders| orders.replica = name("rest-two-1"),
+            |orders: &mut StandingOrders| orders.bootstrap.app = name("shed"),
+        ] {
+            let mut file = file();
+            let mut orders = file.orders.clone();
+            let at = Address {
+                replica: name("goods-two-1"),
+                endpoint: "tcp:10.0.0.2:7400".parse().unwrap(),
+            };
+            orders.bootstrap.directory = Directory {
+                epoch: 1,
+                components: [(name("Stock"), vec![at])].into(),
+            };
+            change(&mut orders);
+            let refused = file.difference(orders).unwrap_err();
+            assert!(matches!(refused, OrdersError::Anothers { .. }), "{refused}");
+            assert!(file.orders.bootstrap.directory.components.is_empty());
+        }
+    }
+
+    #[test]
+    fn what_only_a_restart_can_change_is_named_whatever_it_is() {
+        let changes: [(&str, fn(&mut StandingOrders)); 4] = [
+            ("group", |orders| orders.bootstrap.group = name("other")),
+            ("grace_ms", |orders| orders.grace_ms += 1),
+            ("listeners", |orders| {
+                orders.bootstrap.listeners.insert(name("web"), 3);
+            }),
+            ("components", |orders| orders.bootstrap.components.clear()),
+        ];
+        for (what, change) in changes {
+            let mut file = file();
+            let mut orders = file.orders.clone();
+            change(&mut orders);
+            let (todo, restart) = file.difference(orders).unwrap();
+            assert_eq!((todo.len(), &restart[..]), (0, &[what][..]));
+        }
+    }
+
+    #[test]
+    fn an_identity_that_has_moved_is_looked_for_in_its_new_place() {
+        let mut file = file();
+        let mut orders = file.orders.clone();
+        let files = IdentityFiles {
+            certificates: "new/certificates.pem".into(),
+            key: "new/key.pem".into(),
+            roots: "new/roots.pem".into(),
+        };
+        orders.identity = Some(files.clone());
+        file.difference(orders).unwrap();
+        assert_eq!(file.orders.identity, Some(files));
+    }
 }

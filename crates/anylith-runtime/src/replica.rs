@@ -15,7 +15,7 @@ use std::{
 
 use anylith_core::{Counters, Directory, EdgeSettings, Endpoint, Limits, Name};
 use anylith_rpc::{Identity, Membership, Network, ServedComponent, Server};
-use anylith_wire::control::ComponentState;
+use anylith_wire::control::{Bootstrap, ComponentState};
 use arc_swap::ArcSwapOption;
 use serde_json::Value;
 use tokio::{
@@ -88,6 +88,41 @@ pub(crate) struct Setup {
     pub(crate) callers: Option<BTreeMap<Name, Vec<Name>>>,
     /// Whether calls within the process go over its own socket as well.
     pub(crate) through_the_wire: bool,
+}
+
+impl Setup {
+    /// What `bootstrap` makes of the replica `name`, in a binary that has `components`.
+    ///
+    /// # Errors
+    ///
+    /// The components that the binary does not have.
+    pub(crate) fn of(
+        bootstrap: Bootstrap,
+        name: Name,
+        mut components: Vec<Registration>,
+        listeners: BTreeMap<Name, Arc<TcpListener>>,
+    ) -> Result<Self, Vec<Name>> {
+        components.retain(|it| bootstrap.components.iter().any(|name| *name == it.name));
+        let mut missing = bootstrap.components;
+        missing.retain(|name| components.iter().all(|it| *name != it.name));
+        if !missing.is_empty() {
+            return Err(missing);
+        }
+        Ok(Self {
+            name,
+            components,
+            endpoints: bootstrap.endpoints,
+            listeners,
+            config: bootstrap.config,
+            edges: bootstrap.edges,
+            limits: bootstrap.limits,
+            directory: bootstrap.directory,
+            directory_is_hope: false,
+            identity: bootstrap.identity,
+            callers: bootstrap.callers,
+            through_the_wire: false,
+        })
+    }
 }
 
 /// A replica, from inside.

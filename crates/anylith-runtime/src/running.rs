@@ -112,6 +112,7 @@ impl Running {
                     running.end_link().await;
                     return Err(match end {
                         Ok(End::Failed(failure)) => failure.into(),
+                        Ok(End::Orphaned) => AppError::NoOrders,
                         _ => AppError::StoppedEarly,
                     });
                 }
@@ -180,8 +181,12 @@ impl Running {
                     self.end_link().await;
                     return match end {
                         Ok(end) => {
-                            if let End::Failed(failure) = &end {
-                                eprintln!("error: {}", AppError::from_failure(failure));
+                            match &end {
+                                End::Failed(failure) => {
+                                    eprintln!("error: {}", AppError::from_failure(failure));
+                                }
+                                End::Orphaned => eprintln!("error: {}", AppError::NoOrders),
+                                End::Stopped => {}
                             }
                             end.exit_code()
                         }

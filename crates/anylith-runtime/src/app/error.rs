@@ -24,6 +24,18 @@ pub enum AppError {
     /// The orders of a replica without a control plane cannot be taken.
     #[error(transparent)]
     Orders(#[from] OrdersError),
+    /// The orders of the replica are for another version of the application.
+    #[error(
+        "this binary has no {}: run the one for which the orders were made, or make orders for this one",
+        components.iter().map(|it| format!("component `{it}`")).collect::<Vec<_>>().join(", no ")
+    )]
+    OtherBinary {
+        /// What it was to run, and does not have.
+        components: Vec<Name>,
+    },
+    /// What brings the replica its orders has ended, by a mistake of this crate. It was drained.
+    #[error("nothing brings orders to this replica any more")]
+    NoOrders,
     /// A component did not start.
     #[error("component `{component}` failed: {message}")]
     Component {
@@ -78,7 +90,11 @@ impl AppError {
         }
         eprintln!("error: {}", with_causes(self));
         match self {
-            Self::Setup(_) | Self::Orders(_) | Self::Role(_) | Self::Name(_) => ExitCode::from(2),
+            Self::Setup(_)
+            | Self::Orders(_)
+            | Self::OtherBinary { .. }
+            | Self::Role(_)
+            | Self::Name(_) => ExitCode::from(2),
             _ => ExitCode::FAILURE,
         }
     }

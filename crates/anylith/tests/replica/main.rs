@@ -174,6 +174,21 @@ fn join(control: &Control, notes: &Arc<Notes>) -> JoinHandle<Result<Running, App
     tokio::spawn(builder.join(control.socket(), name("kitchen-1")))
 }
 
+#[tokio::test]
+async fn orders_for_another_binary_are_refused_with_what_this_one_lacks() {
+    let control = Control::new();
+    let joining = join(&control, &Arc::default());
+    let _line = control
+        .welcomed(&["Kettle", "Dishwasher"], Directory::default())
+        .await;
+    let refused = soon(joining).await.unwrap().unwrap_err();
+    let AppError::OtherBinary { components } = &refused else {
+        panic!("{refused}")
+    };
+    assert_eq!(components[..], [name("Dishwasher")]);
+    assert!(refused.to_string().contains("`Dishwasher`"), "{refused}");
+}
+
 /// A replica with both components, ready.
 async fn whole(control: &Control, notes: &Arc<Notes>) -> (Running, control::Line) {
     let running = join(control, notes);
