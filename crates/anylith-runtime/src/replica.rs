@@ -60,6 +60,29 @@ impl From<ComponentState> for Standing {
     }
 }
 
+/// Tells where a component stands, unless its life is over: what is drained only stops, and what has stopped stays so,
+/// whatever somebody else has seen just before. Returns whether this is news.
+fn tell(states: &watch::Sender<States>, component: &Name, standing: &Standing) -> bool {
+    states.send_if_modified(|states| {
+        let Some(known) = states.get_mut(component) else {
+            return false;
+        };
+        let may_follow = match known.state {
+            ComponentState::Waiting
+            | ComponentState::Starting
+            | ComponentState::Ready
+            | ComponentState::Unhealthy => true,
+            ComponentState::Draining => standing.state == ComponentState::Stopped,
+            ComponentState::Stopped => false,
+        };
+        let changes = may_follow && known != standing;
+        if changes {
+            known.clone_from(standing);
+        }
+        changes
+    })
+}
+
 /// Whether `component` is in `state`.
 fn is_in(states: &States, component: &str, state: ComponentState) -> bool {
     states
@@ -476,12 +499,10 @@ impl Replica {
     }
 
     fn enter_as(&self, component: &Name, standing: &Standing) {
-        let state = standing.state;
-        tracing::debug!(target: "anylith", %component, ?state, "component");
-        self.states.send_if_modified(|states| {
-            let before = states.insert(component.clone(), standing.clone());
-            before.as_ref() != Some(standing)
-        });
+        if tell(&self.states, component, standing) {
+            let state = standing.state;
+            tracing::debug!(target: "anylith", %component, ?state, "component");
+        }
     }
 }
 

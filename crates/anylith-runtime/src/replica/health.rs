@@ -12,7 +12,7 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use super::{Standing, States};
+use super::{Standing, States, tell};
 use crate::{
     ambient::Frame,
     component::{Hooks, StartError},
@@ -136,10 +136,8 @@ impl Monitor {
             (Health::Awaited | Health::Well { .. } | Health::Ill { .. }, _) => {}
         }
         let state = health.state();
-        self.enter(Standing {
-            reason: reason.filter(|_| state != ComponentState::Ready),
-            state,
-        });
+        let reason = reason.filter(|_| state != ComponentState::Ready);
+        tell(&self.states, &self.name, &Standing { state, reason });
         health
     }
 
@@ -149,27 +147,6 @@ impl Monitor {
         states
             .get(&self.name)
             .is_none_or(|known| known.reason.as_ref() != reason)
-    }
-
-    /// Tells where the component stands, unless it is drained: then this does not matter any more.
-    fn enter(&self, standing: Standing) {
-        self.states.send_if_modified(|states| {
-            let Some(known) = states.get_mut(&self.name) else {
-                return false;
-            };
-            let lives = match known.state {
-                ComponentState::Waiting
-                | ComponentState::Starting
-                | ComponentState::Ready
-                | ComponentState::Unhealthy => true,
-                ComponentState::Draining | ComponentState::Stopped => false,
-            };
-            let changes = lives && *known != standing;
-            if changes {
-                *known = standing;
-            }
-            changes
-        });
     }
 }
 

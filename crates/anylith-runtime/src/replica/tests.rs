@@ -64,3 +64,21 @@ async fn a_component_that_is_drained_while_it_starts_never_becomes_ready() {
     assert!(replica.component::<Slow>("Slow").is_none());
     assert!(ENDED.load(Ordering::Acquire), "its stop was left out");
 }
+
+#[test]
+fn what_is_drained_is_never_said_to_be_starting_or_ready_again() {
+    use ComponentState::{Draining, Ready, Starting, Stopped, Unhealthy};
+    let name = Name::new("Slow").unwrap();
+    let states = watch::Sender::new(States::from([(name.clone(), Starting.into())]));
+    let told = |state: ComponentState| tell(&states, &name, &state.into());
+    assert!(told(Ready));
+    assert!(told(Draining));
+    for late in [Starting, Ready, Unhealthy] {
+        assert!(!told(late), "{late:?} after the beginning of the drain");
+    }
+    assert!(told(Stopped));
+    for late in [Starting, Ready, Unhealthy, Draining] {
+        assert!(!told(late), "{late:?} after the end of the drain");
+    }
+    assert!(is_in(&states.borrow(), "Slow", Stopped));
+}
