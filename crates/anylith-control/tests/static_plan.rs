@@ -305,7 +305,7 @@ fn a_unit_leaves_in_sight_what_its_replica_needs() {
     // Neighbours meet there, so it cannot be a folder of each.
     let (text, _) = unit("run = \"/tmp/shop\"");
     assert!(has(&text, "PrivateTmp=no") && has(&text, "ReadWritePaths=/tmp"));
-    let (text, _) = unit("folder = \"/home/shop\"");
+    let (text, _) = unit("run = \"/run/user/7/shop\"");
     assert!(has(&text, "ProtectHome=read-only"));
     let (text, made) = unit("run = \"/srv/shop/run\"");
     assert!(has(&text, "ReadWritePaths=/srv/shop/run"));

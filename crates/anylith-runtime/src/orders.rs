@@ -395,7 +395,8 @@ mod tests {
 
     #[test]
     fn what_only_a_restart_can_change_is_named_whatever_it_is() {
-        let changes: [(&str, fn(&mut StandingOrders)); 4] = [
+        type Change = fn(&mut StandingOrders);
+        let changes: [(&str, Change); 4] = [
             ("group", |orders| orders.bootstrap.group = name("other")),
             ("grace_ms", |orders| orders.grace_ms += 1),
             ("listeners", |orders| {
