@@ -67,7 +67,7 @@ fn it_says_what_it_wrote_and_what_to_do_next() {
     assert_eq!(call.code(), 0, "{}", call.err());
     assert_eq!(
         call.out(),
-        "out/one: front-1, front-2, web at 0.0.0.0:80\nout/two: rest-1\n"
+        "out/one: front-one-1, front-one-2, web at 0.0.0.0:80\nout/two: rest-two-1\n"
     );
     for word in [
         "valid for 30 days",
@@ -125,8 +125,8 @@ fn what_is_no_longer_needed_is_removed_and_what_somebody_else_put_there_stays() 
     fs::write(app.join("hosts.toml"), moved).unwrap();
     let call = stage.call(RENDER);
     assert_eq!(call.code(), 0, "{}", call.err());
-    assert!(app.join("out/three/replicas/rest-1/key.pem").exists());
-    assert!(!app.join("out/two/replicas/rest-1/key.pem").exists());
+    assert!(app.join("out/three/replicas/rest-three-1/key.pem").exists());
+    assert!(!app.join("out/two/replicas/rest-two-1/key.pem").exists());
     assert!(own.exists());
 }
 
