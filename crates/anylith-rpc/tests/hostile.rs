@@ -310,9 +310,13 @@ async fn credit_without_end_does_not_fill_the_memory() {
         stream.write_all(&credit).await.unwrap();
     }
     let answered = honest.answered();
-    while honest.answered() < answered + 2000 {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    let others_go_on = async {
+        while honest.answered() < answered + 2000 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    let in_time = tokio::time::timeout(Duration::from_secs(30), others_go_on).await;
+    assert!(in_time.is_ok(), "the items keep the replica from others");
     honest.finish().await;
     let cost = victim.peak_mib() - before;
     assert!(cost <= 3 * NOTHING_MIB, "{cost} MiB");
