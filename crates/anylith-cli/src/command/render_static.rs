@@ -125,7 +125,8 @@ fn certify(
         // A root lives on while what it has signed does.
         root: Lifetimes::default().root.max(DAY * days * 4),
     };
-    let authority = Authority::open(ca, app.clone(), lifetimes, now).map_err(failed)?;
+    let mut authority = Authority::open(ca, app.clone(), lifetimes, now).map_err(failed)?;
+    authority.tend(now).map_err(failed)?;
     for host in &rendered.hosts {
         for replica in &host.certified {
             let subject = Subject {
