@@ -88,7 +88,7 @@ fn kill(mut run: stage::Foreground) {
 }
 
 fn supervisor_of(path: &Path) -> Option<u32> {
-    fs::read_to_string(path).ok()?.trim().parse().ok()
+    fs::read_to_string(path).ok()?.parse().ok()
 }
 
 #[test]

@@ -49,19 +49,16 @@ pub(crate) async fn take(folder: &RunFolder) -> Result<File, LockError> {
             Err(TryLockError::WouldBlock) => {
                 let mut pid = String::new();
                 let _ = file.read_to_string(&mut pid);
-                let pid = pid.trim_end().parse().unwrap_or(0);
+                let pid = pid.parse().unwrap_or(0);
                 return Err(LockError::Held { pid });
             }
             Err(TryLockError::Error(error)) => return Err(error.into()),
         }
     }
-    // Written over what is there, which needs no room on a full disk. Without its name it is locked all the same, and
-    // nobody is named by the number of another.
-    let own = format!("{}\n", std::process::id());
-    let written = file
-        .write_all(own.as_bytes())
-        .and_then(|()| file.set_len(own.len() as u64));
-    if written.is_err() {
+    let own = std::process::id().to_string();
+    file.set_len(0)?;
+    // On a full disk it is locked all the same; who asks is not told by whom.
+    if file.write_all(own.as_bytes()).is_err() {
         let _ = file.set_len(0);
     }
     Ok(file)

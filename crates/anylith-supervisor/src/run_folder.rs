@@ -95,8 +95,7 @@ impl RunFolder {
 
     /// The process that was the last to be the supervisor here, as it said itself; it may be gone.
     pub fn supervisor(&self) -> Option<u32> {
-        let pid = fs::read_to_string(self.lock()).ok()?;
-        pid.trim_end().parse().ok()
+        fs::read_to_string(self.lock()).ok()?.parse().ok()
     }
 
     /// The components of the application that runs here, or ran here last; empty if that is not known.

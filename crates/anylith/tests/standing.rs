@@ -1,6 +1,7 @@
 //! Replicas with standing orders: what they say while they wait, and of a certificate that is of no use.
 
 #![expect(missing_docs, reason = "a test has no readers of its documentation")]
+#![allow(clippy::unwrap_used, reason = "a test says with a panic what is wrong")]
 
 use std::{
     env, fs,
