@@ -117,6 +117,27 @@ impl Inspection {
         Ok(Problems::new(problems).none_or(plans)?)
     }
 
+    /// The application's plan in `topology`, and what `place` makes of it; or everything that is wrong with either.
+    pub(crate) fn placed<T>(
+        &self,
+        topology: &str,
+        place: impl FnOnce(&Plan) -> Result<T, Problems>,
+    ) -> Result<(Plan, T), Failure> {
+        let mut problems = self.problems.clone();
+        problems.extend(self.settings.check(&self.manifest));
+        let planned = self
+            .settings
+            .plan(&self.manifest, topology, &ReplicaChange::NONE)
+            .and_then(|plan| place(&plan).map(|placed| (plan, placed)));
+        match planned {
+            Ok(placed) => Ok(Problems::new(problems).none_or(placed)?),
+            Err(more) => {
+                problems.extend(more);
+                Err(Problems::new(problems).into())
+            }
+        }
+    }
+
     /// The application's plan in `topology`, or everything that is wrong.
     pub(crate) fn plan(&self, topology: &str, replicas: &ReplicaChange) -> Result<Plan, Failure> {
         let mut plans = self.plans([topology], replicas)?;

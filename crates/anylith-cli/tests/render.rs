@@ -150,6 +150,25 @@ fn mistakes_in_both_files_are_reported_together_before_anything_is_written() {
 }
 
 #[test]
+fn mistakes_of_the_hosts_and_of_what_is_put_on_them_take_one_round() {
+    let hosts = HOSTS
+        .replace("\"10.0.0.2\"", "\"shop-2\"")
+        .replace("rest = 1", "rset = 1")
+        .replace("front = 2", "front = 3");
+    let (stage, app) = stage(&hosts);
+    let call = stage.call(&format!("{RENDER} --set limits.messag=1MiB"));
+    call.is_wrong(&[
+        "hosts.toml:4:12: the hosts run 3 of the group `front`, and the topology `split` says 2",
+        "hosts.toml:8:11: `shop-2` is not an IP address",
+        "hosts.toml:9:12: the topology `split` has no group `rset`",
+        "did you mean `rest`?",
+        "unknown key `messag`",
+        "4 problems",
+    ]);
+    assert!(!app.join("out").exists());
+}
+
+#[test]
 fn hosts_that_are_not_there_are_told_how_to_write_them() {
     let (stage, app) = stage(HOSTS);
     fs::remove_file(app.join("hosts.toml")).unwrap();

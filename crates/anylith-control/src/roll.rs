@@ -9,12 +9,14 @@ use std::{
     time::Instant,
 };
 
-use anylith_core::Name;
+use anylith_core::{Directory, Name};
 
 use crate::{
     action::{Change, Failure, Notice},
     fate::Fate,
     life::Life,
+    listener::ListenerSocket,
+    note::{self, Scene},
     replica::{CRASH_LOOP, Replica},
     spec::{GroupSpec, Spec},
     status::ReplicaState,
@@ -82,6 +84,8 @@ pub(crate) struct View<'a> {
     pub(crate) spec: &'a Spec,
     pub(crate) replicas: &'a BTreeMap<Name, Replica>,
     pub(crate) timing: &'a Timing,
+    pub(crate) directory: &'a Directory,
+    pub(crate) listeners: &'a BTreeMap<Name, ListenerSocket>,
     pub(crate) now: Instant,
 }
 
@@ -99,6 +103,33 @@ impl<'a> View<'a> {
     pub(crate) fn replicas_of(self, group: &Name) -> impl Iterator<Item = &'a Replica> {
         let all = self.replicas.values();
         all.filter(move |replica| replica.group == *group)
+    }
+
+    /// That `replica` was not ready in time, and what keeps it.
+    pub(crate) fn not_ready(self, replica: &Name) -> String {
+        let scene = Scene {
+            spec: self.spec,
+            timing: self.timing,
+            directory: self.directory,
+            listeners: self.listeners,
+            now: self.now,
+        };
+        let found = self.replicas.get(replica);
+        let reason = found.and_then(|replica| {
+            // Between two attempts nothing keeps it, and what it died of tells why it is late.
+            let died_of = || {
+                Some(format!(
+                    "it failed before: {}",
+                    replica.last_failure.as_ref()?
+                ))
+            };
+            note::about(replica, scene).or_else(died_of)
+        });
+        let reason = reason.map_or(String::new(), |reason| format!(": {reason}"));
+        format!(
+            "{replica} was not ready within {:?}{reason}",
+            self.timing.ready
+        )
     }
 
     /// Who of `left` is next: one that is not ready, so that nothing is lost by it, or else the first.
@@ -222,9 +253,7 @@ impl Roll {
         }
         let why = match found.and_then(given_up) {
             Some(failure) => format!("{replica} does not start: {failure}"),
-            None if view.now >= by => {
-                format!("{replica} was not ready within {:?}", view.timing.ready)
-            }
+            None if view.now >= by => view.not_ready(&replica),
             None => {
                 self.stage = Stage::Awaits {
                     group,
@@ -264,7 +293,13 @@ impl Roll {
             let why = format!(
                 "fewer replicas of {group} than are wanted would be ready without {replica}"
             );
-            return Some(failed(why));
+            // One that is ready is not what keeps the group from being whole.
+            let mut others = view
+                .replicas_of(&group)
+                .filter(|one| !view.is_ready(&one.name));
+            let ill = others.next().map(|one| view.not_ready(&one.name));
+            let ill = ill.map_or(String::new(), |ill| format!(", and {ill}"));
+            return Some(failed(why + &ill));
         }
         self.stage = Stage::Chooses { group, left, by };
         None

@@ -41,10 +41,8 @@ impl Scale {
             if replica.state() == ReplicaState::Ready {
                 continue;
             }
-            return self.by.filter(|by| *by <= view.now).map(|_| {
-                let limit = view.timing.ready;
-                failed(format!("{name} was not ready within {limit:?}"))
-            });
+            let is_late = self.by.is_some_and(|by| by <= view.now);
+            return is_late.then(|| failed(view.not_ready(name)));
         }
         // Those that leave have limits of their own.
         self.by = None;

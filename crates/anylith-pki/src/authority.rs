@@ -53,9 +53,18 @@ pub struct Authority {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AuthorityError {
-    /// Its folder cannot be used.
+    /// Its folder cannot be used, or what is in it cannot be read.
     #[error("the certificate authority in {} cannot be used", path.display())]
     Folder {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// What is new of it cannot be written. What was in the folder is there as before.
+    #[error("the certificate authority cannot be written to {}", path.display())]
+    Unkept {
         /// The folder.
         path: PathBuf,
         /// Why.
@@ -88,31 +97,47 @@ impl Authority {
     }
 
     /// The authority that is kept in `folder`, or a new one that is kept there from now on. The folder is made, and
-    /// closed to everybody else.
+    /// closed to everybody else. One that is there is read and never written, so a full disk keeps nobody from it; what
+    /// is due of it is for [`Authority::tend`].
     ///
     /// # Errors
     ///
-    /// The folder belongs to somebody else, or what is in it cannot be read or written.
+    /// [`AuthorityError::Folder`] if the folder belongs to somebody else, or what is in it cannot be read, and
+    /// [`AuthorityError::Unkept`] if a new one cannot be written.
     pub fn open(
         folder: &Path,
         app: Name,
         lifetimes: Lifetimes,
         now: SystemTime,
     ) -> Result<Self, AuthorityError> {
-        let unusable = |source| AuthorityError::Folder {
+        let keep = open_keep(folder)?;
+        let roots = keep.read().map_err(|source| AuthorityError::Folder {
             path: folder.to_owned(),
             source,
-        };
-        let keep = Keep::open(folder).map_err(unusable)?;
-        let roots = keep.read().map_err(unusable)?;
+        })?;
+        let is_good = roots.iter().any(|root| !root.is_over(now));
         let mut authority = Self {
             app,
             lifetimes,
             roots,
             keep: Some(keep),
         };
-        authority.tend(now)?;
+        if !is_good {
+            authority.tend(now)?;
+        }
         Ok(authority)
+    }
+
+    /// Keeps it in `folder` from now on, in the place of what may be there.
+    ///
+    /// # Errors
+    ///
+    /// [`AuthorityError::Folder`] or [`AuthorityError::Unkept`]; it is kept where it was before, if anywhere.
+    pub fn keep_in(&mut self, folder: &Path) -> Result<(), AuthorityError> {
+        let keep = open_keep(folder)?;
+        write(&keep, &self.roots)?;
+        self.keep = Some(keep);
+        Ok(())
     }
 
     /// Makes the next root when its time has come, and forgets those whose time is over. Returns whether that changed
@@ -124,14 +149,13 @@ impl Authority {
     pub fn tend(&mut self, now: SystemTime) -> Result<bool, AuthorityError> {
         let wear = seconds(now + self.lifetimes.root / 2);
         let is_needed = self.roots.last().is_none_or(|newest| newest.ends < wear);
-        let over = |root: &Root| root.ends < seconds(now);
-        if !is_needed && !self.roots.iter().any(over) {
+        if !is_needed && !self.roots.iter().any(|root| root.is_over(now)) {
             return Ok(false);
         }
         let mut roots: Vec<Root> = self
             .roots
             .iter()
-            .filter(|root| !over(root))
+            .filter(|root| !root.is_over(now))
             .cloned()
             .collect();
         if is_needed {
@@ -162,11 +186,7 @@ impl Authority {
 
     fn set(&mut self, roots: Vec<Root>) -> Result<(), AuthorityError> {
         if let Some(keep) = &self.keep {
-            keep.write(&roots)
-                .map_err(|source| AuthorityError::Folder {
-                    path: keep.folder().to_owned(),
-                    source,
-                })?;
+            write(keep, &roots)?;
         }
         self.roots = roots;
         Ok(())
@@ -202,4 +222,22 @@ impl Authority {
             roots: self.roots(),
         })
     }
+}
+
+fn open_keep(folder: &Path) -> Result<Keep, AuthorityError> {
+    Keep::open(folder).map_err(|source| {
+        let path = folder.to_owned();
+        // Where there is no folder, there is nothing in it that could not be read.
+        match folder.symlink_metadata() {
+            Ok(_) => AuthorityError::Folder { path, source },
+            Err(_) => AuthorityError::Unkept { path, source },
+        }
+    })
+}
+
+fn write(keep: &Keep, roots: &[Root]) -> Result<(), AuthorityError> {
+    keep.write(roots).map_err(|source| AuthorityError::Unkept {
+        path: keep.folder().to_owned(),
+        source,
+    })
 }

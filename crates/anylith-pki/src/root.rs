@@ -78,6 +78,11 @@ impl Root {
         self.signs_from <= seconds(now)
     }
 
+    /// Whether its time is over at `now`.
+    pub(crate) fn is_over(&self, now: SystemTime) -> bool {
+        self.ends < seconds(now)
+    }
+
     /// Issues a certificate to `subject` that is valid until `ends`, with a new key. Both in PEM.
     pub(crate) fn sign(
         &self,

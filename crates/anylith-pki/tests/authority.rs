@@ -10,7 +10,7 @@ use std::{
 };
 
 use anylith_core::Name;
-use anylith_pki::{Authority, Lifetimes, Subject};
+use anylith_pki::{Authority, AuthorityError, Lifetimes, Subject};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
@@ -91,4 +91,42 @@ fn the_next_root_is_known_before_it_signs_and_the_old_one_goes_when_its_time_is_
     assert_eq!(identity.roots, authority.roots());
     assert!(authority.tend(now + 731 * DAY).unwrap());
     assert_eq!(roots(&authority), 1);
+}
+
+/// Where no byte fits: the next thing that is written to `folder` fails, and what comes after it does not.
+fn fill(folder: &Path) {
+    std::os::unix::fs::symlink("/dev/full", folder.join("authority.json.new")).unwrap();
+}
+
+#[test]
+fn one_that_is_there_is_read_where_nothing_can_be_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let (folder, now) = (folder.path(), SystemTime::now());
+    let first = open(folder, now);
+    fill(folder);
+    // Its next root is due.
+    let later = now + 400 * DAY;
+    let mut authority = open(folder, later);
+    assert_eq!(authority.roots(), first.roots());
+    let failed = authority.tend(later).unwrap_err();
+    assert!(matches!(failed, AuthorityError::Unkept { .. }), "{failed}");
+    assert_eq!(authority.roots(), first.roots(), "all is as it was");
+    assert_eq!(open(folder, later).roots(), first.roots());
+    authority.issue(&subject(), later).unwrap();
+    assert!(authority.tend(later).unwrap(), "there is room again");
+    assert_eq!(open(folder, later).roots(), authority.roots());
+}
+
+#[test]
+fn one_that_could_not_be_written_is_kept_later() {
+    let folder = tempfile::tempdir().unwrap();
+    let (folder, now) = (folder.path(), SystemTime::now());
+    fill(folder);
+    let failed = Authority::open(folder, name("shop"), Lifetimes::default(), now).unwrap_err();
+    assert!(matches!(failed, AuthorityError::Unkept { .. }), "{failed}");
+    let mut authority = Authority::new(name("shop"), Lifetimes::default(), now).unwrap();
+    fill(folder);
+    authority.keep_in(folder).unwrap_err();
+    authority.keep_in(folder).unwrap();
+    assert_eq!(open(folder, now).roots(), authority.roots());
 }

@@ -39,5 +39,5 @@ pub use pauses::Pauses;
 pub use policy::Policy;
 pub use serve::{Answer, Answering, Incoming, Items, Serve};
 pub use server::Server;
-pub use tls::IdentityError;
+pub use tls::{IdentityError, IdentityPart, examine};
 pub use trust::Membership;

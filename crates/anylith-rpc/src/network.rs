@@ -168,6 +168,25 @@ impl Network {
         }
     }
 
+    /// Where the directory has `component`, and why it is not called there; `None` if it can be called. Connects to those
+    /// that were not needed before.
+    pub fn obstacles(&self, component: &Name) -> Option<Vec<(Address, String)>> {
+        if self.shared.is_offered(component) {
+            return None;
+        }
+        let directory = self.shared.directory();
+        let obstacle = |address: &Address| {
+            let reason = match self.shared.peer(address).status() {
+                Status::Open(_) => "it is reached, and does not take calls yet".to_owned(),
+                Status::Opening => "it has not answered yet".to_owned(),
+                Status::Failed(reason) | Status::Incompatible(reason) => reason.to_string(),
+            };
+            (address.clone(), reason)
+        };
+        let replicas = directory.replicas(component.as_str());
+        Some(replicas.iter().map(obstacle).collect())
+    }
+
     /// A handle for calls of `component`, whose interface looks like `fingerprint` here.
     ///
     /// Connections are opened when the first call is made.

@@ -13,10 +13,11 @@ use std::{io, sync::Arc};
 use anylith_core::Name;
 use anylith_wire::Identity;
 use rustls::{
-    ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection,
+    CertificateError, ClientConfig, ClientConnection, RootCertStore, ServerConfig,
+    ServerConnection,
     client::Resumption,
     crypto::{CryptoProvider, ring},
-    pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject as _},
+    pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject as _},
     server::NoServerSessionStorage,
     version::TLS13,
 };
@@ -26,6 +27,7 @@ pub(crate) use names::Names;
 pub(crate) use reason::Unproven;
 pub(crate) use stream::TlsStream;
 use verifier::Verifier;
+use webpki::KeyUsage;
 
 /// Why a replica cannot prove itself with an identity.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +44,12 @@ pub enum IdentityError {
     /// It has no certificate, or no root.
     #[error("it has no {0}")]
     Missing(&'static str),
+    /// The key is of another certificate.
+    #[error("its key does not belong to its certificate")]
+    Mismatch,
+    /// None of the roots has issued the certificate.
+    #[error("its certificate was not issued by any of its roots")]
+    Foreign,
     /// The certificate is one that no replica could prove itself with.
     #[error("its certificate cannot be used: {0}")]
     Unusable(String),
@@ -53,6 +61,62 @@ pub enum IdentityError {
         /// Who this is.
         ours: String,
     },
+}
+
+/// Which part of an identity is wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IdentityPart {
+    /// The certificate, and what is between it and a root.
+    Certificates,
+    /// The key of the certificate.
+    Key,
+    /// Whom it believes.
+    Roots,
+}
+
+impl IdentityError {
+    /// The part of the identity that is wrong, or does not fit the others.
+    pub fn part(&self) -> IdentityPart {
+        match self {
+            Self::Unreadable { part: "key", .. } | Self::Mismatch => IdentityPart::Key,
+            Self::Unreadable { part: "roots", .. } | Self::Missing("root") | Self::Foreign => {
+                IdentityPart::Roots
+            }
+            Self::Unreadable { .. }
+            | Self::Missing(_)
+            | Self::Unusable(_)
+            | Self::NotOurs { .. } => IdentityPart::Certificates,
+        }
+    }
+}
+
+/// Looks at `identity` as the replica called `replica`, with `components`, would prove itself with it. Returns what is
+/// wrong with its dates by the clock of this host, if anything is: that passes with a new one, or a right clock.
+///
+/// # Errors
+///
+/// It can never prove itself with this one.
+pub fn examine(
+    identity: &Identity,
+    replica: &Name,
+    components: &[Name],
+) -> Result<Option<String>, IdentityError> {
+    let names = Tls::of(identity, replica, components)?.names;
+    let chain = certificates(&identity.certificates, "certificate")?;
+    let (leaf, between) = chain
+        .split_first()
+        .ok_or(IdentityError::Missing("certificate"))?;
+    let verifier = Verifier::new(&provider(), roots_of(identity)?, names.app);
+    match verifier.verify(leaf, between, UnixTime::now(), KeyUsage::server_auth()) {
+        Ok(()) => Ok(None),
+        Err(rustls::Error::InvalidCertificate(
+            wrong @ (CertificateError::ExpiredContext { .. }
+            | CertificateError::NotValidYetContext { .. }),
+        )) => Ok(Some(
+            Unproven::from(&rustls::Error::InvalidCertificate(wrong)).to_string(),
+        )),
+        Err(_) => Err(IdentityError::Foreign),
+    }
 }
 
 /// One identity, ready for connections.
@@ -80,20 +144,15 @@ impl Tls {
                 ours: format!("replica {replica} with {}", list(components)),
             });
         }
-        let mut roots = RootCertStore::empty();
-        for root in certificates(&identity.roots, "roots")? {
-            roots
-                .add(root)
-                .map_err(|error| unreadable("roots", &error))?;
-        }
-        if roots.is_empty() {
-            return Err(IdentityError::Missing("root"));
-        }
+        let roots = roots_of(identity)?;
         let key = PrivateKeyDer::from_pem_slice(identity.key.as_bytes())
             .map_err(|error| unreadable("key", &error))?;
         let provider = Arc::new(provider());
         let verifier = Arc::new(Verifier::new(&provider, roots, names.app.clone()));
-        let unusable = |error: rustls::Error| IdentityError::Unusable(error.to_string());
+        let unusable = |error: rustls::Error| match error {
+            rustls::Error::InconsistentKeys(_) => IdentityError::Mismatch,
+            error => IdentityError::Unusable(error.to_string()),
+        };
 
         let mut client = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_protocol_versions(&[&TLS13])
@@ -168,6 +227,19 @@ fn provider() -> CryptoProvider {
             ring::cipher_suite::TLS13_CHACHA20_POLY1305_SHA256,
         ],
         ..ring::default_provider()
+    }
+}
+
+fn roots_of(identity: &Identity) -> Result<RootCertStore, IdentityError> {
+    let mut roots = RootCertStore::empty();
+    for root in certificates(&identity.roots, "roots")? {
+        roots
+            .add(root)
+            .map_err(|error| unreadable("roots", &error))?;
+    }
+    match roots.is_empty() {
+        true => Err(IdentityError::Missing("root")),
+        false => Ok(roots),
     }
 }
 

@@ -2,9 +2,7 @@
 
 use std::{any::Any, error::Error, fmt, sync::Arc};
 
-use anylith_core::{
-    ComponentManifest, InvalidName, MethodManifest, MisfitManifest, Name, with_causes,
-};
+use anylith_core::{ComponentManifest, InvalidName, MethodManifest, MisfitManifest, Name};
 use anylith_rpc::Answer;
 use serde_json::Value;
 
@@ -136,14 +134,17 @@ impl StartError {
 }
 
 impl fmt::Display for StartError {
-    /// Writes the error and its causes, one after the other. A cause that an error has told of itself is not told
-    /// again.
+    /// Writes the error as it was given. Its causes are its sources.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&with_causes(&*self.0))
+        self.0.fmt(f)
     }
 }
 
-impl Error for StartError {}
+impl Error for StartError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.0.source()
+    }
+}
 
 impl From<ConfigProblem> for StartError {
     fn from(problem: ConfigProblem) -> Self {
@@ -415,7 +416,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cause_is_told_once_whether_or_not_its_error_tells_it() {
+    fn a_cause_is_kept_as_source_and_told_once_whether_or_not_its_error_tells_it() {
         let told = |text, source: Option<Told>| Told {
             text,
             source: source.map(Box::new),
@@ -426,8 +427,10 @@ mod tests {
             "rates.json cannot be read: no such file",
         ] {
             let error = StartError::from_cause(told(text, cause()));
+            assert_eq!(error.to_string(), text);
+            assert_eq!(error.source().unwrap().to_string(), "no such file");
             let whole = "rates.json cannot be read: no such file";
-            assert_eq!(error.to_string(), whole);
+            assert_eq!(anylith_core::with_causes(&error), whole);
         }
     }
 }

@@ -151,7 +151,7 @@ fn tell(command: Option<&Command>, failure: &ComponentFailure) {
 pub(crate) fn report(reports: &mpsc::Sender<FromReplica>, failure: &ComponentFailure) {
     let report = FromReplica::Failed {
         component: Some(failure.component.clone()),
-        message: failure.error.to_string(),
+        message: anylith_core::with_causes(&failure.error),
     };
     // Full only where the component has failed before: then that is what is reported.
     let _ = reports.try_send(report);

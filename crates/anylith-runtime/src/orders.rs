@@ -10,6 +10,7 @@ use std::{
 };
 
 use anylith_core::{Endpoint, Name, SecretSource};
+use anylith_rpc::{IdentityError, IdentityPart, examine};
 use anylith_wire::{
     IdentityFiles, StandingOrders,
     control::{Bootstrap, Identity, ToReplica},
@@ -59,6 +60,18 @@ pub enum OrdersError {
         found: Name,
         /// The application that this one belongs to.
         app: Name,
+    },
+    /// The replica cannot prove itself with its certificate, key and roots.
+    #[error(
+        "{} cannot be used: put the files of this replica there again, all of them, as `anylith render static` wrote them",
+        path.display()
+    )]
+    Identity {
+        /// The file that is wrong, or does not fit the others.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: IdentityError,
     },
     /// A secret is not where the config says.
     #[error("the config of `{component}` has its `{key}` elsewhere: {problem}")]
@@ -265,14 +278,50 @@ fn read(path: &Path) -> Result<StandingOrders, OrdersError> {
             source,
         })?;
     if let Some(files) = &orders.identity {
-        orders.bootstrap.identity = Some(Identity {
+        let identity = Identity {
             certificates: read_file(&beside(path, &files.certificates))?,
             key: read_file(&beside(path, &files.key))?,
             roots: read_file(&beside(path, &files.roots))?,
-        });
+        };
+        judge(path, files, &identity, &orders)?;
+        orders.bootstrap.identity = Some(identity);
     }
     fill_in_secrets(path, &mut orders)?;
     Ok(orders)
+}
+
+/// Refuses an identity that can never be of use. One whose time has passed, or is to come, is taken: it may be renewed
+/// while the replica runs, and on its own host nobody asks for it.
+fn judge(
+    path: &Path,
+    files: &IdentityFiles,
+    identity: &Identity,
+    orders: &StandingOrders,
+) -> Result<(), OrdersError> {
+    match examine(identity, &orders.replica, &orders.bootstrap.components) {
+        Ok(None) => Ok(()),
+        Ok(Some(reason)) => {
+            let file = beside(path, &files.certificates);
+            tracing::error!(
+                target: "anylith",
+                "{} is of no use now, and other hosts refuse this replica: {reason}; write and copy new ones with \
+                 `anylith render static`, or set the clock",
+                file.display()
+            );
+            Ok(())
+        }
+        Err(source) => {
+            let file = match source.part() {
+                IdentityPart::Certificates => &files.certificates,
+                IdentityPart::Key => &files.key,
+                IdentityPart::Roots => &files.roots,
+            };
+            Err(OrdersError::Identity {
+                path: beside(path, file),
+                source,
+            })
+        }
+    }
 }
 
 /// Puts each secret into the config where it belongs.

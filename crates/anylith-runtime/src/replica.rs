@@ -3,13 +3,17 @@
 mod drain;
 mod failures;
 mod health;
+mod lookout;
 mod offering;
 
 use std::{
     any::Any,
     collections::BTreeMap,
+    convert::Infallible,
+    future::pending,
     io,
     net::TcpListener,
+    pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
 };
 
@@ -21,7 +25,7 @@ use serde_json::Value;
 use tokio::{
     sync::{mpsc, watch},
     task::JoinSet,
-    time::Instant,
+    time::{Instant, sleep},
 };
 
 pub(crate) use failures::ComponentFailure;
@@ -35,6 +39,7 @@ use crate::{
     interface::checked,
     replica::failures::Failures,
     replica::health::Monitor,
+    replica::lookout::{Lookout, News, Obstacles},
     replica::offering::Offering,
     serve::{Door, Doors},
     stopping::Stopping,
@@ -349,11 +354,78 @@ impl Replica {
             let replica = Arc::clone(self);
             starting.spawn(async move { replica.start_one(index).await });
         }
-        while let Some(started) = starting.join_next().await {
+        let mut lookout = pin!(self.look_out());
+        loop {
+            let started = tokio::select! {
+                started = starting.join_next() => started,
+                never = &mut lookout => match never {},
+            };
+            let Some(started) = started else {
+                return Ok(());
+            };
             // A panic of the component was caught inside; here it could only be one of ours.
             started.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))?;
         }
-        Ok(())
+    }
+
+    /// Says what is waited for in other processes, where nobody else does: a control plane knows it, and says it.
+    async fn look_out(&self) -> Infallible {
+        if !self.directory_is_hope {
+            return pending().await;
+        }
+        let mut lookout = Lookout::new();
+        let mut states = self.states.subscribe();
+        let mut look = pin!(sleep(lookout.pause()));
+        loop {
+            let news = tokio::select! {
+                () = &mut look => {
+                    let news = lookout.look(&self.waiting());
+                    look.as_mut().reset(Instant::now() + lookout.pause());
+                    news
+                }
+                // The sender lives as long as `self`.
+                _ = states.changed(), if lookout.has_told() => lookout.arrived(&self.waiting()),
+            };
+            for news in news {
+                match news {
+                    News::Waits { component, text } => {
+                        tracing::warn!(target: "anylith", %component, "{text}");
+                    }
+                    News::GoesOn { component, text } => {
+                        tracing::info!(target: "anylith", %component, "{text}");
+                    }
+                }
+            }
+        }
+    }
+
+    /// What each component that has not begun to start misses in other processes, and why.
+    fn waiting(&self) -> BTreeMap<Name, BTreeMap<Name, Obstacles>> {
+        let states = self.states.borrow().clone();
+        let is_here = |name: &str| {
+            self.components
+                .iter()
+                .any(|it| it.registration.name == name)
+        };
+        let mut waiting = BTreeMap::new();
+        for hosted in &self.components {
+            if !is_in(&states, hosted.name.as_str(), ComponentState::Waiting) {
+                continue;
+            }
+            let dependencies = hosted.registration.dependencies.iter();
+            let missing: BTreeMap<Name, Obstacles> = dependencies
+                .filter(|dependency| !is_here(dependency))
+                .filter_map(|dependency| {
+                    let dependency = checked(dependency);
+                    let obstacles = self.panel.network.obstacles(&dependency)?;
+                    Some((dependency, obstacles))
+                })
+                .collect();
+            if !missing.is_empty() {
+                waiting.insert(hosted.name.clone(), missing);
+            }
+        }
+        waiting
     }
 
     async fn start_one(&self, index: usize) -> Result<(), ComponentFailure> {

@@ -107,6 +107,8 @@ struct Puppet {
     orders: BTreeMap<String, String>,
     life: Option<(Bootstrap, BTreeMap<Name, ComponentState>)>,
     directory: Directory,
+    /// Where it would answer calls over TCP.
+    door: Option<TcpListener>,
     /// Held while a visitor is served.
     busy: Arc<Mutex<()>>,
 }
@@ -126,6 +128,7 @@ impl Puppet {
                 .collect(),
             life: None,
             directory: Directory::default(),
+            door: None,
             busy: Arc::default(),
         }
     }
@@ -156,22 +159,7 @@ impl Puppet {
     }
 
     fn converse(&mut self, mut control: UnixStream) -> io::Result<()> {
-        let (endpoint, components) = match &self.life {
-            Some((bootstrap, components)) => {
-                (bootstrap.endpoints.first().cloned(), components.clone())
-            }
-            None => (None, BTreeMap::new()),
-        };
-        let hello = Hello {
-            protocol: CONTROL_PROTOCOL,
-            replica: self.replica.clone(),
-            incarnation: self.incarnation,
-            pid: std::process::id(),
-            endpoint,
-            epoch: self.directory.epoch,
-            components,
-        };
-        say(&mut control, &FromReplica::Hello(hello))?;
+        self.greet(&mut control)?;
         if self.is_told(&self.replica, "babble") {
             control.write_all(b"\0\0\0\x02{}")?;
         }
@@ -189,9 +177,28 @@ impl Puppet {
         }
     }
 
+    fn greet(&self, control: &mut UnixStream) -> io::Result<()> {
+        let (endpoint, components) = match &self.life {
+            Some((bootstrap, components)) => {
+                (bootstrap.endpoints.first().cloned(), components.clone())
+            }
+            None => (None, BTreeMap::new()),
+        };
+        let hello = Hello {
+            protocol: CONTROL_PROTOCOL,
+            replica: self.replica.clone(),
+            incarnation: self.incarnation,
+            pid: std::process::id(),
+            endpoint,
+            epoch: self.directory.epoch,
+            components,
+        };
+        say(control, &FromReplica::Hello(hello))
+    }
+
     fn hear(&mut self, message: ToReplica, control: &mut UnixStream) -> io::Result<()> {
         match message {
-            ToReplica::Welcome(bootstrap) => {
+            ToReplica::Welcome(mut bootstrap) => {
                 self.take(bootstrap.directory.clone());
                 if let [Endpoint::Unix(path)] = &bootstrap.endpoints[..] {
                     fs::write(path, "")?;
@@ -203,7 +210,19 @@ impl Puppet {
                     .components
                     .iter()
                     .map(|of| (of.clone(), ComponentState::Waiting));
-                self.life = Some((*bootstrap.clone(), components.collect()));
+                let components = components.collect();
+                // Where the system is to choose the port, it is said in a second hello.
+                let mut chosen = false;
+                if let [Endpoint::Tcp(address)] = &mut bootstrap.endpoints[..] {
+                    let door = TcpListener::bind(*address)?;
+                    *address = door.local_addr()?;
+                    self.door = Some(door);
+                    chosen = true;
+                }
+                self.life = Some((*bootstrap, components));
+                if chosen {
+                    self.greet(control)?;
+                }
                 self.start(control)
             }
             ToReplica::Directory(directory) => {
@@ -403,7 +422,8 @@ fn log(level: &str, component: Option<&Name>, message: &str) {
     let line = serde_json::json!(
         {"ts": now, "level": level, "component": component, "target": "puppet", "msg": message}
     );
-    println!("{line}");
+    // Where the disk is full, what it says is lost, and all else goes on.
+    let _ = writeln!(io::stdout(), "{line}");
 }
 
 /// Many puppets write to one journal, so each line goes there at once.

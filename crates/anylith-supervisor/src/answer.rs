@@ -53,6 +53,9 @@ pub struct Overview {
     pub notes: Vec<Note>,
     /// The supervisor's own process.
     pub supervisor: u32,
+    /// What the supervisor cannot do itself now, a sentence for each. It goes on trying.
+    #[serde(default)]
+    pub troubles: Vec<String>,
     /// How far a change has come that is under way.
     #[serde(default)]
     pub change: Option<String>,

@@ -11,7 +11,7 @@ use std::{
 };
 
 use anylith_control::{Action, ControlPlane, Event, Spec, Timing};
-use anylith_core::{Endpoint, Name, with_causes};
+use anylith_core::{Endpoint, Name};
 use anylith_wire::control::{Identity, Request, ToReplica};
 use rustix::process::Signal;
 use tokio::{
@@ -126,6 +126,7 @@ impl Engine {
             status: plane.status(&listeners.urls()),
             notes: Vec::new(),
             supervisor: std::process::id(),
+            troubles: Vec::new(),
             change: None,
         };
         Self {
@@ -204,14 +205,20 @@ impl Engine {
                 Wake::Ordered(Some(Order::Stop)) => self.feed(Event::StopAsked, now),
                 Wake::Ordered(Some(Order::Kill)) => self.feed(Event::KillAsked, now),
                 Wake::Ordered(Some(Order::KillReplica(replica))) => self.processes.kill(&replica),
-                Wake::Ordered(Some(Order::RenewIdentities)) => self.renew_identities(),
+                Wake::Ordered(Some(Order::RenewIdentities)) => {
+                    self.identities.iter_mut().for_each(Identities::forget);
+                    self.tend_identities();
+                }
                 Wake::Ordered(None) => orders = None,
                 Wake::Ended(end) => self.ended(end, now),
                 Wake::Listener(event) => self.feed(event, now),
                 Wake::Tick => self.feed(Event::Tick, now),
                 Wake::Trim => {
                     log_file::trim_all(&self.folder.logs());
+                    self.remember();
                     self.tend_identities();
+                    self.herald.catch_up();
+                    self.herald.show(self.overview(now));
                 }
             }
         }
@@ -252,8 +259,16 @@ impl Engine {
             status: self.plane.status(&self.listeners.urls()),
             notes: self.plane.notes(now),
             supervisor: std::process::id(),
+            troubles: self.troubles(),
             change: self.plane.change(),
         }
+    }
+
+    /// What cannot be written or issued now, in words.
+    fn troubles(&self) -> Vec<String> {
+        let identities = self.identities.iter().flat_map(Identities::troubles);
+        let reports = self.ledger.trouble().into_iter().chain(identities);
+        reports.map(|report| report.to_string()).collect()
     }
 
     /// Writes down what the control plane now wants remembered, before anything is done about it. What could
@@ -347,12 +362,11 @@ impl Engine {
     fn identity_of(&mut self, replica: &Name) -> Option<Identity> {
         let group = self.plane.group_of(replica)?;
         let app = &self.plane.spec().app;
-        let issued = self.identities.as_ref()?.issue(app, group, replica);
-        let issued = issued.map_err(|error| {
-            let error = with_causes(&error);
-            self.herald.report(Report::NoIdentity { error });
-        });
-        issued.ok()
+        let (identity, report) = self.identities.as_mut()?.issue(app, group, replica);
+        if let Some(report) = report {
+            self.herald.report(report);
+        }
+        identity
     }
 
     /// Sends `replica`, which is connected, a new identity.
@@ -366,24 +380,17 @@ impl Engine {
         }
     }
 
+    /// Gives new identities to those who are due. One who cannot be sent his is cut off, and gets one when he comes again.
     fn tend_identities(&mut self) {
-        let due = self.identities.as_mut().map(Identities::renew);
-        match due {
-            Some(Ok(true)) => self.renew_identities(),
-            Some(Err(error)) => {
-                let error = with_causes(&error);
-                self.herald.report(Report::NoIdentity { error });
-            }
-            Some(Ok(false)) | None => {}
+        let Some(identities) = &mut self.identities else {
+            return;
+        };
+        let (due, report) = identities.tend(self.switchboard.connected());
+        if let Some(report) = report {
+            self.herald.report(report);
         }
-    }
-
-    fn renew_identities(&mut self) {
-        for replica in self.switchboard.connected() {
+        for replica in due {
             self.send_identity(replica);
-        }
-        if let Some(identities) = &mut self.identities {
-            identities.issued();
         }
     }
 

@@ -110,6 +110,11 @@ impl Herald {
         let _ = self.reports.send(report);
     }
 
+    /// Writes what could not be written to the log before.
+    pub(crate) fn catch_up(&mut self) {
+        self.log.catch_up();
+    }
+
     /// Shows how things are now.
     pub(crate) fn show(&self, overview: Overview) {
         self.overview.send_if_modified(|known| {

@@ -57,6 +57,9 @@ pub(crate) async fn take(folder: &RunFolder) -> Result<File, LockError> {
     }
     let own = std::process::id().to_string();
     file.set_len(0)?;
-    file.write_all(own.as_bytes())?;
+    // On a full disk it is locked all the same; who asks is not told by whom.
+    if file.write_all(own.as_bytes()).is_err() {
+        let _ = file.set_len(0);
+    }
     Ok(file)
 }

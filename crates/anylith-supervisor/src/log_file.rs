@@ -10,7 +10,7 @@ use std::{
     fs::{self, File},
     io::Write,
     os::unix::fs::{MetadataExt, OpenOptionsExt},
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
     time::SystemTime,
 };
@@ -86,39 +86,69 @@ pub(crate) fn last_lines(path: &Path, from: u64, count: usize) -> Vec<String> {
     lines.into()
 }
 
+/// What of the supervisor's own log may wait for room on the disk, in bytes. Further lines are lost.
+const WAITING_BYTES: usize = 64 * 1024;
+
 /// The supervisor's own log, in the form of a replica's.
 #[derive(Debug)]
 pub(crate) struct OwnLog {
+    path: PathBuf,
     file: Option<File>,
+    /// What could not be written yet: whole lines, but for the rest of one that was begun.
+    waiting: VecDeque<u8>,
 }
 
 impl OwnLog {
-    /// Without a file nothing is written, and everything else goes on.
+    /// While it cannot be written, everything else goes on.
     pub(crate) fn open(path: &Path) -> Self {
-        let file = File::options()
-            .create(true)
-            .append(true)
-            .mode(0o600)
-            .open(path);
-        Self { file: file.ok() }
+        let mut log = Self {
+            path: path.to_owned(),
+            file: None,
+            waiting: VecDeque::new(),
+        };
+        log.catch_up();
+        log
+    }
+
+    /// Writes what waits, as far as there is room.
+    pub(crate) fn catch_up(&mut self) {
+        if self.file.is_none() {
+            let mut options = File::options();
+            let options = options.create(true).append(true).mode(0o600);
+            self.file = options.open(&self.path).ok();
+        }
+        let Some(file) = &mut self.file else { return };
+        while !self.waiting.is_empty() {
+            match file.write(self.waiting.make_contiguous()) {
+                Ok(0) | Err(_) => break,
+                Ok(written) => drop(self.waiting.drain(..written)),
+            }
+        }
     }
 
     pub(crate) fn write(&mut self, report: &Report) {
-        let Some(file) = &mut self.file else { return };
         let line = serde_json::json!({
             "ts": humantime::format_rfc3339_micros(SystemTime::now()).to_string(),
             "level": if is_trouble(report) { "WARN" } else { "INFO" },
             "target": "anylith",
             "msg": report.to_string(),
         });
-        let _ = file.write_all(format!("{line}\n").as_bytes());
+        let line = format!("{line}\n");
+        if self.waiting.len() + line.len() <= WAITING_BYTES {
+            self.waiting.extend(line.as_bytes());
+        }
+        self.catch_up();
     }
 }
 
 fn is_trouble(report: &Report) -> bool {
     match report {
-        Report::Replaced { .. } | Report::Remembers => false,
+        Report::Replaced { .. }
+        | Report::Remembers
+        | Report::Authority
+        | Report::Identified { .. } => false,
         Report::Forgetful { .. }
+        | Report::NoAuthority { .. }
         | Report::NoIdentity { .. }
         | Report::NoLog { .. }
         | Report::Disconnected { .. }

@@ -146,12 +146,12 @@ pub(crate) struct Ledger {
 }
 
 /// What became of the last attempt to write `state.json`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum Recorded {
     Never,
     Written,
-    /// And people were told.
-    Failed,
+    /// And people were told why.
+    Failed(String),
 }
 
 impl Ledger {
@@ -181,17 +181,25 @@ impl Ledger {
         let started = |pid| process::started_at(pid).map(|at| (pid, at));
         self.record.started = pids.filter_map(started).collect();
         self.record.memory = memory;
-        let before = self.state;
-        match self.record.write(&self.path) {
-            Ok(()) => {
-                self.state = Recorded::Written;
-                (before == Recorded::Failed).then_some(Report::Remembers)
-            }
-            Err(error) => {
-                self.state = Recorded::Failed;
-                let error = error.to_string();
-                (before != Recorded::Failed).then_some(Report::Forgetful { error })
-            }
+        let state = match self.record.write(&self.path) {
+            Ok(()) => Recorded::Written,
+            Err(error) => Recorded::Failed(error.to_string()),
+        };
+        let before = std::mem::replace(&mut self.state, state);
+        match (before, self.trouble()) {
+            (Recorded::Failed(_), None) => Some(Report::Remembers),
+            (Recorded::Failed(_), Some(_)) => None,
+            (Recorded::Never | Recorded::Written, trouble) => trouble,
+        }
+    }
+
+    /// What is wrong, if the last attempt to write has failed.
+    pub(crate) fn trouble(&self) -> Option<Report> {
+        match &self.state {
+            Recorded::Never | Recorded::Written => None,
+            Recorded::Failed(error) => Some(Report::Forgetful {
+                error: error.clone(),
+            }),
         }
     }
 }

@@ -34,9 +34,16 @@ impl fmt::Display for Report {
                 pid.map_or(Ok(()), |pid| write!(f, ", with process {pid}"))
             }
             Self::Remembers => f.write_str("the state can be written again"),
-            Self::NoIdentity { error } => {
-                write!(f, "replicas could not be given new certificates: {error}")
-            }
+            Self::NoAuthority { error } => write!(
+                f,
+                "the certificates of this run cannot be kept, and a later run would have to issue new ones: {error}"
+            ),
+            Self::Authority => f.write_str("the certificate authority is written again"),
+            Self::NoIdentity { replica, error } => write!(
+                f,
+                "{replica} could not be given a new certificate, which is tried again: {error}"
+            ),
+            Self::Identified { replica } => write!(f, "{replica} has a new certificate"),
             Self::NoLog { replica, error } => write!(
                 f,
                 "the log of {replica} cannot be written, so what it says is lost: {error}"

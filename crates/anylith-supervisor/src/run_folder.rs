@@ -110,13 +110,21 @@ impl RunFolder {
         names: impl Iterator<Item = &'a Name>,
     ) -> io::Result<()> {
         let names: Vec<&str> = names.map(Name::as_str).collect();
-        let mut file = File::options()
+        let (names, path) = (names.join("\n"), self.path.join(COMPONENTS));
+        if fs::read_to_string(&path).is_ok_and(|kept| kept == names) {
+            return Ok(());
+        }
+        // In one step: where the disk is full, the old names are better than none.
+        let new = path.with_extension("new");
+        let written = File::options()
             .create(true)
             .truncate(true)
             .write(true)
             .mode(0o600)
-            .open(self.path.join(COMPONENTS))?;
-        file.write_all(names.join("\n").as_bytes())
+            .open(&new)
+            .and_then(|mut file| file.write_all(names.as_bytes()));
+        let renamed = written.and_then(|()| fs::rename(&new, path));
+        renamed.inspect_err(|_| drop(fs::remove_file(&new)))
     }
 
     /// Opens the log of a replica to write at its end.

@@ -85,10 +85,25 @@ pub enum Report {
         /// Why.
         error: String,
     },
-    /// A replica could not be given a new certificate. The one it has is good for hours.
-    NoIdentity {
+    /// The certificate authority could not be written. It is tried again; until then it lives with the supervisor.
+    NoAuthority {
         /// Why.
         error: String,
+    },
+    /// The certificate authority could be written again.
+    Authority,
+    /// A replica could not be given a new certificate. It is tried again; the one it has, if it has one, is good for
+    /// hours.
+    NoIdentity {
+        /// The replica.
+        replica: Name,
+        /// Why.
+        error: String,
+    },
+    /// A replica that could not be given a new certificate has one.
+    Identified {
+        /// The replica.
+        replica: Name,
     },
     /// Somebody who is neither the owner nor root has connected to the control socket, and was turned away.
     Stranger {

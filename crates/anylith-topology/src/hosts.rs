@@ -1,6 +1,7 @@
 //! `hosts.toml`: on which hosts the groups of a topology run, without any cluster manager.
 //!
-//! [`Hosts::parse`] reads it, and [`Hosts::place`] puts a plan on it: both say everything that is wrong at once.
+//! [`Hosts::read`] reads it, and [`Hosts::place`] puts a plan on it and says everything that is wrong with either at once:
+//! what could not be read of a host makes nothing else of it wrong.
 
 mod place;
 mod sections;
@@ -50,21 +51,30 @@ pub use place::{HostPlan, PlacedReplica, Placement};
 #[derive(Debug, Clone)]
 pub struct Hosts {
     pub(crate) source: Source,
-    /// In the order of the file.
+    /// In the order of the file, as far as they could be read.
     pub(crate) hosts: Vec<HostSettings>,
+    /// Whether every host, with its groups, could be read.
+    is_whole: bool,
+    /// What is wrong with the file by itself.
+    problems: Vec<Problem>,
+    syntax: tree::Syntax,
 }
 
-/// `[hosts.X]`, with the defaults in place.
+/// `[hosts.X]`, with the defaults in place. What could not be read, and was reported, is `None`.
 #[derive(Debug, Clone)]
 pub(crate) struct HostSettings {
     pub(crate) name: Name,
     pub(crate) at: At,
-    pub(crate) address: IpAddr,
-    pub(crate) groups: Vec<HostGroup>,
+    pub(crate) address: Option<IpAddr>,
+    pub(crate) groups: Option<Vec<HostGroup>>,
     pub(crate) port: u16,
     pub(crate) ports: Vec<GroupPort>,
-    pub(crate) listeners: BTreeMap<String, (SocketAddr, At)>,
+    pub(crate) listeners: BTreeMap<String, (Option<SocketAddr>, At)>,
     pub(crate) places: Places,
+    /// Whether its listeners are known: where there are none and a key is unknown, that one may be meant.
+    pub(crate) has_listeners: bool,
+    /// Whether every port that it names could be read.
+    pub(crate) has_ports: bool,
 }
 
 /// A group on a host.
@@ -72,7 +82,7 @@ pub(crate) struct HostSettings {
 pub(crate) struct HostGroup {
     pub(crate) name: String,
     pub(crate) at: At,
-    pub(crate) replicas: u32,
+    pub(crate) replicas: Option<u32>,
 }
 
 /// The first port of a group on a host.
@@ -99,6 +109,13 @@ impl Hosts {
     ///
     /// Everything that is wrong with it by itself, at once.
     pub fn parse(file: &str, text: &str) -> Result<Self, Problems> {
+        let hosts = Self::read(file, text);
+        Problems::new(hosts.problems.clone()).none_or(hosts)
+    }
+
+    /// Reads what can be read of `text`, which messages call `file`. What cannot is in [`Hosts::problems`], and lets no
+    /// plan be placed.
+    pub fn read(file: &str, text: &str) -> Self {
         let source = Source::new(file, text);
         let tree::Parsed {
             root,
@@ -106,11 +123,25 @@ impl Hosts {
             syntax,
         } = tree::parse(&source);
         let mut reader = Reader::new(&source, problems, !syntax.problems.is_empty());
-        let hosts = sections::read(&root, &mut reader);
+        let (hosts, all_read) = sections::read(&root, &mut reader);
+        let is_whole = syntax.problems.is_empty()
+            && all_read
+            && hosts.iter().all(|host| host.groups.is_some());
         let mut problems = reader.problems;
         problems.retain(|problem| syntax.lets_stand(problem));
-        problems.extend(syntax.problems);
-        Problems::new(problems).none_or(Self { source, hosts })
+        problems.extend(syntax.problems.iter().cloned());
+        Self {
+            source,
+            hosts,
+            is_whole,
+            problems,
+            syntax,
+        }
+    }
+
+    /// What is wrong with the file by itself.
+    pub fn problems(&self) -> &[Problem] {
+        &self.problems
     }
 
     fn problem(&self, at: &At, what: impl Into<String>, mend: impl Into<String>) -> Problem {

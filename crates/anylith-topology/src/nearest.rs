@@ -3,7 +3,7 @@
 /// The name out of `valid` that is nearest to `wrong`, if one is near enough to be meant.
 ///
 /// Distance is Damerau and Levenshtein's, without regard to case; a third of the letters may differ.
-fn nearest<'a>(wrong: &str, valid: &[&'a str]) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(wrong: &str, valid: &[&'a str]) -> Option<&'a str> {
     let wrong: String = wrong
         .chars()
         .take(100)

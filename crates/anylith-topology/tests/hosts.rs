@@ -27,7 +27,7 @@ groups.far-off = { components = ["*"] }
 "#;
 
 fn place(topology: &str, hosts: &str) -> Result<Placement, Problems> {
-    let hosts = Hosts::parse("hosts.toml", hosts)?;
+    let hosts = Hosts::read("hosts.toml", hosts);
     let settings = Settings::parse("anylith.toml", SPLIT, &Overrides::default(), &Unread).unwrap();
     let plan = settings
         .plan(&shop(), topology, &ReplicaChange::NONE)
@@ -158,17 +158,9 @@ fn several_mistakes_of_the_hosts_are_reported_together() {
     let text =
         "[hosts.one]\naddress = \"10.0.0.1\"\ngroups = { page = 1, checkout = 3 }\nport = 70000\n";
     let problems = place("split", text).unwrap_err();
-    assert_eq!(
-        problems
-            .iter()
-            .filter_map(Problem::line)
-            .collect::<Vec<_>>(),
-        [4]
-    );
-    let text = text.replace("port = 70000\n", "");
-    let problems = place("split", &text).unwrap_err();
     let lines: Vec<usize> = problems.iter().filter_map(Problem::line).collect();
-    assert_eq!(lines, [1, 1, 3, 3], "{problems}");
+    // `rest` is nowhere; `page` is mistyped, `web` has no address there, and 3 are not 2.
+    assert_eq!(lines, [1, 3, 3, 4], "{problems}");
 }
 
 #[test]

@@ -86,14 +86,18 @@ fn outcome(
                 suggest(wanted, &known, "groups", "leave it out"),
             ))
         }
-        Ok(Answer::GivenUp { why }) => Err(Failure::new(
-            why,
-            format!(
+        Ok(Answer::GivenUp { why }) => {
+            let logs = match culprit(&why) {
+                Some(replica) => format!("logs --replica {replica} -n 20"),
+                None => "logs -n 20".to_owned(),
+            };
+            let mend = format!(
                 "the replicas that were there serve on; see `{}` and `{}`",
                 app.hint("status"),
-                app.hint("logs")
-            ),
-        )),
+                app.hint(&logs)
+            );
+            Err(Failure::new(why, mend))
+        }
         Ok(Answer::Stopped { .. }) => Err(super::not_running(app)),
         Ok(Answer::Status(_)) => Err(Failure::new(
             "the supervisor is of an older version, which cannot do that",
@@ -105,6 +109,16 @@ fn outcome(
             format!("see with `{}` whether it still runs", app.hint("status")),
         )),
     }
+}
+
+/// The replica for which a change was given up, if it was for one.
+fn culprit(why: &str) -> Option<&str> {
+    let (name, rest) = why.split_once(' ')?;
+    let of_replica = ["was not ready", "does not start", "has not left"];
+    of_replica
+        .iter()
+        .any(|words| rest.starts_with(words))
+        .then_some(name)
 }
 
 fn left_alone(app: &App) -> Failure {

@@ -13,7 +13,7 @@ use std::{
 use anylith_control::{IDENTITY_FILES, Spec, StaticHost, StaticPlan, StaticSettings};
 use anylith_core::{Name, SecretReference, with_causes};
 use anylith_pki::{Authority, Lifetimes, Subject};
-use anylith_topology::{Hosts, Plan, ReplicaChange, Settings};
+use anylith_topology::{Hosts, Plan, Settings};
 
 use super::runtime;
 use crate::{app::App, args::StaticArgs, failure::Failure, inspection::Inspection, paint::Paint};
@@ -29,20 +29,12 @@ pub(crate) fn render(mut args: StaticArgs) -> Result<(), Failure> {
     let app = App::find(&args.app)?;
     let (hosts_file, text) = hosts_file(&args, &app)?;
     let label = hosts_file.display().to_string();
-    let read = Hosts::parse(&label, &text);
-    let wrong = read
-        .as_ref()
-        .err()
-        .map(|wrong| wrong.iter().cloned().collect());
-    let inspection = Inspection::of(
-        &app,
-        &args.overriding,
-        &args.building,
-        wrong.unwrap_or_default(),
-    );
+    let hosts = Hosts::read(&label, &text);
+    let wrong = hosts.problems().to_vec();
+    let inspection = Inspection::of(&app, &args.overriding, &args.building, wrong);
     let inspection = runtime()?.block_on(inspection)?;
-    let mut plan = inspection.plan(&args.topology, &ReplicaChange::NONE)?;
-    let placement = read?.place(&plan, &inspection.settings)?;
+    let place = |plan: &Plan| hosts.place(plan, &inspection.settings);
+    let (mut plan, placement) = inspection.placed(&args.topology, place)?;
     let secrets = take_out_secrets(&mut plan, &inspection.settings);
     let settings = StaticSettings {
         secrets,
@@ -81,8 +73,12 @@ fn hosts_file(args: &StaticArgs, app: &App) -> Result<(PathBuf, String), Failure
         None => app.beside("hosts.toml"),
     };
     let text = fs::read_to_string(&path).map_err(|error| {
+        let what = format!("the hosts in {} cannot be read: {error}", path.display());
+        if error.kind() == io::ErrorKind::InvalidData {
+            return Failure::input(what, "save the file as text in UTF-8");
+        }
         Failure::input(
-            format!("the hosts in {} cannot be read: {error}", path.display()),
+            what,
             "name their file with --hosts, or write it:\n    [hosts.one]\n    address = \"10.0.0.1\"\n    \
              groups = { monolith = 1 }",
         )
@@ -125,7 +121,8 @@ fn certify(
         // A root lives on while what it has signed does.
         root: Lifetimes::default().root.max(DAY * days * 4),
     };
-    let authority = Authority::open(ca, app.clone(), lifetimes, now).map_err(failed)?;
+    let mut authority = Authority::open(ca, app.clone(), lifetimes, now).map_err(failed)?;
+    authority.tend(now).map_err(failed)?;
     for host in &rendered.hosts {
         for replica in &host.certified {
             let subject = Subject {

@@ -3,9 +3,10 @@
 mod show;
 mod wording;
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, io};
 
 use anylith_core::{Name, with_causes};
+use anylith_pki::AuthorityError;
 use anylith_supervisor::{Launch, LogReader, Program, Spec, StartError, SupervisorLost, Timing};
 use anylith_topology::Settings;
 
@@ -120,6 +121,13 @@ fn lost(error: &SupervisorLost, app: &App) -> Failure {
     )
 }
 
+fn is_full(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    )
+}
+
 fn start_failure(error: &StartError, app: &App) -> Failure {
     let mend = match error {
         StartError::AlreadyRunning { .. } => format!(
@@ -130,8 +138,13 @@ fn start_failure(error: &StartError, app: &App) -> Failure {
         // It says what to do itself.
         StartError::Bind(error) => return Failure::new(error.to_string(), ""),
         StartError::Program { .. } => "build it again".to_owned(),
-        StartError::Authority(_) => {
-            "see that the disk is not full, and that the clock of this host is right".to_owned()
+        StartError::Authority(AuthorityError::Folder { path, .. }) => format!(
+            "remove {} if it cannot be mended: what runs gets new certificates then",
+            path.display()
+        ),
+        StartError::Authority(_) => "see that the clock of this host is right".to_owned(),
+        StartError::Folder { path, source } if is_full(source) => {
+            format!("make room on the disk of {}", path.display())
         }
         StartError::Folder { .. } => {
             "set XDG_RUNTIME_DIR to a folder that belongs to this user, with a short path"

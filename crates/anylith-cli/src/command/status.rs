@@ -11,6 +11,8 @@ use anylith_supervisor::{
     living_replicas,
 };
 
+use serde::Serialize;
+
 use super::{last_run, not_running, runtime};
 use crate::{app::App, args::StatusArgs, failure::Failure, paint::Paint};
 
@@ -30,11 +32,32 @@ pub(crate) fn status(args: &StatusArgs) -> Result<(), Failure> {
         Err(error) => return Err(no_answer(&app, &folder, &error)),
     };
     let text = match args.json {
-        true => serde_json::to_string_pretty(&overview.status).map_err(io::Error::other)? + "\n",
+        true => {
+            serde_json::to_string_pretty(&Printed::from(&overview)).map_err(io::Error::other)?
+                + "\n"
+        }
         false => table(&overview, Paint::for_stdout()),
     };
     io::stdout().lock().write_all(text.as_bytes())?;
     Ok(())
+}
+
+/// The status as scripts get it.
+#[derive(Debug, Serialize)]
+struct Printed<'a> {
+    #[serde(flatten)]
+    status: &'a Status,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    troubles: &'a [String],
+}
+
+impl<'a> From<&'a Overview> for Printed<'a> {
+    fn from(overview: &'a Overview) -> Self {
+        Self {
+            status: &overview.status,
+            troubles: &overview.troubles,
+        }
+    }
 }
 
 /// Why the supervisor does not answer, and what still runs without one.
@@ -117,6 +140,13 @@ fn table(overview: &Overview, paint: Paint) -> String {
     if !counts.is_empty() {
         text.push('\n');
         text += &counts;
+    }
+    if !overview.troubles.is_empty() {
+        text.push('\n');
+        let warning = paint.bold_yellow("warning");
+        for trouble in &overview.troubles {
+            let _ = writeln!(text, "{warning}: {trouble}");
+        }
     }
     if let Some(change) = &overview.change {
         let _ = writeln!(text, "\n{}", paint.yellow(change));

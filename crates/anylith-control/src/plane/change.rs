@@ -211,6 +211,8 @@ impl ControlPlane {
                 spec: &self.spec,
                 replicas: &self.replicas,
                 timing: &self.timing,
+                directory: &self.directory,
+                listeners: &self.listeners,
                 now,
             };
             let step = match &mut self.change {

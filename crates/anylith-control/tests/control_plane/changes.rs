@@ -125,7 +125,10 @@ fn where_a_later_successor_cannot_start_the_stand_in_goes_on_in_its_place() {
     world.happens(restart(Some("Cart")));
     world.pass(Duration::from_secs(61));
     let (_, why) = failure(&world).unwrap();
-    assert_eq!(why, "Cart-1 was not ready within 60s");
+    assert!(
+        why.starts_with("Cart-1 was not ready within 60s: it failed before: it did not connect"),
+        "{why}"
+    );
     let ids = |world: &World| world.plane.directory().replicas("Cart").len();
     assert_eq!(ids(&world), 2);
     world.faults.clear();
@@ -150,8 +153,22 @@ fn a_restart_uses_the_stand_in_that_an_earlier_one_has_left_and_has_an_end() {
     );
     world.pass(Duration::from_secs(90));
     let (_, why) = failure(&world).expect("it waits for ever");
-    assert_eq!(why, "Cart-1 was not ready within 60s");
+    assert!(
+        why.starts_with("Cart-1 was not ready within 60s: it failed before: it did not connect"),
+        "{why}"
+    );
     assert_eq!(world.plane.check_restart(None), Ok(()));
+}
+
+#[test]
+fn a_change_that_is_given_up_says_what_the_replica_waited_for() {
+    let mut world = World::ready(micro(1));
+    world.faults.insert("Stock", Fault::Lazy);
+    world.dies("Stock-1", Exit::Signal(9));
+    world.happens(scale(&[("Cart", 2)]));
+    world.pass(Duration::from_secs(61));
+    let (_, why) = failure(&world).unwrap();
+    assert_eq!(why, "Cart-2 was not ready within 60s: Cart waits for Stock");
 }
 
 #[test]
@@ -250,7 +267,10 @@ fn a_number_that_cannot_be_reached_is_said_and_kept() {
     world.pass(Duration::from_secs(61));
     let (what, why) = failure(&world).unwrap();
     assert_eq!(what, Change::Scale);
-    assert_eq!(why, "Cart-2 was not ready within 60s");
+    assert!(
+        why.starts_with("Cart-2 was not ready within 60s: it failed before: it did not connect"),
+        "{why}"
+    );
     world.faults.clear();
     world.pass(Duration::from_secs(40));
     assert!(world.status().is_ready());

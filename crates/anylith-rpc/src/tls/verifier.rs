@@ -34,7 +34,7 @@ impl Verifier {
         }
     }
 
-    fn verify(
+    pub(super) fn verify(
         &self,
         certificate: &CertificateDer<'_>,
         between: &[CertificateDer<'_>],

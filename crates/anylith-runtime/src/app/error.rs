@@ -76,7 +76,7 @@ impl AppError {
     pub(crate) fn from_failure(failure: &ComponentFailure) -> Self {
         Self::Component {
             component: failure.component.clone(),
-            message: failure.error.to_string(),
+            message: with_causes(&failure.error),
         }
     }
 

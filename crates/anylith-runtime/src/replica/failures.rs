@@ -37,7 +37,8 @@ impl Failures {
     pub(super) fn tell(&self, component: Name, error: StartError) {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         if !told.insert(component.clone()) {
-            tracing::warn!(target: "anylith", %component, %error, "a component that has failed fails again");
+            let error = anylith_core::with_causes(&error);
+            tracing::warn!(target: "anylith", %component, error, "a component that has failed fails again");
             return;
         }
         // Without a receiver the replica is gone, and with it the need to know.

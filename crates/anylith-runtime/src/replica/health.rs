@@ -154,7 +154,7 @@ impl Monitor {
 fn verdict(answer: Result<Result<(), StartError>, String>) -> Result<(), String> {
     let mut reason = match answer {
         Ok(Ok(())) => return Ok(()),
-        Ok(Err(error)) => error.to_string(),
+        Ok(Err(error)) => anylith_core::with_causes(&error),
         Err(panic) => format!("its `healthy` panicked: {panic}"),
     };
     if reason.len() > REASON_BYTES {

@@ -2,14 +2,18 @@
 
 use std::{
     collections::BTreeMap,
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
 };
 
 use anylith_core::{Fingerprint, Name};
 use serde::Serialize;
 
 use super::{HostSettings, Hosts};
-use crate::{GroupPlan, Plan, Problem, Problems, Settings, nearest::suggest, source::At};
+use crate::{
+    GroupPlan, Plan, Problem, Problems, Settings,
+    nearest::{nearest, suggest},
+    source::At,
+};
 
 /// Which replicas of an application run on which host, in the order of `hosts.toml`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -62,7 +66,7 @@ impl Hosts {
     /// # Errors
     ///
     /// Everything that does not fit together, at once: a group that is nowhere or unknown, other numbers than the
-    /// topology's, ports that meet, and listeners without an address.
+    /// topology's, ports that meet, and listeners without an address; and what is wrong with the file by itself.
     pub fn place(&self, plan: &Plan, settings: &Settings) -> Result<Placement, Problems> {
         let mut problems = Vec::new();
         self.unknown_groups(plan, &mut problems);
@@ -77,6 +81,8 @@ impl Hosts {
             hosts: hosts.collect(),
         };
         self.meeting_names(&placement, &mut problems);
+        problems.retain(|problem| self.syntax.lets_stand(problem));
+        problems.extend(self.problems.iter().cloned());
         Problems::new(problems).none_or(placement)
     }
 
@@ -87,7 +93,8 @@ impl Hosts {
             .map(|group| group.name.as_str())
             .collect();
         for host in &self.hosts {
-            for group in &host.groups {
+            let Some(groups) = &host.groups else { continue };
+            for group in groups {
                 if !valid.contains(&group.name.as_str()) {
                     let what = format!(
                         "the topology `{}` has no group `{}`",
@@ -97,11 +104,7 @@ impl Hosts {
                     problems.push(self.problem(&group.at, what, mend));
                 }
             }
-            let here: Vec<&str> = host
-                .groups
-                .iter()
-                .map(|group| group.name.as_str())
-                .collect();
+            let here: Vec<&str> = groups.iter().map(|group| group.name.as_str()).collect();
             for port in &host.ports {
                 if !here.contains(&port.group.as_str()) {
                     let what = format!(
@@ -127,10 +130,14 @@ impl Hosts {
         let placed: Vec<_> = self
             .hosts
             .iter()
-            .flat_map(|host| &host.groups)
+            .flat_map(|host| host.groups.iter().flatten())
             .filter(|placed| *name == placed.name.as_str())
             .collect();
         let Some(last) = placed.last() else {
+            // Where not all could be read, it may be there.
+            if !self.is_whole || self.is_meant(plan, name) {
+                return;
+            }
             let what = format!(
                 "no host runs the group `{name}` of the topology `{}`",
                 plan.topology
@@ -143,7 +150,10 @@ impl Hosts {
             problems.push(self.problem(&at, what, mend));
             return;
         };
-        let replicas: u32 = placed.iter().map(|placed| placed.replicas).sum();
+        let replicas: Option<u32> = placed.iter().map(|placed| placed.replicas).sum();
+        let Some(replicas) = replicas.filter(|_| self.is_whole) else {
+            return;
+        };
         let said = settings.replicas_said(plan.topology.as_str(), name);
         if let Some(said) = said.filter(|said| *said != replicas) {
             let what = format!(
@@ -155,16 +165,36 @@ impl Hosts {
         }
     }
 
+    /// Whether a group that no topology has is likely to be `group`, mistyped: then it is not missing.
+    fn is_meant(&self, plan: &Plan, group: &Name) -> bool {
+        let names: Vec<&str> = plan
+            .groups
+            .iter()
+            .map(|group| group.name.as_str())
+            .collect();
+        let mut placed = self
+            .hosts
+            .iter()
+            .flat_map(|host| host.groups.iter().flatten());
+        placed.any(|placed| {
+            !names.contains(&placed.name.as_str())
+                && nearest(&placed.name, &names) == Some(group.as_str())
+        })
+    }
+
     fn host(&self, host: &HostSettings, plan: &Plan, problems: &mut Vec<Problem>) -> HostPlan {
         let app = plan.app.as_str();
         let places = host.places.clone();
         let folder = places.folder.unwrap_or_else(|| format!("/opt/{app}"));
         let listeners = self.listeners(host, plan, problems);
         let replicas = self.replicas(host, plan, problems);
-        self.meeting_ports(host, &replicas, &listeners, problems);
+        if host.has_ports {
+            self.meeting_ports(host, &replicas, &listeners, problems);
+        }
         HostPlan {
             name: host.name.clone(),
-            address: host.address,
+            // Where it could not be read, the file is wrong, and nobody gets to see this.
+            address: host.address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
             user: places.user.unwrap_or_else(|| app.to_ascii_lowercase()),
             binary: places.binary.unwrap_or_else(|| format!("{folder}/{app}")),
             folder,
@@ -185,7 +215,7 @@ impl Hosts {
     ) -> Vec<(PlacedReplica, &'h At)> {
         let mut replicas = Vec::new();
         let mut next = u32::from(host.port);
-        for placed in &host.groups {
+        for placed in host.groups.iter().flatten() {
             let Some(group) = plan
                 .groups
                 .iter()
@@ -195,7 +225,7 @@ impl Hosts {
             };
             let own = host.ports.iter().find(|port| port.group == placed.name);
             let first = own.map_or(next, |own| own.port.into());
-            let last = first + placed.replicas - 1;
+            let last = first + placed.replicas.unwrap_or(1) - 1;
             if own.is_none() {
                 next = last + 1;
             }
@@ -226,7 +256,26 @@ impl Hosts {
         problems: &mut Vec<Problem>,
     ) -> BTreeMap<Name, (SocketAddr, &'h At)> {
         let mut listeners = BTreeMap::new();
-        for placed in &host.groups {
+        let mut served: Vec<&str> = Vec::new();
+        let here: Vec<&str> = host
+            .groups
+            .iter()
+            .flatten()
+            .filter_map(|placed| {
+                plan.groups
+                    .iter()
+                    .find(|group| group.name == placed.name.as_str())
+            })
+            .flat_map(|group| group.listeners.iter().map(Name::as_str))
+            .collect();
+        // One that is mistyped is not missing, too.
+        let is_meant = |listener: &Name| {
+            let mut said = host.listeners.keys().map(String::as_str);
+            said.any(|name| {
+                !here.contains(&name) && nearest(name, &here) == Some(listener.as_str())
+            })
+        };
+        for placed in host.groups.iter().flatten() {
             let group = plan
                 .groups
                 .iter()
@@ -237,13 +286,14 @@ impl Hosts {
                     .get(listener)
                     .filter(|address| address.port() != 0);
                 match (host.listeners.get(listener.as_str()), set) {
-                    (Some((address, at)), _) => {
+                    (Some((Some(address), at)), _) => {
                         listeners.insert(listener.clone(), (*address, at));
                     }
+                    (Some((None, _)), _) => {}
                     (None, Some(address)) => {
                         listeners.insert(listener.clone(), (*address, &placed.at));
                     }
-                    (None, None) => {
+                    (None, None) if host.has_listeners && !is_meant(listener) => {
                         let what = format!(
                             "the group `{}` serves the listener `{listener}`, which has no address on [hosts.{}]",
                             placed.name, host.name
@@ -252,12 +302,13 @@ impl Hosts {
                             format!("write listeners.{listener} = \"0.0.0.0:8080\" below it");
                         problems.push(self.problem(&placed.at, what, mend));
                     }
+                    (None, None) => {}
                 }
+                served.push(listener.as_str());
             }
         }
-        let served: Vec<&str> = listeners.keys().map(Name::as_str).collect();
         for (name, (_, at)) in &host.listeners {
-            if !served.contains(&name.as_str()) {
+            if host.groups.is_some() && !served.contains(&name.as_str()) {
                 let what = format!(
                     "no group of [hosts.{}] serves a listener `{name}`",
                     host.name

@@ -25,7 +25,8 @@ const GROUPS_MEND: &str = "write groups = { GROUP = 1 }: how many replicas of ea
 const PORTS_MEND: &str = "write ports = { GROUP = 7500 }: the first port of the group's replicas";
 const LISTENERS_MEND: &str = "write an address and a port: listeners.web = \"0.0.0.0:8080\"";
 
-pub(super) fn read(root: &Table, reader: &mut Reader<'_>) -> Vec<HostSettings> {
+/// The hosts that can be read, and whether these are all that are meant.
+pub(super) fn read(root: &Table, reader: &mut Reader<'_>) -> (Vec<HostSettings>, bool) {
     let sections = ["defaults", "hosts"];
     let mut known = true;
     for entry in &root.entries {
@@ -54,10 +55,10 @@ pub(super) fn read(root: &Table, reader: &mut Reader<'_>) -> Vec<HostSettings> {
     let Some(entry) = root.get("hosts") else {
         let end = reader.source.end();
         reader.missing(known, &end, "there are no hosts".to_owned(), HOST_MEND);
-        return Vec::new();
+        return (Vec::new(), false);
     };
     let Some(table) = reader.table(&entry.item, "`hosts`", HOST_MEND) else {
-        return Vec::new();
+        return (Vec::new(), false);
     };
     if table.entries.is_empty() {
         reader.report(&entry.at, "there are no hosts", HOST_MEND);
@@ -67,11 +68,12 @@ pub(super) fn read(root: &Table, reader: &mut Reader<'_>) -> Vec<HostSettings> {
         let Some(host) = host(entry, &places, port.unwrap_or(PORT), reader) else {
             continue;
         };
-        if let Some(other) = hosts.iter().find(|other| other.address == host.address) {
-            let what = format!(
-                "[hosts.{}] has the address {} already",
-                other.name, host.address
-            );
+        let other = host.address.and_then(|address| {
+            let mut others = hosts.iter().filter(|other| other.address == Some(address));
+            Some((others.next()?, address))
+        });
+        if let Some((other, address)) = other {
+            let what = format!("[hosts.{}] has the address {address} already", other.name);
             let at = address_place(entry);
             reader.report(
                 at,
@@ -81,7 +83,8 @@ pub(super) fn read(root: &Table, reader: &mut Reader<'_>) -> Vec<HostSettings> {
         }
         hosts.push(host);
     }
-    hosts
+    let all_read = known && !hosts.is_empty() && hosts.len() == table.entries.len();
+    (hosts, all_read)
 }
 
 /// Where the address of a host was written.
@@ -120,9 +123,10 @@ fn host(
         None => {
             let what = format!("{section} has no `groups`");
             reader.missing(known, at, what, GROUPS_MEND);
-            Vec::new()
+            None
         }
     };
+    let before = reader.problems.len();
     let named = format!("`port` of {section}");
     let port = table
         .get("port")
@@ -130,6 +134,7 @@ fn host(
     let ports = table
         .get("ports")
         .map(|entry| ports(&entry.item, &section, reader));
+    let has_ports = reader.problems.len() == before;
     let listeners = table
         .get("listeners")
         .map(|entry| listeners(&entry.item, &section, reader));
@@ -143,12 +148,14 @@ fn host(
     Some(HostSettings {
         name: name?,
         at: at.clone(),
-        address: address?,
+        address,
         groups,
         port: port.unwrap_or(first_port),
         ports: ports.unwrap_or_default(),
         listeners: listeners.unwrap_or_default(),
         places,
+        has_listeners: known || table.get("listeners").is_some(),
+        has_ports,
     })
 }
 
@@ -163,29 +170,66 @@ fn address(item: &Item, section: &str, reader: &mut Reader<'_>) -> Option<IpAddr
         Ok(address) => Some(address),
         Err(_) => {
             let what = format!("`{text}` is not an IP address");
-            reader.report(&item.at, what, ADDRESS_MEND);
+            let bare = text.trim_start_matches('[').trim_end_matches(']');
+            let alone = text.parse::<SocketAddr>().map(|address| address.ip());
+            let mend = match bare.parse::<IpAddr>().or(alone) {
+                Ok(address) => format!("write the address alone: \"{address}\""),
+                Err(_) if is_name(text) => {
+                    format!(
+                        "write the IP address that the name stands for, as `getent hosts {text}` says it"
+                    )
+                }
+                Err(_) => ADDRESS_MEND.to_owned(),
+            };
+            reader.report(&item.at, what, mend);
             None
         }
     }
 }
 
-fn groups(item: &Item, section: &str, reader: &mut Reader<'_>) -> Vec<HostGroup> {
-    let Some(table) = reader.table(item, &format!("`groups` of {section}"), GROUPS_MEND) else {
-        return Vec::new();
-    };
+/// Whether `text` can be the name of a host.
+fn is_name(text: &str) -> bool {
+    let fits = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '.';
+    text.chars().all(fits) && text.contains(|c: char| c.is_ascii_alphabetic())
+}
+
+/// What to write in the place of `text`, which is not an address and a port.
+fn listener_mend(text: &str) -> String {
+    if let Ok(address) = text.parse::<IpAddr>() {
+        let example = SocketAddr::new(address, 8080);
+        // `fd00::1:80` is an address as a whole, and was likely meant to be one with a port.
+        let with_port = text
+            .rsplit_once(':')
+            .and_then(|(address, port)| Some((address.parse().ok()?, port.parse().ok()?)))
+            .map(|(address, port)| SocketAddr::new(address, port));
+        return match with_port {
+            Some(meant) => format!("write an IPv6 address in brackets: \"{meant}\""),
+            None => format!("write its port, too: \"{example}\""),
+        };
+    }
+    match text.rsplit_once(':') {
+        Some((name, port)) if is_name(name) => format!(
+            "write the IP address in the place of the name: \"127.0.0.1:{port}\" for this host alone, \"0.0.0.0:{port}\" for all"
+        ),
+        _ => LISTENERS_MEND.to_owned(),
+    }
+}
+
+fn groups(item: &Item, section: &str, reader: &mut Reader<'_>) -> Option<Vec<HostGroup>> {
+    let table = reader.table(item, &format!("`groups` of {section}"), GROUPS_MEND)?;
     if table.entries.is_empty() {
         reader.report(&item.at, format!("{section} has no groups"), GROUPS_MEND);
     }
     let group = |Entry { key, at, item }: &Entry| {
         let name = format!("group `{key}` of {section}");
-        let replicas = reader.count(item, &name, 1..=MAX_REPLICAS).unwrap_or(1);
+        let replicas = reader.count(item, &name, 1..=MAX_REPLICAS);
         HostGroup {
             name: key.clone(),
             at: at.clone(),
             replicas,
         }
     };
-    table.entries.iter().map(group).collect()
+    Some(table.entries.iter().map(group).collect())
 }
 
 fn port(item: &Item, name: &str, reader: &mut Reader<'_>) -> Option<u16> {
@@ -216,7 +260,7 @@ fn listeners(
     item: &Item,
     section: &str,
     reader: &mut Reader<'_>,
-) -> BTreeMap<String, (SocketAddr, At)> {
+) -> BTreeMap<String, (Option<SocketAddr>, At)> {
     let name = format!("`listeners` of {section}");
     let Some(table) = reader.table(item, &name, LISTENERS_MEND) else {
         return BTreeMap::new();
@@ -224,22 +268,22 @@ fn listeners(
     let mut listeners = BTreeMap::new();
     for Entry { key, at, item } in &table.entries {
         let name = format!("the listener `{key}` of {section}");
-        let Some(text) = reader.text(item, &name, LISTENERS_MEND) else {
-            continue;
-        };
-        match text.parse::<SocketAddr>() {
-            Ok(address) if address.port() != 0 => {
-                listeners.insert(key.clone(), (address, at.clone()));
-            }
-            Ok(_) => {
+        let text = reader.text(item, &name, LISTENERS_MEND);
+        let address = match text.map(|text| (text, text.parse::<SocketAddr>())) {
+            Some((_, Ok(address))) if address.port() != 0 => Some(address),
+            Some((_, Ok(_))) => {
                 let what = format!("{name} has no port of its own");
                 reader.report(&item.at, what, "write the port that visitors know, not 0");
+                None
             }
-            Err(_) => {
+            Some((text, Err(_))) => {
                 let what = format!("`{text}` is not an address and a port");
-                reader.report(&item.at, what, LISTENERS_MEND);
+                reader.report(&item.at, what, listener_mend(text));
+                None
             }
-        }
+            None => None,
+        };
+        listeners.insert(key.clone(), (address, at.clone()));
     }
     listeners
 }

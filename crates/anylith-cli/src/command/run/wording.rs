@@ -30,8 +30,11 @@ impl Wording {
         let notice = match report {
             // It was said before it was done.
             Report::Replaced { .. } => return None,
-            Report::Remembers => return Some(report.to_string()),
+            Report::Remembers | Report::Authority | Report::Identified { .. } => {
+                return Some(report.to_string());
+            }
             Report::Forgetful { .. }
+            | Report::NoAuthority { .. }
             | Report::NoIdentity { .. }
             | Report::NoLog { .. }
             | Report::Disconnected { .. }
