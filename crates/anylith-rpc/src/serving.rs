@@ -21,7 +21,7 @@ use std::{
 };
 
 use anylith_core::{Execution, Refusal};
-use anylith_wire::{CallId, Failure, Request, ServingEnd, ServingEvent};
+use anylith_wire::{CallId, Failure, Readiness, Request, ServingEnd, ServingEvent};
 use tokio::task::AbortHandle;
 
 use self::{
@@ -113,7 +113,7 @@ impl Serving {
     }
 
     /// Tells the caller which components take calls from now on.
-    pub(crate) fn offer(&self, offered: Vec<bool>) {
+    pub(crate) fn offer(&self, offered: Vec<Readiness>) {
         let mut state = self.lock();
         state.end.offer(offered);
         if state.end.has_output() {

@@ -11,7 +11,7 @@ use std::{
 
 use anylith_core::{Concurrency, Endpoint, Execution, Fingerprint, Limits};
 use anylith_rpc::{Failure, ServedComponent};
-use anylith_wire::{Batch, ServingEnd};
+use anylith_wire::{Batch, Readiness, ServingEnd};
 use bytes::BytesMut;
 use futures_util::{
     FutureExt as _,
@@ -142,7 +142,7 @@ async fn greet_and_stop_reading(listener: UnixListener) {
     }];
     let limits = Limits::default();
     let mut end = ServingEnd::new(name("Echo-1"), components, &limits, Instant::now());
-    end.offer(vec![true]);
+    end.offer(vec![Readiness::Well]);
     let mut bytes = BytesMut::new();
     while end.peer().is_none() {
         stream.read_buf(&mut bytes).await.unwrap();

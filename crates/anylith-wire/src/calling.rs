@@ -17,7 +17,7 @@ use crate::{
     hello::{Hello, MAX_HELLO_BYTES, ServedComponent},
     inbox::Frame,
     link::{IDLE, Link},
-    offer::Offer,
+    offer::{Offer, Readiness},
     outbox::{Batch, LARGE_BYTES, Span, Unsent},
     window::{ReceiveWindow, SendWindow},
 };
@@ -116,8 +116,8 @@ impl CallingEnd {
     /// Whether the peer takes calls for the component at `index` of [`CallingEnd::components`] now.
     ///
     /// A call begun all the same is not refused here: the peer does that, as not executed.
-    pub fn offers(&self, index: u16) -> bool {
-        self.offer.contains(index)
+    pub fn offers(&self, index: u16) -> Readiness {
+        self.offer.of(index)
     }
 
     /// How many calls the serving end still works on, as far as this end knows.

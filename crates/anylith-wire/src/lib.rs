@@ -6,6 +6,7 @@
 //! protocol as such is told in `docs/protocol.md`.
 //!
 //! - [`CallingEnd`] makes calls and [`ServingEnd`] serves them.
+//! - [`Readiness`] is whether a component takes calls.
 //! - [`Failure`] is how a call ends that has no answer.
 //! - [`Identity`] is what a replica proves itself with.
 //! - [`control`] holds what replicas and the control plane say to each other.
@@ -30,6 +31,7 @@ pub use frame::{CallId, ProtocolError};
 pub use hello::{Hello, MAX_CALLER_HELLO_BYTES, MAX_HELLO_BYTES, ServedComponent, VERSION};
 pub use identity::Identity;
 pub use link::{HURRY, IDLE, PATIENCE, QUIET};
+pub use offer::Readiness;
 pub use outbox::{BATCH_SLICES, Batch};
 pub use serving::{Request, ServingEnd, ServingEvent};
 pub use standing::{IdentityFiles, StandingOrders};

@@ -16,7 +16,7 @@ use crate::{
     hello::{Hello, MAX_CALLER_HELLO_BYTES, ServedComponent},
     inbox::Frame,
     link::{DRAINING, IDLE_SERVING, Link},
-    offer::Offer,
+    offer::{Offer, Readiness},
     outbox::Batch,
     window::{ReceiveWindow, SendWindow},
 };
@@ -161,7 +161,7 @@ impl ServingEnd {
     /// nothing takes it that none does.
     ///
     /// Calls for others are not refused here; that is up to who serves them.
-    pub fn offer(&mut self, offered: Vec<bool>) {
+    pub fn offer(&mut self, offered: Vec<Readiness>) {
         let offer = Some(Offer::new(offered));
         if self.offer != offer {
             self.offer = offer;

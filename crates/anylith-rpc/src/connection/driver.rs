@@ -15,7 +15,9 @@ use std::{
 };
 
 use anylith_core::{LostAnswer, Name};
-use anylith_wire::{Batch, CallingEnd, CallingEvent, ProtocolError, ServedComponent};
+use anylith_wire::{
+    Batch, CallingEnd, CallingEvent, ProtocolError, Readiness, ServedComponent,
+};
 use bytes::BytesMut;
 
 use super::Connection;
@@ -332,7 +334,7 @@ impl Connection {
     fn note_offer(&self) {
         let state = self.lock();
         for (index, health) in self.healths.iter().enumerate() {
-            if state.end.offers(index as u16) {
+            if state.end.offers(index as u16) > Readiness::Closed {
                 health.is_there();
             }
         }
