@@ -100,7 +100,7 @@ impl Over {
             Self::End if stream => None,
             Self::End => Some(Outcome::Answered),
             Self::Failed(failure) => match failure {
-                Failure::NotExecuted(Refusal::Overloaded) => Some(Outcome::Refused),
+                Failure::NotExecuted(Refusal::Overloaded(_)) => Some(Outcome::Refused),
                 Failure::NotExecuted(Refusal::Moved) => Some(Outcome::Away),
                 // The connection broke: that counts once, and not for each of its calls.
                 Failure::NotExecuted(Refusal::NotSent) | Failure::Unknown(_) => None,
@@ -230,7 +230,7 @@ impl Connection {
             Ok(id) => id,
             Err(failure) => {
                 // As many as fit are on their way: that counts as a refusal of the peer's own.
-                if matches!(failure, Failure::NotExecuted(Refusal::Overloaded)) {
+                if matches!(failure, Failure::NotExecuted(Refusal::Overloaded(_))) {
                     health.note(Outcome::Refused, Duration::ZERO, now);
                 }
                 return Err(failure);

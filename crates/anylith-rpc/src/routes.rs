@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anylith_core::{Fingerprint, Name, Refusal};
+use anylith_core::{Fingerprint, Name, Overload, Refusal};
 use anylith_wire::{Failure, Readiness};
 use arc_swap::ArcSwap;
 use tokio::time::timeout_at;
@@ -256,7 +256,9 @@ impl Routes {
         let limit = self.network.limits.calls_per_connection as usize;
         if self.waiting.fetch_add(1, Relaxed) >= limit {
             self.waiting.fetch_sub(1, Relaxed);
-            return Err(Failure::NotExecuted(Refusal::Overloaded));
+            self.network.tally.withheld.up();
+            let overload = Overload::Connection;
+            return Err(Failure::NotExecuted(Refusal::Overloaded(overload)));
         }
         struct Waiting<'a>(&'a AtomicUsize);
         impl Drop for Waiting<'_> {

@@ -20,7 +20,7 @@ use std::{
     time::Instant,
 };
 
-use anylith_core::{Execution, Refusal};
+use anylith_core::{Execution, Overload, Refusal};
 use anylith_wire::{CallId, Failure, Readiness, Request, ServingEnd, ServingEvent};
 use tokio::task::AbortHandle;
 
@@ -242,7 +242,7 @@ impl State {
 
     fn refuse_overloaded(&mut self, call: CallId) {
         self.host.tally.overloaded.up();
-        let failure = Failure::NotExecuted(Refusal::Overloaded);
+        let failure = Failure::NotExecuted(Refusal::Overloaded(Overload::Callee));
         self.clear(call, false);
         self.end.refuse(call, &failure);
     }

@@ -4,7 +4,9 @@ mod event;
 
 use std::time::Instant;
 
-use anylith_core::{CallContext, Execution, Fingerprint, Limits, LostAnswer, Name, Refusal};
+use anylith_core::{
+    CallContext, Execution, Fingerprint, Limits, LostAnswer, Name, Overload, Refusal,
+};
 use bytes::{Bytes, BytesMut};
 use slab::Slab;
 
@@ -154,7 +156,8 @@ impl CallingEnd {
         }
         // A request that was taken back leaves its place in the outbox empty, but takes it.
         if self.slots.len() >= self.capacity() || self.link.outbox.is_full() {
-            return Err(Failure::NotExecuted(Refusal::Overloaded));
+            let overload = Overload::Connection;
+            return Err(Failure::NotExecuted(Refusal::Overloaded(overload)));
         }
         let limit = self.link.message_limit();
         if arguments.len() > limit {

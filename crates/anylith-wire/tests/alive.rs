@@ -4,7 +4,9 @@
 
 use std::time::{Duration, Instant};
 
-use anylith_core::{CallContext, Execution, Fingerprint, Limits, LostAnswer, Name, Refusal};
+use anylith_core::{
+    CallContext, Execution, Fingerprint, Limits, LostAnswer, Name, Overload, Refusal,
+};
 use anylith_wire::{
     Batch, CallId, CallingEnd, CallingEvent, Failure, HURRY, Hello, IDLE, NewCall, PATIENCE,
     ProtocolError, QUIET, STALLED, ServedComponent, ServingEnd,
@@ -252,7 +254,7 @@ fn no_call_begins_while_too_much_waits_for_a_peer_that_does_not_read() {
         };
         let mut begin = || end.begin(&call, &mut vec![1; length], now);
         let begun = (0..10_000).take_while(|_| begin().is_ok()).count();
-        let overloaded = Failure::NotExecuted(Refusal::Overloaded);
+        let overloaded = Failure::NotExecuted(Refusal::Overloaded(Overload::Connection));
         assert_eq!(begin(), Err(overloaded));
         let megabytes = begun * length / 1024 / 1024;
         assert!((63..=65).contains(&megabytes), "{megabytes} MiB wait");
