@@ -3,6 +3,7 @@
 //! TLS 1.3, a certificate at both ends, and no session that outlives its connection: each connection proves anew who
 //! is there. A certificate names replicas and components, never hosts: see [`Names`].
 
+mod credential;
 mod names;
 mod reason;
 mod stream;
@@ -22,6 +23,7 @@ use rustls::{
 };
 use tokio::net::TcpStream;
 
+pub(crate) use credential::{Credential, Fingerprint};
 pub(crate) use names::Names;
 pub(crate) use reason::Unproven;
 pub(crate) use stream::TlsStream;
@@ -58,8 +60,10 @@ pub enum IdentityError {
 /// One identity, ready for connections.
 #[derive(Debug)]
 pub(crate) struct Tls {
-    /// Whom our own certificate names.
-    names: Names,
+    /// What our own certificate says.
+    credential: Credential,
+    /// The authorities that are believed.
+    believed: Vec<Fingerprint>,
     client: Arc<ClientConfig>,
     server: Arc<ServerConfig>,
 }
@@ -81,7 +85,8 @@ impl Tls {
             });
         }
         let mut roots = RootCertStore::empty();
-        for root in certificates(&identity.roots, "roots")? {
+        let believed = certificates(&identity.roots, "roots")?;
+        for root in believed.iter().cloned() {
             roots
                 .add(root)
                 .map_err(|error| unreadable("roots", &error))?;
@@ -93,6 +98,8 @@ impl Tls {
             .map_err(|error| unreadable("key", &error))?;
         let provider = Arc::new(provider());
         let verifier = Arc::new(Verifier::new(&provider, roots, names.app.clone()));
+        let credential = Credential::of(&chain, names, &believed, &provider);
+        let believed = believed.iter().map(Fingerprint::of).collect();
         let unusable = |error: rustls::Error| IdentityError::Unusable(error.to_string());
 
         let mut client = ClientConfig::builder_with_provider(Arc::clone(&provider))
@@ -116,15 +123,22 @@ impl Tls {
 
         let (client, server) = (Arc::new(client), Arc::new(server));
         Ok(Self {
-            names,
+            credential,
+            believed,
             client,
             server,
         })
     }
 
-    /// Whom our own certificate names.
-    pub(crate) fn names(&self) -> &Names {
-        &self.names
+    /// What our own certificate says.
+    pub(crate) fn credential(&self) -> &Credential {
+        &self.credential
+    }
+
+    /// The authorities that are believed, for people to compare.
+    pub(crate) fn believed(&self) -> String {
+        let believed: Vec<String> = self.believed.iter().map(Fingerprint::to_string).collect();
+        believed.join(", ")
     }
 
     /// Proves who we are over `stream`, and that the other end is `replica`. Returns whom its certificate names.
