@@ -10,7 +10,7 @@ use std::{
 
 use anylith_core::CallContext;
 use anylith_wire::{
-    BATCH_SLICES, Batch, CallId, CallingEnd, CallingEvent, Failure, NewCall, ServingEnd,
+    BATCH_SLICES, Batch, CallId, CallingEnd, CallingEvent, Failure, NewCall, Readiness, ServingEnd,
     ServingEvent,
 };
 use bytes::{Bytes, BytesMut};
@@ -39,8 +39,8 @@ struct Conversation {
     /// Calls as the serving end sees them.
     served: BTreeMap<CallId, Served>,
     begun: u8,
-    /// Whether the component was on offer last.
-    offered: bool,
+    /// How the component was on offer last.
+    offered: Readiness,
 }
 
 #[derive(Debug)]
@@ -100,7 +100,7 @@ impl Conversation {
             open: BTreeMap::new(),
             served: BTreeMap::new(),
             begun: 0,
-            offered: false,
+            offered: Readiness::Closed,
         }
     }
 
@@ -146,7 +146,11 @@ impl Conversation {
                 }
             }
             12 => {
-                self.offered = !self.offered;
+                self.offered = match self.offered {
+                    Readiness::Closed => Readiness::Well,
+                    Readiness::Well => Readiness::Ill,
+                    Readiness::Ill => Readiness::Closed,
+                };
                 self.serving.offer(vec![self.offered]);
             }
             13 => self.wait(Duration::from_millis(detail as u64)),

@@ -4,8 +4,8 @@ use std::time::Instant;
 
 use anylith_core::{CallContext, Fingerprint, Limits, Name};
 use anylith_wire::{
-    Batch, CallingEnd, CallingEvent, Hello, NewCall, ServedComponent, ServingEnd, ServingEvent,
-    StandingOrders,
+    Batch, CallingEnd, CallingEvent, Hello, NewCall, Readiness, ServedComponent, ServingEnd,
+    ServingEvent, StandingOrders,
     control::{Decoder, FromReplica, Opening, ToReplica, encode},
     frame::{HEADER_BYTES, Header, Kind, MAX_BODY_BYTES, REQUEST_HEAD_BYTES, RequestHead},
 };
@@ -91,20 +91,22 @@ pub fn offer(data: &[u8]) {
         data = rest;
         bytes.extend_from_slice(&Header::new(Kind::Offer, 0, body.len()).encode());
         bytes.extend_from_slice(body);
-        let before: Vec<bool> = (0..count).map(|index| end.offers(index)).collect();
+        let before: Vec<Readiness> = (0..count).map(|index| end.offers(index)).collect();
         let event = match end.receive(&mut bytes, now) {
             Ok(event) => event,
             Err(error) => return end.give_up(&error),
         };
-        let (indices, over) = body.as_chunks::<2>();
-        let indices: Vec<u16> = indices.iter().map(|it| u16::from_le_bytes(*it)).collect();
-        assert!(over.is_empty() && indices.is_sorted_by(|one, next| one < next));
-        let after: Vec<bool> = (0..count).map(|index| end.offers(index)).collect();
-        assert!(
-            (0..)
-                .zip(&after)
-                .all(|(index, on)| *on == indices.contains(&index))
-        );
+        let (entries, over) = body.as_chunks::<3>();
+        let index = |entry: &[u8; 3]| u16::from_le_bytes([entry[0], entry[1]]);
+        assert!(over.is_empty() && entries.is_sorted_by_key(index));
+        let said = |wanted: u16| match entries.iter().find(|entry| index(entry) == wanted) {
+            None => Readiness::Closed,
+            Some([_, _, 0]) => Readiness::Well,
+            Some([_, _, 1]) => Readiness::Ill,
+            Some(other) => panic!("{other:?} was taken"),
+        };
+        let after: Vec<Readiness> = (0..count).map(|index| end.offers(index)).collect();
+        assert!((0..).zip(&after).all(|(index, how)| *how == said(index)));
         assert!(event.is_some() || before == after, "each change is told");
     }
 }

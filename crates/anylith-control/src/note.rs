@@ -87,13 +87,19 @@ fn unhealthy(run: &Run, scene: Scene<'_>) -> String {
 
 /// `Checkout waits for Payment, Cart; Frontend waits for Checkout`.
 fn waiting(replica: &Replica, run: &Run, scene: Scene<'_>) -> Option<String> {
-    let ready_here = |name: &Name| run.components.get(name) == Some(&ComponentState::Ready);
+    let taken_here = |name: &Name| {
+        let state = run.components.get(name);
+        matches!(
+            state,
+            Some(ComponentState::Ready | ComponentState::Unhealthy)
+        )
+    };
     let missing =
         |component: &Name| {
             let needed = scene.spec.dependencies.get(component);
             let absent = needed.into_iter().flatten().filter(|name| {
                 match replica.components.contains(name) {
-                    true => !ready_here(name),
+                    true => !taken_here(name),
                     false => scene.directory.replicas(name.as_str()).is_empty(),
                 }
             });

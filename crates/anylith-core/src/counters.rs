@@ -12,8 +12,11 @@ pub struct Counters {
     pub hedged: u64,
     /// How often this replica stopped calling another, because it failed or was far slower than its like.
     pub ejected: u64,
-    /// Calls that this replica refused because it had as many as it can do.
+    /// Calls of others that this replica refused because it had as many as it can do.
     pub overloaded: u64,
+    /// Its own calls that this replica did not send because too many were under way: along their edge, over their
+    /// connection, or to be sent.
+    pub withheld: u64,
     /// Calls that this replica did not begin, because their deadline had passed.
     pub expired: u64,
     /// Calls that this replica refused because the dependency graph does not have their edge.
@@ -30,12 +33,13 @@ pub struct Counters {
 
 impl Counters {
     /// Each count with its name and with what it counts, in words that follow the number.
-    pub fn named(&self) -> [(&'static str, &'static str, u64); 10] {
+    pub fn named(&self) -> [(&'static str, &'static str, u64); 11] {
         [
             ("retried", "calls made again", self.retried),
             ("hedged", "calls made a second time at once", self.hedged),
             ("ejected", "replicas left alone for a while", self.ejected),
             ("overloaded", "calls refused as too many", self.overloaded),
+            ("withheld", "own calls not sent, as too many", self.withheld),
             ("expired", "calls not begun, as too late", self.expired),
             (
                 "denied",
@@ -72,6 +76,7 @@ impl std::ops::AddAssign for Counters {
             hedged,
             ejected,
             overloaded,
+            withheld,
             expired,
             denied,
             unauthenticated,
@@ -83,6 +88,7 @@ impl std::ops::AddAssign for Counters {
         self.hedged += hedged;
         self.ejected += ejected;
         self.overloaded += overloaded;
+        self.withheld += withheld;
         self.expired += expired;
         self.denied += denied;
         self.unauthenticated += unauthenticated;

@@ -187,9 +187,9 @@ pub enum Refusal {
     /// No replica of the callee is known, or none could be reached.
     #[error("no replica can be reached: {0}")]
     Unreachable(String),
-    /// The callee, or the connection to it, had no room for another call.
-    #[error("overloaded")]
-    Overloaded,
+    /// There was no room for another call.
+    #[error("overloaded: {0}")]
+    Overloaded(Overload),
     /// The replica is draining, or no longer holds the component.
     #[error("the component has moved")]
     Moved,
@@ -213,6 +213,31 @@ pub enum Refusal {
     /// The callee has no such component or method.
     #[error("the callee has no such method")]
     UnknownMethod,
+}
+
+/// Whose limit another call would have passed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[non_exhaustive]
+pub enum Overload {
+    /// That of the callee, which gets more calls than it can take.
+    #[error(
+        "the callee has as many calls as `[limits] concurrency` lets it take, or more than it can begin"
+    )]
+    Callee,
+    /// That of the edge, which the caller holds itself to.
+    #[error(
+        "{limit} calls along its edge are under way, as many as `concurrency` of the edge allows"
+    )]
+    Edge {
+        /// How many may be under way at a time from one replica.
+        limit: u32,
+    },
+    /// That of the way there: too many calls of the caller's process are under way over one connection, or wait to be sent
+    /// or for a connection.
+    #[error(
+        "too many calls of the caller's process are under way to the callee, or wait to be sent"
+    )]
+    Connection,
 }
 
 /// How an answer was lost.

@@ -9,6 +9,11 @@ use std::{
 
 use tokio::time::{Sleep, sleep_until};
 
+/// The time, as alarms have it: in a test that simulates time, that one.
+pub(crate) fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
 /// Goes off at the earliest time that it was set to since it last did.
 ///
 /// It may be too early: one that goes off for nothing is cheaper than one that is set anew for each call. So whoever it

@@ -12,7 +12,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anylith_core::{BadAnswer, CallContext, Execution, Fingerprint, LostAnswer, Name, Refusal};
+use anylith_core::{
+    BadAnswer, CallContext, Execution, Fingerprint, LostAnswer, Name, Overload, Refusal,
+};
 use anylith_wire::{Failure, NewCall};
 use bytes::Bytes;
 use futures_core::Stream;
@@ -145,7 +147,9 @@ impl Callee {
         let permit = Permit(Arc::clone(&self.inner));
         // With the permit dropped this call is counted out again.
         if self.inner.under_way.fetch_add(1, Relaxed) >= limit {
-            return Err(Failure::NotExecuted(Refusal::Overloaded));
+            self.inner.tally.withheld.up();
+            let overload = Overload::Edge { limit };
+            return Err(Failure::NotExecuted(Refusal::Overloaded(overload)));
         }
         Ok(Some(permit))
     }
@@ -196,6 +200,9 @@ impl Callee {
             }
         };
         let begun = begin(&route, request, now);
+        if let Err(Failure::NotExecuted(Refusal::Overloaded(_))) = &begun {
+            self.inner.tally.withheld.up();
+        }
         attempts.avoid = Some(route.connection);
         let mut call = InProgress {
             // Where it is refused, the items stay with the request, for the next attempt.

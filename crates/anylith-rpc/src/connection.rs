@@ -17,7 +17,9 @@ use std::{
 };
 
 use anylith_core::{Execution, Name, Refusal};
-use anylith_wire::{CallId, CallingEnd, CallingEvent, Failure, NewCall, ServedComponent};
+use anylith_wire::{
+    CallId, CallingEnd, CallingEvent, Failure, NewCall, Readiness, ServedComponent,
+};
 use bytes::Bytes;
 use slab::Slab;
 
@@ -98,7 +100,7 @@ impl Over {
             Self::End if stream => None,
             Self::End => Some(Outcome::Answered),
             Self::Failed(failure) => match failure {
-                Failure::NotExecuted(Refusal::Overloaded) => Some(Outcome::Refused),
+                Failure::NotExecuted(Refusal::Overloaded(_)) => Some(Outcome::Refused),
                 Failure::NotExecuted(Refusal::Moved) => Some(Outcome::Away),
                 // The connection broke: that counts once, and not for each of its calls.
                 Failure::NotExecuted(Refusal::NotSent) | Failure::Unknown(_) => None,
@@ -164,23 +166,20 @@ impl Connection {
         &self.components
     }
 
-    /// Whether the peer takes calls for its component at `index`; if not, since when.
-    pub(crate) fn offers(&self, index: u16) -> Result<(), Instant> {
+    /// Whether the peer takes calls for its component at `index`, and when it said so.
+    pub(crate) fn offers(&self, index: u16) -> (Readiness, Instant) {
         let state = self.lock();
-        if state.end.offers(index) {
-            Ok(())
-        } else {
-            Err(state.offered)
-        }
+        (state.end.offers(index), state.offered)
     }
 
-    /// Whether the peer takes calls for `component` now, whatever its interface looks like there.
+    /// Whether the peer takes calls for `component` now, well or ill, whatever its interface looks like there.
     pub(crate) fn offers_named(&self, component: &Name) -> bool {
         let index = self
             .components
             .iter()
             .position(|one| one.name == *component);
-        index.is_some_and(|index| self.is_open() && self.offers(index as u16).is_ok())
+        let takes = |index| self.offers(index as u16).0 > Readiness::Closed;
+        index.is_some_and(|index| self.is_open() && takes(index))
     }
 
     /// Whether it takes new calls.
@@ -231,7 +230,7 @@ impl Connection {
             Ok(id) => id,
             Err(failure) => {
                 // As many as fit are on their way: that counts as a refusal of the peer's own.
-                if matches!(failure, Failure::NotExecuted(Refusal::Overloaded)) {
+                if matches!(failure, Failure::NotExecuted(Refusal::Overloaded(_))) {
                     health.note(Outcome::Refused, Duration::ZERO, now);
                 }
                 return Err(failure);

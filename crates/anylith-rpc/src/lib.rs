@@ -32,7 +32,7 @@ mod tls;
 mod transport;
 mod trust;
 
-pub use anylith_wire::{Failure, Identity, ServedComponent};
+pub use anylith_wire::{Failure, Identity, Readiness, ServedComponent};
 pub use callee::{Arguments, Callee, Reply, Request};
 pub use network::Network;
 pub use pauses::Pauses;

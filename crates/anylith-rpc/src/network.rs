@@ -152,8 +152,8 @@ impl Network {
         self.shared.directory.subscribe()
     }
 
-    /// Waits until a replica of the directory takes calls for `component`. Connects to those that were not needed
-    /// before.
+    /// Waits until a replica of the directory takes calls for `component`, well or ill. Connects to those that were not
+    /// needed before.
     ///
     /// A replica that speaks another version of the protocol counts as well: to wait for it would be in vain, and
     /// calls say what is wrong.

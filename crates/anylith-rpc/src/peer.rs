@@ -154,7 +154,11 @@ impl Peer {
                 Some(names) => trust.meets(names, peer, served.iter().map(|served| &served.name)),
                 None => Ok(()),
             };
-            connection::open(socket, end, proven, health, network.clone()).await
+            let opened = connection::open(socket, end, proven, health, network.clone()).await;
+            opened.map_err(|error| match error {
+                OpenError::Io(error) => OpenError::Io(trust.refused(error, &self.address.replica)),
+                OpenError::Protocol(error) => OpenError::Protocol(error),
+            })
         };
         match timeout(OPEN_TIMEOUT, opening).await {
             Ok(opened) => opened,

@@ -82,7 +82,7 @@ impl Attempts {
                 now.saturating_duration_since(since) < self.reach_timeout
                     && budget.spend(Reason::Forward, now)
             }
-            Failure::NotExecuted(Refusal::Overloaded) => {
+            Failure::NotExecuted(Refusal::Overloaded(_)) => {
                 let bounded = self.failed < OVERLOADED_ATTEMPTS && budget.spend(Reason::Retry, now);
                 bounded || planted(Defect::BudgetIgnored)
             }

@@ -10,8 +10,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anylith_core::{Fingerprint, Name, Refusal};
-use anylith_wire::Failure;
+use anylith_core::{Fingerprint, Name, Overload, Refusal};
+use anylith_wire::{Failure, Readiness};
 use arc_swap::ArcSwap;
 use tokio::time::timeout_at;
 
@@ -41,6 +41,7 @@ pub(crate) struct Routes {
 #[derive(Debug, Default)]
 struct Known {
     version: u64,
+    /// To those that are well; where none is, to those that take calls all the same.
     open: Vec<Route>,
     /// The names of the directory's replicas, each with its place in `open`, if it has one.
     places: Vec<(Name, Option<usize>)>,
@@ -255,7 +256,9 @@ impl Routes {
         let limit = self.network.limits.calls_per_connection as usize;
         if self.waiting.fetch_add(1, Relaxed) >= limit {
             self.waiting.fetch_sub(1, Relaxed);
-            return Err(Failure::NotExecuted(Refusal::Overloaded));
+            self.network.tally.withheld.up();
+            let overload = Overload::Connection;
+            return Err(Failure::NotExecuted(Refusal::Overloaded(overload)));
         }
         struct Waiting<'a>(&'a AtomicUsize);
         impl Drop for Waiting<'_> {
@@ -290,6 +293,8 @@ impl Routes {
             version: self.network.version(),
             ..Known::default()
         };
+        // Each with the place of its replica's name.
+        let (mut well, mut ill) = (Vec::new(), Vec::new());
         let mut hoped = self.network.unchanged_since(&self.component);
         for address in self.network.directory().replicas(self.component.as_str()) {
             let peer = self.network.peer(address);
@@ -298,22 +303,24 @@ impl Routes {
             hoped = hoped.max(peer.lost());
             match peer.status() {
                 Status::Open(connection) if connection.is_open() => match self.find(&connection) {
-                    Ok(component) => match connection.offers(component) {
-                        Ok(()) => {
-                            if let Some((_, place)) = known.places.last_mut() {
-                                *place = Some(known.open.len());
+                    Ok(component) => {
+                        let (readiness, since) = connection.offers(component);
+                        let route = Route {
+                            connection,
+                            component,
+                        };
+                        let place = known.places.len() - 1;
+                        match readiness {
+                            Readiness::Well => well.push((place, route)),
+                            Readiness::Ill => ill.push((place, route)),
+                            Readiness::Closed => {
+                                hoped = hoped.max(since);
+                                let text =
+                                    format!("{} takes no calls for {}", at(), self.component);
+                                known.obstacles.push(Obstacle::Passing(text));
                             }
-                            known.open.push(Route {
-                                connection,
-                                component,
-                            });
                         }
-                        Err(since) => {
-                            hoped = hoped.max(since);
-                            let text = format!("{} takes no calls for {}", at(), self.component);
-                            known.obstacles.push(Obstacle::Passing(text));
-                        }
-                    },
+                    }
                     Err(obstacle) => known.obstacles.push(obstacle),
                 },
                 Status::Open(connection) => {
@@ -337,6 +344,10 @@ impl Routes {
                         .push(Obstacle::Incompatible(format!("{}: {why}", at())));
                 }
             }
+        }
+        for (place, route) in if well.is_empty() { ill } else { well } {
+            known.places[place].1 = Some(known.open.len());
+            known.open.push(route);
         }
         known.hoped = known.open.is_empty().then_some(hoped);
         known

@@ -3,7 +3,7 @@
 use std::{future::Future, pin::Pin, time::Instant};
 
 use anylith_core::CallContext;
-use anylith_wire::{Failure, ServedComponent};
+use anylith_wire::{Failure, Readiness, ServedComponent};
 use bytes::Bytes;
 use futures_core::Stream;
 
@@ -22,10 +22,11 @@ pub trait Serve: Send + Sync + 'static {
     fn components(&self) -> Vec<ServedComponent>;
 
     /// Whether the component at `index` of [`Serve::components`] takes calls now. Callers are told, and send calls
-    /// where they are taken. Asked at each greeting, and at [`Server::offer`](crate::Server::offer).
-    fn offers(&self, index: u16) -> bool {
+    /// where they are taken: to one that is ill only where nobody is well. Asked at each greeting, and at
+    /// [`Server::offer`](crate::Server::offer).
+    fn offers(&self, index: u16) -> Readiness {
         let _ = index;
-        true
+        Readiness::Well
     }
 
     /// Begins a call.

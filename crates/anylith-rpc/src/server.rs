@@ -9,7 +9,7 @@ use std::{
 };
 
 use anylith_core::{Endpoint, Limits, Name};
-use anylith_wire::{ProtocolError, ServingEnd};
+use anylith_wire::{ProtocolError, Readiness, ServingEnd};
 use bytes::BytesMut;
 use tokio::{
     task::JoinHandle,
@@ -264,7 +264,7 @@ impl Shared {
     }
 
     /// Which components take calls now, in the order of the greeting.
-    fn offered(&self) -> Vec<bool> {
+    fn offered(&self) -> Vec<Readiness> {
         let service = &self.host.service;
         let count = service.components().len();
         (0..count)

@@ -20,8 +20,8 @@ use std::{
     time::Instant,
 };
 
-use anylith_core::{Execution, Refusal};
-use anylith_wire::{CallId, Failure, Request, ServingEnd, ServingEvent};
+use anylith_core::{Execution, Overload, Refusal};
+use anylith_wire::{CallId, Failure, Readiness, Request, ServingEnd, ServingEvent};
 use tokio::task::AbortHandle;
 
 use self::{
@@ -113,7 +113,7 @@ impl Serving {
     }
 
     /// Tells the caller which components take calls from now on.
-    pub(crate) fn offer(&self, offered: Vec<bool>) {
+    pub(crate) fn offer(&self, offered: Vec<Readiness>) {
         let mut state = self.lock();
         state.end.offer(offered);
         if state.end.has_output() {
@@ -242,7 +242,7 @@ impl State {
 
     fn refuse_overloaded(&mut self, call: CallId) {
         self.host.tally.overloaded.up();
-        let failure = Failure::NotExecuted(Refusal::Overloaded);
+        let failure = Failure::NotExecuted(Refusal::Overloaded(Overload::Callee));
         self.clear(call, false);
         self.end.refuse(call, &failure);
     }

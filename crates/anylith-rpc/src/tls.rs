@@ -3,6 +3,7 @@
 //! TLS 1.3, a certificate at both ends, and no session that outlives its connection: each connection proves anew who
 //! is there. A certificate names replicas and components, never hosts: see [`Names`].
 
+mod credential;
 mod names;
 mod reason;
 mod stream;
@@ -23,6 +24,7 @@ use rustls::{
 };
 use tokio::net::TcpStream;
 
+pub(crate) use credential::{Credential, Fingerprint};
 pub(crate) use names::Names;
 pub(crate) use reason::Unproven;
 pub(crate) use stream::TlsStream;
@@ -101,12 +103,14 @@ pub fn examine(
     replica: &Name,
     components: &[Name],
 ) -> Result<Option<String>, IdentityError> {
-    let names = Tls::of(identity, replica, components)?.names;
+    Tls::of(identity, replica, components)?;
     let chain = certificates(&identity.certificates, "certificate")?;
     let (leaf, between) = chain
         .split_first()
         .ok_or(IdentityError::Missing("certificate"))?;
-    let verifier = Verifier::new(&provider(), roots_of(identity)?, names.app);
+    let names = Names::of(leaf).map_err(IdentityError::Unusable)?;
+    let roots = roots_of(&certificates(&identity.roots, "roots")?)?;
+    let verifier = Verifier::new(&provider(), roots, names.app);
     match verifier.verify(leaf, between, UnixTime::now(), KeyUsage::server_auth()) {
         Ok(()) => Ok(None),
         Err(rustls::Error::InvalidCertificate(
@@ -122,8 +126,10 @@ pub fn examine(
 /// One identity, ready for connections.
 #[derive(Debug)]
 pub(crate) struct Tls {
-    /// Whom our own certificate names.
-    names: Names,
+    /// What our own certificate says.
+    credential: Credential,
+    /// The authorities that are believed.
+    believed: Vec<Fingerprint>,
     client: Arc<ClientConfig>,
     server: Arc<ServerConfig>,
 }
@@ -144,11 +150,14 @@ impl Tls {
                 ours: format!("replica {replica} with {}", list(components)),
             });
         }
-        let roots = roots_of(identity)?;
+        let believed = certificates(&identity.roots, "roots")?;
+        let roots = roots_of(&believed)?;
         let key = PrivateKeyDer::from_pem_slice(identity.key.as_bytes())
             .map_err(|error| unreadable("key", &error))?;
         let provider = Arc::new(provider());
         let verifier = Arc::new(Verifier::new(&provider, roots, names.app.clone()));
+        let credential = Credential::of(&chain, names, &believed, &provider);
+        let believed = believed.iter().map(Fingerprint::of).collect();
         let unusable = |error: rustls::Error| match error {
             rustls::Error::InconsistentKeys(_) => IdentityError::Mismatch,
             error => IdentityError::Unusable(error.to_string()),
@@ -175,15 +184,22 @@ impl Tls {
 
         let (client, server) = (Arc::new(client), Arc::new(server));
         Ok(Self {
-            names,
+            credential,
+            believed,
             client,
             server,
         })
     }
 
-    /// Whom our own certificate names.
-    pub(crate) fn names(&self) -> &Names {
-        &self.names
+    /// What our own certificate says.
+    pub(crate) fn credential(&self) -> &Credential {
+        &self.credential
+    }
+
+    /// The authorities that are believed, for people to compare.
+    pub(crate) fn believed(&self) -> String {
+        let believed: Vec<String> = self.believed.iter().map(Fingerprint::to_string).collect();
+        believed.join(", ")
     }
 
     /// Proves who we are over `stream`, and that the other end is `replica`. Returns whom its certificate names.
@@ -230,9 +246,9 @@ fn provider() -> CryptoProvider {
     }
 }
 
-fn roots_of(identity: &Identity) -> Result<RootCertStore, IdentityError> {
+fn roots_of(believed: &[CertificateDer<'static>]) -> Result<RootCertStore, IdentityError> {
     let mut roots = RootCertStore::empty();
-    for root in certificates(&identity.roots, "roots")? {
+    for root in believed.iter().cloned() {
         roots
             .add(root)
             .map_err(|error| unreadable("roots", &error))?;

@@ -79,7 +79,7 @@ impl Trust {
             ..
         } = &self.membership;
         let tls = Tls::of(identity, replica, components)?;
-        tracing::debug!(identity = %tls.names(), "took a certificate");
+        tracing::debug!(identity = %tls.credential(), "took a certificate");
         self.tls.store(Some(Arc::new(tls)));
         Ok(())
     }
@@ -137,12 +137,46 @@ impl Trust {
 
     /// Counts and logs `error`, if it is that the peer did not prove who it is.
     pub(crate) fn note(&self, error: &io::Error, who: &str) {
-        if Unproven::is(error) {
-            self.tally.unauthenticated.up();
-            if self.is_news(&format!("{who}: {error}")) {
+        if !Unproven::is(error) {
+            return;
+        }
+        self.tally.unauthenticated.up();
+        if !self.is_news(&format!("{who}: {error}")) {
+            return;
+        }
+        match &*self.tls.load() {
+            Some(tls) if Unproven::is_of_us(error) => {
+                let shown = tls.credential();
+                tracing::warn!(%error, %shown, "{who} does not take the certificate of this replica");
+            }
+            Some(tls) => {
+                let believed = tls.believed();
+                tracing::warn!(%error, believed, "{who} did not prove that it belongs to the application");
+            }
+            None => {
                 tracing::warn!(%error, "{who} did not prove that it belongs to the application");
             }
         }
+    }
+
+    /// Makes of `error`, with which a connection to `replica` could not be opened, what there is to know of it, and logs
+    /// it, if it is that the certificate of this replica is refused. More than an alert the other end does not say.
+    pub(crate) fn refused(&self, error: io::Error, replica: &Name) -> io::Error {
+        let tls = self.tls.load();
+        let Some(tls) = tls.as_ref().filter(|_| Unproven::is_of_us(&error)) else {
+            return error;
+        };
+        let shown = tls.credential();
+        if self.is_news(&format!("{replica}: {error}")) {
+            tracing::warn!(
+                %replica,
+                %error,
+                %shown,
+                "a replica that this one was to call does not take its certificate: the log of that replica says why"
+            );
+        }
+        let text = format!("{error}; the certificate that was shown: {shown}");
+        io::Error::new(error.kind(), text)
     }
 
     /// Looks at what a called replica says of itself.

@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use anylith_core::{Directory, Endpoint, Execution, Fingerprint, Limits, Refusal};
+use anylith_core::{Directory, Endpoint, Execution, Fingerprint, Limits, Overload, Refusal};
 use anylith_rpc::{
     Answer, Answering, Callee, Failure, Incoming, Network, Policy, Serve, ServedComponent, Server,
 };
@@ -315,7 +315,10 @@ async fn over_the_limit_of_its_edge_a_call_is_refused_at_once_and_never_sent() {
     assert!((&mut first).now_or_never().is_none());
     assert!((&mut second).now_or_never().is_none());
     let third = call().now_or_never().expect("it waits");
-    assert_eq!(third, Err(Failure::NotExecuted(Refusal::Overloaded)));
+    let limit = Failure::NotExecuted(Refusal::Overloaded(Overload::Edge { limit: 2 }));
+    assert!(limit.to_string().contains("2 calls along its edge"));
+    assert_eq!(third, Err(limit.clone()));
+    assert_eq!(three.network.counters().withheld, 1);
     drop(first);
     assert!(call().now_or_never().is_none(), "it is refused");
     drop(second);
@@ -329,10 +332,8 @@ async fn over_the_limit_of_its_edge_a_call_is_refused_at_once_and_never_sent() {
         .stream()
     };
     let (one, _other) = (soon(stream()).await.unwrap(), soon(stream()).await.unwrap());
-    assert_eq!(
-        making(&three.callee, ECHO, "").message().await,
-        Err(Failure::NotExecuted(Refusal::Overloaded))
-    );
+    assert_eq!(making(&three.callee, ECHO, "").message().await, Err(limit));
+    assert_eq!(three.network.counters().withheld, 2);
     drop(one);
     making(&three.callee, ECHO, "").message().await.unwrap();
     let begun: usize = three.begun().iter().sum();

@@ -6,7 +6,7 @@ mod support;
 
 use std::{sync::atomic::Ordering::SeqCst, time::Duration};
 
-use anylith_core::{CallContext, Execution, Fingerprint, Limits, Refusal};
+use anylith_core::{CallContext, Execution, Fingerprint, Limits, Overload, Refusal};
 use anylith_rpc::Failure;
 use support::*;
 
@@ -247,7 +247,11 @@ async fn over_the_limit_on_calls_a_call_is_refused_at_once() {
     let failure = soon(making(&world.callee, ECHO, "").message())
         .await
         .unwrap_err();
-    assert_eq!(failure, Failure::NotExecuted(Refusal::Overloaded));
+    assert_eq!(
+        failure,
+        Failure::NotExecuted(Refusal::Overloaded(Overload::Connection))
+    );
+    assert!(world.network.counters().withheld > 0);
     for _ in &held {
         world.counts.release.notify_one();
         world.counts.release.notify_waiters();

@@ -254,10 +254,10 @@ fn hanging(endpoint: &Endpoint, asked: tokio::sync::oneshot::Sender<()>) -> Join
     tokio::spawn(async move {
         let (mut caller, _) = listener.accept().await.unwrap();
         caller.write_all(&hello.encode()).await.unwrap();
-        // It offers the first of its components.
-        let offer = anylith_wire::frame::Header::new(anylith_wire::frame::Kind::Offer, 0, 2);
+        // It offers the first of its components, which is well.
+        let offer = anylith_wire::frame::Header::new(anylith_wire::frame::Kind::Offer, 0, 3);
         caller.write_all(&offer.encode()).await.unwrap();
-        caller.write_all(&[0, 0]).await.unwrap();
+        caller.write_all(&[0, 0, 0]).await.unwrap();
         let mut got = Vec::new();
         // Only a request holds this.
         while !got.windows(2).any(|bytes| bytes == b"hi") {

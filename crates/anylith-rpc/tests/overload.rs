@@ -6,13 +6,13 @@ mod support;
 
 use std::{sync::atomic::Ordering::SeqCst, time::Duration};
 
-use anylith_core::{ComponentLimits, Concurrency, Execution, Limits, Refusal};
+use anylith_core::{ComponentLimits, Concurrency, Execution, Limits, Overload, Refusal};
 use anylith_rpc::Failure;
 use anylith_wire::CallingEvent;
 use futures_util::FutureExt as _;
 use support::{puppet::Puppet, *};
 
-const OVERLOADED: Failure = Failure::NotExecuted(Refusal::Overloaded);
+const OVERLOADED: Failure = Failure::NotExecuted(Refusal::Overloaded(Overload::Callee));
 
 fn at_most(calls: u32) -> Limits {
     Limits {
@@ -38,6 +38,9 @@ async fn a_call_over_the_limit_is_refused_at_once_and_was_not_executed() {
     assert_eq!(soon(refused).await, Err(OVERLOADED));
     assert_eq!(world.counts.begun(), 3);
     assert!(world.serving.counters().overloaded >= 1);
+    // The caller sent it.
+    assert_eq!(world.network.counters().withheld, 0);
+    assert!(OVERLOADED.to_string().contains("`[limits] concurrency`"));
     // There is room again when one has ended, and when one is given up.
     world.counts.release.notify_one();
     let [first, second] = held;

@@ -11,7 +11,10 @@ use std::{
 
 use anylith_core::{Concurrency, Endpoint, Execution, Fingerprint, Limits};
 use anylith_rpc::{Failure, ServedComponent};
-use anylith_wire::{Batch, ServingEnd};
+use anylith_wire::{
+    Batch, Readiness, ServingEnd,
+    frame::{Header, Kind},
+};
 use bytes::BytesMut;
 use futures_util::{
     FutureExt as _,
@@ -30,10 +33,12 @@ async fn a_caller_that_reads_no_answers_has_no_further_calls_begun() {
     // Answers as long as their requests: what waits for the caller grows by as much as it sends.
     const LENGTH: usize = 1024 * 1024;
     let arguments = vec![7; LENGTH];
-    for _ in 0..400 {
-        puppet.begin(ECHO, &arguments);
-    }
-    let mut written = Box::pin(puppet.write());
+    let mut written = Box::pin(async {
+        for _ in 0..400 {
+            puppet.begin(ECHO, &arguments);
+            puppet.write().await;
+        }
+    });
     // It takes what it may keep, which is 64 MiB, ...
     let full = Box::pin(world.counts.until(|counts| counts.begun() > 64));
     let first = soon(futures_util::future::select(&mut written, full)).await;
@@ -132,8 +137,8 @@ async fn garbage_ends_its_own_connection_and_no_other() {
     assert_eq!(soon(call).await.unwrap(), b"hi");
 }
 
-/// Takes a connection, greets, and reads no more until the test is over.
-async fn greet_and_stop_reading(listener: UnixListener) {
+/// Takes a connection, greets, and reads no more. Returns the connection.
+async fn greet_and_read_no_more(listener: &UnixListener) -> UnixStream {
     let (mut stream, _) = listener.accept().await.unwrap();
     let components = vec![ServedComponent {
         name: name("Echo"),
@@ -142,7 +147,7 @@ async fn greet_and_stop_reading(listener: UnixListener) {
     }];
     let limits = Limits::default();
     let mut end = ServingEnd::new(name("Echo-1"), components, &limits, Instant::now());
-    end.offer(vec![true]);
+    end.offer(vec![Readiness::Well]);
     let mut bytes = BytesMut::new();
     while end.peer().is_none() {
         stream.read_buf(&mut bytes).await.unwrap();
@@ -154,7 +159,64 @@ async fn greet_and_stop_reading(listener: UnixListener) {
     let count = batch.slices(&mut slices);
     let greeting: Vec<u8> = slices[..count].iter().flat_map(|it| it.to_vec()).collect();
     stream.write_all(&greeting).await.unwrap();
-    std::future::pending::<()>().await;
+    stream
+}
+
+/// Says every second that it lives, until nobody is there to hear it.
+async fn speak(stream: &mut UnixStream) {
+    let ping = [&Header::new(Kind::Ping, 0, 8).encode()[..], &[1; 8]].concat();
+    while stream.write_all(&ping).await.is_ok() {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_callee_that_never_reads_is_given_up_and_its_calls_are_told_what_is_known() {
+    let folder = Folder::new();
+    let endpoint = folder.socket("deaf");
+    let Endpoint::Unix(path) = &endpoint else {
+        unreachable!()
+    };
+    let listener = UnixListener::bind(path).unwrap();
+    let network = anylith_rpc::Network::new(name("Caller-1"), Limits::default());
+    network.update(directory(1, &[&endpoint]));
+    let callee = network.callee(name("Echo"), Fingerprint(1));
+    let first = making(&callee, ECHO, "hi").no_deadline().message();
+    // More than a socket takes.
+    let others = (0..16).map(|_| {
+        let call = making(&callee, ECHO, vec![7; 100 * 1024]);
+        call.no_deadline().message()
+    });
+    let calls = futures_util::future::join(first, join_all(others));
+    let deaf = async {
+        let mut stream = greet_and_read_no_more(&listener).await;
+        speak(&mut stream).await;
+        // Whoever comes next is hung up on.
+        drop(listener);
+    };
+    let both = futures_util::future::join(calls, deaf);
+    let ((first, others), ()) = tokio::time::timeout(Duration::from_secs(600), both)
+        .await
+        .expect("it is never given up");
+    // It left, so nobody knows what became of it. What came after it did not leave.
+    let failure = first.unwrap_err();
+    assert_eq!(failure.execution(), Execution::Unknown, "{failure:?}");
+    assert!(failure.to_string().contains("took nothing"), "{failure}");
+    let last = others.into_iter().next_back().unwrap().unwrap_err();
+    assert_eq!(last.execution(), Execution::NotExecuted, "{last:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_that_never_reads_is_given_up_although_it_speaks() {
+    let world = World::new().start();
+    let mut puppet = Puppet::greeted(&world.server.endpoint()).await;
+    for _ in 0..16 {
+        puppet.begin(ECHO, &vec![7; 100 * 1024]);
+    }
+    puppet.write().await;
+    let given_up = tokio::time::timeout(Duration::from_secs(600), speak(&mut puppet.stream));
+    given_up.await.expect("it is never given up");
+    assert_eq!(world.serving.counters().misbehaved, 1);
 }
 
 #[tokio::test]
@@ -164,7 +226,11 @@ async fn a_deadline_is_kept_while_the_callee_does_not_read() {
     let Endpoint::Unix(path) = &endpoint else {
         unreachable!()
     };
-    let deaf = tokio::spawn(greet_and_stop_reading(UnixListener::bind(path).unwrap()));
+    let listener = UnixListener::bind(path).unwrap();
+    let deaf = tokio::spawn(async move {
+        let _deaf = greet_and_read_no_more(&listener).await;
+        std::future::pending::<()>().await;
+    });
     let network = anylith_rpc::Network::new(name("Caller-1"), Limits::default());
     network.update(directory(1, &[&endpoint]));
     let callee = network.callee(name("Echo"), Fingerprint(1));

@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use anylith_core::Execution;
+use anylith_core::{Execution, Overload, Refusal};
 use anylith_rpc::{Failure, Items};
 use futures_util::{FutureExt as _, StreamExt, stream};
 use support::*;
@@ -85,7 +85,7 @@ async fn items_of_arguments_arrive_although_the_first_attempt_was_refused() {
             }
             Err(failure) => assert_eq!(
                 failure,
-                Failure::NotExecuted(anylith_core::Refusal::Overloaded)
+                Failure::NotExecuted(Refusal::Overloaded(Overload::Connection))
             ),
         }
     }

@@ -475,7 +475,8 @@ impl Replica {
         Ok(())
     }
 
-    /// Waits until every dependency is ready in this process, or in another.
+    /// Waits until every dependency takes calls, in this process or in another. One that is unhealthy takes them: to wait
+    /// for it would make an outage of what may be no more than a check that is wrong.
     async fn dependencies_ready(&self, registration: &Registration) {
         for dependency in &registration.dependencies {
             let here = self
@@ -483,18 +484,21 @@ impl Replica {
                 .iter()
                 .any(|it| it.registration.name == *dependency);
             if here {
-                let is_ready = |states: &States| is_in(states, dependency, ComponentState::Ready);
+                let takes_calls = |states: &States| {
+                    is_in(states, dependency, ComponentState::Ready)
+                        || is_in(states, dependency, ComponentState::Unhealthy)
+                };
                 // The senders live as long as `self`, so waiting ends with what is waited for.
-                let _ = self.states.subscribe().wait_for(is_ready).await;
+                let _ = self.states.subscribe().wait_for(takes_calls).await;
             } else {
-                self.ready_elsewhere(dependency).await;
+                self.taken_elsewhere(dependency).await;
             }
         }
     }
 
-    /// Waits until `component` is ready in another process: because the directory says so, if it names only what is
-    /// ready, or because somebody offers it.
-    async fn ready_elsewhere(&self, component: &'static str) {
+    /// Waits until `component` takes calls in another process: because the directory says so, if it names only what
+    /// takes them, or because somebody offers it.
+    async fn taken_elsewhere(&self, component: &'static str) {
         let network = &self.panel.network;
         if self.directory_is_hope {
             network.offered(&checked(component)).await;

@@ -8,7 +8,7 @@ use std::{
 };
 
 use anylith_core::{CallContext, Edge, Refusal};
-use anylith_rpc::{Answer, Failure, Incoming, Serve, ServedComponent};
+use anylith_rpc::{Answer, Failure, Incoming, Readiness, Serve, ServedComponent};
 use anylith_wire::control::ComponentState;
 use arc_swap::ArcSwapOption;
 use bytes::Bytes;
@@ -184,7 +184,7 @@ pub(crate) struct Door {
 pub(crate) struct Doors {
     doors: Vec<Door>,
     by_name: BTreeMap<&'static str, usize>,
-    /// What is not ready, or not well, takes no calls although its door may be open.
+    /// What is not ready takes no calls although its door may be open, and what is not well is called last.
     states: watch::Receiver<States>,
 }
 
@@ -215,14 +215,25 @@ impl Serve for Doors {
         self.doors.iter().map(|door| door.served.clone()).collect()
     }
 
-    fn offers(&self, index: u16) -> bool {
-        let Some(door) = self.doors.get(usize::from(index)) else {
-            return false;
+    fn offers(&self, index: u16) -> Readiness {
+        let door = self.doors.get(usize::from(index));
+        let Some(door) = door.filter(|door| door.gate.is_open()) else {
+            return Readiness::Closed;
         };
         let states = self.states.borrow();
         let standing = states.get(&door.served.name);
-        standing.is_some_and(|standing| standing.state == ComponentState::Ready)
-            && door.gate.is_open()
+        match standing.map(|standing| standing.state) {
+            Some(ComponentState::Ready) => Readiness::Well,
+            // It was ready before.
+            Some(ComponentState::Unhealthy) => Readiness::Ill,
+            Some(
+                ComponentState::Waiting
+                | ComponentState::Starting
+                | ComponentState::Draining
+                | ComponentState::Stopped,
+            )
+            | None => Readiness::Closed,
+        }
     }
 
     fn call(&self, incoming: Incoming) -> BoxFuture<'static, Answer> {

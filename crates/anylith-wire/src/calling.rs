@@ -4,7 +4,9 @@ mod event;
 
 use std::time::Instant;
 
-use anylith_core::{CallContext, Execution, Fingerprint, Limits, LostAnswer, Name, Refusal};
+use anylith_core::{
+    CallContext, Execution, Fingerprint, Limits, LostAnswer, Name, Overload, Refusal,
+};
 use bytes::{Bytes, BytesMut};
 use slab::Slab;
 
@@ -17,15 +19,12 @@ use crate::{
     hello::{Hello, MAX_HELLO_BYTES, ServedComponent},
     inbox::Frame,
     link::{IDLE, Link},
-    offer::Offer,
+    offer::{Offer, Readiness},
     outbox::{Batch, LARGE_BYTES, Span, Unsent},
     window::{ReceiveWindow, SendWindow},
 };
 
 pub use event::{CallingEvent, NewCall};
-
-/// With more small frames than this waiting for a peer that does not read, in bytes, no call begins.
-const MAX_BACKLOG_BYTES: usize = 64 * 1024 * 1024;
 
 /// The end of a connection that makes calls: bytes in, events out, and bytes out again.
 ///
@@ -116,8 +115,8 @@ impl CallingEnd {
     /// Whether the peer takes calls for the component at `index` of [`CallingEnd::components`] now.
     ///
     /// A call begun all the same is not refused here: the peer does that, as not executed.
-    pub fn offers(&self, index: u16) -> bool {
-        self.offer.contains(index)
+    pub fn offers(&self, index: u16) -> Readiness {
+        self.offer.of(index)
     }
 
     /// How many calls the serving end still works on, as far as this end knows.
@@ -156,8 +155,9 @@ impl CallingEnd {
             return Err(Failure::NotExecuted(Refusal::Moved));
         }
         // A request that was taken back leaves its place in the outbox empty, but takes it.
-        if self.slots.len() >= self.capacity() || self.link.outbox.backlog() > MAX_BACKLOG_BYTES {
-            return Err(Failure::NotExecuted(Refusal::Overloaded));
+        if self.slots.len() >= self.capacity() || self.link.outbox.is_full() {
+            let overload = Overload::Connection;
+            return Err(Failure::NotExecuted(Refusal::Overloaded(overload)));
         }
         let limit = self.link.message_limit();
         if arguments.len() > limit {
@@ -398,14 +398,14 @@ impl CallingEnd {
     /// When [`CallingEnd::on_timeout`] wants to be called, at the latest. A call made later may come earlier.
     pub fn next_timeout(&self) -> Option<Instant> {
         let peer = self.link.next_timeout(!self.slots.is_empty());
-        self.earliest.into_iter().chain(peer).min()
+        Some(self.earliest.map_or(peer, |at| at.min(peer)))
     }
 
     /// Ends the calls whose deadline has passed, appending an event for each, and looks after the peer.
     ///
     /// # Errors
     ///
-    /// The peer does not answer.
+    /// The peer does not answer, or takes nothing of what it is sent.
     pub fn on_timeout(
         &mut self,
         now: Instant,
@@ -473,7 +473,12 @@ impl CallingEnd {
 
     /// Notes that the transport took `count` bytes more.
     pub fn written(&mut self, count: usize) {
-        self.link.written += count as u64;
+        self.link.written(count);
+    }
+
+    /// Notes that the transport takes nothing more at `now`, although not everything was written.
+    pub fn held_up(&mut self, now: Instant) {
+        self.link.held_up(now);
     }
 
     /// Ends all calls because the connection is no more, and returns what each of them has to be told.

@@ -27,6 +27,9 @@ pub const IDLE: Duration = Duration::from_secs(5);
 pub(crate) const IDLE_SERVING: Duration = Duration::from_secs(15);
 /// A peer that is to be left anyhow is asked after so long, and given up after so long again.
 pub const HURRY: Duration = Duration::from_secs(1);
+/// A peer that takes nothing of what it is sent for this long is given up, whatever it says meanwhile: what waits for it
+/// takes memory, and the time of those who wait for an answer.
+pub const STALLED: Duration = Duration::from_secs(30);
 /// A peer that has not finished its greeting after this long is given up. No call waits on such a connection, and
 /// a replica that has only just started may be slow.
 const GREETING: Duration = Duration::from_secs(5);
@@ -60,6 +63,8 @@ pub(crate) struct Link {
     owed: Option<[u8; 8]>,
     /// How many bytes of the outbox the driver wrote.
     pub(crate) written: u64,
+    /// Since when the transport has taken nothing, although there is something for it.
+    stalled: Option<Instant>,
 }
 
 impl Link {
@@ -81,6 +86,7 @@ impl Link {
             hurried: false,
             owed: None,
             written: 0,
+            stalled: None,
         }
     }
 
@@ -145,21 +151,47 @@ impl Link {
         Ok(None)
     }
 
+    /// The transport took `count` bytes more.
+    pub(crate) fn written(&mut self, count: usize) {
+        self.written += count as u64;
+        if count > 0 {
+            self.stalled = None;
+        }
+    }
+
+    /// The transport takes nothing more at `now`.
+    pub(crate) fn held_up(&mut self, now: Instant) {
+        self.stalled.get_or_insert(now);
+    }
+
     /// When [`Link::on_timeout`] has something to do, if `busy`: whether there are calls in flight.
-    pub(crate) fn next_timeout(&self, busy: bool) -> Option<Instant> {
-        Some(match self.pinged {
+    pub(crate) fn next_timeout(&self, busy: bool) -> Instant {
+        let sign = self.sign_wanted(busy);
+        match self.stalled {
+            Some(since) => sign.min(since + STALLED),
+            None => sign,
+        }
+    }
+
+    /// When the peer is to be asked for a sign of life, or to have given one.
+    fn sign_wanted(&self, busy: bool) -> Instant {
+        match self.pinged {
             _ if self.peer.is_none() => self.heard + GREETING,
             Some(pinged) if self.hurried => pinged + HURRY,
             Some(pinged) => pinged + PATIENCE,
             None if self.hurried && busy => self.heard + HURRY,
             None if busy => self.heard + QUIET,
             None => self.heard + self.idle,
-        })
+        }
     }
 
-    /// Pings a quiet peer, or gives a silent one up.
+    /// Pings a quiet peer, or gives one up that is silent or takes nothing.
     pub(crate) fn on_timeout(&mut self, busy: bool, now: Instant) -> Result<(), ProtocolError> {
-        if self.next_timeout(busy).is_none_or(|at| now < at) {
+        if let Some(since) = self.stalled.filter(|since| now >= *since + STALLED) {
+            let seconds = now.duration_since(since).as_secs();
+            return Err(ProtocolError::Stalled { seconds });
+        }
+        if now < self.sign_wanted(busy) {
             return Ok(());
         }
         if self.pinged.is_some() || self.peer.is_none() {

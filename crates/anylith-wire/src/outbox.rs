@@ -25,6 +25,8 @@ pub const BATCH_SLICES: usize = 2 * BATCH_CHUNKS + 1;
 const CONGESTED_BYTES: usize = 4 * 1024 * 1024;
 /// The same for large messages, which are not copied but kept.
 const CONGESTED_LARGE_BYTES: usize = 64 * 1024 * 1024;
+/// With more of either than this waiting, in bytes, an outbox is full, and no call begins.
+const FULL_BYTES: usize = 64 * 1024 * 1024;
 /// A buffer that grew beyond this is given back to the allocator instead of used again.
 const KEPT_BYTES: usize = 256 * 1024;
 
@@ -76,9 +78,9 @@ impl Outbox {
         self.small.is_empty() && self.large.is_empty()
     }
 
-    /// How many bytes of small frames wait.
-    pub(crate) fn backlog(&self) -> usize {
-        self.small.len()
+    /// Whether so much waits that nothing new is to be begun. What was begun can still be told what concerns it.
+    pub(crate) fn is_full(&self) -> bool {
+        self.small.len() > FULL_BYTES || self.large_bytes > FULL_BYTES
     }
 
     /// Whether so much waits that the peer has to read before more is made for it.

@@ -16,7 +16,7 @@ use crate::{
     hello::{Hello, MAX_CALLER_HELLO_BYTES, ServedComponent},
     inbox::Frame,
     link::{DRAINING, IDLE_SERVING, Link},
-    offer::Offer,
+    offer::{Offer, Readiness},
     outbox::Batch,
     window::{ReceiveWindow, SendWindow},
 };
@@ -161,7 +161,7 @@ impl ServingEnd {
     /// nothing takes it that none does.
     ///
     /// Calls for others are not refused here; that is up to who serves them.
-    pub fn offer(&mut self, offered: Vec<bool>) {
+    pub fn offer(&mut self, offered: Vec<Readiness>) {
         let offer = Some(Offer::new(offered));
         if self.offer != offer {
             self.offer = offer;
@@ -390,17 +390,15 @@ impl ServingEnd {
 
     /// When [`ServingEnd::on_timeout`] wants to be called, at the latest.
     pub fn next_timeout(&self) -> Option<Instant> {
-        self.earliest
-            .into_iter()
-            .chain(self.link.next_timeout(self.in_flight > 0))
-            .min()
+        let peer = self.link.next_timeout(self.in_flight > 0);
+        Some(self.earliest.map_or(peer, |at| at.min(peer)))
     }
 
     /// Stops the calls whose deadline has passed, appending an event for each, and looks after the peer.
     ///
     /// # Errors
     ///
-    /// The peer does not answer.
+    /// The peer does not answer, or takes nothing of what it is sent.
     pub fn on_timeout(
         &mut self,
         now: Instant,
@@ -425,6 +423,16 @@ impl ServingEnd {
             }
         }
         self.link.on_timeout(self.in_flight > 0, now)
+    }
+
+    /// Notes that the transport took `count` bytes more.
+    pub fn written(&mut self, count: usize) {
+        self.link.written(count);
+    }
+
+    /// Notes that the transport takes nothing more at `now`, although not everything was written.
+    pub fn held_up(&mut self, now: Instant) {
+        self.link.held_up(now);
     }
 
     /// Whether there is anything to send.

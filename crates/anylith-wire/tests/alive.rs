@@ -4,10 +4,12 @@
 
 use std::time::{Duration, Instant};
 
-use anylith_core::{CallContext, Execution, Fingerprint, Limits, LostAnswer, Name, Refusal};
+use anylith_core::{
+    CallContext, Execution, Fingerprint, Limits, LostAnswer, Name, Overload, Refusal,
+};
 use anylith_wire::{
     Batch, CallId, CallingEnd, CallingEvent, Failure, HURRY, Hello, IDLE, NewCall, PATIENCE,
-    ProtocolError, QUIET, ServedComponent,
+    ProtocolError, QUIET, STALLED, ServedComponent, ServingEnd,
 };
 use bytes::BytesMut;
 
@@ -165,5 +167,96 @@ fn a_request_is_lost_only_once_its_last_byte_was_written() {
             _ => Failure::NotExecuted(Refusal::NotSent),
         };
         assert_eq!(end.broken(&reason), [(call, failure)]);
+    }
+}
+
+#[test]
+fn a_callee_that_takes_nothing_is_given_up_although_it_speaks() {
+    let now = Instant::now();
+    let mut end = greeted(now);
+    begin(&mut end, None, now);
+    let mut batch = Batch::default();
+    end.fill(&mut batch, &mut Vec::new());
+    end.held_up(now);
+    // It takes a byte, and from then on none.
+    let later = now + STALLED / 2;
+    end.written(1);
+    end.held_up(later);
+    end.held_up(later + Duration::from_secs(1));
+    let (mut at, mut events) = (later, Vec::new());
+    let error = loop {
+        end.receive(&mut BytesMut::new(), at).unwrap();
+        at = end.next_timeout().unwrap().min(at + QUIET / 2);
+        if let Err(error) = end.on_timeout(at, &mut events) {
+            break error;
+        }
+    };
+    let seconds = STALLED.as_secs();
+    assert_eq!(error, ProtocolError::Stalled { seconds });
+    assert_eq!(at, later + STALLED);
+    // What it was sent of the call is not all of it.
+    let reason = LostAnswer::Protocol(error.to_string());
+    let fates = end.broken(&reason);
+    assert!(
+        matches!(fates[..], [(_, Failure::NotExecuted(Refusal::NotSent))]),
+        "{fates:?}"
+    );
+}
+
+#[test]
+fn a_caller_that_takes_nothing_is_given_up_although_it_speaks() {
+    let now = Instant::now();
+    let name = |text| Name::new(text).unwrap();
+    let limits = Limits::default();
+    let mut end = ServingEnd::new(name("Shop-1"), Vec::new(), &limits, now);
+    let hello = Hello {
+        message_bytes: 1 << 26,
+        calls: 100,
+        window_bytes: 1 << 18,
+        replica: name("Caller-1"),
+        components: Vec::new(),
+    };
+    let mut bytes = BytesMut::from(&hello.encode()[..]);
+    assert!(end.receive(&mut bytes, now).unwrap().is_some());
+    end.held_up(now);
+    end.receive(&mut bytes, now + STALLED / 2).unwrap();
+    assert!(end.next_timeout().unwrap() <= now + STALLED);
+    end.receive(&mut bytes, now + STALLED).unwrap();
+    let seconds = STALLED.as_secs();
+    assert_eq!(
+        end.on_timeout(now + STALLED, &mut Vec::new()),
+        Err(ProtocolError::Stalled { seconds })
+    );
+}
+
+#[test]
+fn no_call_begins_while_too_much_waits_for_a_peer_that_does_not_read() {
+    let (now, context) = (Instant::now(), CallContext::default());
+    let name = |text| Name::new(text).unwrap();
+    // Such as are copied into the outbox, and such as are not.
+    for length in [8 * 1024, 1024 * 1024] {
+        let mut end = CallingEnd::new(name("Caller-1"), &Limits::default(), now);
+        let hello = Hello {
+            message_bytes: 1 << 26,
+            calls: 1 << 20,
+            window_bytes: 1 << 18,
+            replica: name("Shop-1"),
+            components: Vec::new(),
+        };
+        let mut bytes = BytesMut::from(&hello.encode()[..]);
+        end.receive(&mut bytes, now).unwrap();
+        let call = NewCall {
+            component: 0,
+            method: 0,
+            deadline: None,
+            context: &context,
+            items: false,
+        };
+        let mut begin = || end.begin(&call, &mut vec![1; length], now);
+        let begun = (0..10_000).take_while(|_| begin().is_ok()).count();
+        let overloaded = Failure::NotExecuted(Refusal::Overloaded(Overload::Connection));
+        assert_eq!(begin(), Err(overloaded));
+        let megabytes = begun * length / 1024 / 1024;
+        assert!((63..=65).contains(&megabytes), "{megabytes} MiB wait");
     }
 }

@@ -82,7 +82,7 @@
 
 pub use anylith_core::{
     BadAnswer, Baggage, BaggageFull, BaggageItem, CallContext, CallError, Edge, Execution,
-    LostAnswer, Name, Refusal, TraceContext,
+    LostAnswer, Name, Overload, Refusal, TraceContext,
 };
 pub use anylith_macros::{Component, app, component, test};
 #[doc(hidden)]

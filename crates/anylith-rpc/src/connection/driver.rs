@@ -1,9 +1,8 @@
 //! The task of a connection: greets, then moves bytes between the socket and the callers.
 //!
 //! It looks like that of the serving end, and shares the [`Alarm`] and the [`Lull`] with it. The rest is apart on purpose: this
-//! one counts the bytes that the socket took, since they decide what was executed, and that one ends a peer that does not
-//! read; one lock guards the calls here, and the calls with their tasks there. One driver for both would take
-//! each of these as a parameter, and be longer than the two.
+//! one looks for callers to wake and ways to give up, and that one for calls to begin; one lock guards the calls here, and the
+//! calls with their tasks there. One driver for both would take each of these as a parameter, and be longer than the two.
 
 use std::{
     future::{Future, poll_fn},
@@ -15,12 +14,12 @@ use std::{
 };
 
 use anylith_core::{LostAnswer, Name};
-use anylith_wire::{Batch, CallingEnd, CallingEvent, ProtocolError, ServedComponent};
+use anylith_wire::{Batch, CallingEnd, CallingEvent, ProtocolError, Readiness, ServedComponent};
 use bytes::BytesMut;
 
 use super::Connection;
 use crate::{
-    alarm::Alarm,
+    alarm::{self, Alarm},
     balancer::{Health, Outcome},
     defect::{Defect, planted},
     lull::Lull,
@@ -80,7 +79,7 @@ pub(crate) async fn open(
                 Ok(_) => {}
                 Err(error) => return Poll::Ready(Err(OpenError::Io(error))),
             }
-            match end.receive(&mut bytes, Instant::now()) {
+            match end.receive(&mut bytes, alarm::now()) {
                 Ok(None) => {}
                 Ok(Some(_)) => return Poll::Ready(Ok(())),
                 Err(error) => return Poll::Ready(Err(OpenError::Protocol(error))),
@@ -177,7 +176,7 @@ impl Driver {
 
     /// Hands out everything that was read.
     fn receive(&mut self) -> Result<(), ProtocolError> {
-        let now = Instant::now();
+        let now = alarm::now();
         let mut offered = false;
         let mut state = self.connection.lock();
         let result = loop {
@@ -232,7 +231,7 @@ impl Driver {
             state.end.written(std::mem::take(&mut self.unreported));
             state.end.fill(&mut self.batch, &mut self.events);
             if !self.events.is_empty() {
-                let (healths, now) = (&self.connection.healths, Instant::now());
+                let (healths, now) = (&self.connection.healths, alarm::now());
                 for event in self.events.drain(..) {
                     self.wakers.extend(state.deliver(event, healths, now));
                 }
@@ -250,11 +249,13 @@ impl Driver {
         }
     }
 
-    /// Sees to it that deadlines hold also while the peer does not read.
+    /// Sees to it that deadlines hold also while the peer does not read, and that it is given up in the end.
     fn watch(&mut self, cx: &Context<'_>) {
         let mut state = self.connection.lock();
         state.asked = false;
         state.driver = Some(cx.waker().clone());
+        state.end.written(std::mem::take(&mut self.unreported));
+        state.end.held_up(alarm::now());
         let next = state.end.next_timeout();
         drop(state);
         self.arm(next);
@@ -268,7 +269,7 @@ impl Driver {
 
     fn on_timeout(&mut self) -> Result<(), ProtocolError> {
         let mut state = self.connection.lock();
-        let now = Instant::now();
+        let now = alarm::now();
         let result = state.end.on_timeout(now, &mut self.events);
         for event in self.events.drain(..) {
             let waker = state.deliver(event, &self.connection.healths, now);
@@ -302,7 +303,7 @@ impl Driver {
         self.connection.shut();
         let mut state = self.connection.lock();
         state.end.written(std::mem::take(&mut self.unreported));
-        let now = Instant::now();
+        let now = alarm::now();
         let healths = &self.connection.healths;
         let fates = state.end.broken(reason);
         self.connection.lost.fetch_add(fates.len() as u32, Relaxed);
@@ -332,7 +333,7 @@ impl Connection {
     fn note_offer(&self) {
         let state = self.lock();
         for (index, health) in self.healths.iter().enumerate() {
-            if state.end.offers(index as u16) {
+            if state.end.offers(index as u16) > Readiness::Closed {
                 health.is_there();
             }
         }

@@ -22,7 +22,7 @@ use super::{
     inflow::IncomingItems,
 };
 use crate::{
-    alarm::Alarm,
+    alarm::{self, Alarm},
     defect,
     lull::Lull,
     serve::{Answer, Answering, Incoming, Items},
@@ -40,8 +40,6 @@ const MOST_QUEUED: usize = 32;
 const CALLS_PER_CLOCK: usize = 16;
 /// How many reads follow each other while calls wait to be begun.
 const READS_PER_TURN: usize = 8;
-/// A peer that takes nothing of what it is sent for this long is given up: what waits for it takes memory.
-const STALLED: Duration = Duration::from_secs(30);
 /// How many buffers for answers are kept, and up to which size, in bytes.
 const KEPT_BUFFERS: usize = 64;
 const KEPT_BUFFER_BYTES: usize = 16 * 1024;
@@ -62,8 +60,8 @@ pub(crate) struct Driver {
     unread: bool,
     batch: Batch,
     alarm: Alarm,
-    /// Since when the socket took nothing, although there is something for it.
-    stalled: Option<Instant>,
+    /// Bytes that the socket took, of which the machine does not know yet.
+    unreported: usize,
     requests: Vec<Request>,
     /// Answers that were ready at once. Bounded by [`CALLS_PER_TURN`].
     ready: Vec<(CallId, Result<Vec<u8>, Failure>)>,
@@ -112,7 +110,7 @@ impl Driver {
             unread: true,
             batch: Batch::default(),
             alarm: Alarm::new(),
-            stalled: None,
+            unreported: 0,
             requests: Vec::new(),
             ready: Vec::new(),
             ready_bytes: 0,
@@ -206,7 +204,7 @@ impl Driver {
 
     /// Takes what was read.
     fn receive(&mut self) -> Result<(), ProtocolError> {
-        let now = Instant::now();
+        let now = alarm::now();
         let mut state = self.serving.lock();
         let result = loop {
             match state.end.receive(&mut self.bytes, now) {
@@ -228,7 +226,7 @@ impl Driver {
             if state.waiting.is_empty() {
                 return Ok(true);
             }
-            let now = Instant::now();
+            let now = alarm::now();
             let until = *turn.until.get_or_insert(now + TURN);
             // Where tasks wait for a processor already, more of them would only wait there, in the order in which they
             // came, and nobody could take them back: these wait here. Those tasks come first when this one yields.
@@ -362,13 +360,15 @@ impl Driver {
         loop {
             while !self.batch.is_empty() {
                 match self.socket.poll_write(cx, &mut self.batch) {
-                    Poll::Ready(Ok(_)) => self.stalled = None,
+                    Poll::Ready(Ok(count)) => self.unreported += count,
                     Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                     Poll::Pending => {
-                        let since = *self.stalled.get_or_insert_with(Instant::now);
-                        self.alarm.set(Some(since + STALLED));
-                        // Deadlines hold also while the peer does not read.
-                        let next = self.serving.lock().end.next_timeout();
+                        // Deadlines hold also while the peer does not read, and in the end it is given up.
+                        let mut state = self.serving.lock();
+                        state.end.written(std::mem::take(&mut self.unreported));
+                        state.end.held_up(alarm::now());
+                        let next = state.end.next_timeout();
+                        drop(state);
                         self.alarm.set(next);
                         return Poll::Pending;
                     }
@@ -380,6 +380,7 @@ impl Driver {
                 Some(driver) => driver.clone_from(cx.waker()),
                 none => *none = Some(cx.waker().clone()),
             }
+            state.end.written(std::mem::take(&mut self.unreported));
             state.end.fill(&mut self.batch, &mut self.events);
             for event in self.events.drain(..) {
                 if let ServingEvent::Writable { call } = event {
@@ -400,11 +401,7 @@ impl Driver {
     }
 
     fn on_timeout(&mut self) -> Result<(), ProtocolError> {
-        let now = Instant::now();
-        if let Some(since) = self.stalled.filter(|since| now >= *since + STALLED) {
-            let seconds = now.duration_since(since).as_secs();
-            return Err(ProtocolError::Stalled { seconds });
-        }
+        let now = alarm::now();
         let mut state = self.serving.lock();
         let result = state.end.on_timeout(now, &mut self.events);
         for event in self.events.drain(..) {

@@ -6,23 +6,36 @@ use rustls::{AlertDescription, CertificateError, Error, pki_types::UnixTime};
 
 /// The peer did not prove that it belongs to the application.
 #[derive(Debug)]
-pub(crate) struct Unproven(String);
+pub(crate) struct Unproven {
+    reason: String,
+    /// It is the peer that says so, of this end.
+    is_of_us: bool,
+}
 
 impl Unproven {
     pub(crate) fn new(reason: impl Into<String>) -> Self {
-        Self(reason.into())
+        let (reason, is_of_us) = (reason.into(), false);
+        Self { reason, is_of_us }
     }
 
     /// Whether this is why `error` came.
     pub(crate) fn is(error: &io::Error) -> bool {
-        let cause = error.get_ref();
-        cause.is_some_and(<dyn std::error::Error + Send + Sync>::is::<Self>)
+        Self::of(error).is_some()
+    }
+
+    /// Whether `error` came because the peer does not take what this end has shown.
+    pub(crate) fn is_of_us(error: &io::Error) -> bool {
+        Self::of(error).is_some_and(|unproven| unproven.is_of_us)
+    }
+
+    fn of(error: &io::Error) -> Option<&Self> {
+        error.get_ref()?.downcast_ref()
     }
 }
 
 impl fmt::Display for Unproven {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.reason)
     }
 }
 
@@ -36,14 +49,18 @@ impl From<Unproven> for io::Error {
 
 impl From<&Error> for Unproven {
     fn from(error: &Error) -> Self {
-        Self(match error {
+        let reason = match error {
             Error::InvalidCertificate(wrong) => of_certificate(wrong),
             Error::NoCertificatesPresented => "it has no certificate".to_owned(),
             Error::InvalidMessage(_) => "it does not speak TLS".to_owned(),
             Error::PeerIncompatible(_) => "it does not speak TLS 1.3 as replicas do".to_owned(),
             Error::AlertReceived(alert) => of_alert(*alert),
             other => format!("the handshake failed: {other}"),
-        })
+        };
+        Self {
+            reason,
+            is_of_us: matches!(error, Error::AlertReceived(_)),
+        }
     }
 }
 

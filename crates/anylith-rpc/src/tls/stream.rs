@@ -229,7 +229,10 @@ impl TlsStream {
             let handshaking = self.connection.is_handshaking();
             self.connection.read_tls(&mut encrypted)?;
             let state = self.connection.process_new_packets().map_err(|error| {
-                if handshaking {
+                // For a client the handshake is over before its certificate was looked at.
+                let refused = matches!(self.connection, Connection::Client(_))
+                    && matches!(error, rustls::Error::AlertReceived(_));
+                if handshaking || refused {
                     Unproven::from(&error).into()
                 } else {
                     io::Error::new(io::ErrorKind::InvalidData, error)

@@ -19,7 +19,11 @@ use std::{
 use anylith_core::{Counters, Endpoint, Fingerprint, Limits};
 use anylith_pki::{Authority, Identity, Subject};
 use anylith_rpc::{Membership, Network, Server};
-use rustls::version::{TLS12, TLS13};
+use rustls::{
+    crypto::ring::cipher_suite::TLS13_AES_128_GCM_SHA256,
+    pki_types::{CertificateDer, pem::PemObject as _},
+    version::{TLS12, TLS13},
+};
 
 use attacker::{Claim, Means, Stolen, attack};
 use support::{Counts, ECHO, Echo, Folder, authority, directory, identity, making, name, soon};
@@ -472,6 +476,49 @@ async fn a_certificate_out_of_its_time_is_refused_with_both_dates_named() {
             failure.contains(why) && failure.contains("by the clock of this host it is"),
             "{failure}"
         );
+    }
+}
+
+#[tokio::test]
+async fn a_caller_that_is_refused_for_its_certificate_is_told_what_it_has_shown() {
+    let (ours, others) = (authority("shop"), authority("shop"));
+    let subject = Subject {
+        app: name("shop"),
+        replica: name("Caller-1"),
+        group: name("Caller"),
+        components: vec![name("Caller")],
+    };
+    let at = |at| ours.issue(&subject, at).unwrap();
+    let now = SystemTime::now();
+    let stranger = Identity {
+        roots: ours.roots(),
+        ..others.issue(&subject, now).unwrap()
+    };
+    let fingerprint = {
+        let root = CertificateDer::from_pem_slice(ours.roots().as_bytes()).unwrap();
+        let suite = TLS13_AES_128_GCM_SHA256.tls13().unwrap();
+        let hash = suite.common.hash_provider.hash(&root);
+        let bytes = hash.as_ref().iter();
+        let bytes: Vec<String> = bytes.map(|byte| format!("{byte:02X}")).collect();
+        bytes.join(":")
+    };
+    let known = format!("of the authority {fingerprint}");
+    let unknown = "of none of the authorities that it believes itself".to_owned();
+    for (identity, why, authority) in [
+        (at(now - 3 * DAY), "for its dates", &known),
+        (stranger, "does not believe the authority", &unknown),
+    ] {
+        let fortress = Fortress::at_tcp(&ours);
+        let calling = caller(&identity, &fortress.endpoint);
+        let callee = calling.callee(name("Echo"), Fingerprint(1));
+        let call = making(&callee, ECHO, "hi").message();
+        let failure = soon(call).await.unwrap_err().to_string();
+        assert!(failure.contains(why), "{failure}");
+        let shown = "was shown: replica Caller-1 of shop with Caller, valid from 2";
+        assert!(failure.contains(shown), "{failure}");
+        assert!(failure.contains(authority.as_str()), "{failure}");
+        // That it is another one who is refused is no attempt upon this one.
+        assert_eq!(calling.counters().unauthenticated, 0);
     }
 }
 

@@ -21,6 +21,7 @@ mod context;
 mod deadlines;
 mod delivery;
 mod errors;
+mod health;
 mod hops;
 mod interfaces;
 mod journal;
