@@ -106,7 +106,7 @@ async fn until_called<F: Future<Output = Result<u32, ClinicError>>>(
     let mut called = BTreeSet::new();
     let until = async {
         while called.len() < all {
-            called.insert(call().await.unwrap());
+            called.insert(call().await.expect("somebody takes calls"));
         }
     };
     timeout(LONG, until).await.expect("one is never called");
@@ -124,7 +124,7 @@ async fn all_fall_ill(cluster: &Cluster<Clinic>, patient: &PatientClient) {
         known.extend(ill.filter_map(|one| one.pid));
         // Where nobody watches over it. Two times are enough, and the third is after what followed of that.
         if beds(cluster) == 1 {
-            let (process, complaints) = patient.look().await.unwrap();
+            let (process, complaints) = patient.look().await.expect("it is called");
             known.extend((complaints > 2).then_some(process));
         }
         assert!(Instant::now() < end, "they are not known to be ill");
