@@ -32,7 +32,9 @@ use crate::{
     framed::Framed,
     gate::Gate,
     guard,
+    inherited::Inherited,
     interface::checked,
+    relay::Relay,
     replica::failures::Failures,
     replica::health::Monitor,
     replica::offering::Offering,
@@ -99,6 +101,7 @@ pub(crate) struct Setup {
     /// Where it answers calls; none for a process that nobody calls. The first is what it gives for its address.
     pub(crate) endpoints: Vec<Endpoint>,
     pub(crate) listeners: BTreeMap<Name, Arc<TcpListener>>,
+    pub(crate) relays: BTreeMap<Name, Arc<Relay>>,
     pub(crate) config: BTreeMap<Name, Value>,
     pub(crate) edges: Vec<EdgeSettings>,
     pub(crate) limits: Limits,
@@ -123,7 +126,7 @@ impl Setup {
         bootstrap: Bootstrap,
         name: Name,
         mut components: Vec<Registration>,
-        listeners: BTreeMap<Name, Arc<TcpListener>>,
+        inherited: Inherited,
     ) -> Result<Self, Vec<Name>> {
         components.retain(|it| bootstrap.components.iter().any(|name| *name == it.name));
         let mut missing = bootstrap.components;
@@ -135,7 +138,8 @@ impl Setup {
             name,
             components,
             endpoints: bootstrap.endpoints,
-            listeners,
+            listeners: inherited.listeners,
+            relays: inherited.relays,
             config: bootstrap.config,
             edges: bootstrap.edges,
             limits: bootstrap.limits,
@@ -256,6 +260,8 @@ impl Replica {
             config: setup.config,
             edge_settings: setup.edges,
             listeners: setup.listeners,
+            relays: setup.relays,
+            others_stay: watch::Sender::new(false),
             through_the_wire: setup.through_the_wire,
             here: RwLock::default(),
             edges: Mutex::default(),

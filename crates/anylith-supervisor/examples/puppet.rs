@@ -319,7 +319,8 @@ impl Puppet {
 
     /// Answers at the listener with its own name.
     fn serve(&self, bootstrap: &Bootstrap) {
-        assert_eq!(env::var("LISTEN_FDNAMES").as_deref(), Ok("web"));
+        let names = env::var("LISTEN_FDNAMES");
+        assert_eq!(names.as_deref(), Ok("web:web@give:web@take"));
         let socket = TcpListener::from(inherited(bootstrap.listeners["web"]).expect("a socket"));
         socket.set_nonblocking(true).expect("a socket");
         let answer = format!(
