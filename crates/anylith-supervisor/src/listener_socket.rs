@@ -133,7 +133,7 @@ pub(crate) fn take_over(brought: Vec<OwnedFd>) -> io::Result<ListenerSocket> {
     }
     let socket = TcpListener::from(socket);
     match (give, take) {
-        (Some(give), Some(take)) if is_relay(&give)? && is_relay(&take)? => Ok(ListenerSocket {
+        (Some(give), Some(take)) if is_relay(&give) && is_relay(&take) => Ok(ListenerSocket {
             socket,
             give: give.into(),
             take: take.into(),
@@ -142,9 +142,9 @@ pub(crate) fn take_over(brought: Vec<OwnedFd>) -> io::Result<ListenerSocket> {
     }
 }
 
-fn is_relay(end: &OwnedFd) -> io::Result<bool> {
-    Ok(sockopt::socket_domain(end)? == AddressFamily::UNIX
-        && sockopt::socket_type(end)? == SocketType::DGRAM)
+fn is_relay(end: &OwnedFd) -> bool {
+    sockopt::socket_domain(end) == Ok(AddressFamily::UNIX)
+        && sockopt::socket_type(end) == Ok(SocketType::DGRAM)
 }
 
 /// Lets no new connection come to a socket; the future ends when none waits there any more, nor in its relay.
@@ -185,5 +185,59 @@ pub(crate) fn url(socket: &TcpListener) -> String {
         }
         Ok(address) => format!("http://{address}"),
         Err(_) => String::new(),
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails where it is surprised")]
+mod tests {
+    use super::*;
+
+    fn name() -> Name {
+        Name::new("web").unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_listener_is_shut_once_nobody_waits_in_its_relay() {
+        let bound = bind(name(), "127.0.0.1:0".to_owned()).await.unwrap();
+        bound.give.send(b"a connection").unwrap();
+        let mut shut = tokio::spawn(shut(&bound).unwrap());
+        let early = tokio::time::timeout(LOOK_EVERY * 4, &mut shut).await;
+        assert!(early.is_err(), "who waits there was forgotten");
+        bound.take.recv(&mut [0; 64]).unwrap();
+        shut.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_relay_is_taken_over_with_its_socket_and_with_what_waits_in_it() {
+        let bound = bind(name(), "127.0.0.1:0".to_owned()).await.unwrap();
+        bound.give.send(b"a connection").unwrap();
+        let ListenerSocket { socket, give, take } = bound.try_clone().unwrap();
+        let taken = take_over(vec![socket.into(), give.into(), take.into()]).unwrap();
+        let mut message = [0; 64];
+        let length = taken.take.recv(&mut message).unwrap();
+        assert_eq!(&message[..length], b"a connection");
+    }
+
+    #[tokio::test]
+    async fn a_socket_without_a_relay_gets_one() {
+        let bound = bind(name(), "127.0.0.1:0".to_owned()).await.unwrap();
+        let ListenerSocket { socket, give, .. } = bound.try_clone().unwrap();
+        let other = std::fs::File::open("/dev/null").unwrap();
+        for brought in [
+            vec![socket.into()],
+            vec![
+                bound.socket.try_clone().unwrap().into(),
+                give.into(),
+                other.into(),
+            ],
+        ] {
+            let taken = take_over(brought).unwrap();
+            taken.give.send(b"a connection").unwrap();
+            assert_eq!(taken.take.recv(&mut [0; 64]).unwrap(), 12);
+            assert!(bound.take.recv(&mut [0; 64]).is_err(), "it is another one");
+        }
+        assert!(take_over(Vec::new()).is_err());
+        assert!(take_over(vec![bound.give.into()]).is_err());
     }
 }

@@ -44,6 +44,16 @@ pub(super) enum Drain {
     Closes,
 }
 
+impl Drain {
+    /// What becomes of a connection, which may be one that `stays`.
+    fn of(self, stays: bool) -> Self {
+        match self {
+            Self::PassesOn if stays => Self::Closes,
+            Self::No | Self::PassesOn | Self::Closes => self,
+        }
+    }
+}
+
 /// A connection between two requests.
 pub(super) struct Guest {
     stream: TcpStream,
@@ -138,14 +148,6 @@ where
         }
     }
 
-    /// What is to become of the connections now; of one that `stays`, where that differs.
-    fn drain(&mut self, stays: bool) -> Drain {
-        match *self.drain.borrow_and_update() {
-            Drain::PassesOn if stays => Drain::Closes,
-            drain => drain,
-        }
-    }
-
     /// Waits for as much as tells in which version the client speaks.
     async fn begin(&mut self, guest: &mut Guest) -> Begins {
         let mut until = Instant::now() + guest.patience;
@@ -155,7 +157,7 @@ where
                 Some(Spoken::Http2) => return Begins::Http2,
                 None => {}
             }
-            let drain = self.drain(guest.stays);
+            let drain = self.drain.borrow_and_update().of(guest.stays);
             tokio::select! {
                 // What has come is read before anybody finds that nothing has.
                 biased;
@@ -175,13 +177,14 @@ where
     async fn serve_http1(&mut self, guest: Guest) -> Option<Guest> {
         let (line, stays) = (Line::new(), guest.stays);
         let answer = {
-            let (host, line) = (self.clone(), Arc::clone(&line));
+            let (service, drain) = (self.service.clone(), self.drain.clone());
+            let line = Arc::clone(&line);
             move |request: Request<Incoming>| {
-                let (open, mut host) = (line.begin(), host.clone());
+                let (open, service, drain) = (line.begin(), service.clone(), drain.clone());
                 async move {
                     let _open = open;
-                    let mut answer = host.answer(request).await?;
-                    if host.drain(stays) == Drain::Closes {
+                    let mut answer = answer(service, request).await?;
+                    if drain.borrow().of(stays) == Drain::Closes {
                         let close = HeaderValue::from_static("close");
                         answer.headers_mut().insert(CONNECTION, close);
                     }
@@ -201,7 +204,7 @@ where
             .serve_connection(io, service_fn(answer))
             .with_upgrades();
         loop {
-            let drain = self.drain(stays);
+            let drain = self.drain.borrow_and_update().of(stays);
             let between = poll_fn(|cx| {
                 let over = poll(&mut connection, &line, cx);
                 match over {
@@ -242,11 +245,8 @@ where
 
     /// Serves HTTP/2, which tells its clients itself when a connection takes no more requests.
     async fn serve_http2(mut self, guest: Guest) {
-        let host = self.clone();
-        let answer = move |request: Request<Incoming>| {
-            let host = host.clone();
-            async move { host.answer(request).await }
-        };
+        let service = self.service.clone();
+        let answer = move |request: Request<Incoming>| answer(service.clone(), request);
         let line = Line::new();
         let io = Io::new(guest.stream, guest.read.freeze(), line, guest.seat);
         let connection =
@@ -259,12 +259,6 @@ where
         }
         connection.as_mut().graceful_shutdown();
         let _ = connection.await;
-    }
-
-    async fn answer(&self, request: Request<Incoming>) -> Result<Response<B>, Infallible> {
-        let mut service = self.service.clone();
-        poll_fn(|cx| service.poll_ready(cx)).await?;
-        service.call(request).await
     }
 
     /// Passes a connection on to another replica; gives it back if nobody makes room for it.
@@ -293,6 +287,14 @@ where
             ..guest
         }))
     }
+}
+
+async fn answer<S, B>(mut service: S, request: Request<Incoming>) -> Result<Response<B>, Infallible>
+where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
+{
+    poll_fn(|cx| service.poll_ready(cx)).await?;
+    service.call(request).await
 }
 
 /// Polls a connection until nothing more comes of it. hyper may have gone idle in the first poll, and then begins only in a second one
