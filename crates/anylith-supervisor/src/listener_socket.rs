@@ -189,7 +189,6 @@ pub(crate) fn url(socket: &TcpListener) -> String {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test fails where it is surprised")]
 mod tests {
     use super::*;
 
