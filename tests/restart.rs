@@ -21,11 +21,14 @@ use tokio::{
 /// Tasks that begin in a second, whatever the shop does.
 const RATE: f64 = 25.0;
 
-/// Connections that are kept open, each with a request now and then.
-const CONNECTIONS: usize = 24;
+/// Connections that are kept open, each by a client that thinks for a time of its own between two requests.
+const CONNECTIONS: u32 = 48;
 
-/// Between two requests on one of them.
-const PAUSE: Duration = Duration::from_millis(150);
+/// The shortest of these times, and the longest.
+const PAUSES: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(3)];
+
+/// Connections that are used at the beginning, and then not until the end.
+const SLEEPERS: u32 = 8;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_restart_and_a_scale_down_under_load_fail_no_request() -> anyhow::Result<()> {
@@ -83,14 +86,35 @@ async fn a_restart_and_a_scale_down_under_load_fail_no_request() -> anyhow::Resu
     over.store(true, Ordering::Release);
     let report = loaded.await??;
     let seen = visitors.end().await?;
-    println!("{seen} requests on kept connections, and\n{report}");
+    println!("{seen} requests on {CONNECTIONS} connections that were kept, and\n{report}");
     ensure!(report.failed() == 0, "{report}");
     ensure!(report.requests() > 100, "{report}");
     ensure!(shop.stop()?, "the command failed");
     Ok(())
 }
 
-/// Clients that keep their connections, and do not try again: a request that is not answered is lost.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_outlive_a_supervisor_and_then_all_of_its_replicas() -> anyhow::Result<()> {
+    let start = Shop::with().topology("micro").replicas("Frontend=2");
+    let mut shop = start.start()?;
+    let visitors = Visitors::begin(&shop.url);
+    visitors.have_seen(100).await?;
+    let before = shop.replicas()?;
+    block_in_place(|| shop.replace_supervisor())?;
+    let after = shop.replicas()?;
+    ensure!(before == after, "they were not taken over: {after:?}");
+    for arguments in [&["restart", "Frontend"][..], &["scale", "Frontend=1"]] {
+        let done = block_in_place(|| shop.command(arguments))?;
+        ensure!(done.status.success(), "{arguments:?}: {}", shop.output());
+        visitors.have_seen(50).await?;
+    }
+    visitors.end().await?;
+    ensure!(shop.stop()?, "the command failed");
+    Ok(())
+}
+
+/// Clients that keep their connections, and do not try again: a request that is not answered is lost, and so is a connection
+/// that the server closes.
 struct Visitors {
     over: Arc<AtomicBool>,
     answered: Arc<AtomicUsize>,
@@ -104,27 +128,19 @@ impl Visitors {
             answered: Arc::default(),
             clients: JoinSet::new(),
         };
-        for number in 0..CONNECTIONS {
-            let address = url.trim_start_matches("http://").to_owned();
-            let over = Arc::clone(&visitors.over);
-            let answered = Arc::clone(&visitors.answered);
+        let [shortest, longest] = PAUSES;
+        for number in 0..CONNECTIONS + SLEEPERS {
+            let pause = (number < CONNECTIONS)
+                .then(|| shortest + (longest - shortest) / (CONNECTIONS - 1) * number);
+            let client = Client {
+                address: url.trim_start_matches("http://").to_owned(),
+                pause,
+                over: Arc::clone(&visitors.over),
+                answered: Arc::clone(&visitors.answered),
+            };
             visitors.clients.spawn(async move {
-                // Not all at once.
-                sleep(PAUSE / CONNECTIONS as u32 * number as u32).await;
-                let mut connection = None;
-                while !over.load(Ordering::Acquire) {
-                    let mut open = match connection.take() {
-                        Some(open) => open,
-                        None => BufReader::new(TcpStream::connect(&address).await?),
-                    };
-                    let stays = ask(&mut open)
-                        .await
-                        .with_context(|| format!("connection {number} lost a request"))?;
-                    answered.fetch_add(1, Ordering::AcqRel);
-                    connection = stays.then_some(open);
-                    sleep(PAUSE).await;
-                }
-                Ok(())
+                let lost = || format!("connection {number}, with pauses of {pause:?}");
+                client.visit().await.with_context(lost)
             });
         }
         visitors
@@ -144,7 +160,7 @@ impl Visitors {
             .context("nobody is answered any more")
     }
 
-    /// Ends them; returns how many requests were answered, if all were.
+    /// Ends them, each after one more request; returns how many requests were answered, if all were.
     async fn end(mut self) -> anyhow::Result<usize> {
         self.over.store(true, Ordering::Release);
         while let Some(ended) = self.clients.join_next().await {
@@ -154,12 +170,45 @@ impl Visitors {
     }
 }
 
+struct Client {
+    address: String,
+    /// Between two requests; `None` if there are two, at the beginning and at the end.
+    pause: Option<Duration>,
+    over: Arc<AtomicBool>,
+    answered: Arc<AtomicUsize>,
+}
+
+impl Client {
+    /// Asks again and again, always on the same connection.
+    async fn visit(self) -> anyhow::Result<()> {
+        let mut connection = BufReader::new(TcpStream::connect(&self.address).await?);
+        loop {
+            let is_last = self.over.load(Ordering::Acquire);
+            let stays = ask(&mut connection).await?;
+            self.answered.fetch_add(1, Ordering::AcqRel);
+            if is_last {
+                return Ok(());
+            }
+            ensure!(stays, "it was told to go elsewhere");
+            match self.pause {
+                Some(pause) => sleep(pause).await,
+                None => {
+                    while !self.over.load(Ordering::Acquire) {
+                        sleep(Duration::from_millis(20)).await;
+                    }
+                }
+            }
+        }
+    }
+}
+
 /// Sends one request and reads its answer; returns whether the connection stays.
 async fn ask(connection: &mut BufReader<TcpStream>) -> anyhow::Result<bool> {
     let request = b"GET /cart HTTP/1.1\r\nhost: shop\r\n\r\n";
     connection.write_all(request).await?;
     let (mut line, mut length, mut stays) = (String::new(), None, true);
     connection.read_line(&mut line).await?;
+    ensure!(!line.is_empty(), "it was closed by the server");
     ensure!(line.starts_with("HTTP/1.1 200"), "{line:?}");
     loop {
         line.clear();

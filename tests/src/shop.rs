@@ -64,6 +64,24 @@ impl Start {
     ///
     /// As [`Start::start`].
     pub fn start_in(self, app: App) -> anyhow::Result<Shop> {
+        let (child, output, new_lines) = self.run(&app)?;
+        // From here on, dropping it stops what was started.
+        let mut shop = Shop {
+            url: String::new(),
+            start: self,
+            app,
+            child,
+            output,
+        };
+        shop.url = shop.wait_until_ready(&new_lines)?;
+        Ok(shop)
+    }
+
+    /// Runs the command; returns it, what it has written, and each line of that as it comes.
+    fn run(
+        &self,
+        app: &App,
+    ) -> anyhow::Result<(Child, Arc<Mutex<String>>, mpsc::Receiver<String>)> {
         let mut command = app.command()?;
         command
             .arg("run")
@@ -80,16 +98,7 @@ impl Start {
         for pipe in pipes {
             collect(pipe, Arc::clone(&output), lines.clone());
         }
-        drop(lines);
-        // From here on, dropping it stops what was started.
-        let mut shop = Shop {
-            url: String::new(),
-            app,
-            child,
-            output,
-        };
-        shop.url = shop.wait_until_ready(&new_lines)?;
-        Ok(shop)
+        Ok((child, output, new_lines))
     }
 }
 
@@ -206,6 +215,7 @@ fn collect(pipe: Box<dyn Read + Send>, output: Arc<Mutex<String>>, lines: mpsc::
 pub struct Shop {
     /// Where its pages are, without a slash at the end.
     pub url: String,
+    start: Start,
     child: Child,
     output: Arc<Mutex<String>>,
     /// After the command: what is left of it is killed when this is dropped.
@@ -339,6 +349,20 @@ impl Shop {
             }
         }
         Ok(lines)
+    }
+
+    /// Kills the command, which leaves the replicas alone, and runs it again; returns when the shop is ready again.
+    ///
+    /// # Errors
+    ///
+    /// As [`Start::start`].
+    pub fn replace_supervisor(&mut self) -> anyhow::Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        let (child, output, new_lines) = self.start.run(&self.app)?;
+        (self.child, self.output) = (child, output);
+        self.url = self.wait_until_ready(&new_lines)?;
+        Ok(())
     }
 
     /// Asks it to stop, as Ctrl-C does, and waits for the end; returns whether the command succeeded.

@@ -2,7 +2,10 @@
 //! when every component that is dependent on it has stopped in every replica, and no connection from outside
 //! waits for it.
 
-use std::{collections::BTreeMap, time::Instant};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Instant,
+};
 
 use anylith_core::Name;
 use anylith_wire::control::{ComponentState, ToReplica};
@@ -38,15 +41,21 @@ pub(crate) fn advance(
     actions
 }
 
-/// Tells those that leave alone to stop. They know best in which order; others take their calls.
+/// Tells those that leave alone to stop. They know best in which order; others take their calls, and their open connections
+/// if another one of the group is there that stays.
 pub(crate) fn send_off(
     replicas: &mut BTreeMap<Name, Replica>,
     timing: &Timing,
     now: Instant,
 ) -> Vec<Action> {
+    let staying = replicas.values().filter(|one| one.stays());
+    let staying: BTreeSet<Name> = staying.map(|one| one.group.clone()).collect();
     let leaving = replicas.values_mut().filter(|one| one.fate.ends_it());
     leaving
-        .filter_map(|replica| replica.send_off(timing, now))
+        .filter_map(|replica| {
+            let others_stay = staying.contains(&replica.group);
+            replica.send_off(others_stay, timing, now)
+        })
         .collect()
 }
 
@@ -124,7 +133,10 @@ fn ask(
     if own.iter().all(|name| is(name, ComponentState::Stopped)) {
         *stop_sent = true;
         *until = answer_by;
-        send(ToReplica::Stop { grace_ms });
+        send(ToReplica::Stop {
+            grace_ms,
+            others_stay: false,
+        });
     } else if !own.iter().any(|name| is(name, ComponentState::Draining)) {
         // It owes nothing; the others have to finish first.
         *until = None;

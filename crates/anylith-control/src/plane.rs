@@ -342,7 +342,11 @@ impl ControlPlane {
                 Step::Examine => Some(Action::Examine { replica }),
                 Step::Stop => Some(Action::Send {
                     replica,
-                    message: ToReplica::Stop { grace_ms },
+                    message: ToReplica::Stop {
+                        grace_ms,
+                        // Either all stop, or it never came to take anybody in.
+                        others_stay: false,
+                    },
                 }),
                 Step::Dismiss => Some(Action::Dismiss { replica }),
                 Step::Kill => Some(Action::Kill { replica }),

@@ -6,7 +6,6 @@ use std::{
     collections::BTreeMap,
     io::{self, Read as _, Write as _},
     marker::PhantomData,
-    net::TcpListener,
     path::PathBuf,
     process::ExitCode,
     sync::Arc,
@@ -21,7 +20,7 @@ pub use error::AppError;
 use crate::{
     backlog::Backlog,
     component::{Assembled, Component, Registration},
-    inherited,
+    inherited::Inherited,
     interface::{ImplementedBy, Provides},
     link::{Identity, Link},
     logging,
@@ -174,7 +173,7 @@ impl<A: Application> Builder<A> {
                 let manifest = self.manifest()?;
                 let plan = standalone::plan(&manifest, &self.components, path.as_deref())?;
                 let names: Vec<Name> = plan.listeners.keys().cloned().collect();
-                self.start_alone(plan, inherited::listeners(&names), None, listen())
+                self.start_alone(plan, Inherited::take(&names), None, listen())
                     .await
             }
         }
@@ -192,7 +191,7 @@ impl<A: Application> Builder<A> {
     ///
     /// As with [`Builder::start`].
     pub async fn start_with(self, plan: Plan, wire: Option<Endpoint>) -> Result<Running, AppError> {
-        self.start_alone(plan, BTreeMap::new(), wire, Signals::ignored())
+        self.start_alone(plan, Inherited::default(), wire, Signals::ignored())
             .await
     }
 
@@ -218,12 +217,13 @@ impl<A: Application> Builder<A> {
     async fn start_alone(
         self,
         plan: Plan,
-        inherited: BTreeMap<Name, Arc<TcpListener>>,
+        inherited: Inherited,
         wire: Option<Endpoint>,
         signals: Signals,
     ) -> Result<Running, AppError> {
-        let passed_on: Vec<Name> = inherited.keys().cloned().collect();
-        let listeners = standalone::bind(&plan.listeners, inherited)?;
+        let Inherited { listeners, relays } = inherited;
+        let passed_on: Vec<Name> = listeners.keys().cloned().collect();
+        let listeners = standalone::bind(&plan.listeners, listeners)?;
         // Those of somebody else live on, and with them what waits there.
         let own = listeners
             .iter()
@@ -242,6 +242,7 @@ impl<A: Application> Builder<A> {
             components: self.components,
             endpoints: wire.into_iter().collect(),
             listeners: listeners.clone(),
+            relays,
             config: plan.config,
             edges: plan.edges,
             limits,
@@ -317,12 +318,12 @@ impl<A: Application> Builder<A> {
             source,
         })?;
         let names: Vec<Name> = bootstrap.listeners.keys().cloned().collect();
-        let listeners = inherited::listeners(&names);
+        let inherited = Inherited::take(&names);
         let setup = Setup::of(
             bootstrap,
             identity.replica.clone(),
             self.components,
-            listeners,
+            inherited,
         )
         .map_err(|components| AppError::OtherBinary { components })?;
         let (replica, failures) = Replica::new(setup).map_err(AppError::Endpoint)?;
@@ -343,21 +344,20 @@ impl<A: Application> Builder<A> {
         let orders = file.orders.clone();
         let bootstrap = orders.bootstrap;
         let names: Vec<Name> = bootstrap.listeners.keys().cloned().collect();
-        let inherited = inherited::listeners(&names);
-        let passed_on: Vec<Name> = inherited.keys().cloned().collect();
-        let listeners = standalone::bind(&orders.listen, inherited)?;
+        let Inherited { listeners, relays } = Inherited::take(&names);
+        let passed_on: Vec<Name> = listeners.keys().cloned().collect();
+        let listeners = standalone::bind(&orders.listen, listeners)?;
         // Those that systemd has bound live on, and with them what waits there.
         let own = listeners
             .iter()
             .filter(|(name, _)| !passed_on.contains(name));
         let backlog = Backlog::new(own.map(|(_, socket)| Arc::clone(socket)).collect());
-        let mut setup = Setup::of(
-            bootstrap,
-            orders.replica,
-            self.components,
-            listeners.clone(),
-        )
-        .map_err(|components| AppError::OtherBinary { components })?;
+        let inherited = Inherited {
+            listeners: listeners.clone(),
+            relays,
+        };
+        let mut setup = Setup::of(bootstrap, orders.replica, self.components, inherited)
+            .map_err(|components| AppError::OtherBinary { components })?;
         setup.directory_is_hope = true;
         let (replica, failures) = Replica::new(setup).map_err(AppError::Endpoint)?;
         Running::begin(

@@ -16,6 +16,7 @@ use tokio::{
 use crate::{
     backlog::Backlog,
     link::Identity,
+    relay::Relay,
     replica::{ComponentFailure, Replica},
     serve::BoxFuture,
 };
@@ -85,7 +86,8 @@ pub(crate) async fn conduct(
                         replica.drain(component.as_str(), Duration::from_millis(grace_ms)).await;
                     });
                 }
-                Some(ToReplica::Stop { grace_ms }) => {
+                Some(ToReplica::Stop { grace_ms, others_stay }) => {
+                    replica.panel().others_stay.send_replace(others_stay);
                     let grace = Duration::from_millis(grace_ms);
                     stopping.get_or_insert_with(|| Box::pin(replica.stop(grace)));
                 }
@@ -157,7 +159,7 @@ pub(crate) fn report(reports: &mpsc::Sender<FromReplica>, failure: &ComponentFai
     let _ = reports.try_send(report);
 }
 
-/// Sends a listener's socket to a control plane that has lost its own.
+/// Sends a listener's socket, and its relay, to a control plane that has lost its own.
 fn hand_over(
     replica: &Replica,
     command: Option<&Command>,
@@ -171,23 +173,30 @@ fn hand_over(
         tracing::warn!(target: "anylith", %listener, "asked for a listener that this replica does not have");
         return;
     };
+    let relay = replica.panel().relays.get(&listener).cloned();
     errands.spawn_blocking(move || {
         let opening = Opening::Listener {
             replica: identity.replica,
             listener,
         };
-        if let Err(error) = send_socket(&identity.control, &opening, &socket) {
+        if let Err(error) = send_sockets(&identity.control, &opening, &socket, relay.as_deref()) {
             tracing::warn!(target: "anylith", %error, "could not hand over a listener");
         }
     });
 }
 
-fn send_socket(control: &Path, opening: &Opening, socket: &TcpListener) -> std::io::Result<()> {
+fn send_sockets(
+    control: &Path,
+    opening: &Opening,
+    socket: &TcpListener,
+    relay: Option<&Relay>,
+) -> std::io::Result<()> {
     let message = control::encode(opening).map_err(std::io::Error::other)?;
     let stream = UnixStream::connect(control)?;
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
     let mut attached = SendAncillaryBuffer::new(&mut space);
-    let sockets = [socket.as_fd()];
+    let mut sockets = vec![socket.as_fd()];
+    sockets.extend(relay.iter().flat_map(|relay| relay.ends()));
     attached.push(SendAncillaryMessage::ScmRights(&sockets));
     // A fresh Unix socket takes a message of this size whole.
     sendmsg(
@@ -239,6 +248,7 @@ mod tests {
             endpoints: Vec::new(),
             directory_is_hope: false,
             listeners: BTreeMap::new(),
+            relays: BTreeMap::new(),
             config: BTreeMap::new(),
             edges: Vec::new(),
             limits: Limits::default(),

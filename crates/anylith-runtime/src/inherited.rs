@@ -4,19 +4,61 @@
 use std::{collections::BTreeMap, env, net::TcpListener, sync::Arc};
 
 use anylith_core::Name;
+use anylith_wire::control::RELAY_ENDS;
 use listenfd::ListenFd;
 
-/// Takes the sockets by their names. If none bears an expected name, and just one is expected, it gets the first
-/// socket: a unit of systemd gives its sockets names that say nothing of listeners unless it is told to.
-pub(crate) fn listeners(expected: &[Name]) -> BTreeMap<Name, Arc<TcpListener>> {
-    let names = env::var("LISTEN_FDNAMES").unwrap_or_default();
-    let mut names = names
-        .split(':')
-        .map(|name| name.strip_suffix(".socket").unwrap_or(name));
-    let mut passed = ListenFd::from_env();
+use crate::relay::Relay;
+
+/// What a process was given for the listeners that it serves.
+#[derive(Debug, Default)]
+pub(crate) struct Inherited {
+    pub(crate) listeners: BTreeMap<Name, Arc<TcpListener>>,
+    /// The supervisor gives them, and systemd does not.
+    pub(crate) relays: BTreeMap<Name, Arc<Relay>>,
+}
+
+impl Inherited {
+    /// Takes the sockets by their names. If none bears an expected name, and just one is expected, it gets the first
+    /// socket: a unit of systemd gives its sockets names that say nothing of listeners unless it is told to.
+    pub(crate) fn take(expected: &[Name]) -> Self {
+        let names = env::var("LISTEN_FDNAMES").unwrap_or_default();
+        let names: Vec<&str> = names
+            .split(':')
+            .map(|name| name.strip_suffix(".socket").unwrap_or(name))
+            .collect();
+        let mut passed = ListenFd::from_env();
+        let mut inherited = Self {
+            listeners: listeners(&mut passed, &names, expected),
+            relays: BTreeMap::new(),
+        };
+        for listener in inherited.listeners.keys() {
+            let mut end = |called| {
+                let name = format!("{listener}{called}");
+                let index = names.iter().position(|one| *one == name)?;
+                let end = passed.take_unix_datagram(index);
+                end.unwrap_or_else(|error| {
+                    tracing::warn!(target: "anylith", %listener, %error, "an inherited relay is none");
+                    None
+                })
+            };
+            if let [Some(give), Some(take)] = RELAY_ENDS.map(&mut end) {
+                let relay = Arc::new(Relay::new(give, take));
+                inherited.relays.insert(listener.clone(), relay);
+            }
+        }
+        inherited
+    }
+}
+
+fn listeners(
+    passed: &mut ListenFd,
+    names: &[&str],
+    expected: &[Name],
+) -> BTreeMap<Name, Arc<TcpListener>> {
+    let mut names = names.iter();
     let named = (0..passed.len()).filter_map(|index| {
         let name = names.next()?;
-        Some((index, expected.iter().find(|it| **it == *name)?))
+        Some((index, expected.iter().find(|it| **it == **name)?))
     });
     let mut taken: Vec<(usize, &Name)> = named.collect();
     if let ([], [only]) = (&taken[..], expected) {

@@ -29,6 +29,7 @@ mod logging;
 mod message;
 mod notify;
 mod orders;
+mod relay;
 mod replica;
 mod role;
 mod routing;

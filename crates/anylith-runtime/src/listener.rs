@@ -10,6 +10,9 @@ use std::{
 };
 
 use anylith_core::Name;
+use tokio::sync::watch;
+
+use crate::relay::Relay;
 
 /// A door for outside traffic: a socket that somebody else has bound already.
 ///
@@ -19,11 +22,42 @@ use anylith_core::Name;
 pub struct Listener {
     name: Name,
     socket: Arc<TcpListener>,
+    #[cfg_attr(
+        not(feature = "http"),
+        expect(dead_code, reason = "HTTP alone passes connections on")
+    )]
+    passage: Passage,
+    #[cfg_attr(
+        not(feature = "http"),
+        expect(dead_code, reason = "HTTP alone counts connections")
+    )]
+    connections: Option<usize>,
+}
+
+/// How connections that are open pass from one replica to another.
+#[derive(Debug, Clone)]
+#[cfg_attr(
+    not(feature = "http"),
+    expect(dead_code, reason = "HTTP alone passes connections on")
+)]
+pub(crate) struct Passage {
+    /// Where they wait in between; `None` where whoever has bound the listener made none.
+    pub(crate) relay: Option<Arc<Relay>>,
+    /// Whether, once this replica stops, another one stays that takes them.
+    pub(crate) others_stay: watch::Receiver<bool>,
+    /// Among how many listeners of the process its file descriptors are divided.
+    pub(crate) listeners: usize,
 }
 
 impl Listener {
-    pub(crate) fn new(name: Name, socket: Arc<TcpListener>) -> Self {
-        Self { name, socket }
+    pub(crate) fn new(name: Name, socket: Arc<TcpListener>, passage: Passage) -> Self {
+        let connections = None;
+        Self {
+            name,
+            socket,
+            passage,
+            connections,
+        }
     }
 
     /// Its name.

@@ -36,7 +36,9 @@ use crate::{
     framed::Framed,
     gate::Gate,
     guard,
+    inherited::Inherited,
     interface::checked,
+    relay::Relay,
     replica::failures::Failures,
     replica::health::Monitor,
     replica::lookout::{Lookout, News, Obstacles},
@@ -104,6 +106,7 @@ pub(crate) struct Setup {
     /// Where it answers calls; none for a process that nobody calls. The first is what it gives for its address.
     pub(crate) endpoints: Vec<Endpoint>,
     pub(crate) listeners: BTreeMap<Name, Arc<TcpListener>>,
+    pub(crate) relays: BTreeMap<Name, Arc<Relay>>,
     pub(crate) config: BTreeMap<Name, Value>,
     pub(crate) edges: Vec<EdgeSettings>,
     pub(crate) limits: Limits,
@@ -128,7 +131,7 @@ impl Setup {
         bootstrap: Bootstrap,
         name: Name,
         mut components: Vec<Registration>,
-        listeners: BTreeMap<Name, Arc<TcpListener>>,
+        inherited: Inherited,
     ) -> Result<Self, Vec<Name>> {
         components.retain(|it| bootstrap.components.iter().any(|name| *name == it.name));
         let mut missing = bootstrap.components;
@@ -140,7 +143,8 @@ impl Setup {
             name,
             components,
             endpoints: bootstrap.endpoints,
-            listeners,
+            listeners: inherited.listeners,
+            relays: inherited.relays,
             config: bootstrap.config,
             edges: bootstrap.edges,
             limits: bootstrap.limits,
@@ -261,6 +265,8 @@ impl Replica {
             config: setup.config,
             edge_settings: setup.edges,
             listeners: setup.listeners,
+            relays: setup.relays,
+            others_stay: watch::Sender::new(false),
             through_the_wire: setup.through_the_wire,
             here: RwLock::default(),
             edges: Mutex::default(),

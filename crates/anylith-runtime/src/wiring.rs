@@ -11,6 +11,7 @@ use anylith_core::{EdgeSettings, Name};
 use anylith_rpc::{Network, Policy};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use tokio::sync::watch;
 
 use crate::{
     component::StartError,
@@ -18,7 +19,8 @@ use crate::{
     edge::{CallCounts, ClientEdge, Counted, Local},
     gate::Gate,
     interface::{Interface, checked},
-    listener::Listener,
+    listener::{Listener, Passage},
+    relay::Relay,
 };
 
 /// What a component is given when it is built: its clients, its config, its listeners.
@@ -78,7 +80,15 @@ impl Wiring {
         let (name, socket) = self.panel.listeners.get_key_value(name).ok_or_else(|| {
             StartError::from_cause(format!("this replica was not given the listener `{name}`"))
         })?;
-        Ok(Listener::new(name.clone(), Arc::clone(socket)))
+        Ok(Listener::new(
+            name.clone(),
+            Arc::clone(socket),
+            Passage {
+                relay: self.panel.relays.get(name).cloned(),
+                others_stay: self.panel.others_stay.subscribe(),
+                listeners: self.panel.listeners.len(),
+            },
+        ))
     }
 }
 
@@ -98,6 +108,9 @@ pub(crate) struct Panel {
     pub(crate) config: BTreeMap<Name, Value>,
     pub(crate) edge_settings: Vec<EdgeSettings>,
     pub(crate) listeners: BTreeMap<Name, Arc<TcpListener>>,
+    pub(crate) relays: BTreeMap<Name, Arc<Relay>>,
+    /// Whether, now that this replica stops, another one stays that serves the same listeners.
+    pub(crate) others_stay: watch::Sender<bool>,
     /// Whether calls within the process go over its own socket as well.
     pub(crate) through_the_wire: bool,
     /// The components that are ready in this process.

@@ -17,7 +17,10 @@ use std::{
     io::{self, IoSlice, Read, Write},
     mem::MaybeUninit,
     net::{Shutdown, TcpListener},
-    os::{fd::AsFd, unix::net::UnixStream},
+    os::{
+        fd::{AsFd, BorrowedFd, OwnedFd},
+        unix::net::UnixStream,
+    },
     process::exit,
     sync::{Arc, Mutex},
     thread,
@@ -338,7 +341,8 @@ impl Puppet {
 
     /// Answers at the listener with its own name.
     fn serve(&self, bootstrap: &Bootstrap) {
-        assert_eq!(env::var("LISTEN_FDNAMES").as_deref(), Ok("web"));
+        let names = env::var("LISTEN_FDNAMES");
+        assert_eq!(names.as_deref(), Ok("web:web@give:web@take"));
         let socket = TcpListener::from(inherited(bootstrap.listeners["web"]).expect("a socket"));
         socket.set_nonblocking(true).expect("a socket");
         let answer = format!(
@@ -372,13 +376,16 @@ impl Puppet {
         let Some((bootstrap, _)) = &self.life else {
             return Ok(());
         };
-        let socket = inherited(bootstrap.listeners[listener])?;
+        // Its relay comes after all listeners, and there is one.
+        let own = bootstrap.listeners[listener];
+        let held = [own, own + 1, own + 2].map(inherited);
+        let held: Vec<OwnedFd> = held.into_iter().collect::<io::Result<_>>()?;
         let connection = UnixStream::connect(env::var_os(ENV_CONTROL).expect("a socket"))?;
         let (replica, listener) = (self.replica.clone(), listener.clone());
         let opening = encode(&Opening::Listener { replica, listener }).map_err(io::Error::other)?;
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
         let mut attached = SendAncillaryBuffer::new(&mut space);
-        let sockets = [socket.as_fd()];
+        let sockets: Vec<BorrowedFd<'_>> = held.iter().map(AsFd::as_fd).collect();
         assert!(attached.push(SendAncillaryMessage::ScmRights(&sockets)));
         let parts = [IoSlice::new(&opening)];
         rustix::net::sendmsg(&connection, &parts, &mut attached, SendFlags::empty())?;
@@ -386,7 +393,7 @@ impl Puppet {
     }
 }
 
-fn inherited(number: i32) -> io::Result<std::os::fd::OwnedFd> {
+fn inherited(number: i32) -> io::Result<OwnedFd> {
     let own = pidfd_open(getpid(), PidfdFlags::empty())?;
     Ok(pidfd_getfd(own, number, PidfdGetfdFlags::empty())?)
 }

@@ -55,8 +55,11 @@ pub(crate) enum Arrival {
         /// Why, if it is not the other side that closed it.
         error: Option<io::Error>,
     },
-    /// A replica brought the socket of a listener.
-    Brought { listener: Name, socket: OwnedFd },
+    /// A replica brought the socket of a listener, and what belongs to it.
+    Brought {
+        listener: Name,
+        sockets: Vec<OwnedFd>,
+    },
     /// Somebody of another user; he is not listened to.
     Stranger { uid: u32, pid: Option<u32> },
     /// The command asks; the answer is wanted there.
@@ -90,8 +93,8 @@ pub(crate) async fn serve(
             replica.serve(stream, decoder, &arrivals).await;
             Ok(())
         }
-        (Opening::Listener { listener, .. }, Some(socket)) => {
-            let _ = arrivals.send(Arrival::Brought { listener, socket }).await;
+        (Opening::Listener { listener, .. }, sockets) => {
+            let _ = arrivals.send(Arrival::Brought { listener, sockets }).await;
             Ok(())
         }
         (Opening::Ask(request), _) => {
@@ -104,8 +107,8 @@ pub(crate) async fn serve(
             }
             Ok(())
         }
-        // A hand-over without a socket, or something that only a later build could do.
-        (Opening::Listener { .. }, None) | (Opening::Unknown, _) => Ok(()),
+        // Something that only a later build could do.
+        (Opening::Unknown, _) => Ok(()),
     }
 }
 
@@ -176,30 +179,32 @@ fn is_hang_up(error: &io::Error) -> bool {
     )
 }
 
-/// Reads the first message, and the file descriptor that may be attached to it.
+/// Reads the first message, and the file descriptors that may be attached to it.
 async fn opening(
     stream: &UnixStream,
     decoder: &mut Decoder,
-) -> io::Result<(Opening, Option<OwnedFd>)> {
-    let mut attached = None;
+) -> io::Result<(Opening, Vec<OwnedFd>)> {
+    let mut attached = Vec::new();
     loop {
         if let Some(opening) = decoder.next().map_err(io::Error::other)? {
             return Ok((opening, attached));
         }
-        let (bytes, socket) = stream
+        let (bytes, sockets) = stream
             .async_io(Interest::READABLE, || receive(stream))
             .await?;
         if bytes.is_empty() {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         decoder.feed(&bytes);
-        attached = attached.or(socket);
+        if attached.is_empty() {
+            attached = sockets;
+        }
     }
 }
 
-fn receive(stream: &UnixStream) -> io::Result<(Vec<u8>, Option<OwnedFd>)> {
+fn receive(stream: &UnixStream) -> io::Result<(Vec<u8>, Vec<OwnedFd>)> {
     let mut bytes = vec![0; 4096];
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
     let mut attached = RecvAncillaryBuffer::new(&mut space);
     let received = rustix::net::recvmsg(
         stream,
@@ -208,13 +213,13 @@ fn receive(stream: &UnixStream) -> io::Result<(Vec<u8>, Option<OwnedFd>)> {
         RecvFlags::CMSG_CLOEXEC,
     )?;
     bytes.truncate(received.bytes);
-    let mut socket = None;
+    let mut sockets = Vec::new();
     for message in attached.drain() {
-        if let RecvAncillaryMessage::ScmRights(sockets) = message {
-            socket = sockets.last().or(socket);
+        if let RecvAncillaryMessage::ScmRights(came) = message {
+            sockets.extend(came);
         }
     }
-    Ok((bytes, socket))
+    Ok((bytes, sockets))
 }
 
 async fn read(

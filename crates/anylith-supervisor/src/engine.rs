@@ -5,7 +5,6 @@ use std::{
     fs::{self, File},
     future::pending,
     io,
-    net::TcpListener,
     os::fd::OwnedFd,
     time::{Duration, Instant},
 };
@@ -25,6 +24,7 @@ use crate::{
     connection::Arrival,
     herald::Herald,
     identities::Identities,
+    listener_socket::ListenerSocket,
     listeners::Listeners,
     log_file,
     process::{self, Process, Start},
@@ -87,7 +87,7 @@ impl Engine {
         deployment: Deployment,
         legacy: Legacy,
         lost: &BTreeSet<Name>,
-        sockets: BTreeMap<Name, TcpListener>,
+        sockets: BTreeMap<Name, ListenerSocket>,
         control: UnixListener,
         lock: File,
     ) -> Self {
@@ -463,15 +463,15 @@ impl Engine {
             }
             // Of a connection whose place another one has taken.
             Arrival::Said { .. } | Arrival::Disconnected { .. } => {}
-            Arrival::Brought { listener, socket } => self.brought(listener, socket, now),
+            Arrival::Brought { listener, sockets } => self.brought(listener, sockets, now),
             Arrival::Stranger { uid, pid } => self.herald.stranger(uid, pid),
             Arrival::Asked { request, answer } => self.asked(request, answer, now),
         }
     }
 
-    fn brought(&mut self, listener: Name, socket: OwnedFd, now: Instant) {
+    fn brought(&mut self, listener: Name, sockets: Vec<OwnedFd>, now: Instant) {
         let wanted = self.plane.spec().listeners.contains_key(&listener);
-        if wanted && self.listeners.take_over(&listener, socket) {
+        if wanted && self.listeners.take_over(&listener, sockets) {
             self.feed(Event::ListenerHeld { listener }, now);
         }
     }

@@ -4,7 +4,6 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs::{self, File},
     io,
-    net::TcpListener,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
@@ -18,7 +17,7 @@ use crate::{
     difference,
     engine::{Deployment, Engine},
     identities::Identities,
-    listener_socket::{self, BindError},
+    listener_socket::{self, BindError, ListenerSocket},
     lock::{self, LockError},
     process::Process,
     record::{Build, Legacy, Program, Record},
@@ -223,7 +222,7 @@ impl Launch {
     async fn bind_listeners(
         &self,
         legacy: &Legacy,
-    ) -> Result<(BTreeMap<Name, TcpListener>, BTreeSet<Name>), BindError> {
+    ) -> Result<(BTreeMap<Name, ListenerSocket>, BTreeSet<Name>), BindError> {
         let mut sockets = BTreeMap::new();
         let mut lost = BTreeSet::new();
         for (listener, served_by) in &self.spec.listeners {

@@ -1,30 +1,30 @@
 //! The sockets of all listeners of an application, and what is under way at them.
 
-use std::{collections::BTreeMap, future::pending, io, net::TcpListener, os::fd::OwnedFd};
+use std::{collections::BTreeMap, future::pending, io, os::fd::OwnedFd};
 
 use anylith_control::Event;
 use anylith_core::Name;
 use tokio::task::JoinSet;
 
-use crate::listener_socket::{self, BindError};
+use crate::listener_socket::{self, BindError, ListenerSocket};
 
 /// The sockets of the listeners. What takes time at one of them keeps nobody waiting.
 #[derive(Debug)]
 pub(crate) struct Listeners {
-    held: BTreeMap<Name, TcpListener>,
+    held: BTreeMap<Name, ListenerSocket>,
     under_way: JoinSet<Outcome>,
 }
 
 /// What became of a socket.
 #[derive(Debug)]
 enum Outcome {
-    Bound(Name, Result<TcpListener, BindError>),
+    Bound(Name, Result<ListenerSocket, BindError>),
     /// No connection waits there any more.
     Shut(Name),
 }
 
 impl Listeners {
-    pub(crate) fn new(held: BTreeMap<Name, TcpListener>) -> Self {
+    pub(crate) fn new(held: BTreeMap<Name, ListenerSocket>) -> Self {
         Self {
             held,
             under_way: JoinSet::new(),
@@ -34,7 +34,7 @@ impl Listeners {
     /// Where people find each listener.
     pub(crate) fn urls(&self) -> BTreeMap<Name, String> {
         let held = self.held.iter();
-        held.map(|(name, socket)| (name.clone(), listener_socket::url(socket)))
+        held.map(|(name, socket)| (name.clone(), listener_socket::url(&socket.socket)))
             .collect()
     }
 
@@ -42,7 +42,7 @@ impl Listeners {
     pub(crate) fn sockets(
         &self,
         names: impl Iterator<Item = Name>,
-    ) -> io::Result<BTreeMap<Name, TcpListener>> {
+    ) -> io::Result<BTreeMap<Name, ListenerSocket>> {
         names
             .filter_map(|name| self.held.get(&name).map(|socket| (name, socket)))
             .map(|(name, socket)| Ok((name, socket.try_clone()?)))
@@ -57,12 +57,12 @@ impl Listeners {
         });
     }
 
-    /// Takes a socket that a replica brought; returns whether it was missing and is one that listens.
-    pub(crate) fn take_over(&mut self, listener: &Name, socket: OwnedFd) -> bool {
+    /// Takes the sockets that a replica brought; returns whether they were missing and the first is one that listens.
+    pub(crate) fn take_over(&mut self, listener: &Name, sockets: Vec<OwnedFd>) -> bool {
         if self.held.contains_key(listener) {
             return false;
         }
-        let taken = listener_socket::take_over(socket);
+        let taken = listener_socket::take_over(sockets);
         taken
             .map(|socket| self.held.insert(listener.clone(), socket))
             .is_ok()

@@ -4,9 +4,8 @@ use std::{
     collections::BTreeMap,
     fs::{self, File},
     io,
-    net::TcpListener,
     os::{
-        fd::{AsFd, OwnedFd},
+        fd::{AsFd, BorrowedFd, OwnedFd},
         unix::process::CommandExt,
     },
     path::{Path, PathBuf},
@@ -20,7 +19,7 @@ use command_fds::{CommandFdExt, FdMapping};
 use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions};
 use tokio::io::{Interest, unix::AsyncFd};
 
-use crate::record::Program;
+use crate::{listener_socket::ListenerSocket, record::Program};
 
 /// A process, held by a file descriptor that never means another one.
 #[derive(Debug)]
@@ -42,11 +41,11 @@ pub(crate) struct Start<'a> {
 }
 
 impl Start<'_> {
-    /// Starts the replica, with `sockets` from file descriptor 3 on.
+    /// Starts the replica, with `sockets` from file descriptor 3 on, and after all of them their relays.
     ///
     /// It gets a process group of its own, so that Ctrl-C at the supervisor's terminal is not its business,
     /// and its output goes to a file, so that it does not depend on the supervisor's life.
-    pub(crate) fn process(self, sockets: &BTreeMap<Name, TcpListener>) -> io::Result<Process> {
+    pub(crate) fn process(self, sockets: &BTreeMap<Name, ListenerSocket>) -> io::Result<Process> {
         let program = self.program;
         let (out, err) = match self.log {
             Some(log) => (log.try_clone()?.into(), log.into()),
@@ -71,16 +70,23 @@ impl Start<'_> {
             command.current_dir(folder);
         }
         if !sockets.is_empty() {
-            let mapping = |(socket, child_fd): (&TcpListener, i32)| {
+            let listeners = sockets.iter();
+            let listeners = listeners.map(|(name, it)| (name.to_string(), it.socket.as_fd()));
+            let relays = sockets.iter().flat_map(|(name, it)| {
+                let ends = it.relay().into_iter();
+                ends.map(move |(called, end)| (format!("{name}{called}"), end))
+            });
+            let (names, sockets): (Vec<String>, Vec<BorrowedFd<'_>>) =
+                listeners.chain(relays).unzip();
+            let mapping = |(socket, child_fd): (&BorrowedFd<'_>, i32)| {
                 Ok(FdMapping {
-                    parent_fd: socket.as_fd().try_clone_to_owned()?,
+                    parent_fd: socket.try_clone_to_owned()?,
                     child_fd,
                 })
             };
             let mappings: io::Result<Vec<FdMapping>> =
-                sockets.values().zip(3..).map(mapping).collect();
+                sockets.iter().zip(3..).map(mapping).collect();
             command.fd_mappings(mappings?).map_err(io::Error::other)?;
-            let names: Vec<&str> = sockets.keys().map(Name::as_str).collect();
             command.env("LISTEN_FDS", sockets.len().to_string());
             command.env("LISTEN_FDNAMES", names.join(":"));
         }

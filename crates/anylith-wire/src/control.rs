@@ -38,6 +38,10 @@ pub const ENV_BOOTSTRAP: &str = "ANYLITH_BOOTSTRAP";
 /// Environment variable of a process without a control plane: the path of its `anylith.toml`.
 pub const ENV_CONFIG: &str = "ANYLITH_CONFIG";
 
+/// What `LISTEN_FDNAMES` calls the two ends of a listener's relay, after the listener's name: the one into which a replica that
+/// goes gives its open connections, and the one out of which those that stay take them. They are Unix datagram sockets.
+pub const RELAY_ENDS: [&str; 2] = ["@give", "@take"];
+
 /// The first message on any connection to the control plane's socket: who is there, and what for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
@@ -48,8 +52,10 @@ pub enum Opening {
     /// A replica brings the socket that [`ToReplica::HandOver`] asked for.
     ///
     /// The listener's file descriptor is attached (`SCM_RIGHTS`) to the bytes of this message, which go out
-    /// with one `sendmsg`. The control plane answers nothing and closes the connection when it has taken
-    /// the socket; the replica keeps its own and goes on serving.
+    /// with one `sendmsg`. After it come the two ends of the listener's relay, if the replica inherited one: the
+    /// one into which connections are given, and the one out of which they are taken. The control plane answers
+    /// nothing and closes the connection when it has taken the sockets; the replica keeps its own and goes on
+    /// serving.
     Listener {
         /// The replica that brings it.
         replica: Name,
@@ -186,6 +192,10 @@ pub enum ToReplica {
     Stop {
         /// After this long, in milliseconds, calls still in flight are dropped.
         grace_ms: u64,
+        /// Whether another replica stays that serves the same listeners, and takes the connections that are passed
+        /// on. Said again with `false` if that has changed.
+        #[serde(default)]
+        others_stay: bool,
     },
     /// Give a sign of life: [`FromReplica::Pong`]. A replica that gives none is taken out of the directory, and
     /// replaced after a while.
@@ -334,7 +344,10 @@ mod tests {
     #[test]
     fn messages_arrive_whole_however_they_were_cut() {
         let sent = [
-            ToReplica::Stop { grace_ms: 7 },
+            ToReplica::Stop {
+                grace_ms: 7,
+                others_stay: true,
+            },
             ToReplica::Directory(Directory::default()),
         ];
         let bytes: Vec<u8> = sent

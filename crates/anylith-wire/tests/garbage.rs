@@ -191,7 +191,10 @@ fn no_control_message_does_harm() {
     knock(doors::control, 1000, |random| {
         let grace_ms = random.next() >> 12;
         let message = match random.below(3) {
-            0 => control::encode(&ToReplica::Stop { grace_ms }),
+            0 => control::encode(&ToReplica::Stop {
+                grace_ms,
+                others_stay: false,
+            }),
             1 => control::encode(&ToReplica::Directory(Directory::default())),
             _ => control::encode(&FromReplica::Failed {
                 component: Some(doors::name("Cart")),

@@ -53,6 +53,27 @@ impl Replica {
                     vec![],
                 )
             }
+            // It was told that others stay, and none does any more: it is told once more.
+            Life::Draining {
+                run,
+                until,
+                stop_sent: true,
+            } if around.ending == Ending::All && self.fate.ends_it() => {
+                let steps = if run.connected {
+                    vec![Step::Stop]
+                } else {
+                    vec![]
+                };
+                let stop_sent = true;
+                (
+                    Life::Draining {
+                        run,
+                        until,
+                        stop_sent,
+                    },
+                    steps,
+                )
+            }
             // What they lead to comes by itself.
             life @ (Life::Spawning
             | Life::Adopting { .. }
@@ -61,8 +82,18 @@ impl Replica {
         }
     }
 
+    /// Whether it serves, and goes on with it.
+    pub(crate) fn stays(&self) -> bool {
+        matches!(self.life, Life::Serving { .. }) && !self.fate.ends_it()
+    }
+
     /// Tells it to stop, if it leaves alone and was not told yet. Then it is out of the directory already.
-    pub(crate) fn send_off(&mut self, timing: &Timing, now: Instant) -> Option<Action> {
+    pub(crate) fn send_off(
+        &mut self,
+        others_stay: bool,
+        timing: &Timing,
+        now: Instant,
+    ) -> Option<Action> {
         let Life::Draining {
             run,
             until,
@@ -79,7 +110,10 @@ impl Replica {
         let grace_ms = timing.grace.as_millis() as u64;
         Some(Action::Send {
             replica: self.name.clone(),
-            message: ToReplica::Stop { grace_ms },
+            message: ToReplica::Stop {
+                grace_ms,
+                others_stay,
+            },
         })
     }
 }

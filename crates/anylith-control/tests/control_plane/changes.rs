@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use anylith_control::{Change, Event, Exit, Notice, Refused, ReplicaState};
+use anylith_wire::control::ToReplica;
 
 use crate::world::{Fault, World, micro, name, spec};
 
@@ -360,4 +361,50 @@ fn who_dies_while_it_leaves_is_not_started_again() {
     world.dies("Stock-2", Exit::Signal(11));
     assert_eq!((world.spawned, world.processes.len()), (6, 5));
     assert!(world.status().is_ready());
+}
+
+/// Whether others stayed, each time that a replica was told to stop.
+fn told_that_others_stay(world: &World) -> Vec<(&str, bool)> {
+    let told = world.told.iter();
+    told.filter_map(|(replica, message)| match message {
+        ToReplica::Stop { others_stay, .. } => Some((replica.as_str(), *others_stay)),
+        _ => None,
+    })
+    .collect()
+}
+
+#[test]
+fn who_leaves_alone_is_told_that_others_stay_to_take_its_connections() {
+    let mut world = World::ready(micro(3));
+    world.happens(restart(Some("Front")));
+    let told = told_that_others_stay(&world);
+    let leaves = ["Front-1", "Front-2", "Front-3", "Front-4"];
+    assert_eq!(told, leaves.map(|replica| (replica, true)));
+    world.told.clear();
+    // Both at once, and neither counts on the other.
+    world.happens(scale(&[("Front", 1)]));
+    let told = told_that_others_stay(&world);
+    assert_eq!(told, [("Front-2", true), ("Front-3", true)]);
+}
+
+#[test]
+fn who_leaves_nobody_behind_that_serves_is_not_told_that_others_stay() {
+    let mut world = World::ready(micro(2));
+    world.faults.insert("Front-1", Fault::Mute);
+    world.dies("Front-1", Exit::Signal(11));
+    world.happens(scale(&[("Front", 1)]));
+    assert_eq!(told_that_others_stay(&world), [("Front-2", false)]);
+}
+
+#[test]
+fn who_leaves_is_told_once_more_when_those_that_stayed_stop_too() {
+    let mut world = World::ready(micro(2));
+    world.faults.insert("Front-2", Fault::Deaf);
+    world.happens(scale(&[("Front", 1)]));
+    assert_eq!(told_that_others_stay(&world), [("Front-2", true)]);
+    world.told.clear();
+    world.happens(Event::StopAsked);
+    let told = told_that_others_stay(&world);
+    assert!(told.contains(&("Front-2", false)), "{told:?}");
+    assert!(told.iter().all(|(_, others_stay)| !others_stay), "{told:?}");
 }

@@ -1,54 +1,61 @@
 //! HTTP at a listener, so that nobody loses a request when the replica goes.
 //!
 //! A connection of HTTP/1 that waits for its next request cannot be closed without a doubt: the request may be on its way, and the client would have to
-//! find out by itself that nobody has read it. So a connection is closed when its client has been told, by `Connection: close` on an answer.
-//! Only one on which nothing comes for a while is closed without that.
+//! find out by itself that nobody has read it. So a connection is passed on to a replica that stays, through the listener's relay, and its client
+//! notices nothing. Where nobody stays, a connection is closed when its client has been told, by `Connection: close` on an answer; only
+//! one on which nothing comes for a while is closed without that.
 
-use std::{
-    convert::Infallible,
-    error::Error,
-    future::poll_fn,
-    io,
-    pin::pin,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+mod guest;
+mod line;
+
+use std::{convert::Infallible, error::Error, io, pin::pin, sync::Arc, time::Duration};
 
 use hyper::{
-    Request, Response, Version,
+    Request, Response,
     body::{Body, Incoming},
-    header::{CONNECTION, HeaderValue},
-    service::service_fn,
 };
-use hyper_util::{
-    rt::{TokioExecutor, TokioIo},
-    server::conn::auto,
-};
+use rustix::process::{Resource, getrlimit};
 use tokio::{
-    net::TcpStream,
+    sync::{Semaphore, watch},
     task::JoinSet,
-    time::{Instant, sleep, sleep_until},
+    time::sleep,
 };
 use tower_service::Service;
 
+use self::guest::{Drain, Guest, Host};
 use super::Listener;
-use crate::stopping::Stopping;
-
-/// A connection that is silent for so long in a drain is closed. One with a request now and then is told before.
-const SILENT: Duration = Duration::from_secs(1);
+use crate::{
+    relay::{Giving, Taken, Taking},
+    stopping::Stopping,
+};
 
 /// The pause after no connection could be taken in: no file descriptor is left, and one will be.
 const CROWDED: Duration = Duration::from_millis(50);
 
+/// The connections of a process that may have any number of file descriptors.
+const MANY: u64 = 1 << 20;
+
 impl Listener {
+    /// Serves at most so many connections at a time. More of them wait until others are closed, as they do while no
+    /// replica is there.
+    ///
+    /// Where nothing is said it is three quarters of the file descriptors that the process may have (`ulimit -n`), divided by the
+    /// listeners that it serves: the others are for calls, files and databases.
+    #[must_use]
+    pub fn with_connections(mut self, at_most: usize) -> Self {
+        self.connections = Some(at_most);
+        self
+    }
+
     /// Serves HTTP with `service`, such as an `axum::Router`, until `stopping` resolves and the requests that came are answered.
     ///
-    /// From then on no connection is taken in, which leaves it to the other replicas; every answer says `Connection: close`, so that
-    /// the client sends its next request elsewhere; and a connection on which nothing comes for a second is closed. A client
-    /// that asks at least once a second loses nothing, however it handles closed connections.
+    /// From then on no connection is taken in, which leaves it to the other replicas. Those that are open are passed on to
+    /// another replica, each when it waits for its next request: its client notices nothing. Where no other replica stays,
+    /// because all of the application stops or because nobody watches over this process, every answer says `Connection: close`, so that the client sends its
+    /// next request elsewhere, and a connection on which nothing comes for a second is closed.
+    ///
+    /// [`Listener::with_connections`] bounds the connections. One that does not bring the head of a request within 30 s of its first byte is
+    /// closed, and so is one that is new and says nothing for 30 s, or is idle for 11 minutes between two requests.
     ///
     /// # Cancellation
     ///
@@ -65,20 +72,46 @@ impl Listener {
         B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
     {
         let socket = self.tcp()?;
+        let relay = self.passage.relay.as_deref();
+        let taking = relay.map(Taking::new).transpose()?;
+        let giving = relay.map(Giving::new).transpose()?;
+        let drain = watch::Sender::new(Drain::No);
+        let host = Host {
+            service,
+            giving: giving.map(Arc::new),
+            drain: drain.subscribe(),
+        };
+        let seats = Arc::new(Semaphore::new(self.seats()));
         let mut connections = JoinSet::new();
-        let mut asked = pin!(stopping.clone());
+        let mut asked = pin!(stopping);
+        let (mut seat, mut is_full) = (None, false);
         loop {
+            seat = seat.or_else(|| Arc::clone(&seats).try_acquire_owned().ok());
+            if seat.is_none() && !std::mem::replace(&mut is_full, true) {
+                let (listener, connections) = (self.name(), self.seats());
+                tracing::warn!(target: "anylith", listener, connections, "as many connections are open as are allowed: more of them wait");
+            }
             tokio::select! {
                 biased;
                 () = &mut asked => break,
-                accepted = socket.accept() => match accepted {
-                    Ok((stream, _)) => {
-                        connections.spawn(attend(stream, service.clone(), stopping.clone()));
+                Ok(free) = Arc::clone(&seats).acquire_owned(), if seat.is_none() => seat = Some(free),
+                taken = take(taking.as_ref()), if seat.is_some() => match (taken, seat.take()) {
+                    (Ok(taken), Some(seat)) => {
+                        let guest = Guest::taken(taken, seat);
+                        connections.extend(guest.map(|guest| host.clone().attend(guest)));
                     }
-                    Err(error) if is_of_one_connection(&error) => {}
-                    Err(error) => {
-                        tracing::warn!(target: "anylith", listener = self.name(), %error, "no connection can be taken in");
-                        sleep(CROWDED).await;
+                    (taken, free) => {
+                        seat = free;
+                        self.complain(taken.err()).await;
+                    }
+                },
+                accepted = socket.accept(), if seat.is_some() => match (accepted, seat.take()) {
+                    (Ok((stream, _)), Some(seat)) => {
+                        connections.spawn(host.clone().attend(Guest::new(stream, seat)));
+                    }
+                    (accepted, free) => {
+                        seat = free;
+                        self.complain(accepted.err()).await;
                     }
                 },
                 Some(_) = connections.join_next() => {}
@@ -86,112 +119,60 @@ impl Listener {
         }
         // Whoever waits there is taken in by others.
         drop(socket);
-        while connections.join_next().await.is_some() {}
-        Ok(())
-    }
-}
-
-/// Whether it is the client that went before he was taken in.
-fn is_of_one_connection(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::ConnectionAborted
-            | io::ErrorKind::ConnectionRefused
-            | io::ErrorKind::ConnectionReset
-    )
-}
-
-/// What goes on at one connection.
-#[derive(Debug)]
-struct Traffic {
-    /// The requests without an answer.
-    open: AtomicUsize,
-    /// When a request came last, or was answered.
-    last: Mutex<Instant>,
-}
-
-impl Traffic {
-    fn touch(&self) {
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
-    }
-
-    /// Waits until nothing has come for [`SILENT`], from now on.
-    async fn silence(&self) {
-        self.touch();
+        let mut others_stay = self.passage.others_stay.clone();
+        if host.giving.is_some() && *others_stay.borrow_and_update() {
+            drain.send_replace(Drain::PassesOn);
+        } else {
+            // Nobody would take it after this one.
+            while let Some(Ok(taken)) = taking.as_ref().map(Taking::try_take)
+                && let Ok(seat) = Arc::clone(&seats).try_acquire_owned()
+            {
+                let guest = Guest::taken(taken, seat);
+                connections.extend(guest.map(|guest| host.clone().attend(guest)));
+            }
+            drain.send_replace(Drain::Closes);
+        }
         loop {
-            let last = *self.last.lock().unwrap_or_else(PoisonError::into_inner);
-            let until = last + SILENT;
-            if self.open.load(Ordering::Acquire) == 0 && until <= Instant::now() {
-                return;
+            tokio::select! {
+                closed = connections.join_next() => if closed.is_none() {
+                    return Ok(());
+                },
+                Ok(()) = others_stay.changed() => if !*others_stay.borrow_and_update() {
+                    drain.send_replace(Drain::Closes);
+                },
             }
-            sleep_until(until.max(Instant::now() + SILENT / 10)).await;
+        }
+    }
+
+    /// How many connections it serves at a time.
+    fn seats(&self) -> usize {
+        let files = getrlimit(Resource::Nofile).current.unwrap_or(MANY);
+        let own = files.min(MANY) as usize / 4 * 3 / self.passage.listeners.max(1);
+        let seats = self.connections.unwrap_or(own);
+        seats.clamp(1, Semaphore::MAX_PERMITS)
+    }
+
+    /// Says why a connection could not be taken in, unless it is the client that went before, and waits a little.
+    async fn complain(&self, error: Option<io::Error>) {
+        let Some(error) = error else { return };
+        match error.kind() {
+            io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::ConnectionReset => {}
+            _ => {
+                tracing::warn!(target: "anylith", listener = self.name(), %error, "no connection can be taken in");
+                sleep(CROWDED).await;
+            }
         }
     }
 }
 
-/// A request that is being answered.
-struct Open(Arc<Traffic>);
-
-impl Open {
-    fn new(traffic: &Arc<Traffic>) -> Self {
-        traffic.open.fetch_add(1, Ordering::AcqRel);
-        traffic.touch();
-        Self(Arc::clone(traffic))
+/// The next connection that another replica passes on; never, where there is no relay.
+async fn take(taking: Option<&Taking>) -> io::Result<Taken> {
+    match taking {
+        Some(taking) => taking.take().await,
+        None => std::future::pending().await,
     }
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.0.touch();
-        self.0.open.fetch_sub(1, Ordering::AcqRel);
-    }
-}
-
-/// Serves one connection to its end. What goes wrong with it is its client's to find out.
-async fn attend<S, B>(stream: TcpStream, service: S, stopping: Stopping)
-where
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
-    S: Clone + Send + Sync + 'static,
-    S::Future: Send,
-    B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
-{
-    // The end of an answer should not wait for its beginning to be acknowledged; where it does, nothing is wrong.
-    let _ = stream.set_nodelay(true);
-    let traffic = Arc::new(Traffic {
-        open: AtomicUsize::new(0),
-        last: Mutex::new(Instant::now()),
-    });
-    let answer = |request: Request<Incoming>| {
-        let (open, stopping) = (Open::new(&traffic), stopping.clone());
-        let mut service = service.clone();
-        async move {
-            let _open = open;
-            let version = request.version();
-            poll_fn(|cx| service.poll_ready(cx)).await?;
-            let mut answer = service.call(request).await?;
-            if stopping.is_asked() && version <= Version::HTTP_11 {
-                let close = HeaderValue::from_static("close");
-                answer.headers_mut().insert(CONNECTION, close);
-            }
-            Ok::<_, Infallible>(answer)
-        }
-    };
-    let builder = auto::Builder::new(TokioExecutor::new());
-    let connection =
-        builder.serve_connection_with_upgrades(TokioIo::new(stream), service_fn(answer));
-    let mut connection = pin!(connection);
-    let silence = async {
-        stopping.clone().await;
-        traffic.silence().await;
-    };
-    tokio::select! {
-        // What has come is read before anybody finds that nothing has.
-        biased;
-        _ = &mut connection => return,
-        () = silence => {}
-    }
-    connection.as_mut().graceful_shutdown();
-    let _ = connection.await;
 }
 
 #[cfg(test)]

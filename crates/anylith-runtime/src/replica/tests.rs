@@ -37,6 +37,7 @@ async fn a_component_that_is_drained_while_it_starts_never_becomes_ready() {
         endpoints: Vec::new(),
         directory_is_hope: false,
         listeners: BTreeMap::new(),
+        relays: BTreeMap::new(),
         config: BTreeMap::new(),
         edges: Vec::new(),
         limits: Limits::default(),

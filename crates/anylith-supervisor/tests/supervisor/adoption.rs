@@ -1,9 +1,9 @@
 //! What a supervisor makes of what an earlier one has left running.
 
-use std::{collections::BTreeMap, fs, time::Duration};
+use std::{collections::BTreeMap, fs, path::PathBuf, time::Duration};
 
 use anylith_supervisor::{
-    Notice, Report, Retiring, StartError, Status, Timing, living_replicas, stop_orphans,
+    Notice, Report, Retiring, StartError, Status, Supervisor, Timing, living_replicas, stop_orphans,
 };
 
 use crate::stage::{Stage, eventually, is_alive, kill, name, pids, visit};
@@ -80,6 +80,33 @@ async fn replicas_outlive_their_supervisor_and_the_next_one_adopts_them() {
     assert_eq!(next.status().listeners["web"], url);
     next.stop().await.unwrap();
     assert!(before.values().all(|pid| !is_alive(*pid)));
+}
+
+/// The socket, the relay's end to give into, and that to take from, as the kernel tells them from all others.
+fn inherited(supervisor: &Supervisor, replica: &str) -> Vec<PathBuf> {
+    let pid = pids(supervisor)[replica];
+    let held = (3..6).map(|number| fs::read_link(format!("/proc/{pid}/fd/{number}")).unwrap());
+    held.collect()
+}
+
+#[tokio::test]
+async fn replicas_of_two_supervisors_pass_connections_on_to_each_other() {
+    let stage = Stage {
+        groups: vec![("monolith", vec!["Stock", "Cart", "Front"], 2)],
+        kill_on_drop: false,
+        ..Stage::micro()
+    };
+    lose(&stage).await;
+    let next = stage.start_ready().await;
+    let before = inherited(&next, "monolith-1");
+    assert_eq!(inherited(&next, "monolith-2"), before);
+    assert!(before[0] != before[1] && before[1] != before[2]);
+    next.kill_replica(name("monolith-2")).await;
+    next.wait_for(|now| now.replica("monolith-2").unwrap().restarts == 1 && now.is_ready())
+        .await
+        .unwrap();
+    assert_eq!(inherited(&next, "monolith-2"), before);
+    next.stop().await.unwrap();
 }
 
 #[tokio::test]

@@ -292,6 +292,7 @@ async fn a_replica_that_is_stopped_tells_the_callers_that_it_keeps_waiting() {
     notes.until(|it| &it.begun, 1).await;
     line.say(&ToReplica::Stop {
         grace_ms: SHORT.as_millis() as u64,
+        others_stay: false,
     })
     .await;
     assert_stopped(soon(call).await.unwrap());
@@ -323,7 +324,11 @@ async fn a_replica_that_stops_takes_directories_for_what_it_finishes() {
     let cook = caller.component::<Waiter>().unwrap();
     let tea = tokio::spawn(async move { cook.cook.tea().await });
     notes.until(|it| &it.begun, 1).await;
-    line.say(&ToReplica::Stop { grace_ms: 15_000 }).await;
+    line.say(&ToReplica::Stop {
+        grace_ms: 15_000,
+        others_stay: false,
+    })
+    .await;
     line.until("Cook", ComponentState::Draining).await;
     let news = directory(2, &[("Kettle", &there.endpoint())]);
     line.say(&ToReplica::Directory(news)).await;
