@@ -50,6 +50,30 @@ pub(crate) const ALWAYS: &[Need] = &[
     },
 ];
 
+/// For faults that only root can make.
+pub(crate) const ROOT: &[Need] = &[
+    Need {
+        program: "ip",
+        package: "iproute2",
+        why: "to make hosts out of network namespaces",
+    },
+    Need {
+        program: "nft",
+        package: "nftables",
+        why: "to drop packets between them",
+    },
+    Need {
+        program: "iptables",
+        package: "iptables",
+        why: "to hold packets back",
+    },
+    Need {
+        program: "faketime",
+        package: "faketime",
+        why: "to let clocks jump",
+    },
+];
+
 /// Makes sure that all of `needs` are there, installing what is not where that is possible.
 pub(crate) fn provide(needs: &[&Need]) -> Result<(), Stop> {
     let missing: Vec<&&Need> = needs
@@ -116,7 +140,8 @@ pub(crate) fn has(program: &str) -> bool {
     find(program).is_some()
 }
 
-fn am_root() -> bool {
+/// Whether the user may do everything.
+pub(crate) fn am_root() -> bool {
     let output = Command::new("id").arg("-u").output();
     output.is_ok_and(|output| output.stdout.trim_ascii() == b"0")
 }

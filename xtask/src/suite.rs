@@ -154,11 +154,14 @@ fn summarise(went: &[(&str, bool, Duration)], all: Duration) {
 
 fn machine(options: &Options) -> Result<(), Stop> {
     let browser = machine::BROWSER.iter().filter(|_| !options.skip_browser);
+    // Without these, and for everybody else, some faults are skipped, which is said.
+    let root = machine::ROOT.iter().filter(|_| machine::am_root());
     machine::provide(
         &machine::COMPILER
             .iter()
             .chain(machine::ALWAYS)
             .chain(browser)
+            .chain(root)
             .collect::<Vec<_>>(),
     )
 }

@@ -31,6 +31,8 @@ pub enum Defect {
     CuttingDrain,
     /// What is refused as too much is asked again without a bound.
     BudgetIgnored,
+    /// Whoever delivers an answer sometimes sleeps, and nobody else on its thread has a turn.
+    BlockedThread,
 }
 
 /// Whether this process has the defect.
@@ -56,6 +58,7 @@ pub fn planted(defect: Defect) -> bool {
         Defect::DoubleDispatch => "double-dispatch",
         Defect::CuttingDrain => "cutting-drain",
         Defect::BudgetIgnored => "budget-ignored",
+        Defect::BlockedThread => "blocked-thread",
     };
     *NAME == name
 }
@@ -80,6 +83,9 @@ pub(crate) fn told(failure: Failure) -> Failure {
 pub(crate) fn delivered(message: Bytes) -> Bytes {
     if planted(Defect::MixedAnswers) {
         return mix(message);
+    }
+    if planted(Defect::BlockedThread) && fastrand::u8(..) == 0 {
+        std::thread::sleep(std::time::Duration::from_millis(1500));
     }
     message
 }

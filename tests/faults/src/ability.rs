@@ -8,7 +8,7 @@ use std::{
 
 use crate::{
     fault::{Fault, Snag},
-    packet::Ground,
+    packet::{Ground, Packets},
     topology::Topology,
 };
 
@@ -25,15 +25,16 @@ pub(crate) fn faketime() -> Option<PathBuf> {
         .find(|path| path.is_file())
 }
 
-/// Why `fault` cannot be made here in `topology`; `None` if it can.
-pub(crate) fn obstacle(fault: Fault, topology: Topology) -> Option<&'static str> {
+/// Why `fault` cannot be made here in `topology`, or that cannot be had at all; `None` if it can.
+pub(crate) fn obstacle(fault: Option<Fault>, topology: Topology) -> Option<&'static str> {
     let ground = GROUND.as_deref().filter(|_| topology == Topology::Static);
-    ground.or(match fault {
+    ground.or(match fault? {
         Fault::DiskFull => DISK.as_deref(),
         Fault::ClockJump => faketime()
             .is_none()
             .then_some("the package libfaketime is not installed"),
-        Fault::Snag(snag) if topology == Topology::Tcp || snag == Snag::Loss => GROUND.as_deref(),
+        Fault::Snag(Snag::Delay) if topology.speaks_tcp() => QUEUE.as_deref(),
+        Fault::Snag(_) if topology.speaks_tcp() => GROUND.as_deref(),
         _ => None,
     })
 }
@@ -48,6 +49,15 @@ static DISK: LazyLock<Option<String>> = LazyLock::new(|| {
         .status()
         .is_ok_and(|status| status.success());
     (!permitted).then(|| "mounting a small disk is not permitted".to_owned())
+});
+
+/// Why packets cannot be held back.
+static QUEUE: LazyLock<Option<String>> = LazyLock::new(|| {
+    let held = || {
+        let ground = Ground::new(1)?;
+        ground.lift(ground.strike(Packets::Delayed(1, 0))?)
+    };
+    held().err().map(|error| format!("{error:#}"))
 });
 
 /// Why packets cannot be lost.

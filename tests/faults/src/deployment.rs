@@ -4,7 +4,7 @@ use std::{
     fs::{self, File},
     io::{BufRead as _, BufReader},
     path::PathBuf,
-    process::{Child, Command, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering::Relaxed},
@@ -15,6 +15,7 @@ use std::{
 
 use anyhow::{Context as _, bail, ensure};
 use anylith_core::Counters;
+use netns::Host;
 use rustix::process::Signal;
 use serde::Deserialize as _;
 
@@ -23,6 +24,7 @@ use crate::{
     fault::Fault,
     flaw::Flaw,
     home::Home,
+    link::Links,
     packet::Ground,
     plan::Plan,
     process::{self, Marks, Process},
@@ -48,7 +50,11 @@ pub(crate) struct Deployment {
     units: Option<Units>,
     /// Where it runs, if not among everything else.
     pub(crate) ground: Option<Ground>,
+    /// What stands between the replicas, if anything does.
+    pub(crate) links: Option<Links>,
     command: Option<Child>,
+    /// How the commands have ended that ran before.
+    ended: Vec<(u32, ExitStatus)>,
     /// Whether that command has said that the application is ready.
     ready: Arc<AtomicBool>,
     pub(crate) home: Home,
@@ -68,6 +74,8 @@ impl Deployment {
             Topology::Static => Some(Ground::new(Topology::HOSTS.len() as u8)?),
             _ => None,
         };
+        // There before the first replica: who has connected already goes past them.
+        let links = (needs_ground && ground.is_none()).then(|| Links::before(&home.run()));
         let own_clock = plan.has(|fault| fault == Fault::ClockJump);
         let marks = Marks {
             home: home.path().to_owned(),
@@ -80,7 +88,9 @@ impl Deployment {
             marks,
             units: None,
             ground,
+            links,
             command: None,
+            ended: Vec::new(),
             ready: Arc::default(),
             home,
         };
@@ -134,10 +144,33 @@ impl Deployment {
         }
     }
 
-    /// Gives every replica a new certificate, where there is no supervisor.
-    pub(crate) fn certify(&self) -> anyhow::Result<()> {
+    /// Gives every replica a new certificate, where there is no supervisor. Returns how many got another one than they had.
+    pub(crate) fn certify(&self) -> anyhow::Result<usize> {
         let units = self.units.as_ref();
-        units.map_or(Ok(()), |units| units.render_again(self.renderer()?))
+        units.map_or(Ok(0), |units| units.render_again(self.renderer()?))
+    }
+
+    /// How a process has ended that the suite had started; `None` of others, and of those that live.
+    pub(crate) fn end_of(&self, pid: u32) -> Option<String> {
+        let units = self.units.iter().flat_map(|units| &units.ended);
+        let mut ended = units.chain(&self.ended);
+        let (_, status) = ended.find(|(ended, _)| *ended == pid)?;
+        Some(status.to_string())
+    }
+
+    /// The host that a replica runs on; `None` if there is none but the machine.
+    pub(crate) fn host_of(&self, replica: &Process) -> Option<&Host> {
+        let hosts = self.ground.as_ref()?.hosts();
+        match &self.units {
+            Some(units) => hosts.get(units.host_of(replica.replica.as_deref()?)?),
+            None => hosts.first(),
+        }
+    }
+
+    /// Everything that the command and the replicas have said.
+    pub(crate) fn log(&self) -> String {
+        let log = fs::read(self.home.path().join("command.log")).unwrap_or_default();
+        String::from_utf8_lossy(&log).into_owned()
     }
 
     /// Gives a replica an identity with `flaw`, where there is no supervisor.
@@ -166,13 +199,11 @@ impl Deployment {
         units.map_or_else(|| self.ready.load(Relaxed), Units::are_ready)
     }
 
-    /// Orders something of the application that runs. It may fail, where there is no supervisor.
-    pub(crate) fn order(&self, order: &[&str]) -> anyhow::Result<Child> {
+    /// Orders something of the application that runs; what the order says goes to `said`. It may fail, where there is
+    /// no supervisor.
+    pub(crate) fn order(&self, order: &[&str], said: File) -> anyhow::Result<Child> {
         let mut command = self.anylith()?;
-        command
-            .args(order)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
+        command.args(order).stdout(said.try_clone()?).stderr(said);
         command.spawn().context("cannot run the command")
     }
 
@@ -205,7 +236,9 @@ impl Deployment {
         let child = self.command.as_mut()?;
         match child.try_wait() {
             Ok(None) => Some(child.id()),
-            _ => {
+            ended => {
+                self.ended
+                    .extend(ended.ok().flatten().map(|it| (child.id(), it)));
                 self.command = None;
                 None
             }
@@ -284,7 +317,7 @@ impl Deployment {
 
     /// What the command and the replicas have said, its end.
     pub(crate) fn said(&self) -> String {
-        let text = fs::read_to_string(self.home.path().join("command.log")).unwrap_or_default();
+        let text = self.log();
         let lines: Vec<&str> = text.lines().collect();
         lines[lines.len().saturating_sub(30)..].join("\n")
     }

@@ -92,7 +92,7 @@ impl Snag {
         match (self, topology) {
             (_, Topology::Monolith) => false,
             (Self::Loss, topology) => topology.speaks_tcp(),
-            (Self::Delay | Self::SlowReader | Self::SlowWriter, topology) => !topology.speaks_tcp(),
+            (Self::SlowReader | Self::SlowWriter, topology) => !topology.speaks_tcp(),
             _ => true,
         }
     }
@@ -206,6 +206,25 @@ impl Fault {
         }
     }
 
+    /// Whether another fault may not meet anybody because of it: processes are gone or stand still, or nothing passes.
+    pub(crate) fn takes_away(self) -> bool {
+        match self {
+            Self::Kill(_)
+            | Self::Term(_)
+            | Self::Stop(_)
+            | Self::Snag(_)
+            | Self::NoDescriptors
+            | Self::DiskFull
+            | Self::Restart
+            | Self::Scale
+            | Self::OtherAuthority
+            | Self::Expired
+            | Self::OtherComponent
+            | Self::Impostor => true,
+            Self::ClockJump | Self::Overload | Self::Rotate => false,
+        }
+    }
+
     /// How often it happens when it is tried alone.
     pub(crate) fn times(self) -> usize {
         match self {
@@ -215,8 +234,11 @@ impl Fault {
     }
 
     /// How long it lasts when it is tried alone.
-    pub(crate) fn lasts_ms(self) -> u64 {
+    pub(crate) fn lasts_ms(self, topology: Topology) -> u64 {
         match self {
+            // A connection for each byte of a frame: the fewer there are at a time, the longer it takes.
+            Self::Snag(Snag::Reset) if topology == Topology::Split => 25_000,
+            Self::Snag(Snag::Reset) if !topology.speaks_tcp() => 10_000,
             Self::Kill(_) | Self::Term(_) | Self::Overload => 300,
             Self::Stop(_) | Self::Snag(Snag::Reset | Snag::Partition) => 5_000,
             Self::Snag(_)

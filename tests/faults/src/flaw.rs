@@ -1,6 +1,7 @@
 //! What is wrong with the identity of a replica.
 
 use std::{
+    fmt,
     path::Path,
     time::{Duration, SystemTime},
 };
@@ -23,7 +24,30 @@ pub(crate) enum Flaw {
     Impostor,
 }
 
+impl fmt::Display for Flaw {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Expired => "a certificate that has run out",
+            Self::OtherAuthority => "a certificate of another authority",
+            Self::OtherComponent => "a certificate for another component",
+            Self::Impostor => "the certificate of another replica",
+        })
+    }
+}
+
 impl Flaw {
+    /// What others log who turn it away.
+    pub(crate) fn refusals(self) -> &'static [&'static str] {
+        match self {
+            // It does not even begin: it is the first to look at its certificate.
+            Self::OtherComponent => &["its certificate is for replica"],
+            Self::Expired | Self::OtherAuthority | Self::Impostor => &[
+                "did not prove that it belongs to the application",
+                "claimed a",
+            ],
+        }
+    }
+
     /// Makes of the rightful subject the one that the certificate is for.
     pub(crate) fn change(self, subject: &mut Subject) -> anyhow::Result<()> {
         match self {

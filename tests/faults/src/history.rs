@@ -1,8 +1,17 @@
 //! The two ledgers, sorted by call.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
-use crate::ledger::{Answer, CallId, Entry, Event, How, Method};
+use crate::{
+    clock::in_ns,
+    ledger::{Answer, CallId, Entry, Event, How, Method},
+};
+
+/// The most computing at a time without giving any other task its turn for which a process is excused.
+const BUSY: Duration = Duration::from_millis(250);
 
 /// Everything that happened in a run.
 #[derive(Debug, Default)]
@@ -27,11 +36,22 @@ impl History {
                 | Event::Ended { call }
                 | Event::Cut { call }
                 | Event::Garbled { call } => *call,
-                Event::Paused { since_ns } => {
+                Event::Starved { since_ns } => {
                     let pauses = history.pauses.entry(entry.process).or_default();
                     pauses.push((*since_ns, entry.at_ns));
                     continue;
                 }
+                Event::Busy {
+                    since_ns,
+                    computed_ns,
+                } => {
+                    let computed_ns = *computed_ns.min(&in_ns(BUSY));
+                    let begin = entry.at_ns.saturating_sub(computed_ns).max(*since_ns);
+                    let pauses = history.pauses.entry(entry.process).or_default();
+                    pauses.push((begin, entry.at_ns));
+                    continue;
+                }
+                Event::Jumped { .. } => continue,
                 Event::Finished => {
                     history.finished.insert(entry.process);
                     continue;
@@ -45,9 +65,19 @@ impl History {
     /// How long `process` got no time between the two instants.
     pub(crate) fn paused_ns(&self, process: u32, from_ns: u64, to_ns: u64) -> u64 {
         let pauses = self.pauses.get(&process).into_iter().flatten();
-        pauses
-            .map(|(begin, end)| end.min(&to_ns).saturating_sub(*begin.max(&from_ns)))
-            .sum()
+        let mut pauses: Vec<_> = pauses
+            .map(|(begin, end)| (*begin.max(&from_ns), *end.min(&to_ns)))
+            .collect();
+        pauses.sort_unstable();
+        // The two witnesses see some of it both: nothing counts twice.
+        let mut seen_ns = from_ns;
+        let mut paused_ns = 0;
+        for (begin, end) in pauses {
+            let begin = begin.max(seen_ns);
+            paused_ns += end.saturating_sub(begin);
+            seen_ns = seen_ns.max(end);
+        }
+        paused_ns
     }
 
     /// Each call as its caller made it, with the answer, if there is one.

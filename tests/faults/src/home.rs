@@ -62,12 +62,21 @@ impl Home {
         Ok(())
     }
 
-    /// Fills that disk.
+    /// Fills that disk, to the last byte.
     pub(crate) fn fill_disk(&self) {
         let mut ballast = File::create(self.ballast());
         while let Ok(file) = &mut ballast
             && file.write_all(&[0; 4096]).is_ok()
         {}
+    }
+
+    /// Writes something to that disk, as anybody might.
+    pub(crate) fn try_disk(&self) -> io::Result<()> {
+        let path = self.run().join("probe");
+        let written = fs::write(&path, [0; 4096]);
+        // It may be there, without anything in it.
+        let _ = fs::remove_file(path);
+        written
     }
 
     /// Makes room on that disk again.
@@ -77,12 +86,21 @@ impl Home {
 
     /// Removes what certificates are issued with.
     pub(crate) fn lose_authority(&self) {
-        let folders = fs::read_dir(self.run().join("anylith"))
-            .into_iter()
-            .flatten();
-        for folder in folders.flatten() {
-            let _ = fs::remove_dir_all(folder.path().join("authority"));
+        for folder in self.authorities() {
+            let _ = fs::remove_dir_all(folder);
         }
+    }
+
+    /// What certificates are issued with; `None` if there is nothing yet.
+    pub(crate) fn authority(&self) -> Option<Vec<u8>> {
+        let mut files = self.authorities().map(|it| it.join("authority.json"));
+        files.find_map(|file| fs::read(file).ok())
+    }
+
+    fn authorities(&self) -> impl Iterator<Item = PathBuf> {
+        let folders = fs::read_dir(self.run().join("anylith"));
+        let folders = folders.into_iter().flatten().flatten();
+        folders.map(|folder| folder.path().join("authority"))
     }
 
     fn ballast(&self) -> PathBuf {

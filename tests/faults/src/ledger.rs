@@ -4,6 +4,7 @@
 //! that it has written, and at most the last line is cut.
 
 use std::{
+    collections::BTreeMap,
     fs::{self, File},
     io::{self, Write as _},
     path::Path,
@@ -36,6 +37,8 @@ pub(crate) enum Event {
         method: Method,
         /// How long it may take, in microseconds.
         deadline_us: u64,
+        /// The call for which this one is made.
+        within: Option<CallId>,
     },
     /// The caller of a call has its answer.
     Told { call: CallId, answer: Answer },
@@ -47,8 +50,12 @@ pub(crate) enum Event {
     Cut { call: CallId },
     /// What came with a call is not what its caller sent.
     Garbled { call: CallId },
-    /// This process got no time since then, although it wanted some.
-    Paused { since_ns: u64 },
+    /// Since then this process was stopped, or one of its threads waited for a processor.
+    Starved { since_ns: u64 },
+    /// Since then a task of this process did not have its turn, and so long a thread computed meanwhile.
+    Busy { since_ns: u64, computed_ns: u64 },
+    /// The clock on the wall is so wrong now, and was not before.
+    Jumped { by_s: i64 },
     /// A caller makes no further calls, and has an answer to each.
     Finished,
 }
@@ -184,16 +191,33 @@ impl Ledger {
     }
 }
 
+/// Which replica each process was that has a ledger in `home`.
+pub(crate) fn names(home: &Path) -> io::Result<BTreeMap<u32, String>> {
+    let mut names = BTreeMap::new();
+    for file in fs::read_dir(home.join(Ledger::FOLDER))? {
+        let name = file?.file_name().to_string_lossy().into_owned();
+        let mut parts = name.split('.');
+        if let (Some(replica), Some(pid)) = (parts.next(), parts.next())
+            && let Ok(pid) = pid.parse()
+        {
+            names.insert(pid, replica.to_owned());
+        }
+    }
+    Ok(names)
+}
+
 /// Everything that was written down in `home`, in the order of time.
 pub(crate) fn read(home: &Path) -> io::Result<Vec<Entry>> {
     let mut entries = Vec::new();
     for file in fs::read_dir(home.join(Ledger::FOLDER))? {
         let text = fs::read(file?.path())?;
         // A process that was killed may have left half a line, and nothing behind it.
-        entries.extend(
-            text.split(|byte| *byte == b'\n')
-                .filter_map(|line| serde_json::from_slice::<Entry>(line).ok()),
-        );
+        let whole = text.iter().rposition(|byte| *byte == b'\n').unwrap_or(0);
+        for line in text[..whole].split(|byte| *byte == b'\n') {
+            if !line.is_empty() {
+                entries.push(serde_json::from_slice::<Entry>(line)?);
+            }
+        }
     }
     entries.sort_by_key(|entry| entry.at_ns);
     Ok(entries)

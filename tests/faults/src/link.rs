@@ -19,6 +19,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+use rustix::net::{RecvFlags, recv};
+
+use crate::cut::{Cutter, Passing, Place, Sweep};
+
 /// How often a thread looks whether something has changed.
 const LOOK: Duration = Duration::from_millis(2);
 
@@ -37,6 +41,7 @@ pub(crate) struct Links {
 #[derive(Debug, Default)]
 struct Shared {
     over: AtomicBool,
+    sweep: Arc<Sweep>,
     /// By replica: it stays when that is started again.
     weathers: Mutex<BTreeMap<String, Arc<Weather>>>,
 }
@@ -49,15 +54,20 @@ pub(crate) struct Weather {
     /// So many bytes pass in a second; 0 for all.
     bytes_per_s: [AtomicU64; 2],
     delay_ms: AtomicU64,
-    /// Each connection is cut after one byte more than the one before.
+    /// Each connection is cut at a place of its own.
     cutting: AtomicBool,
-    next_cut: AtomicU64,
     /// Grows whenever all connections are cut.
     cuts: AtomicU64,
+    /// How many connections go through here now.
+    open: AtomicU64,
+    /// How many bytes have come through here.
+    passed: AtomicU64,
+    /// How often something of this happened to bytes that wanted to pass.
+    met: AtomicU64,
 }
 
 /// Which way bytes go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Way {
     /// To the replica: requests.
     In = 0,
@@ -83,11 +93,37 @@ impl Links {
         links
     }
 
-    /// One of the places, and how its replica is called.
-    pub(crate) fn pick(&self, pick: u32) -> Option<Arc<Weather>> {
+    /// One of the places before replicas of `groups`, and how its replica is called. It is one through which calls go: whoever
+    /// connected before we were there goes past it.
+    pub(crate) fn pick(&self, groups: &[&str], pick: u32) -> Option<(String, Arc<Weather>)> {
+        let mut found = self.all(groups);
+        found.retain(|(_, weather)| weather.open.load(Relaxed) > 0);
+        let passed = |weather: &Weather| weather.passed.load(Relaxed);
+        let most = found.iter().map(|(_, weather)| passed(weather)).max()?;
+        found.retain(|(_, weather)| passed(weather) >= most / 4);
+        let chosen = pick as usize % found.len().max(1);
+        (!found.is_empty()).then(|| found.swap_remove(chosen))
+    }
+
+    /// All places before replicas of `groups`.
+    pub(crate) fn all(&self, groups: &[&str]) -> Vec<(String, Arc<Weather>)> {
         let weathers = self.shared.weathers();
-        let chosen = weathers.values().nth(pick as usize % weathers.len().max(1));
-        chosen.cloned()
+        let of = |name: &str| {
+            name.split_once('-')
+                .map_or(name, |(group, _)| group)
+                .to_owned()
+        };
+        let found = weathers
+            .iter()
+            .filter(|(name, _)| groups.contains(&of(name).as_str()));
+        found
+            .map(|(name, weather)| (name.clone(), Arc::clone(weather)))
+            .collect()
+    }
+
+    /// Where connections are cut that are to be.
+    pub(crate) fn sweep(&self) -> Arc<Sweep> {
+        Arc::clone(&self.shared.sweep)
     }
 }
 
@@ -113,22 +149,19 @@ impl Weather {
         self.delay_ms.store(delay_ms, Relaxed);
     }
 
-    /// Cuts every connection, and those that are made from now on after one byte, two bytes, and so on, on either way in turn.
-    /// Begins to count at `first`.
-    pub(crate) fn cut_at_each_byte(&self, cutting: bool, first: u64) {
-        self.next_cut.store(first, Relaxed);
+    /// Cuts every connection, and each that is made from now on at its place; or lets those be that are made from now on.
+    pub(crate) fn cut_at_each_byte(&self, cutting: bool) {
         self.cutting.store(cutting, Relaxed);
         self.cuts.fetch_add(1, Relaxed);
     }
 
-    /// After how many bytes, and on which way, the next connection is cut.
-    fn allowance(&self) -> [u64; 2] {
-        let mut allowance = [u64::MAX; 2];
-        if self.cutting.load(Relaxed) {
-            let cut = self.next_cut.fetch_add(1, Relaxed);
-            allowance[(cut % 2) as usize] = cut / 2;
-        }
-        allowance
+    /// How often bytes that wanted to pass were held up, delayed or slowed down.
+    pub(crate) fn met(&self) -> u64 {
+        self.met.load(Relaxed)
+    }
+
+    fn meet(&self) {
+        self.met.fetch_add(1, Relaxed);
     }
 }
 
@@ -164,7 +197,7 @@ impl Shared {
                     let _ = near.set_nonblocking(false);
                     // Where nobody is behind it any more, it is closed.
                     if let Ok(far) = UnixStream::connect(behind) {
-                        let _ = connect(near, far, weather);
+                        let _ = self.connect(near, far, weather);
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => thread::sleep(LOOK),
@@ -173,13 +206,30 @@ impl Shared {
         }
     }
 
+    fn connect(&self, near: UnixStream, far: UnixStream, weather: &Arc<Weather>) -> io::Result<()> {
+        let cutting = weather.cutting.load(Relaxed);
+        let place = cutting.then(|| self.sweep.take()).flatten();
+        weather.open.fetch_add(1, Relaxed);
+        let connection = Arc::new(Connection {
+            weather: Arc::clone(weather),
+            over: AtomicBool::new(false),
+            cuts: weather.cuts.load(Relaxed),
+            sweep: Arc::clone(&self.sweep),
+        });
+        let there = [near.try_clone()?, far.try_clone()?];
+        let at = |way| place.filter(|place| place.way == way);
+        connection.clone().carry(Way::In, there, at(Way::In));
+        connection.carry(Way::Out, [far, near], at(Way::Out));
+        Ok(())
+    }
+
     fn weathers(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Arc<Weather>>> {
         self.weathers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// The sockets of replicas below `run`.
-fn sockets(run: &Path) -> Vec<PathBuf> {
+pub(crate) fn sockets(run: &Path) -> Vec<PathBuf> {
     let folders = fs::read_dir(run.join("anylith")).into_iter().flatten();
     folders
         .flatten()
@@ -197,50 +247,52 @@ struct Connection {
     over: AtomicBool,
     /// The cuts of all connections that were before this one.
     cuts: u64,
+    sweep: Arc<Sweep>,
 }
 
-fn connect(near: UnixStream, far: UnixStream, weather: &Arc<Weather>) -> io::Result<()> {
-    let connection = Arc::new(Connection {
-        weather: Arc::clone(weather),
-        over: AtomicBool::new(false),
-        cuts: weather.cuts.load(Relaxed),
-    });
-    let [allowed_in, allowed_out] = weather.allowance();
-    let there = [near.try_clone()?, far.try_clone()?];
-    connection.clone().carry(Way::In, there, allowed_in);
-    connection.carry(Way::Out, [far, near], allowed_out);
-    Ok(())
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.weather.open.fetch_sub(1, Relaxed);
+    }
 }
 
 impl Connection {
     /// Carries bytes in threads of its own, until either side is closed or no more may pass.
-    fn carry(self: Arc<Self>, way: Way, [from, to]: [UnixStream; 2], allowed: u64) {
+    fn carry(self: Arc<Self>, way: Way, [from, to]: [UnixStream; 2], place: Option<Place>) {
         let (chunks, arriving) = sync_channel(64);
         let (reading, writing) = (Arc::clone(&self), self);
         let Ok(target) = to.try_clone() else { return };
         let writer = thread::spawn(move || writing.write(way, target, &arriving));
         thread::spawn(move || {
-            let _ = reading.read(way, &from, allowed, &chunks);
+            let cut = reading.read(way, &from, place, &chunks);
             // What was read still arrives.
             drop(chunks);
             let _ = writer.join();
+            if let Some(place) = place {
+                reading.sweep.give_back(place, cut.unwrap_or(false));
+            }
             reading.over.store(true, Relaxed);
             let _ = from.shutdown(Shutdown::Both);
             let _ = to.shutdown(Shutdown::Both);
         });
     }
 
+    /// Reads until one side is closed. Returns whether the connection was cut at its place.
     fn read(
         &self,
         way: Way,
         mut from: &UnixStream,
-        mut allowed: u64,
+        place: Option<Place>,
         chunks: &SyncSender<(Instant, Vec<u8>)>,
-    ) -> io::Result<()> {
+    ) -> io::Result<bool> {
         from.set_read_timeout(Some(LOOK * 5))?;
+        let mut cutter = place.map(Cutter::at);
         let mut bytes = vec![0; CHUNK];
         while !self.is_over() {
             if self.is_held(way) {
+                if has_bytes(from) {
+                    self.weather.meet();
+                }
                 thread::sleep(LOOK);
                 continue;
             }
@@ -254,24 +306,33 @@ impl Connection {
                 thread::sleep(Duration::from_millis(10));
             }
             let read = match from.read(&mut bytes[..wanted]) {
-                Ok(0) => return Ok(()),
+                Ok(0) => return Ok(false),
                 Ok(read) => read,
                 Err(error) if is_timeout(&error) => continue,
                 Err(error) => return Err(error),
             };
-            let passing = read.min(usize::try_from(allowed).unwrap_or(usize::MAX));
+            self.weather.passed.fetch_add(read as u64, Relaxed);
             let delay = Duration::from_millis(self.weather.delay_ms.load(Relaxed));
-            let chunk = (Instant::now() + delay, bytes[..passing].to_vec());
-            if chunks.send(chunk).is_err() || passing < read {
-                return Ok(());
+            // There was as much as may pass: the rest waits.
+            if !delay.is_zero() || slow > 0 && read == wanted {
+                self.weather.meet();
             }
-            allowed -= if allowed == u64::MAX {
-                0
-            } else {
-                passing as u64
+            let passing = match &mut cutter {
+                Some(cutter) => cutter.pass(&bytes[..read]),
+                None => Passing::All(bytes[..read].to_vec()),
             };
+            let (passing, cut) = match passing {
+                Passing::All(bytes) => (bytes, false),
+                Passing::UpTo(bytes) => (bytes, true),
+            };
+            if chunks.send((Instant::now() + delay, passing)).is_err() {
+                return Ok(false);
+            }
+            if cut {
+                return Ok(true);
+            }
         }
-        Ok(())
+        Ok(false)
     }
 
     fn write(&self, way: Way, mut to: UnixStream, arriving: &Receiver<(Instant, Vec<u8>)>) {
@@ -294,6 +355,11 @@ impl Connection {
     fn is_over(&self) -> bool {
         self.over.load(Relaxed) || self.weather.cuts.load(Relaxed) != self.cuts
     }
+}
+
+fn has_bytes(stream: &UnixStream) -> bool {
+    let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+    recv(stream, &mut [0_u8; 1], flags).is_ok_and(|(_, count)| count > 0)
 }
 
 fn is_timeout(error: &io::Error) -> bool {

@@ -72,6 +72,20 @@ pub(crate) enum Promise {
     RetriesAreBounded,
 }
 
+impl Promise {
+    #[cfg(test)]
+    pub(crate) const ALL: [Self; 8] = [
+        Self::NotExecutedDidNotRun,
+        Self::ExecutedRan,
+        Self::OnceAtMost,
+        Self::OneAnswer,
+        Self::RightAnswer,
+        Self::InTime,
+        Self::DrainsLoseNothing,
+        Self::RetriesAreBounded,
+    ];
+}
+
 impl fmt::Display for Promise {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

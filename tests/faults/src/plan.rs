@@ -1,6 +1,6 @@
 //! What is to happen in a run. All of it comes out of a seed.
 
-use std::{fmt, str::FromStr};
+use std::{collections::BTreeSet, fmt, str::FromStr};
 
 use crate::{
     app::DriverConfig,
@@ -11,14 +11,20 @@ use crate::{
 /// How long a fault lasts that is to be short.
 const SHORT_MS: u64 = 1_000;
 
+/// How soon after a fault its company comes: in time for something to happen while it lasts.
+const COMPANY_MS: u64 = 300;
+
+/// The shortest time in which whatever sees a fault is sure to look.
+const SEEN_MS: u64 = 60;
+
 /// How plans are called that are drawn.
 const MIXTURE: &str = "mixture";
 
 /// How many calls a callee may execute at a time where overload is tried.
-const ROOM: u32 = 2;
+const ROOM: u32 = 1;
 
 /// The most calls in a second: more than that a small machine cannot even make.
-const MOST_RATE: u32 = 2_500;
+const MOST_RATE: u32 = 1_200;
 
 /// What is to happen in a run. The same plan is the same load and the same faults at the same times; what the operating system
 /// makes of it may differ.
@@ -93,7 +99,7 @@ impl Plan {
             .map(|(fault, number)| Strike {
                 fault,
                 at_ms: 400 + 500 * number,
-                for_ms: fault.lasts_ms(),
+                for_ms: fault.lasts_ms(topology),
                 pick: dice.u32(..),
             })
             .collect();
@@ -113,19 +119,26 @@ impl Plan {
 
     /// Some faults show only when somebody connects anew: then a process is killed, too.
     fn with_company(mut self, pick: u32) -> Self {
+        let alone = !self.is_mixture();
         let company = |it: &Strike| match (it.fault, self.topology) {
+            (Fault::OtherAuthority, Topology::Tcp) => Some(Fault::Kill(Victim::Callee)),
+            // In a mixture there is enough company.
+            _ if !alone => None,
             (Fault::NoDescriptors, _) => Some(Fault::Kill(Victim::Relay)),
+            // The control plane has something to write down.
+            (Fault::DiskFull, Topology::Monolith) => Some(Fault::Kill(Victim::Caller)),
+            (Fault::DiskFull, _) => Some(Fault::Kill(Victim::Callee)),
             // Certificates are valid at a time.
             (Fault::ClockJump, topology) if topology.speaks_tcp() => {
                 Some(Fault::Kill(Victim::Callee))
             }
-            (Fault::OtherAuthority, Topology::Tcp) => Some(Fault::Kill(Victim::Callee)),
             _ => None,
         };
-        let found = self.strikes.first().and_then(|it| Some((company(it)?, it)));
+        let mut strikes = self.strikes.iter();
+        let found = strikes.find_map(|it| Some((company(it)?, it)));
         let killed = found.map(|(fault, beside)| Strike {
             fault,
-            at_ms: beside.at_ms + beside.for_ms / 2,
+            at_ms: beside.at_ms + COMPANY_MS.min(beside.for_ms / 2),
             for_ms: 0,
             pick,
         });
@@ -141,18 +154,48 @@ impl Plan {
             .map(|it| (it.at_ms, it.at_ms + it.for_ms))
             .collect();
         if !bursts.is_empty() {
-            let targets = self.topology.targets();
-            // Half of all calls take no time, and the others half of the most.
-            let capacity = targets * ROOM * 4_000_000 / self.load.work_us;
-            self.load.rate = capacity / 2;
-            self.load.burst_rate = (10 * capacity).min(MOST_RATE);
+            // Ten times as much is to be no more than a small machine can make.
+            let least_us = self.topology.targets() * ROOM * 4_000_000 / (MOST_RATE / 10);
+            self.load.work_us = self.load.work_us.max(least_us);
+            self.load.rate = self.capacity() / 2;
+            self.load.burst_rate = 10 * self.capacity();
             self.load.bursts = bursts;
         }
         self
     }
 
-    /// The same, with no fault that lasts for seconds.
+    /// How many calls in a second callees can do that have little room: half of all calls take no time, and the others
+    /// half of the most.
+    pub(crate) fn capacity(&self) -> u32 {
+        self.topology.targets() * ROOM * 4_000_000 / self.load.work_us.max(1)
+    }
+
+    /// Whether it was drawn, of several faults.
+    pub(crate) fn is_mixture(&self) -> bool {
+        self.name == MIXTURE
+    }
+
+    /// Which other faults excuse that `strike` hit nothing: those that had taken whom it was to hit, or that were in its way.
+    pub(crate) fn excuse(&self, strike: &Strike) -> Option<String> {
+        // What is tried alone several times has to hit at least the first time.
+        let end_ms = match (self.is_mixture(), strike.fault) {
+            (false, _) => strike.at_ms.saturating_sub(1),
+            // They take as long as they take.
+            (true, Fault::Restart | Fault::Scale) => u64::MAX,
+            (true, _) => strike.at_ms + strike.for_ms,
+        };
+        let before = |it: &&Strike| *it != strike && it.fault.takes_away() && it.at_ms <= end_ms;
+        let others = self.strikes.iter().filter(before);
+        let others: Vec<_> = others
+            .map(|it| format!("{} at {} ms", it.fault, it.at_ms))
+            .collect();
+        (!others.is_empty()).then(|| others.join(" and "))
+    }
+
+    /// The same, with no fault that lasts for seconds, or comes back.
     pub(crate) fn shortened(mut self) -> Self {
+        let mut seen = BTreeSet::new();
+        self.strikes.retain(|strike| seen.insert(strike.fault));
         for strike in &mut self.strikes {
             strike.for_ms = strike.for_ms.min(SHORT_MS);
         }
@@ -190,7 +233,7 @@ impl Plan {
             .map(|_| Strike {
                 fault: fitting[dice.usize(..fitting.len())],
                 at_ms: dice.u64(100..load_ms),
-                for_ms: dice.u64(20..900),
+                for_ms: dice.u64(20..900).max(SEEN_MS),
                 pick: dice.u32(..),
             })
             .collect();
@@ -203,6 +246,7 @@ impl Plan {
             load: load(seed, load_ms, &mut dice),
             strikes,
         }
+        .with_company(dice.u32(..))
         .with_bursts()
     }
 
@@ -215,7 +259,7 @@ impl Plan {
 
     /// The command that runs it again.
     pub(crate) fn again(&self) -> String {
-        let alone = self.name != MIXTURE;
+        let alone = !self.is_mixture();
         let what = match alone {
             true => format!("--fault {} --topology {}", self.name, self.topology),
             false => "--runs 1".to_owned(),

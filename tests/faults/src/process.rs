@@ -1,7 +1,8 @@
 //! The processes of a run: found by a mark in their environment, whoever started them.
 
 use std::{
-    fs,
+    fmt, fs,
+    net::Ipv4Addr,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -60,6 +61,13 @@ pub(crate) struct Process {
     pub(crate) pid: u32,
 }
 
+impl fmt::Display for Process {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.replica.as_deref().unwrap_or("the supervisor");
+        write!(f, "{name} ({})", self.pid)
+    }
+}
+
 impl Process {
     /// Sends it a signal. It may just have ended: then nothing happens.
     pub(crate) fn signal(&self, signal: Signal) {
@@ -68,9 +76,49 @@ impl Process {
 
     /// Whether it is a replica of `group`.
     pub(crate) fn is_of(&self, group: &str) -> bool {
-        let replica = self.replica.as_deref().and_then(|it| it.rsplit_once('-'));
+        // `Target-2`, and on several hosts `Target-one-2`.
+        let replica = self.replica.as_deref().and_then(|it| it.split_once('-'));
         replica.is_some_and(|(of, _)| of == group)
     }
+}
+
+/// The most descriptors that a process may ever permit itself.
+pub(crate) fn most_descriptors(pid: u32) -> Option<u64> {
+    let limits = fs::read_to_string(format!("/proc/{pid}/limits")).ok()?;
+    let limit = limits
+        .lines()
+        .find_map(|it| it.strip_prefix("Max open files"))?;
+    limit.split_whitespace().nth(1)?.parse().ok()
+}
+
+/// The address and the port at which a process listens over TCP.
+pub(crate) fn listens_at(pid: u32) -> Option<(Ipv4Addr, u16)> {
+    let mut sockets: Vec<String> = fs::read_dir(format!("/proc/{pid}/fd"))
+        .ok()?
+        .flatten()
+        .filter_map(|fd| fs::read_link(fd.path()).ok())
+        .filter_map(|link| {
+            let inode = link.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?;
+            Some(inode.to_owned())
+        })
+        .collect();
+    sockets.sort();
+    let table = fs::read_to_string(format!("/proc/{pid}/net/tcp")).ok()?;
+    table.lines().skip(1).find_map(|line| {
+        let mut columns = line.split_whitespace();
+        let local = columns.nth(1)?;
+        // After the peer's address: the state, of which 0A is listening. The inode is six further on.
+        let listens = columns.nth(1)? == "0A";
+        let inode = columns.nth(5)?;
+        let ours = sockets
+            .binary_search_by(|it| it.as_str().cmp(inode))
+            .is_ok();
+        let (address, port) = local.split_once(':')?;
+        // The system shows the bytes of the address as the number that they are in memory.
+        let address = u32::from_str_radix(address, 16).ok()?.to_ne_bytes();
+        let port = u16::from_str_radix(port, 16).ok()?;
+        (listens && ours).then_some((address.into(), port))
+    })
 }
 
 /// Sends a signal to a process that may just have ended.
@@ -107,12 +155,18 @@ pub(crate) fn of(home: &Path) -> Vec<Process> {
 
 /// Whether there is such a process, and it is not one that has ended and waits to be noticed.
 pub(crate) fn lives(pid: u32) -> bool {
-    let Ok(status) = fs::read_to_string(format!("/proc/{pid}/stat")) else {
-        return false;
-    };
-    // The state follows the name, which is in parentheses and may contain some.
-    let state = status
-        .rsplit_once(") ")
-        .and_then(|(_, rest)| rest.chars().next());
-    !matches!(state, None | Some('Z' | 'X'))
+    !matches!(state(pid), None | Some('Z' | 'X'))
+}
+
+/// Whether it is stopped.
+pub(crate) fn is_stopped(pid: u32) -> bool {
+    state(pid) == Some('T')
+}
+
+/// The state of a process, as `ps` shows it.
+fn state(pid: u32) -> Option<char> {
+    let status = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // It follows the name, which is in parentheses and may contain some.
+    let (_, rest) = status.rsplit_once(") ")?;
+    rest.chars().next()
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::{ledger::Event, oracle::Find, run::Outcome};
+use crate::{ledger::Event, oracle::Find, plan::Strike, run::Outcome};
 
 /// The most finds of one run that are shown.
 const SHOWN: usize = 3;
@@ -16,6 +16,7 @@ impl fmt::Display for Report<'_> {
             plan,
             defect,
             finds,
+            proofs,
             ..
         } = self.0;
         writeln!(f, "FOUND in {plan}: {} in all", finds.len())?;
@@ -26,42 +27,67 @@ impl fmt::Display for Report<'_> {
                 shown.push(find);
             }
         }
+        for (strike, proof) in proofs {
+            let Strike {
+                fault,
+                at_ms,
+                for_ms,
+                ..
+            } = strike;
+            writeln!(f, "  {fault} at {at_ms} ms for {for_ms} ms: {proof}")?;
+        }
         for find in shown {
             self.show(find, f)?;
         }
         match defect {
-            Some(defect) => {
+            // What it was planted for is its bait.
+            Some(defect) if !plan.is_mixture() => {
                 let (name, seed) = (defect.name, plan.seed);
                 writeln!(
                     f,
                     "\n  again: cargo xtask faults --plant {name} --seed {seed}"
                 )
             }
+            Some(defect) => writeln!(f, "\n  again: {} --plant {}", plan.again(), defect.name),
             None => writeln!(f, "\n  again: {}", plan.again()),
         }
     }
 }
 
 impl Report<'_> {
+    /// A process, by the replica that it was.
+    fn who(&self, process: u32) -> String {
+        let name = self.0.names.get(&process);
+        let name = name.map_or("process", String::as_str);
+        format!("{name} ({process})")
+    }
+
     fn show(&self, find: &Find, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "\n  broken: {}\n  ", find.promise)?;
         match find.call {
             Some(call) => writeln!(f, "call {call:x}: {}", find.text)?,
             None => writeln!(f, "all calls: {}", find.text)?,
         }
+        let mut strikes: Vec<&Strike> = self.0.proofs.iter().map(|(strike, _)| strike).collect();
+        strikes.sort_by_key(|strike| strike.at_ms);
+        let mut strikes = strikes.into_iter().peekable();
         for entry in &find.events {
             let since_us = entry.at_ns.saturating_sub(self.0.begin_ns) / 1_000;
+            while let Some(strike) = strikes.next_if(|it| it.at_ms * 1_000 <= since_us) {
+                writeln!(f, "  {:>6}.000 ms  {} begins", strike.at_ms, strike.fault)?;
+            }
             write!(
                 f,
-                "  {:>6}.{:03} ms  process {:<8}",
+                "  {:>6}.{:03} ms  {:<22}",
                 since_us / 1_000,
                 since_us % 1_000,
-                entry.process
+                self.who(entry.process)
             )?;
             match &entry.event {
                 Event::Asked {
                     method,
                     deadline_us,
+                    within,
                     ..
                 } => {
                     let kind = match method.is_idempotent() {
@@ -69,7 +95,8 @@ impl Report<'_> {
                         false => "once at most",
                     };
                     let ms = deadline_us / 1_000;
-                    writeln!(f, "calls {} ({kind}), for {ms} ms", method.name())
+                    let within = within.map_or(String::new(), |it| format!(", within call {it:x}"));
+                    writeln!(f, "calls {} ({kind}), for {ms} ms{within}", method.name())
                 }
                 Event::Told { answer, .. } => writeln!(f, "is told {answer:?}"),
                 Event::Began { .. } => writeln!(f, "begins to execute it"),

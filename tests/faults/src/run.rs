@@ -1,6 +1,7 @@
 //! One run: the application is started, loaded, hurt and stopped, and its ledgers are judged.
 
 use std::{
+    collections::BTreeMap,
     fs,
     path::Path,
     thread,
@@ -18,9 +19,10 @@ use crate::{
     history::{Asked, History},
     ledger::{self, Answer, Event, How, Ledger},
     oracle::{Budget, Find, SCHEDULING, Terms, judge},
-    plan::Plan,
+    plan::{Plan, Strike},
     process,
-    stage::{Remedy, Stage},
+    proof::{Claim, Evidence, Proof},
+    stage::{Healed, Remedy, Stage},
 };
 
 /// From the word to begin until the first call.
@@ -36,9 +38,21 @@ pub(crate) struct Outcome {
     /// What was wrong with the application.
     pub(crate) defect: Option<Defect>,
     pub(crate) finds: Vec<Find>,
+    /// What was seen of each strike.
+    pub(crate) proofs: Vec<(Strike, Proof)>,
+    /// Which replica each process was.
+    pub(crate) names: BTreeMap<u32, String>,
     pub(crate) tally: Tally,
     /// When the load began, by the clock of the ledgers.
     pub(crate) begin_ns: u64,
+}
+
+impl Outcome {
+    /// What the run cannot say anything of, since it did not happen.
+    pub(crate) fn missed(&self) -> impl Iterator<Item = &(Strike, Proof)> {
+        let proofs = self.proofs.iter();
+        proofs.filter(|(_, proof)| matches!(proof, Proof::Missed(_)))
+    }
 }
 
 /// What was counted in a run.
@@ -66,18 +80,16 @@ pub(crate) struct Setting {
     pub(crate) defect: Option<Defect>,
     /// The folder of a run is kept where something was found.
     pub(crate) keep: bool,
-    /// On a machine that may be anything, time proves nothing: only what is very late counts.
+    /// On a machine that may be anything, only what is very late counts.
     pub(crate) lenient: bool,
 }
 
 impl Setting {
     /// How much longer than its deadline a call may take.
-    fn scheduling(self, plan: &Plan) -> Duration {
-        match (self.lenient, plan.threads) {
-            (true, _) => Duration::from_secs(1),
-            (false, 1) => SCHEDULING,
-            // A pause of one of several threads is not always seen.
-            (false, _) => 5 * SCHEDULING,
+    fn scheduling(self) -> Duration {
+        match self.lenient {
+            true => 5 * SCHEDULING,
+            false => SCHEDULING,
         }
     }
 }
@@ -85,21 +97,34 @@ impl Setting {
 /// Runs `plan` on the application.
 pub(crate) fn run(plan: &Plan, setting: Setting) -> anyhow::Result<Outcome> {
     let defect = setting.defect;
-    let mut stage = Stage::new(Deployment::start(plan, defect)?, plan);
+    let deployment = Deployment::start(plan, defect)?;
     let begin_ns = now_ns() + in_ns(LEAD);
     let begin = Instant::now() + LEAD;
+    let mut stage = Stage::new(deployment, plan, begin_ns);
     fs::write(stage.deployment.home.path().join(GO), begin_ns.to_string())?;
-    play(&mut stage, plan, begin)?;
+    let claims = play(&mut stage, plan, begin)?;
     until_answered(&mut stage, plan)?;
     let alive = stage.deployment.counted();
     stage.deployment.stop()?;
     let counted = alive.or_else(|| stage.deployment.counted_last());
     let entries = ledger::read(stage.deployment.home.path()).context("cannot read the ledgers")?;
+    let evidence = Evidence {
+        plan,
+        entries: &entries,
+        log: &stage.deployment.log(),
+        counted,
+    };
+    let settle = |(strike, claim): (Strike, Claim)| {
+        let excuse = plan.excuse(&strike);
+        (strike, claim.settle(&evidence, excuse))
+    };
+    let proofs: Vec<_> = claims.into_iter().map(settle).collect();
+    let names = ledger::names(stage.deployment.home.path())?;
     let history = History::of(entries);
     let terms = Terms {
         killed: stage.killed,
         gentle: plan.is_gentle(),
-        scheduling: setting.scheduling(plan),
+        scheduling: setting.scheduling(),
         budget: plan
             .is_only_overload()
             .then_some(())
@@ -111,42 +136,65 @@ pub(crate) fn run(plan: &Plan, setting: Setting) -> anyhow::Result<Outcome> {
     };
     let counted = counted.unwrap_or_default();
     let finds = judge(&history, &terms);
-    if setting.keep && !finds.is_empty() {
-        let home = &mut stage.deployment.home;
-        home.keep();
-        eprintln!("kept: {}", home.path().display());
-    }
-    Ok(Outcome {
+    let outcome = Outcome {
         plan: plan.clone(),
         defect,
         finds,
+        proofs,
+        names,
         tally: Tally {
             retried: counted.retried,
             denied: counted.denied + counted.unauthenticated,
             ..Tally::of(&history, plan, begin_ns)
         },
         begin_ns,
-    })
+    };
+    if setting.keep && (!outcome.finds.is_empty() || outcome.missed().next().is_some()) {
+        let home = &mut stage.deployment.home;
+        home.keep();
+        eprintln!("kept: {}", home.path().display());
+    }
+    Ok(outcome)
 }
 
-/// Makes every fault happen at its time, and puts it right at its time.
-fn play(stage: &mut Stage, plan: &Plan, begin: Instant) -> anyhow::Result<()> {
-    let mut remedies: Vec<(u64, Remedy)> = Vec::new();
-    let mut strikes = plan.strikes.iter().peekable();
+/// Makes every fault happen at its time, or as soon as somebody is there whom it can hit, and puts it right at its time. Returns
+/// what is known of each.
+fn play(stage: &mut Stage, plan: &Plan, begin: Instant) -> anyhow::Result<Vec<(Strike, Claim)>> {
+    let mut waiting = plan.strikes.clone();
+    let mut remedies: Vec<(u64, Strike, Remedy)> = Vec::new();
+    let mut claims = Vec::new();
     loop {
         stage.deployment.tend()?;
         let elapsed_ms = begin.elapsed().as_millis() as u64;
-        while let Some(strike) = strikes.next_if(|it| it.at_ms <= elapsed_ms) {
-            remedies.push((strike.at_ms + strike.for_ms, stage.strike(strike)?));
+        let due: Vec<_> = waiting
+            .extract_if(.., |it| it.at_ms <= elapsed_ms)
+            .collect();
+        for strike in due {
+            match stage.strike(&strike)? {
+                Some(remedy) => {
+                    let begin_ms = begin.elapsed().as_millis() as u64;
+                    let lasts_ms = remedy.lasts_ms(&strike);
+                    remedies.push((begin_ms + lasts_ms, strike, remedy));
+                }
+                None if elapsed_ms < plan.load.load_ms => waiting.push(strike),
+                None => {
+                    let text = "nobody was there whom it could hit".to_owned();
+                    claims.push((strike, Claim::Unseen(text)));
+                }
+            }
         }
         let due: Vec<_> = remedies
-            .extract_if(.., |(at, _)| *at <= elapsed_ms)
+            .extract_if(.., |(at, ..)| *at <= elapsed_ms)
             .collect();
-        for (at, remedy) in due {
-            remedies.extend(stage.heal(remedy)?.map(|later| (at, later)));
+        for (at, strike, remedy) in due {
+            match stage.heal(remedy)? {
+                Healed::Later(remedy) => remedies.push((at, strike, remedy)),
+                Healed::Done(claim) => claims.push((strike, claim)),
+            }
         }
-        if elapsed_ms >= plan.lasts_ms() && remedies.is_empty() && strikes.peek().is_none() {
-            return stage.deployment.until_ready();
+        if elapsed_ms >= plan.lasts_ms() && remedies.is_empty() && waiting.is_empty() {
+            stage.deployment.until_ready()?;
+            return Ok(claims);
         }
         check_interrupt()?;
         thread::sleep(LOOK);

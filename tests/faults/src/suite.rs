@@ -1,7 +1,7 @@
 //! Decides what is run, runs it, and says what came of it.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeSet, VecDeque},
     process::ExitCode,
     sync::{Mutex, MutexGuard, PoisonError, atomic::Ordering::Relaxed},
     thread,
@@ -17,7 +17,9 @@ use crate::{
     deployment::INTERRUPTED,
     fault::Fault,
     home,
+    oracle::Promise,
     plan::{Plan, Strike},
+    proof::Proof,
     report::Report,
     run::{Outcome, Setting, run},
     table::Table,
@@ -32,6 +34,9 @@ const HOPELESS: usize = 5;
 
 /// How many mixtures are drawn where nobody says how many.
 const DRAWN: u64 = 10;
+
+/// How many there are in the fixed part.
+const FEW: u64 = 6;
 
 /// How many runs a planted defect has to be found in. Most are found in the first; some need luck.
 const BAITS: u64 = 12;
@@ -77,9 +82,9 @@ pub struct Options {
     /// next call of the suite removes it.
     #[arg(long)]
     keep: bool,
-    /// How many runs at a time.
-    #[arg(long, value_name = "N", default_value_t = 2)]
-    jobs: usize,
+    /// How many runs at a time: 2, or 4 of those that are short.
+    #[arg(long, value_name = "N")]
+    jobs: Option<usize>,
 }
 
 fn parse_time(text: &str) -> Result<Duration, String> {
@@ -92,6 +97,12 @@ fn parse_time(text: &str) -> Result<Duration, String> {
         's' => Ok(Duration::from_secs(number)),
         'm' => Ok(Duration::from_secs(number * 60)),
         _ => Err(wrong()),
+    }
+}
+
+impl Options {
+    fn jobs(&self) -> usize {
+        self.jobs.unwrap_or(if self.smoke { 4 } else { 2 }).max(1)
     }
 }
 
@@ -141,9 +152,11 @@ fn carry_out(program: Program, options: &Options) -> anyhow::Result<bool> {
 #[derive(Debug)]
 struct Program {
     plans: VecDeque<Plan>,
+    /// What this machine does not permit.
+    skipped: Vec<Skipped>,
     setting: Setting,
-    /// The runs are there to find something: the first find ends them.
-    hunting: bool,
+    /// The runs are there to find that this is broken: the first such find ends them.
+    hunted: Option<Promise>,
     jobs: usize,
     end: Option<Instant>,
 }
@@ -187,23 +200,24 @@ impl Program {
                 false => plans.extend(each_alone(&faults, &topologies, seed)),
             }
             if options.fault.is_none() {
-                let seeds = seed..seed + DRAWN;
+                let seeds = seed..seed + if options.smoke { FEW } else { DRAWN };
                 plans.extend(seeds.map(|seed| Plan::drawn(seed, &topologies, &faults)));
             }
         }
-        leave_out(&mut plans);
-        if plans.is_empty() {
+        let skipped = leave_out(&mut plans);
+        if plans.is_empty() && skipped.is_empty() {
             bail!("nothing is left to run: the fault does not fit the topology");
         }
         Ok(Self {
             plans,
+            skipped,
             setting: Setting {
                 defect,
                 keep: options.keep,
                 lenient: options.smoke,
             },
-            hunting: defect.is_some() && options.runs.is_none(),
-            jobs: options.jobs.max(1),
+            hunted: defect.filter(|_| options.runs.is_none()).map(|it| it.rule),
+            jobs: options.jobs(),
             end: options.time.map(|time| Instant::now() + time),
         })
     }
@@ -215,7 +229,7 @@ impl Program {
             waiting: Mutex::new(self.plans),
             done: Mutex::default(),
             setting: self.setting,
-            hunting: self.hunting,
+            hunted: self.hunted,
             end: self.end,
             all,
         };
@@ -230,27 +244,50 @@ impl Program {
             .into_inner()
             .unwrap_or_else(PoisonError::into_inner);
         done.took = begin.elapsed();
+        for Skipped {
+            name,
+            topology,
+            reason,
+        } in &self.skipped
+        {
+            done.table.skip(name.clone(), *topology, reason);
+        }
+        done.skipped = self.skipped;
         done
     }
 }
 
-/// Takes out the faults that this machine does not permit, and says so. What was tried alone with one goes as a whole.
-fn leave_out(plans: &mut VecDeque<Plan>) {
-    let mut obstacles = BTreeMap::new();
-    plans.retain_mut(|plan| {
-        let (topology, struck) = (plan.topology, !plan.strikes.is_empty());
-        plan.strikes.retain(|strike| {
-            let obstacle = obstacle(strike.fault, topology);
-            if let Some(reason) = obstacle {
-                obstacles.insert((strike.fault, topology), reason);
-            }
-            obstacle.is_none()
-        });
-        !struck || !plan.strikes.is_empty()
+/// A run that this machine does not permit.
+#[derive(Debug)]
+struct Skipped {
+    name: String,
+    topology: Topology,
+    reason: &'static str,
+}
+
+/// Takes out the runs with a fault that this machine does not permit, and returns them.
+fn leave_out(plans: &mut VecDeque<Plan>) -> Vec<Skipped> {
+    let mut skipped = Vec::new();
+    plans.retain(|plan| {
+        let faults = plan.strikes.iter().map(|strike| Some(strike.fault));
+        // The topology may have one, too.
+        let reason = faults
+            .chain([None])
+            .find_map(|fault| obstacle(fault, plan.topology));
+        skipped.extend(reason.map(|reason| Skipped {
+            name: plan.name.clone(),
+            topology: plan.topology,
+            reason,
+        }));
+        reason.is_none()
     });
-    for ((fault, topology), reason) in obstacles {
-        eprintln!("left out: {fault} in {topology}: {reason}");
-    }
+    skipped
+}
+
+/// Whether what this machine does not permit has to be had: where continuous integration runs as a user who may everything.
+fn must_have_all() -> bool {
+    let is_root = rustix::process::geteuid().is_root();
+    is_root && std::env::var_os("CI").is_some_and(|value| !value.is_empty() && value != "false")
 }
 
 /// Each fault in each topology that it fits, and the one run in which nothing goes wrong.
@@ -285,7 +322,7 @@ struct Hall {
     waiting: Mutex<VecDeque<Plan>>,
     done: Mutex<Done>,
     setting: Setting,
-    hunting: bool,
+    hunted: Option<Promise>,
     end: Option<Instant>,
     all: usize,
 }
@@ -296,6 +333,15 @@ struct Done {
     runs: usize,
     table: Table,
     reports: Vec<String>,
+    /// What was found to be broken.
+    broken: BTreeSet<Promise>,
+    /// How many strikes have struck.
+    struck: usize,
+    /// Those that hit nothing, and why that need not matter.
+    idle: Vec<String>,
+    /// Those that hit nothing, though they should have.
+    missed: Vec<String>,
+    skipped: Vec<Skipped>,
     took: Duration,
     /// Of runs that could not be made.
     errors: Vec<anyhow::Error>,
@@ -320,7 +366,7 @@ impl Hall {
     fn next(&self) -> Option<Plan> {
         let late = self.end.is_some_and(|end| Instant::now() >= end);
         let done = self.done();
-        let found = self.hunting && !done.reports.is_empty();
+        let found = self.hunted.is_some_and(|it| done.broken.contains(&it));
         // What fails so often fails always.
         let hopeless = done.errors.len() >= HOPELESS;
         if late || found || hopeless || INTERRUPTED.load(Relaxed) {
@@ -339,9 +385,26 @@ impl Hall {
         let mut done = self.done();
         done.runs += 1;
         done.table.add(outcome);
-        let word = match found {
-            0 => "nothing".to_owned(),
-            found => format!("{found} FINDS"),
+        done.broken
+            .extend(outcome.finds.iter().map(|find| find.promise));
+        for (strike, proof) in &outcome.proofs {
+            let plan = &outcome.plan;
+            let text = |text| {
+                format!(
+                    "{} of {} in {}, seed {}: {text}",
+                    strike, plan.name, plan.topology, plan.seed
+                )
+            };
+            match proof {
+                Proof::Struck(_) => done.struck += 1,
+                Proof::Idle(why) => done.idle.push(text(why)),
+                Proof::Missed(why) => done.missed.push(text(why)),
+            }
+        }
+        let word = match (found, outcome.missed().count()) {
+            (0, 0) => "nothing".to_owned(),
+            (0, _) => "nothing, but a fault MISSED".to_owned(),
+            (found, _) => format!("{found} FINDS"),
         };
         eprintln!("{}/{} {}: {word}", done.runs, self.all, outcome.plan);
         done.reports.extend(report);
@@ -349,9 +412,14 @@ impl Hall {
 
     /// The same find with fewer faults, if it is there with fewer.
     fn shrink(&self, found: &Outcome) -> Outcome {
+        // The same has to be broken: another find would be another history.
+        let Some(broken) = found.finds.first().map(|find| find.promise) else {
+            return found.clone();
+        };
+        let has_it = |outcome: &Outcome| outcome.finds.iter().any(|it| it.promise == broken);
         let mut smallest = found.clone();
         let mut strike = 0;
-        while !self.hunting
+        while self.hunted.is_none()
             && !self.setting.keep
             && smallest.plan.strikes.len() > 1
             && strike < smallest.plan.strikes.len()
@@ -359,7 +427,7 @@ impl Hall {
             let fewer = smallest.plan.without(strike);
             let again = (0..SHRINKING_TRIES)
                 .filter_map(|_| run(&fewer, self.setting).ok())
-                .find(|outcome| !outcome.finds.is_empty());
+                .find(&has_it);
             match again {
                 Some(outcome) => smallest = outcome,
                 None => strike += 1,
@@ -379,43 +447,82 @@ fn tell(done: &Done) -> bool {
     for report in &done.reports {
         println!("\n{report}");
     }
+    println!();
+    for text in &done.idle {
+        println!("idle: {text}");
+    }
+    for text in &done.missed {
+        println!("MISSED: {text}");
+    }
     println!(
-        "\n{} runs in {} s: the oracle found {}",
+        "{} runs in {} s: the oracle found {}; {} faults struck, {} were idle beside others, {} missed; {} runs were skipped",
         done.runs,
         done.took.as_secs(),
         match done.reports.len() {
             0 => "nothing".to_owned(),
             runs => format!("something in {runs}"),
-        }
+        },
+        done.struck,
+        done.idle.len(),
+        done.missed.len(),
+        done.skipped.len()
     );
+    let reasons: BTreeSet<_> = done.skipped.iter().map(|it| it.reason).collect();
+    for reason in reasons {
+        let runs = done.skipped.iter().filter(|it| it.reason == reason).count();
+        println!("skipped {runs}: {reason}");
+    }
     for error in &done.errors {
         println!("a run could not be made: {error:#}");
     }
-    let whole = done.errors.is_empty() && !INTERRUPTED.load(Relaxed);
-    whole && done.reports.is_empty()
+    let skipped = !done.skipped.is_empty() && must_have_all();
+    if skipped {
+        println!("nothing may be skipped here: this is continuous integration, and root");
+    }
+    let whole = done.errors.is_empty() && !INTERRUPTED.load(Relaxed) && !skipped;
+    whole && done.reports.is_empty() && done.missed.is_empty()
 }
 
-/// Plants each defect in turn. Returns whether each was found.
+/// Plants each defect, several at a time. Returns whether each was found, by the rule that is there for it.
 fn find_each_defect(options: &Options) -> bool {
     let mut all = true;
-    for defect in DEFECTS {
-        let program = Program {
-            plans: baits(*defect, options.seed.into()),
-            setting: Setting {
-                defect: Some(*defect),
-                keep: false,
-                lenient: true,
-            },
-            hunting: true,
-            jobs: options.jobs.max(1),
-            end: None,
-        };
-        let found = !program.carry_out().reports.is_empty();
-        let word = if found { "found" } else { "NOT FOUND" };
-        println!("planted {:<20}{word}", defect.name);
-        all &= found;
+    for some in DEFECTS.chunks(options.jobs().div_ceil(2)) {
+        all &= thread::scope(|scope| {
+            let hunts: Vec<_> = some
+                .iter()
+                .map(|defect| scope.spawn(|| find(*defect, options)))
+                .collect();
+            // All of them are awaited, whatever the first has found.
+            let found = hunts.into_iter().map(|hunt| hunt.join().unwrap_or(false));
+            found.fold(true, |all, found| all & found)
+        });
     }
     all
+}
+
+/// Plants a defect. Returns whether it was found.
+fn find(defect: Defect, options: &Options) -> bool {
+    let program = Program {
+        plans: baits(defect, options.seed.into()),
+        skipped: Vec::new(),
+        setting: Setting {
+            defect: Some(defect),
+            keep: false,
+            lenient: true,
+        },
+        hunted: Some(defect.rule),
+        jobs: 2,
+        end: None,
+    };
+    let done = program.carry_out();
+    let found = done.broken.contains(&defect.rule);
+    let word = match (found, done.broken.first()) {
+        (true, _) => format!("found: broken is that {}", defect.rule),
+        (false, Some(other)) => format!("NOT FOUND by its rule, but it broke that {other}"),
+        (false, None) => "NOT FOUND".to_owned(),
+    };
+    println!("planted {:<18}{word}", defect.name);
+    found
 }
 
 /// Makes an interrupt end the suite in good order: whatever waits gives up, and everything that was started is removed.

@@ -7,7 +7,7 @@ use std::{
     io,
     os::unix::net::UnixDatagram,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
     time::{Duration, Instant},
 };
 
@@ -36,6 +36,8 @@ pub(crate) struct Units {
     program: PathBuf,
     app: PathBuf,
     units: Vec<Unit>,
+    /// How those processes have ended that are gone.
+    pub(crate) ended: Vec<(u32, ExitStatus)>,
 }
 
 #[derive(Debug)]
@@ -86,6 +88,7 @@ impl Units {
             program,
             app,
             units,
+            ended: Vec::new(),
         })
     }
 
@@ -94,9 +97,10 @@ impl Units {
         for unit in &mut self.units {
             unit.listen();
             if let Some(child) = &mut unit.child {
-                if child.try_wait()?.is_none() {
+                let Some(status) = child.try_wait()? else {
                     continue;
-                }
+                };
+                self.ended.push((child.id(), status));
                 unit.child = None;
                 unit.ready = false;
                 unit.due = Instant::now() + AWAY;
@@ -131,11 +135,29 @@ impl Units {
         Ok(true)
     }
 
-    /// Has everything rendered anew by `anylith`, and tells every replica to read it.
-    pub(crate) fn render_again(&self, anylith: Command) -> anyhow::Result<()> {
+    /// The number of the host that `replica` runs on.
+    pub(crate) fn host_of(&self, replica: &str) -> Option<usize> {
+        let unit = self.units.iter().find(|unit| unit.name == replica);
+        unit.map(|unit| unit.host)
+    }
+
+    /// Has everything rendered anew by `anylith`, and tells every replica to read it. Returns how many got another
+    /// certificate than they had.
+    pub(crate) fn render_again(&self, anylith: Command) -> anyhow::Result<usize> {
+        let certificates = || -> io::Result<Vec<String>> {
+            let units = self.units.iter();
+            let files = units.map(|unit| unit.folder.join(IDENTITY[0]));
+            files.map(fs::read_to_string).collect()
+        };
+        let before = certificates()?;
         render(anylith)?;
         self.signal(Signal::HUP);
-        Ok(())
+        let after = certificates()?;
+        Ok(before
+            .iter()
+            .zip(&after)
+            .filter(|(old, new)| old != new)
+            .count())
     }
 
     /// Gives `replica` an identity with `flaw`.
@@ -146,7 +168,7 @@ impl Units {
             .context("a replica has a unit")?;
         let orders_file = unit.folder.join("bootstrap.json");
         let mut orders: Value = serde_json::from_slice(&fs::read(&orders_file)?)?;
-        let (group, _) = replica.rsplit_once('-').context("a replica has a number")?;
+        let (group, _) = replica.split_once('-').context("a replica has a number")?;
         let mut subject = Subject {
             app: "faults".parse()?,
             replica: replica.parse()?,

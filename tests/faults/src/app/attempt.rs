@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::{
+    task::JoinSet,
+    time::{Instant, sleep, sleep_until, timeout},
+};
 
 use crate::ledger::{Answer, CallId, Event, How, Method};
 
@@ -11,28 +14,35 @@ use super::{
     order::{Receipt, Trouble},
 };
 
-/// How long after its deadline a call without an answer is taken for lost.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How long after its deadline a call without an answer is taken for lost: so many times this long. A process that was
+/// stopped for seconds has waited once.
+const PATIENCE: (u32, Duration) = (40, Duration::from_millis(50));
 
 /// A call that was made and has no answer yet.
 #[derive(Debug)]
 pub(super) struct Attempt {
     pub(super) call: CallId,
-    give_up: Instant,
+    deadline: Instant,
     told: bool,
 }
 
 impl Attempt {
-    /// Makes a call of `method` that may take so long.
-    pub(super) fn ask(call: CallId, method: Method, deadline: Duration) -> Self {
+    /// Makes a call of `method` that may take so long, `within` another one if it is made for that.
+    pub(super) fn ask(
+        call: CallId,
+        method: Method,
+        deadline: Duration,
+        within: Option<CallId>,
+    ) -> Self {
         ledger().note(Event::Asked {
             call,
             method,
             deadline_us: u64::try_from(deadline.as_micros()).unwrap_or(u64::MAX),
+            within,
         });
         Self {
             call,
-            give_up: Instant::now() + deadline + PATIENCE,
+            deadline: Instant::now() + deadline,
             told: false,
         }
     }
@@ -51,7 +61,7 @@ impl Attempt {
                 Some(regret) => timeout(regret, answer).await.ok(),
             }
         };
-        let Ok(answer) = timeout_at(attempt.give_up, answer).await else {
+        let Some(answer) = in_patience(attempt.deadline, answer).await else {
             attempt.tell(Answer::Nothing);
             return None;
         };
@@ -81,6 +91,24 @@ impl Drop for Attempt {
         if !self.told {
             self.tell(Answer::Dropped);
         }
+    }
+}
+
+/// The answer, unless it does not come long after `deadline`.
+async fn in_patience<T>(deadline: Instant, answer: impl Future<Output = T>) -> Option<T> {
+    // A task of its own: to look at the answer again and again would be to wake who should have been woken.
+    let mut patience = JoinSet::new();
+    patience.spawn(async move {
+        sleep_until(deadline).await;
+        let (times, rest) = PATIENCE;
+        for _ in 0..times {
+            sleep(rest).await;
+        }
+    });
+    tokio::select! {
+        biased;
+        _ = patience.join_next() => None,
+        answer = answer => Some(answer),
     }
 }
 

@@ -78,7 +78,7 @@ pub(super) struct Driver {
 
 impl Driver {
     async fn serve(self: Arc<Self>, mut stopping: Stopping) -> io::Result<()> {
-        let canary = tokio::spawn(canary::sing());
+        let canary = canary::watch();
         let begin = loop {
             if let Some(begin) = begin()? {
                 break begin;
@@ -125,7 +125,7 @@ impl Driver {
             ..wish.order
         };
         let deadline = Duration::from_millis(self.config.deadline_ms);
-        let attempt = Attempt::ask(call, wish.method, deadline);
+        let attempt = Attempt::ask(call, wish.method, deadline, None);
         let items = order.items;
         let sent = order.clone();
         let pause = Duration::from_micros(order.work_us.into()) / items.max(1);

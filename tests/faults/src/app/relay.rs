@@ -41,7 +41,7 @@ pub(super) struct ChainConfig {
 
 impl Chain {
     async fn start(parts: ChainParts) -> Result<Self, std::convert::Infallible> {
-        tokio::spawn(canary::sing());
+        canary::watch();
         Ok(Self {
             target: parts.target,
             config: parts.config,
@@ -54,15 +54,13 @@ impl Chain {
         let own = Duration::from_millis(self.config.deadline_ms);
         let left =
             anylith::context::deadline().map(|at| at.saturating_duration_since(Instant::now()));
+        let (of, time) = (order.call, left.map_or(own, |left| left.min(own)));
         let order = Order {
             call,
             payload: pattern(call, order.payload.len()),
             ..order.clone()
         };
-        (
-            order,
-            Attempt::ask(call, method, left.map_or(own, |left| left.min(own))),
-        )
+        (order, Attempt::ask(call, method, time, Some(of)))
     }
 }
 

@@ -24,6 +24,7 @@ impl Tale {
                 call: CALL,
                 method,
                 deadline_us: 100_000,
+                within: None,
             },
         )
     }
@@ -241,7 +242,7 @@ fn the_time_that_a_caller_did_not_get_is_not_the_call_s() {
             .at(
                 5_050,
                 CALLER,
-                Event::Paused {
+                Event::Starved {
                     since_ns: 50_000_000,
                 },
             )
@@ -254,12 +255,58 @@ fn the_time_that_a_caller_did_not_get_is_not_the_call_s() {
         .at(
             5_050,
             CALLEE,
-            Event::Paused {
+            Event::Starved {
                 since_ns: 50_000_000,
             },
         )
         .told(5_060, failed(How::Late, Execution::Unknown));
     assert_eq!(other.broken(), [Promise::InTime]);
+}
+
+#[test]
+fn whoever_blocks_its_thread_is_not_excused_by_that() {
+    let busy = |computed_ms: u64| {
+        Tale::of(Method::Look)
+            .began(1)
+            .at(
+                450,
+                CALLER,
+                Event::Busy {
+                    since_ns: 50_000_000,
+                    computed_ns: computed_ms * 1_000_000,
+                },
+            )
+            .told(460, failed(How::Late, Execution::Unknown))
+    };
+    // It had so much to do; but not that much at once.
+    assert_eq!(busy(240).broken(), [Promise::InTime]);
+    let told_earlier = |ms: u64| {
+        Tale::of(Method::Look)
+            .began(1)
+            .at(
+                300,
+                CALLER,
+                Event::Busy {
+                    since_ns: 50_000_000,
+                    computed_ns: ms * 1_000_000,
+                },
+            )
+            .told(301, failed(How::Late, Execution::Unknown))
+    };
+    assert_eq!(told_earlier(200).broken(), []);
+    assert_eq!(told_earlier(20).broken(), [Promise::InTime]);
+}
+
+#[test]
+fn what_both_witnesses_saw_counts_once() {
+    let starved = |tale: Tale, since_ms: u64, ms| {
+        let since_ns = since_ms * 1_000_000;
+        tale.at(ms, CALLER, Event::Starved { since_ns })
+    };
+    let tale = starved(Tale::of(Method::Look).began(1), 100, 200);
+    let tale = starved(tale, 120, 190);
+    let tale = tale.told(251, failed(How::Late, Execution::Unknown));
+    assert_eq!(tale.broken(), [Promise::InTime]);
 }
 
 #[test]
