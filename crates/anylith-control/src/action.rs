@@ -175,7 +175,31 @@ pub enum Notice {
         /// Group → how many replicas it has.
         groups: BTreeMap<Name, u32>,
     },
-    /// A change was given up. What has changed stays as it is.
+    /// The components are divided into other groups: what is new starts.
+    Reshaping {
+        /// The topology that runs.
+        from: Name,
+        /// The one that is to.
+        to: Name,
+    },
+    /// All that is new is ready, and calls go there; what was before drains.
+    Switched {
+        /// The topology that runs from here on.
+        to: Name,
+    },
+    /// The other topology runs, and nothing of the one before.
+    Reshaped {
+        /// The topology.
+        to: Name,
+    },
+    /// A reshape cannot be done: what is new leaves again, and what was before serves on.
+    TakingBack {
+        /// The topology that stays.
+        stays: Name,
+        /// Why.
+        why: String,
+    },
+    /// A change was given up. What has changed stays as it is; of a reshape nothing has.
     ChangeFailed {
         /// Which kind.
         what: Change,
@@ -193,6 +217,8 @@ pub enum Change {
     Restart,
     /// To have more of them, or fewer.
     Scale,
+    /// To divide the components into other groups.
+    Reshape,
 }
 
 impl fmt::Display for Change {
@@ -200,6 +226,7 @@ impl fmt::Display for Change {
         f.write_str(match self {
             Self::Restart => "restart",
             Self::Scale => "change of the number of replicas",
+            Self::Reshape => "reshape",
         })
     }
 }

@@ -72,9 +72,11 @@ fn is_visited(spec: &Spec, listeners: &BTreeMap<Name, ListenerSocket>, component
 
 /// Whether `component` makes no calls any more, anywhere.
 fn is_closed(replicas: &BTreeMap<Name, Replica>, component: &Name) -> bool {
-    let mut own = replicas
-        .values()
-        .filter(|replica| replica.components.contains(component));
+    let has = |replica: &&Replica| {
+        let runs_it = |run: &Run| run.components.contains_key(component);
+        replica.components.contains(component) || replica.run().is_some_and(runs_it)
+    };
+    let mut own = replicas.values().filter(has);
     own.all(|replica| match &replica.life {
         Life::Draining { run, .. } => {
             run.components.get(component) == Some(&ComponentState::Stopped)
@@ -96,6 +98,7 @@ fn ask(
     now: Instant,
     actions: &mut Vec<Action>,
 ) {
+    let own = replica.all_components();
     let Life::Draining {
         run,
         until,
@@ -115,7 +118,6 @@ fn ask(
             message,
         });
     };
-    let own = &replica.components;
     for component in own.iter().filter(|component| due.contains(component)) {
         match begin(run, component) {
             Begun::Now => {

@@ -5,6 +5,8 @@ use std::{collections::BTreeMap, fmt};
 use anylith_core::Name;
 use anylith_wire::control::{FromReplica, Hello};
 
+use crate::spec::GroupSpec;
+
 /// Something that happened. The engine reports it with the instant at which it learned of it.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
@@ -81,6 +83,13 @@ pub enum Event {
     ScaleAsked {
         /// Group → how many.
         groups: BTreeMap<Name, u32>,
+    },
+    /// Divide the components into other groups. What [`crate::ControlPlane::check_reshape`] refuses changes nothing.
+    ReshapeAsked {
+        /// The name of the new topology.
+        topology: Name,
+        /// Its groups.
+        groups: Vec<GroupSpec>,
     },
     /// Drain and stop everything.
     StopAsked,

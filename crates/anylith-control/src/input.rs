@@ -43,6 +43,8 @@ pub(crate) enum Word {
         state: ComponentState,
         reason: Option<String>,
     },
+    /// A component that it was to start beside others cannot, and why.
+    NotStarted { component: Name, message: String },
     /// It is about to exit, and why.
     Last {
         component: Option<Name>,

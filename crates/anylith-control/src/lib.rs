@@ -10,6 +10,7 @@
 //! - [`Memory`]: what must outlive the control plane, so that the next one takes over what runs.
 
 mod action;
+mod defect;
 mod drain;
 mod endpoint;
 mod event;
@@ -18,12 +19,15 @@ mod input;
 mod life;
 mod listener;
 mod memory;
+#[cfg(test)]
+mod model;
 mod note;
 mod plane;
 mod pulse;
 mod readiness;
 mod refused;
 mod replica;
+mod reshape;
 mod roll;
 mod run;
 mod scale;
@@ -39,6 +43,7 @@ pub use memory::{Extra, Memory, Remembered};
 pub use plane::ControlPlane;
 pub use refused::Refused;
 pub use replica::CRASH_LOOP;
+pub use reshape::plan::{Becomes, GroupChange, Processes, ReshapePlan};
 pub use spec::{GroupSpec, Spec};
 pub use static_plan::{IDENTITY_FILES, StaticHost, StaticPlan, StaticReplica, StaticSettings};
 pub use status::{GroupStatus, Note, ReplicaState, ReplicaStatus, Status};

@@ -18,19 +18,22 @@ pub struct Memory {
     pub epoch: u64,
     /// Every replica that was ever started.
     pub replicas: BTreeMap<Name, Remembered>,
-    /// Those of them that are more than their groups want, and why each is one of the group's: a stand-in, or one that
-    /// leaves.
+    /// Those of them that the spec does not want: a stand-in, one that leaves, or one that a reshape has started and not
+    /// come to need yet.
     #[serde(default)]
     pub extra: BTreeMap<Name, Extra>,
 }
 
-/// A replica that its group does not count.
+/// A replica that the spec does not count.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Extra {
     /// The group.
     pub group: Name,
     /// Its number in the group.
     pub ordinal: u32,
+    /// What it is made of, since its group may be none of the spec's any more, or not yet.
+    #[serde(default)]
+    pub components: Vec<Name>,
 }
 
 /// What is remembered of one replica.

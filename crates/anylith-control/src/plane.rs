@@ -3,6 +3,7 @@
 mod change;
 mod look;
 mod publish;
+mod reshape;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -11,15 +12,18 @@ use std::{
 };
 
 use anylith_core::{Directory, Name};
-use anylith_wire::control::{Bootstrap, CONTROL_PROTOCOL, FromReplica, Hello, ToReplica};
+use anylith_wire::control::{
+    Bootstrap, CONTROL_PROTOCOL, ComponentState, FromReplica, Hello, ToReplica,
+};
 
 use self::change::UnderWay;
 use crate::{
     action::{Action, Notice},
+    defect::{Defect, planted},
     drain,
     endpoint::endpoint,
     event::Event,
-    fate::Ending,
+    fate::{Ending, Fate},
     input::{Input, Step, Surroundings, Word},
     life::Life,
     listener::ListenerSocket,
@@ -45,6 +49,8 @@ pub struct ControlPlane {
     change: Option<UnderWay>,
     listeners: BTreeMap<Name, ListenerSocket>,
     directory: Directory,
+    /// Whether replicas may have a directory of an earlier control plane, of which nothing is known but its epoch.
+    directory_is_unknown: bool,
     phase: Phase,
 }
 
@@ -80,13 +86,36 @@ impl ControlPlane {
     ) -> Self {
         let mut replicas = BTreeMap::new();
         let mut past = memory.replicas.clone();
-        for (group, ordinal) in wanted(&spec).chain(leftover(&spec, memory)) {
+        let heard_by = now + timing.reconnect;
+        for (group, ordinal) in wanted(&spec) {
             let name = group.replica_name(ordinal);
             let past = past.remove(&name).unwrap_or_default();
             let endpoint = endpoint(&spec, &sockets, &name, past.incarnation);
-            let heard_by = now + timing.reconnect;
             let replica = Replica::new(ordinal, group, past, endpoint, heard_by);
             replicas.insert(name, replica);
+        }
+        for (name, extra) in &memory.extra {
+            let runs = past.get(name).is_some_and(|past| past.pid.is_some());
+            let (true, false, Some(mut past)) =
+                (runs, replicas.contains_key(name), past.remove(name))
+            else {
+                continue;
+            };
+            let group = spec.group(&extra.group);
+            let stands_in = group.is_some() && past.fate == Fate::StandsIn;
+            // A reshape had begun with it, and has not come to need it.
+            if !stands_in && !planted(Defect::NoMemory) {
+                past.fate = Fate::Leaves;
+            }
+            let group = group.cloned().unwrap_or_else(|| GroupSpec {
+                name: extra.group.clone(),
+                components: extra.components.clone(),
+                replicas: 0,
+                external: false,
+            });
+            let endpoint = endpoint(&spec, &sockets, name, past.incarnation);
+            let replica = Replica::new(extra.ordinal, &group, past, endpoint, heard_by);
+            replicas.insert(name.clone(), replica);
         }
         let socket = |listener: &Name| match lost.contains(listener) {
             true => ListenerSocket::lost(),
@@ -113,6 +142,7 @@ impl ControlPlane {
             change: None,
             listeners,
             directory,
+            directory_is_unknown: memory.epoch > 0,
             phase,
         }
     }
@@ -160,6 +190,9 @@ impl ControlPlane {
             }
             Event::RestartAsked { group } => self.restart(group.as_ref(), &mut actions),
             Event::ScaleAsked { groups } => self.scale(&groups, now, &mut actions),
+            Event::ReshapeAsked { topology, groups } => {
+                self.reshape(topology, groups, now, &mut actions);
+            }
             Event::StopAsked => self.stop(now, &mut actions),
             Event::KillAsked => {
                 self.stop(now, &mut actions);
@@ -198,10 +231,14 @@ impl ControlPlane {
         let mut extra = BTreeMap::new();
         for replica in own {
             replicas.insert(replica.name.clone(), remembered(replica));
-            let group = self.group_of(&replica.name);
+            let group = self.spec.group(&replica.group);
             if group.is_none_or(|group| replica.ordinal > group.replicas) {
-                let (group, ordinal) = (replica.group.clone(), replica.ordinal);
-                extra.insert(replica.name.clone(), Extra { group, ordinal });
+                let one = Extra {
+                    group: replica.group.clone(),
+                    ordinal: replica.ordinal,
+                    components: replica.components.clone(),
+                };
+                extra.insert(replica.name.clone(), one);
             }
         }
         Memory {
@@ -267,6 +304,9 @@ impl ControlPlane {
                 state,
                 reason,
             },
+            FromReplica::NotStarted { component, message } => {
+                Word::NotStarted { component, message }
+            }
             FromReplica::Failed { component, message } => Word::Last { component, message },
             FromReplica::Pong { calls, counters } => Word::Alive { calls, counters },
             FromReplica::Unknown => return,
@@ -325,10 +365,7 @@ impl ControlPlane {
             let replica = name.clone();
             let grace_ms = self.timing.grace.as_millis() as u64;
             actions.extend(match step {
-                Step::Welcome => self.bootstrap(name).map(|bootstrap| {
-                    let message = ToReplica::Welcome(Box::new(bootstrap));
-                    Action::Send { replica, message }
-                }),
+                Step::Welcome => self.welcome(name, now),
                 // While others are still to be heard of, its own directory is the better one.
                 Step::Resume if matches!(self.phase, Phase::Adopting { .. }) => None,
                 Step::Resume => {
@@ -355,26 +392,43 @@ impl ControlPlane {
         }
     }
 
+    fn welcome(&mut self, name: &Name, now: Instant) -> Option<Action> {
+        let bootstrap = self.bootstrap(name)?;
+        let replica = self.replicas.get_mut(name)?;
+        let run = replica.life.listen()?;
+        for component in &bootstrap.components {
+            // From here on it has it, whatever becomes of that.
+            run.enter(component.clone(), ComponentState::Waiting, None, now);
+        }
+        Some(Action::Send {
+            replica: name.clone(),
+            message: ToReplica::Welcome(Box::new(bootstrap)),
+        })
+    }
+
     fn bootstrap(&self, name: &Name) -> Option<Bootstrap> {
         let replica = self.replicas.get(name)?;
-        let group = self.spec.group_of(replica.components.first()?.as_str())?;
+        let group = GroupSpec {
+            components: replica.settled_in(),
+            ..replica.as_group()
+        };
         let listeners = match group.external {
             true => BTreeMap::new(),
-            false => self.spec.listeners_of(group),
+            false => self.spec.listeners_of(&group),
         };
         Some(Bootstrap {
             app: self.spec.app.clone(),
-            group: group.name.clone(),
-            components: group.components.clone(),
             endpoints: vec![replica.run()?.endpoint.clone()],
             listeners,
-            config: self.spec.config_of(group),
-            edges: self.spec.edges_of(group),
+            config: self.spec.config_of(&group),
+            edges: self.spec.edges_of(&group),
             // The engine has the keys.
             identity: None,
-            callers: Some(self.spec.allowed_callers(group)),
+            callers: Some(self.spec.allowed_callers(&group)),
             limits: self.spec.limits.clone(),
             directory: self.directory.clone(),
+            group: group.name,
+            components: group.components,
         })
     }
 
@@ -433,9 +487,16 @@ impl ControlPlane {
     fn go_on(&mut self, now: Instant, actions: &mut Vec<Action>) {
         self.bury();
         self.start(now, actions);
-        // Out of the directory first, and then the word to stop.
+        if planted(Defect::DrainEarly) {
+            self.exchange(now, actions);
+        }
+        // Out of the directory first, and then the word to stop. While others are still to be heard of, it may not be
+        // out of it yet.
         self.publish(actions);
-        actions.extend(drain::send_off(&mut self.replicas, &self.timing, now));
+        if matches!(self.phase, Phase::Running(_)) {
+            actions.extend(drain::send_off(&mut self.replicas, &self.timing, now));
+        }
+        self.exchange(now, actions);
         self.notice_readiness(actions);
     }
 
@@ -486,14 +547,4 @@ impl ControlPlane {
 fn wanted(spec: &Spec) -> impl Iterator<Item = (&GroupSpec, u32)> {
     let groups = spec.groups.iter();
     groups.flat_map(|group| (1..=group.replicas).map(move |ordinal| (group, ordinal)))
-}
-
-/// Every replica that an earlier control plane had on top of that, and that still runs.
-fn leftover<'a>(spec: &'a Spec, memory: &'a Memory) -> impl Iterator<Item = (&'a GroupSpec, u32)> {
-    let extra = memory.extra.iter();
-    extra.filter_map(|(name, extra)| {
-        let group = spec.groups.iter().find(|group| group.name == extra.group)?;
-        let lives = memory.replicas.get(name)?.pid.is_some();
-        (lives && extra.ordinal > group.replicas).then_some((group, extra.ordinal))
-    })
 }

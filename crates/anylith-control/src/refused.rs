@@ -36,6 +36,18 @@ pub enum Refused {
         /// Another one.
         other: Name,
     },
+    /// The groups are not those of the application that runs.
+    #[error("this is not a topology of what runs: {what}")]
+    Foreign {
+        /// What does not fit.
+        what: String,
+    },
+    /// There is nothing to change.
+    #[error("{topology} runs already")]
+    Same {
+        /// The topology that was asked for.
+        topology: Name,
+    },
     /// One change at a time.
     #[error("another change is under way: {under_way}")]
     Busy {

@@ -4,7 +4,7 @@ mod failing;
 mod pulse;
 mod stopping;
 
-use std::time::Instant;
+use std::{collections::BTreeSet, time::Instant};
 
 use anylith_core::{Counters, Endpoint, Name};
 use anylith_wire::control::{ComponentState, Hello};
@@ -31,7 +31,11 @@ pub(crate) struct Replica {
     pub(crate) group: Name,
     pub(crate) ordinal: u32,
     pub(crate) fate: Fate,
+    /// What it is to have.
     pub(crate) components: Vec<Name>,
+    /// Those of its components that a reshape brings into it while it runs. It is welcomed without them, since what it
+    /// had before must not suffer from them.
+    pub(crate) coming: BTreeSet<Name>,
     pub(crate) external: bool,
     /// How often it was started.
     pub(crate) incarnation: u64,
@@ -69,6 +73,7 @@ impl Replica {
             ordinal,
             fate: past.fate,
             components: group.components.clone(),
+            coming: BTreeSet::new(),
             external: group.external,
             incarnation: past.incarnation,
             restarts: past.restarts,
@@ -217,7 +222,7 @@ impl Replica {
 
     /// Starting or Serving, as its components say.
     fn settled(&self, run: Run, around: &Surroundings<'_>) -> Life {
-        if run.all_ready(&self.components) {
+        if run.all_ready(&self.settled_in()) {
             Life::Serving {
                 run,
                 since: around.now,
@@ -241,11 +246,15 @@ impl Replica {
                 name,
                 state,
                 reason,
-            } if self.components.contains(&name) => {
+            } if self.components.contains(&name) || run.components.contains_key(&name) => {
                 steps.extend(self.turned(run, name, (state, reason), drains, around));
             }
             // Of a component that it should not have.
             Word::Component { .. } => {}
+            Word::NotStarted { component, message } => {
+                run.enter(component.clone(), ComponentState::Stopped, None, around.now);
+                run.unable.insert(component, message);
+            }
             Word::Last { component, message } => run.say_last(component, message),
             Word::Alive { calls, counters } => {
                 run.calls = calls;
@@ -434,7 +443,43 @@ impl Replica {
 
     /// What to call its state.
     pub(crate) fn state(&self) -> ReplicaState {
-        self.life.state(&self.components)
+        self.life.state(&self.settled_in())
+    }
+
+    /// The group that it would be alone in.
+    pub(crate) fn as_group(&self) -> GroupSpec {
+        GroupSpec {
+            name: self.group.clone(),
+            components: self.components.clone(),
+            replicas: 1,
+            external: self.external,
+        }
+    }
+
+    /// Its components, but for those that are coming.
+    pub(crate) fn settled_in(&self) -> Vec<Name> {
+        let own = self.components.iter();
+        let own = own.filter(|component| !self.coming.contains(*component));
+        own.cloned().collect()
+    }
+
+    /// The components that its process has, and that have not stopped.
+    pub(crate) fn all_here(&self) -> BTreeSet<Name> {
+        let run = self.run().into_iter();
+        let known = run.flat_map(|run| run.components.keys().filter(|name| run.has(name)));
+        known.cloned().collect()
+    }
+
+    /// All that it is to have, or has.
+    pub(crate) fn all_components(&self) -> Vec<Name> {
+        let mut all = self.components.clone();
+        let run = self.run().into_iter();
+        let more = run.flat_map(|run| run.components.keys());
+        all.extend(
+            more.filter(|component| !self.components.contains(component))
+                .cloned(),
+        );
+        all
     }
 
     /// What is known of its process, if it has one.

@@ -25,6 +25,8 @@ pub(crate) struct Run {
     pub(crate) ill: BTreeMap<Name, Illness>,
     /// What keeps components that start from agreeing that they are healthy.
     pub(crate) doubts: BTreeMap<Name, String>,
+    /// Why components could not start that it was to start beside others.
+    pub(crate) unable: BTreeMap<Name, String>,
     pub(crate) pulse: Pulse,
     /// What it, or this control plane, said about its end before it came.
     last_words: Option<(Option<Name>, String)>,
@@ -60,6 +62,7 @@ impl Run {
             counters: Counters::default(),
             ill: BTreeMap::new(),
             doubts: BTreeMap::new(),
+            unable: BTreeMap::new(),
             pulse: Pulse::default(),
             last_words: None,
         }
@@ -130,6 +133,12 @@ impl Run {
     /// Keeps `message` for when its process has ended.
     pub(crate) fn say_last(&mut self, component: Option<Name>, message: impl Into<String>) {
         self.last_words = Some((component, message.into()));
+    }
+
+    /// Whether it has `component`, and that has not stopped.
+    pub(crate) fn has(&self, component: &Name) -> bool {
+        let state = self.components.get(component);
+        state.is_some_and(|state| *state != ComponentState::Stopped)
     }
 
     /// Whether all of `wanted` answer.

@@ -122,6 +122,11 @@ impl Spec {
         }
     }
 
+    /// The group called `name`.
+    pub fn group(&self, name: &Name) -> Option<&GroupSpec> {
+        self.groups.iter().find(|group| group.name == *name)
+    }
+
     /// The group that runs `component`.
     pub fn group_of(&self, component: &str) -> Option<&GroupSpec> {
         self.groups

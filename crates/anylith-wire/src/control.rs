@@ -89,9 +89,27 @@ pub enum Request {
         /// Group, or a component in it → how many.
         groups: BTreeMap<Name, u32>,
     },
+    /// To divide the components into other groups. The answer comes when that is done, or taken back.
+    Reshape {
+        /// The name of the new topology.
+        topology: Name,
+        /// Its groups: every component of the application is in exactly one.
+        groups: Vec<Group>,
+    },
     /// For something that a later build can do: it is answered with the status. Nobody sends it.
     #[serde(other)]
     Unknown,
+}
+
+/// One group of the topology that [`Request::Reshape`] asks for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Group {
+    /// Its name.
+    pub name: Name,
+    /// What runs in it.
+    pub components: Vec<Name>,
+    /// How many replicas it has, at least 1.
+    pub replicas: u32,
 }
 
 /// What a replica says to the control plane.
@@ -111,6 +129,14 @@ pub enum FromReplica {
         /// to read.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
+    },
+    /// A component that [`ToReplica::Start`] was about cannot start. It counts as stopped, and the replica goes on
+    /// without it.
+    NotStarted {
+        /// The component.
+        component: Name,
+        /// What went wrong, with its causes, for people to read.
+        message: String,
     },
     /// The replica cannot go on and is about to exit.
     Failed {
@@ -181,6 +207,9 @@ pub enum ToReplica {
     Directory(Directory),
     /// Prove yourself with this from now on; connections that are open stay as they are.
     Identity(Identity),
+    /// Start these components beside those that run, which notice nothing of it. One that the replica has already, and
+    /// that has not stopped, stays as it is; one that has stopped begins anew.
+    Start(Box<Additions>),
     /// Take `component` out of service: no new calls, finish those in flight, then its `stop`.
     Drain {
         /// The component.
@@ -263,6 +292,38 @@ impl fmt::Debug for Bootstrap {
             .field("directory", &self.directory)
             .field("identity", &self.identity)
             .field("callers", &self.callers)
+            .finish()
+    }
+}
+
+/// Components for a replica that runs, with all that they need. It holds secrets, which its `Debug` leaves out.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub struct Additions {
+    /// The components.
+    pub components: Vec<Name>,
+    /// The config of each that has one.
+    #[serde(default)]
+    pub config: BTreeMap<Name, serde_json::Value>,
+    /// What was set for edges out of them.
+    #[serde(default)]
+    pub edges: Vec<EdgeSettings>,
+    /// Each of them → the components that are dependent on it; see [`Bootstrap::callers`].
+    #[serde(default)]
+    pub callers: Option<BTreeMap<Name, Vec<Name>>>,
+    /// What the replica proves itself with from now on: that it has these components, too.
+    #[serde(default)]
+    pub identity: Option<Identity>,
+}
+
+impl fmt::Debug for Additions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let configured: Vec<&Name> = self.config.keys().collect();
+        f.debug_struct("Additions")
+            .field("components", &self.components)
+            .field("config of", &configured)
+            .field("edges", &self.edges)
+            .field("callers", &self.callers)
+            .field("identity", &self.identity)
             .finish()
     }
 }

@@ -15,8 +15,10 @@ use crate::{
     memory::Remembered,
     refused::Refused,
     replica::Replica,
+    reshape::{Reshape, Turn},
     roll::{Move, Roll, View},
     scale::Scale,
+    spec::GroupSpec,
     status::ReplicaState,
 };
 
@@ -25,6 +27,7 @@ use crate::{
 pub(super) enum UnderWay {
     Roll(Roll),
     Scale(Scale),
+    Reshape(Reshape),
 }
 
 impl UnderWay {
@@ -32,6 +35,7 @@ impl UnderWay {
         match self {
             Self::Roll(roll) => roll.next_tick(),
             Self::Scale(scale) => scale.next_tick(),
+            Self::Reshape(reshape) => reshape.next_tick(),
         }
     }
 
@@ -39,6 +43,7 @@ impl UnderWay {
         match self {
             Self::Roll(_) => Change::Restart,
             Self::Scale(_) => Change::Scale,
+            Self::Reshape(_) => Change::Reshape,
         }
     }
 }
@@ -48,6 +53,7 @@ impl fmt::Display for UnderWay {
         match self {
             Self::Roll(roll) => roll.fmt(f),
             Self::Scale(scale) => scale.fmt(f),
+            Self::Reshape(reshape) => reshape.fmt(f),
         }
     }
 }
@@ -89,7 +95,7 @@ impl ControlPlane {
         self.change.as_ref().map(ToString::to_string)
     }
 
-    fn check_idle(&self) -> Result<(), Refused> {
+    pub(super) fn check_idle(&self) -> Result<(), Refused> {
         match (&self.phase, self.change()) {
             (Phase::Stopping { .. } | Phase::Done, _) => Err(Refused::Stopping),
             (Phase::Adopting { .. }, _) => Err(Refused::Adopting),
@@ -161,8 +167,10 @@ impl ControlPlane {
 
     /// Gives the replicas of a group their fates, now that it is to have so many.
     fn resize(&mut self, group: &Name, replicas: u32, now: Instant, actions: &mut Vec<Action>) {
-        for ordinal in 1..=replicas {
-            self.add(group, ordinal, Fate::Stays, now);
+        if let Some(group) = self.spec.group(group).cloned() {
+            for ordinal in 1..=replicas {
+                self.add(&group, ordinal, Fate::Stays, now);
+            }
         }
         let of_group = self.replicas.values().filter(|one| one.group == *group);
         let too_many = of_group.filter(|one| one.ordinal > replicas && !one.fate.ends_it());
@@ -173,10 +181,7 @@ impl ControlPlane {
     }
 
     /// Adds a replica to a group. One that leaves and is wanted again comes back when it has left.
-    fn add(&mut self, group: &Name, ordinal: u32, fate: Fate, now: Instant) {
-        let Some(group) = self.spec.groups.iter().find(|one| one.name == *group) else {
-            return;
-        };
+    pub(super) fn add(&mut self, group: &GroupSpec, ordinal: u32, fate: Fate, now: Instant) {
         let name = group.replica_name(ordinal);
         if let Some(replica) = self.replicas.get_mut(&name) {
             replica.fate = match replica.fate {
@@ -196,7 +201,7 @@ impl ControlPlane {
     }
 
     /// Drains a replica, for what is to become of it then.
-    fn end(&mut self, name: &Name, fate: Fate, now: Instant, actions: &mut Vec<Action>) {
+    pub(super) fn end(&mut self, name: &Name, fate: Fate, now: Instant, actions: &mut Vec<Action>) {
         if let Some(replica) = self.replicas.get_mut(name) {
             replica.fate = fate;
         }
@@ -218,12 +223,25 @@ impl ControlPlane {
             let step = match &mut self.change {
                 Some(UnderWay::Roll(roll)) => roll.advance(view),
                 Some(UnderWay::Scale(scale)) => scale.advance(view).map(Move::Over),
+                Some(UnderWay::Reshape(reshape)) => match reshape.advance(view) {
+                    Some(Turn::Switch { to, groups }) => {
+                        self.switch(to, groups, now, actions);
+                        continue;
+                    }
+                    Some(Turn::TakeBack { why }) => {
+                        self.take_back(why, now, actions);
+                        continue;
+                    }
+                    Some(Turn::Over(notice)) => Some(Move::Over(notice)),
+                    None => None,
+                },
                 None => None,
             };
             match step {
                 Some(Move::Add { group }) => {
-                    let wanted = view.group(&group).map_or(0, |group| group.replicas);
-                    self.add(&group, wanted + 1, Fate::StandsIn, now);
+                    if let Some(group) = view.group(&group).cloned() {
+                        self.add(&group, group.replicas + 1, Fate::StandsIn, now);
+                    }
                 }
                 Some(Move::Renew { replica }) => self.end(&replica, Fate::Renewed, now, actions),
                 Some(Move::Tell(notice)) => actions.push(Action::Report(notice)),
@@ -242,13 +260,14 @@ impl ControlPlane {
             let (what, why) = (change.kind(), "the application is being stopped".to_owned());
             actions.push(Action::Report(Notice::ChangeFailed { what, why }));
         }
+        self.forget_coming();
     }
 
     /// Lets stand-ins go that nobody needs: the others of their group are ready, and no restart is at work there.
     pub(super) fn dismiss_stand_ins(&mut self, now: Instant, actions: &mut Vec<Action>) {
         let needs = |group: &Name| match &self.change {
             Some(UnderWay::Roll(roll)) => roll.needs_stand_in(group),
-            Some(UnderWay::Scale(_)) | None => false,
+            Some(UnderWay::Scale(_) | UnderWay::Reshape(_)) | None => false,
         };
         let lacks = |group: &Name| {
             let mut own = self.replicas.values().filter(|one| one.group == *group);

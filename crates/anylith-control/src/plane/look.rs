@@ -18,24 +18,28 @@ use crate::{
 impl ControlPlane {
     /// The application as it is now, with its listeners at `urls`.
     pub fn status(&self, urls: &BTreeMap<Name, String>) -> Status {
-        let group_status = |group: &GroupSpec| {
-            let mut replicas: Vec<&Replica> = self
-                .replicas
-                .values()
-                .filter(|one| one.group == group.name)
-                .collect();
+        let group_status = |(name, components): (&Name, &Vec<Name>)| {
+            let replicas = self.replicas.values();
+            let mut replicas: Vec<&Replica> = replicas.filter(|one| one.group == *name).collect();
             replicas.sort_by_key(|replica| replica.ordinal);
             GroupStatus {
-                name: group.name.clone(),
-                components: group.components.clone(),
+                name: name.clone(),
+                components: components.clone(),
                 replicas: replicas.into_iter().map(replica_status).collect(),
             }
         };
+        let wanted = self.spec.groups.iter();
+        let wanted = wanted.map(|group| (&group.name, &group.components));
+        let others = self.replicas.values();
+        let others = others.filter(|one| self.spec.group(&one.group).is_none());
+        // What a reshape has started, or has not stopped yet.
+        let others: BTreeMap<&Name, &Vec<Name>> =
+            others.map(|one| (&one.group, &one.components)).collect();
         Status {
             app: self.spec.app.clone(),
             topology: self.spec.topology.clone(),
             epoch: self.directory.epoch,
-            groups: self.spec.groups.iter().map(group_status).collect(),
+            groups: wanted.chain(others).map(group_status).collect(),
             listeners: urls.clone(),
         }
     }
@@ -59,10 +63,14 @@ impl ControlPlane {
         self.replicas.values().filter_map(of).collect()
     }
 
-    /// The group of a replica that is wanted, or still there.
-    pub fn group_of(&self, replica: &Name) -> Option<&GroupSpec> {
-        let group = &self.replicas.get(replica)?.group;
-        self.spec.groups.iter().find(|one| one.name == *group)
+    /// What a replica is to be that is wanted, or still there: its group, as if it were alone in it, with all
+    /// components that it has or is to have.
+    pub fn group_of(&self, replica: &Name) -> Option<GroupSpec> {
+        let replica = self.replicas.get(replica)?;
+        Some(GroupSpec {
+            components: replica.all_components(),
+            ..replica.as_group()
+        })
     }
 
     /// The names of all groups.

@@ -20,7 +20,9 @@ impl ControlPlane {
         for (component, addresses) in self.answering(ComponentState::Unhealthy) {
             components.entry(component).or_insert(addresses);
         }
-        if components != self.directory.components {
+        // Also that nobody answers is news to those who think that somebody does.
+        if std::mem::take(&mut self.directory_is_unknown) || components != self.directory.components
+        {
             self.directory = Directory {
                 epoch: self.directory.epoch + 1,
                 components,
@@ -34,6 +36,11 @@ impl ControlPlane {
         let mut components: BTreeMap<Name, Vec<Address>> = BTreeMap::new();
         for replica in self.replicas.values() {
             for component in &replica.components {
+                // Where a reshape prepares another place for it, nobody is sent there yet.
+                let stands = self.spec.group_of(component.as_str());
+                if stands.is_none_or(|group| group.name != replica.group) {
+                    continue;
+                }
                 if let Some(endpoint) = replica.life.answers(component, state) {
                     let address = Address {
                         replica: replica.name.clone(),

@@ -1,0 +1,39 @@
+//! Defects that the model test plants, to see that it finds them. Outside of this crate's own tests there are none.
+
+/// Something wrong that can be planted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Defect {
+    /// A reshape switches before all that is new is ready.
+    SwitchEarly,
+    /// What goes is drained while the directory still names it.
+    DrainEarly,
+    /// A component that came is forgotten when a reshape is taken back.
+    ForgetComing,
+    /// A replica that came is forgotten when a reshape is taken back.
+    ForgetNew,
+    /// The next control plane does not know that a reshape was under way.
+    NoMemory,
+}
+
+/// Whether the test that runs has planted `defect`.
+#[cfg(not(test))]
+pub(crate) const fn planted(_: Defect) -> bool {
+    false
+}
+
+#[cfg(test)]
+thread_local! {
+    static PLANTED: std::cell::Cell<Option<Defect>> = const { std::cell::Cell::new(None) };
+}
+
+/// Whether the test that runs has planted `defect`.
+#[cfg(test)]
+pub(crate) fn planted(defect: Defect) -> bool {
+    PLANTED.get() == Some(defect)
+}
+
+/// Plants a defect in this thread, or none.
+#[cfg(test)]
+pub(crate) fn plant(defect: Option<Defect>) {
+    PLANTED.set(defect);
+}

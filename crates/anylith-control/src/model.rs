@@ -1,0 +1,218 @@
+//! A model of an application that is reshaped: every order in which things can happen, and every fault at every moment.
+//!
+//! A control plane, its replicas and the connections between them are simulated. What happens next is chosen: at
+//! random, or each possibility in turn. Whatever happens, each directory names components that answer, nobody drains
+//! who is still named, and in the end one topology runs, and nothing of another.
+
+mod world;
+
+use std::env;
+
+use self::world::{Fault, SHAPES, World};
+use crate::defect::{Defect, plant};
+
+/// How many interleavings are tried in every run of the tests. `ANYLITH_INTERLEAVINGS` sets another number.
+const INTERLEAVINGS: u64 = 3_000;
+
+/// Random numbers that are the same for the same seed.
+#[derive(Debug, Clone)]
+struct Dice(u64);
+
+impl Dice {
+    /// A number below `end`.
+    fn roll(&mut self, end: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((mixed ^ (mixed >> 31)) % end.max(1) as u64) as usize
+    }
+}
+
+/// One run in which everything is left to chance. Returns what was wrong.
+fn random(seed: u64) -> Result<(), String> {
+    let mut dice = Dice(seed);
+    let (from, to) = (dice.roll(SHAPES.len()), dice.roll(SHAPES.len()));
+    let mut faults = dice.roll(4);
+    let mut more = dice.roll(2);
+    let mut world = World::ready(from);
+    world.asks_for(to);
+    for _ in 0..10_000 {
+        let possible = world.possible();
+        // Now and then something goes wrong.
+        if faults > 0 && dice.roll(12) == 0 {
+            let faulty = world.possible_faults();
+            if !faulty.is_empty() {
+                faults -= 1;
+                world.goes_wrong(&faulty[dice.roll(faulty.len())]);
+                world.verdict()?;
+                continue;
+            }
+        }
+        if possible.is_empty() {
+            if world.is_settled() {
+                world.final_verdict()?;
+                if more == 0 {
+                    return Ok(());
+                }
+                more -= 1;
+                world.asks_for(dice.roll(SHAPES.len()));
+            } else {
+                world.waits();
+            }
+        } else {
+            world.happens(&possible[dice.roll(possible.len())]);
+        }
+        world.verdict()?;
+    }
+    Err("it never ends".to_owned())
+}
+
+/// One run in which things happen in turn, and `faults` at their steps. Returns how many steps there were.
+fn in_turn(from: usize, to: usize, faults: &[(usize, usize)]) -> Result<(usize, usize), String> {
+    let mut world = World::ready(from);
+    world.asks_for(to);
+    let mut most = 0;
+    for step in 0..10_000 {
+        for (_, which) in faults.iter().filter(|(at, _)| *at == step) {
+            let possible = world.possible_faults();
+            if let Some(fault) = possible.get(*which) {
+                world.goes_wrong(fault);
+                world.verdict()?;
+            }
+        }
+        most = most.max(world.possible_faults().len());
+        let possible = world.possible();
+        match possible.first() {
+            Some(first) => world.happens(first),
+            None if world.is_settled() => {
+                world.final_verdict()?;
+                return Ok((step, most));
+            }
+            None => world.waits(),
+        }
+        world.verdict()?;
+    }
+    Err("it never ends".to_owned())
+}
+
+fn interleavings() -> u64 {
+    let asked = env::var("ANYLITH_INTERLEAVINGS").ok();
+    asked.map_or(INTERLEAVINGS, |number| {
+        number.parse().expect("ANYLITH_INTERLEAVINGS is a number")
+    })
+}
+
+/// The first of so many random runs that goes wrong.
+fn first_wrong(runs: u64) -> Option<(u64, String)> {
+    (0..runs).find_map(|seed| Some((seed, random(seed).err()?)))
+}
+
+#[test]
+fn every_interleaving_of_a_reshape_ends_with_the_old_topology_or_the_new_one() {
+    plant(None);
+    if let Some((seed, wrong)) = first_wrong(interleavings()) {
+        panic!("seed {seed}: {wrong}");
+    }
+}
+
+#[test]
+fn a_fault_at_any_moment_of_a_reshape_leaves_the_old_topology_or_the_new_one() {
+    plant(None);
+    let (mut runs, exhaustive) = (0, interleavings() > 100_000);
+    for from in 0..SHAPES.len() {
+        for to in (0..SHAPES.len()).filter(|to| *to != from) {
+            let (steps, most) = in_turn(from, to, &[]).unwrap();
+            for at in 0..steps {
+                for which in 0..most {
+                    // All of them together take minutes.
+                    runs += 1;
+                    if !exhaustive && runs % 7 != 0 {
+                        continue;
+                    }
+                    if let Err(wrong) = in_turn(from, to, &[(at, which)]) {
+                        panic!("{from} to {to}, fault {which} at {at}: {wrong}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn every_planted_defect_is_found() {
+    for defect in [
+        Defect::SwitchEarly,
+        Defect::DrainEarly,
+        Defect::ForgetComing,
+        Defect::ForgetNew,
+        Defect::NoMemory,
+    ] {
+        plant(Some(defect));
+        let found = first_wrong(INTERLEAVINGS);
+        plant(None);
+        assert!(found.is_some(), "{defect:?} was not found");
+    }
+}
+
+#[test]
+fn without_a_fault_every_reshape_is_made() {
+    plant(None);
+    for from in 0..SHAPES.len() {
+        for to in (0..SHAPES.len()).filter(|to| *to != from) {
+            in_turn(from, to, &[]).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_stop_at_any_moment_of_a_reshape_stops_everything() {
+    plant(None);
+    for from in 0..SHAPES.len() {
+        for to in (0..SHAPES.len()).filter(|to| *to != from) {
+            let (steps, _) = in_turn(from, to, &[]).unwrap();
+            for at in 0..steps {
+                let mut world = World::ready(from);
+                world.asks_for(to);
+                for step in 0.. {
+                    if step == at {
+                        world.stops();
+                    }
+                    match world.possible().first() {
+                        Some(first) => world.happens(first),
+                        None if world.has_stopped() => break,
+                        None => panic!("{from} to {to}, stopped at {at}: it does not stop"),
+                    }
+                    world.verdict().unwrap();
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_component_that_does_not_start_in_a_living_replica_disturbs_nobody_there() {
+    plant(None);
+    let mut world = World::ready(4);
+    let before = world.pids();
+    world.asks_for(5);
+    let mut failed = false;
+    while !world.is_settled() || !world.possible().is_empty() {
+        let faults = world.possible_faults();
+        let fails = faults.iter().find(
+            |fault| matches!(fault, Fault::Fails(replica, _) if before.contains_key(replica)),
+        );
+        match (fails, world.possible().first()) {
+            (Some(fault), _) if !failed => {
+                failed = true;
+                world.goes_wrong(fault);
+            }
+            (_, Some(first)) => world.happens(first),
+            (_, None) => world.waits(),
+        }
+        world.verdict().unwrap();
+    }
+    assert!(failed);
+    world.final_verdict().unwrap();
+    assert_eq!(world.pids(), before);
+}

@@ -1,0 +1,197 @@
+//! A reshape, as the control plane carries it out; and the components that come and go in replicas that run.
+
+use std::time::Instant;
+
+use anylith_core::Name;
+use anylith_wire::control::{Additions, ComponentState, ToReplica};
+
+use super::{ControlPlane, Phase, change::UnderWay};
+use crate::{
+    action::{Action, Notice},
+    defect::{Defect, planted},
+    fate::Fate,
+    life::Life,
+    refused::Refused,
+    replica::Replica,
+    reshape::{Reshape, plan::ReshapePlan},
+    spec::GroupSpec,
+};
+
+impl ControlPlane {
+    /// What a reshape to the topology called `to`, which has `groups`, would do now.
+    ///
+    /// # Errors
+    ///
+    /// Why it cannot begin.
+    pub fn check_reshape(&self, to: &Name, groups: &[GroupSpec]) -> Result<ReshapePlan, Refused> {
+        self.check_idle()?;
+        ReshapePlan::new(&self.spec, to, groups)
+    }
+
+    /// Starts all that is new, in new replicas and in those of groups that are in both topologies.
+    pub(super) fn reshape(
+        &mut self,
+        to: Name,
+        groups: Vec<GroupSpec>,
+        now: Instant,
+        actions: &mut Vec<Action>,
+    ) {
+        if self.check_reshape(&to, &groups).is_err() {
+            return;
+        }
+        for group in &groups {
+            let own = self.replicas.values_mut();
+            for replica in own.filter(|replica| replica.group == group.name) {
+                let comes = group.components.iter();
+                let comes = comes.filter(|name| !replica.components.contains(name));
+                let comes: Vec<Name> = comes.cloned().collect();
+                replica.coming.extend(comes.iter().cloned());
+                replica.components.extend(comes);
+                if let Some(run) = replica.life.listen() {
+                    run.unable.clear();
+                }
+            }
+            for ordinal in 1..=group.replicas {
+                self.add(group, ordinal, Fate::Stays, now);
+            }
+        }
+        let (from, by) = (self.spec.topology.clone(), now + self.timing.ready);
+        let notice = Notice::Reshaping {
+            from: from.clone(),
+            to: to.clone(),
+        };
+        actions.push(Action::Report(notice));
+        self.change = Some(UnderWay::Reshape(Reshape::new(from, to, groups, by)));
+    }
+
+    /// From now on the topology called `to` stands. What it does not want goes, once the directory says so.
+    pub(super) fn switch(
+        &mut self,
+        to: Name,
+        groups: Vec<GroupSpec>,
+        now: Instant,
+        actions: &mut Vec<Action>,
+    ) {
+        self.spec.topology = to.clone();
+        self.spec.groups = groups;
+        actions.push(Action::Report(Notice::Switched { to }));
+        self.conform(now, actions);
+    }
+
+    /// What is new is to leave: the topology stands that stood.
+    pub(super) fn take_back(&mut self, why: String, now: Instant, actions: &mut Vec<Action>) {
+        let stays = self.spec.topology.clone();
+        actions.push(Action::Report(Notice::TakingBack { stays, why }));
+        self.conform(now, actions);
+    }
+
+    /// Has every replica be what the spec says, and those leave that it does not want.
+    fn conform(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        let mut leave = Vec::new();
+        for replica in self.replicas.values_mut() {
+            match self.spec.group(&replica.group) {
+                Some(group) if belongs(replica, group) => {
+                    if !(planted(Defect::ForgetComing) && !replica.coming.is_empty()) {
+                        replica.components.clone_from(&group.components);
+                    }
+                    replica.coming.clear();
+                }
+                Some(_) | None => leave.push(replica.name.clone()),
+            }
+        }
+        for replica in leave {
+            if !planted(Defect::ForgetNew) {
+                self.end(&replica, Fate::Leaves, now, actions);
+            }
+        }
+    }
+
+    /// Everything is to stop, and nothing new begins: what has not come does not come any more.
+    pub(super) fn forget_coming(&mut self) {
+        for replica in self.replicas.values_mut() {
+            let here = replica.all_here();
+            let coming = std::mem::take(&mut replica.coming);
+            let stays = |name: &Name| !coming.contains(name) || here.contains(name);
+            replica.components.retain(stays);
+        }
+    }
+
+    /// Tells replicas that run which components are to start in them, and which to drain.
+    pub(super) fn exchange(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        // Until all have been heard of, nobody knows who else has what goes.
+        if !matches!(self.phase, Phase::Running(_)) {
+            return;
+        }
+        let grace_ms = self.timing.grace.as_millis() as u64;
+        let mut begun = Vec::new();
+        for replica in self.replicas.values_mut().filter(|one| !one.external) {
+            let (name, wanted) = (&replica.name, &replica.components);
+            let (Life::Starting { run, .. } | Life::Serving { run, .. }) = &mut replica.life else {
+                continue;
+            };
+            if !run.connected {
+                continue;
+            }
+            let starts =
+                |component: &&Name| !run.has(component) && !run.unable.contains_key(*component);
+            let starts: Vec<Name> = replica.coming.iter().filter(starts).cloned().collect();
+            for component in &starts {
+                run.enter(component.clone(), ComponentState::Waiting, None, now);
+            }
+            let runs = |state: &ComponentState| match state {
+                ComponentState::Waiting
+                | ComponentState::Starting
+                | ComponentState::Ready
+                | ComponentState::Unhealthy => true,
+                ComponentState::Draining | ComponentState::Stopped => false,
+            };
+            let goes = run.components.iter();
+            let goes = goes.filter(|(component, state)| runs(state) && !wanted.contains(component));
+            let goes: Vec<Name> = goes.map(|(component, _)| component.clone()).collect();
+            for component in goes {
+                run.enter(component.clone(), ComponentState::Draining, None, now);
+                actions.push(Action::Send {
+                    replica: name.clone(),
+                    message: ToReplica::Drain {
+                        component,
+                        grace_ms,
+                    },
+                });
+            }
+            if !starts.is_empty() {
+                begun.push((name.clone(), starts));
+            }
+        }
+        for (replica, components) in begun {
+            let message = ToReplica::Start(Box::new(self.additions(components)));
+            actions.push(Action::Send { replica, message });
+        }
+    }
+
+    fn additions(&self, components: Vec<Name>) -> Additions {
+        let group = GroupSpec {
+            // What a component is given does not depend on its group.
+            name: self.spec.app.clone(),
+            components,
+            replicas: 1,
+            external: false,
+        };
+        Additions {
+            config: self.spec.config_of(&group),
+            edges: self.spec.edges_of(&group),
+            callers: Some(self.spec.allowed_callers(&group)),
+            // The engine has the keys.
+            identity: None,
+            components: group.components,
+        }
+    }
+}
+
+/// Whether `replica` is one that `group` has, or stands in for one.
+fn belongs(replica: &Replica, group: &GroupSpec) -> bool {
+    match replica.fate {
+        Fate::Stays | Fate::Renewed => replica.ordinal <= group.replicas,
+        Fate::StandsIn => true,
+        Fate::Leaves => false,
+    }
+}

@@ -1,0 +1,190 @@
+//! Another division of the components into groups, while they are being called.
+//!
+//! What is new starts beside what is there, and nobody is sent to it. Once all of it is ready the directory names the
+//! new places and no others; then what was before drains. Until that one moment the old topology stands, and after it
+//! the new one does. So whatever fails, and whoever is killed, leaves one of them.
+
+pub(crate) mod plan;
+
+use std::{collections::BTreeMap, fmt, time::Instant};
+
+use anylith_core::Name;
+use anylith_wire::control::ComponentState;
+
+use crate::{
+    action::{Change, Notice},
+    defect::{Defect, planted},
+    fate::Fate,
+    replica::Replica,
+    roll::{View, given_up},
+    spec::GroupSpec,
+};
+
+/// A reshape that is under way.
+#[derive(Debug)]
+pub(crate) struct Reshape {
+    from: Name,
+    to: Name,
+    stage: Stage,
+}
+
+/// Prepares → Leaves → over, or Prepares → Returns → over.
+#[derive(Debug)]
+enum Stage {
+    /// What is new has until then to be ready.
+    Prepares { groups: Vec<GroupSpec>, by: Instant },
+    /// The new topology stands, and what was before leaves. It has limits of its own; this is for what nobody thought of.
+    Leaves { by: Instant },
+    /// The old topology stands, for this reason, and what was new leaves.
+    Returns { why: String, by: Instant },
+}
+
+/// What a reshape asks of the control plane.
+#[derive(Debug)]
+pub(crate) enum Turn {
+    /// From now on the topology called `to` stands.
+    Switch { to: Name, groups: Vec<GroupSpec> },
+    /// What is new is to leave.
+    TakeBack { why: String },
+    /// It is over: tell people.
+    Over(Notice),
+}
+
+impl Reshape {
+    /// From the topology called `from` to the one called `to`, which has `groups`.
+    pub(crate) fn new(from: Name, to: Name, groups: Vec<GroupSpec>, by: Instant) -> Self {
+        let stage = Stage::Prepares { groups, by };
+        Self { from, to, stage }
+    }
+
+    /// Looks at how things are; returns what is to be done about it, or `None` if something has to happen first.
+    pub(crate) fn advance(&mut self, view: View<'_>) -> Option<Turn> {
+        let patience = (view.timing.grace + view.timing.margin()) * 2 + view.timing.reconnect;
+        match &mut self.stage {
+            Stage::Prepares { groups, by } => match prospect(groups, *by, view) {
+                Prospect::Waits => None,
+                // Prepares → Leaves.
+                Prospect::Ready => {
+                    let (to, groups) = (self.to.clone(), std::mem::take(groups));
+                    let by = view.now + patience;
+                    self.stage = Stage::Leaves { by };
+                    Some(Turn::Switch { to, groups })
+                }
+                // Prepares → Returns.
+                Prospect::None(why) => {
+                    let by = view.now + patience;
+                    let reason = why.clone();
+                    self.stage = Stage::Returns { why, by };
+                    Some(Turn::TakeBack { why: reason })
+                }
+            },
+            Stage::Leaves { by } => (view.now >= *by || has_settled(view)).then(|| {
+                let to = self.to.clone();
+                Turn::Over(Notice::Reshaped { to })
+            }),
+            Stage::Returns { why, by } => (view.now >= *by || has_settled(view)).then(|| {
+                let (what, why) = (Change::Reshape, why.clone());
+                Turn::Over(Notice::ChangeFailed { what, why })
+            }),
+        }
+    }
+
+    /// When it wants a tick.
+    pub(crate) fn next_tick(&self) -> Option<Instant> {
+        match &self.stage {
+            Stage::Prepares { by, .. } | Stage::Leaves { by } | Stage::Returns { by, .. } => {
+                Some(*by)
+            }
+        }
+    }
+}
+
+impl fmt::Display for Reshape {
+    /// How far it has come: `reshaping micro to monolith; what is new starts`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { from, to, stage } = self;
+        write!(f, "reshaping {from} to {to}; ")?;
+        match stage {
+            Stage::Prepares { .. } => f.write_str("what is new starts"),
+            Stage::Leaves { .. } => f.write_str("calls go to what is new, and the rest drains"),
+            Stage::Returns { why, .. } => write!(f, "taken back, since {why}"),
+        }
+    }
+}
+
+/// Whether the new topology can stand.
+enum Prospect {
+    Ready,
+    Waits,
+    /// Never, for this reason.
+    None(String),
+}
+
+/// Looks at all that is new in `groups`.
+fn prospect(groups: &[GroupSpec], by: Instant, view: View<'_>) -> Prospect {
+    let mut missing = None;
+    for group in groups {
+        for ordinal in 1..=group.replicas {
+            let name = group.replica_name(ordinal);
+            let Some(replica) = view.replicas.get(&name) else {
+                missing.get_or_insert(name);
+                continue;
+            };
+            let news = news_in(replica, group, view);
+            let unready = |component: &&Name| !is_ready(replica, component);
+            let Some(unready) = news.iter().copied().find(unready) else {
+                continue;
+            };
+            if let Some(failure) = given_up(replica) {
+                return Prospect::None(format!("{name} does not start: {failure}"));
+            }
+            let unable = replica.run().and_then(|run| run.unable.iter().next());
+            if let Some((component, why)) = unable {
+                return Prospect::None(format!("{component} does not start in {name}: {why}"));
+            }
+            if view.now >= by {
+                let limit = view.timing.ready;
+                return Prospect::None(format!(
+                    "{unready} of {name} was not ready within {limit:?}"
+                ));
+            }
+            if !planted(Defect::SwitchEarly) {
+                missing.get_or_insert(name);
+            }
+        }
+    }
+    match missing {
+        Some(name) if view.now >= by => Prospect::None(format!("{name} was not there in time")),
+        Some(_) => Prospect::Waits,
+        None => Prospect::Ready,
+    }
+}
+
+/// The components of `replica`, of `group`, that have to be ready before the topology that stands is given up: those
+/// that are new there, and those that fewer other replicas of the group will have.
+fn news_in<'g>(replica: &Replica, group: &'g GroupSpec, view: View<'_>) -> Vec<&'g Name> {
+    let stands = view.group(&group.name);
+    let before = stands.map_or(0, |old| old.replicas);
+    let is_new = replica.ordinal > before;
+    let alone = is_new || group.replicas < before || !replica.coming.is_empty();
+    group.components.iter().filter(|_| alone).collect()
+}
+
+fn is_ready(replica: &Replica, component: &Name) -> bool {
+    let answers = replica.life.answers(component, ComponentState::Ready);
+    answers.is_some() && !replica.fate.ends_it()
+}
+
+/// Whether nothing runs any more that the topology that stands does not want.
+fn has_settled(view: View<'_>) -> bool {
+    view.replicas.values().all(|replica| {
+        let clean = |components: &BTreeMap<Name, ComponentState>| {
+            let mut running = components
+                .iter()
+                .filter(|(_, state)| **state != ComponentState::Stopped);
+            running.all(|(component, _)| replica.components.contains(component))
+        };
+        let run = replica.run();
+        replica.fate != Fate::Leaves && run.is_none_or(|run| clean(&run.components))
+    })
+}
