@@ -43,6 +43,9 @@ pub(crate) enum Command {
     /// Gives groups more replicas, or fewer, while they serve
     #[command(after_help = SCALE_EXAMPLES)]
     Scale(ScaleArgs),
+    /// Divides the components into other groups while they are being called
+    #[command(after_help = RESHAPE_EXAMPLES)]
+    Reshape(ReshapeArgs),
     /// Drains and stops an application that runs
     Stop(StopArgs),
     /// Writes what others run an application with
@@ -100,6 +103,15 @@ const SCALE_EXAMPLES: &str = "\
 Examples:
   anylith scale Catalog=3                    two more, if there is one
   anylith scale Catalog=1 Cart=2             the highest numbers are drained and leave";
+
+const RESHAPE_EXAMPLES: &str = "\
+Examples:
+  anylith reshape micro --dry-run            says what would start, move and stop, and does nothing
+  anylith reshape micro                      from whatever runs to a process for each component
+  anylith reshape monolith examples/boutique and back into one, in that folder
+
+What is new starts first. When all of it is ready calls go there, and what was before drains. If it does not get ready
+it is taken back, and nothing has changed. Ctrl-C leaves the command, and the reshape goes on.";
 
 const LOGS_EXAMPLES: &str = "\
 Examples:
@@ -209,6 +221,28 @@ pub(crate) struct ScaleArgs {
     /// The same as APP
     #[arg(long = "app", value_name = "APP")]
     pub(crate) app_flag: Option<PathBuf>,
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct ReshapeArgs {
+    /// The topology to run in: monolith, micro, or one of anylith.toml
+    #[arg(value_name = "TOPOLOGY")]
+    pub(crate) topology: String,
+    /// Folder with an anylith.toml, or that file
+    #[arg(value_name = "APP")]
+    pub(crate) app: Option<PathBuf>,
+    /// The same as APP
+    #[arg(long = "app", value_name = "APP", conflicts_with = "app")]
+    pub(crate) app_flag: Option<PathBuf>,
+    /// Replicas of every group, or of some, as in `4` or `Catalog=3,Cart=2`
+    #[arg(long, value_name = "N|GROUP=N,...", allow_negative_numbers = true)]
+    pub(crate) replicas: Option<String>,
+    /// Says what would be done, and does nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Prints what is done, or would be, as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Group)]

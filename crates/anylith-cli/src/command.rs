@@ -6,6 +6,7 @@ pub(crate) mod detach;
 pub(crate) mod graph;
 pub(crate) mod logs;
 pub(crate) mod render_static;
+pub(crate) mod reshape;
 pub(crate) mod restart;
 pub(crate) mod run;
 pub(crate) mod scale;

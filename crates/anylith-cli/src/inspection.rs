@@ -61,6 +61,27 @@ impl Inspection {
         Ok(inspection)
     }
 
+    /// Looks at `app` as far as it decides in which topologies it can run, with `binary`, which runs already. Nothing is
+    /// built, and what its components have for config is not judged again.
+    ///
+    /// # Cancellation
+    ///
+    /// What was asked of the binary is killed.
+    pub(crate) async fn of_running(
+        app: &App,
+        binary: PathBuf,
+        asked: Vec<Problem>,
+    ) -> Result<Self, Failure> {
+        let manifest = describe::manifest(&binary, &app.folder).await?;
+        let reading = app.read(&Overriding::default(), Some(&manifest));
+        Ok(Self {
+            settings: reading.settings,
+            manifest,
+            binary,
+            problems: [reading.problems, asked].concat(),
+        })
+    }
+
     /// What the application itself says against the config of its components.
     async fn complaints(&self, app: &App, for_elsewhere: bool) -> Result<Vec<Problem>, Failure> {
         let names = self.manifest.components.iter().map(|it| it.name.as_str());

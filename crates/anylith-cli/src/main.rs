@@ -39,6 +39,7 @@ fn main() -> ExitCode {
         Command::Logs(args) => command::logs::logs(&args),
         Command::Restart(args) => command::restart::restart(&args),
         Command::Scale(args) => command::scale::scale(&args),
+        Command::Reshape(args) => command::reshape::reshape(&args),
         Command::Stop(args) => command::stop::stop(&args),
         Command::Render(Render::Static(args)) => command::render_static::render(args),
     };

@@ -2,7 +2,7 @@
 
 use std::{io, path::Path, time::Duration};
 
-use anylith_control::{Note, Status};
+use anylith_control::{Note, ReshapePlan, Status};
 use anylith_core::Name;
 use anylith_wire::control::{ControlError, Decoder, Opening, Request, encode};
 use serde::{Deserialize, Serialize};
@@ -17,6 +17,8 @@ use tokio::{
 pub enum Answer {
     /// The application as it is now.
     Status(Overview),
+    /// What a reshape would do.
+    Plan(ReshapePlan),
     /// Nothing of it runs any more.
     Stopped {
         /// What drains had to leave undone, in words.
@@ -37,7 +39,7 @@ pub enum Answer {
         #[serde(default)]
         known: Vec<Name>,
     },
-    /// The change that was asked for was given up. What has changed stays as it is.
+    /// The change that was asked for was given up. What has changed stays as it is; of a reshape nothing has.
     GivenUp {
         /// Why.
         why: String,
@@ -92,10 +94,12 @@ pub async fn ask(socket: &Path, request: Request) -> Result<Answer, AskError> {
         .await
         .map_err(AskError::NotRunning)?;
     match request {
-        Request::Stop | Request::Kill | Request::Restart { .. } | Request::Scale { .. } => {
-            exchange(connection, request).await
-        }
-        Request::Status | Request::Unknown => {
+        Request::Stop
+        | Request::Kill
+        | Request::Restart { .. }
+        | Request::Scale { .. }
+        | Request::Reshape { dry_run: false, .. } => exchange(connection, request).await,
+        Request::Status | Request::Reshape { dry_run: true, .. } | Request::Unknown => {
             match tokio::time::timeout(STATUS_WITHIN, exchange(connection, request)).await {
                 Ok(answer) => answer,
                 Err(_) => Err(AskError::Lost(io::ErrorKind::TimedOut.into())),

@@ -44,6 +44,8 @@ impl Askers {
             Refused::External { .. }
             | Refused::Number { .. }
             | Refused::Twice { .. }
+            | Refused::Foreign { .. }
+            | Refused::Same { .. }
             | Refused::Busy { .. }
             | Refused::Adopting
             | Refused::Stopping => Vec::new(),
@@ -56,9 +58,11 @@ impl Askers {
     /// Takes what the control plane tells people, and answers who has waited for it.
     pub(crate) fn hear(&mut self, notice: &Notice) {
         let answer = match notice {
-            Notice::Restarted { .. } | Notice::Scaled { .. } => Answer::Changed {
-                left: std::mem::take(&mut self.left),
-            },
+            Notice::Restarted { .. } | Notice::Scaled { .. } | Notice::Reshaped { .. } => {
+                Answer::Changed {
+                    left: std::mem::take(&mut self.left),
+                }
+            }
             Notice::ChangeFailed { why, .. } => {
                 // Who waits for a stop, for which it was given up, still wants to know.
                 if self.stop.is_empty() {

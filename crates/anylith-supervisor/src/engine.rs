@@ -9,9 +9,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anylith_control::{Action, ControlPlane, Event, Spec, Timing};
+use anylith_control::{Action, ControlPlane, Event, GroupSpec, Refused, Spec, Timing};
 use anylith_core::{Endpoint, Name};
-use anylith_wire::control::{Identity, Request, ToReplica};
+use anylith_wire::control::{Group, Identity, Request, ToReplica};
 use rustix::process::Signal;
 use tokio::{
     net::UnixListener,
@@ -29,7 +29,7 @@ use crate::{
     log_file,
     process::{self, Process, Start},
     processes::{End, Processes},
-    record::{Build, Ledger, Legacy, Program, Record},
+    record::{Build, Ledger, Legacy, Program, Record, Shape},
     run_folder::{self, RunFolder},
     supervisor::{Order, Report, Retiring, Supervisor},
     switchboard::{Line, Switchboard},
@@ -42,6 +42,8 @@ const TRIM_EVERY: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(crate) struct Deployment {
     pub(crate) spec: Spec,
+    /// The shape that was asked for when it was launched.
+    pub(crate) launched: Option<Shape>,
     pub(crate) program: Program,
     pub(crate) build: Build,
     pub(crate) addresses: BTreeMap<Name, String>,
@@ -93,6 +95,7 @@ impl Engine {
     ) -> Self {
         let Deployment {
             spec,
+            launched,
             program,
             build,
             addresses,
@@ -115,6 +118,7 @@ impl Engine {
         let plane = ControlPlane::new(wanted, timing, folder.sockets(), &memory, lost, now);
         let record = Record {
             spec,
+            launched,
             program,
             build,
             addresses,
@@ -296,8 +300,14 @@ impl Engine {
                 replica,
                 mut message,
             } => {
-                if let ToReplica::Welcome(bootstrap) = &mut message {
-                    bootstrap.identity = self.identity_of(&replica);
+                match &mut message {
+                    ToReplica::Welcome(bootstrap) => {
+                        bootstrap.identity = self.identity_of(&replica);
+                    }
+                    ToReplica::Start(additions) => {
+                        additions.identity = self.identity_of(&replica);
+                    }
+                    _ => {}
                 }
                 if let Err(error) = self.switchboard.send(&replica, &message) {
                     self.herald.disconnected(replica, &error);
@@ -324,7 +334,7 @@ impl Engine {
         let (spec, program) = (self.plane.spec(), &self.ledger.record().program);
         let group = self.plane.group_of(&replica);
         let served = group
-            .map(|group| spec.listeners_of(group))
+            .map(|group| spec.listeners_of(&group))
             .unwrap_or_default();
         let sockets = self.listeners.sockets(served.into_keys());
         self.herald.begins(&replica);
@@ -362,7 +372,7 @@ impl Engine {
     fn identity_of(&mut self, replica: &Name) -> Option<Identity> {
         let group = self.plane.group_of(replica)?;
         let app = &self.plane.spec().app;
-        let (identity, report) = self.identities.as_mut()?.issue(app, group, replica);
+        let (identity, report) = self.identities.as_mut()?.issue(app, &group, replica);
         if let Some(report) = report {
             self.herald.report(report);
         }
@@ -498,9 +508,40 @@ impl Engine {
                     self.feed(Event::ScaleAsked { groups }, now);
                 }
             }
+            Request::Reshape {
+                topology,
+                groups,
+                dry_run,
+            } => self.asked_to_reshape(topology, groups, dry_run, answer, now),
             // How things are is never wrong.
             Request::Status | Request::Unknown => {
                 let _ = answer.send(Answer::Status(self.overview(now)));
+            }
+        }
+    }
+
+    fn asked_to_reshape(
+        &mut self,
+        topology: Name,
+        groups: Vec<Group>,
+        dry_run: bool,
+        answer: oneshot::Sender<Answer>,
+        now: Instant,
+    ) {
+        let groups: Vec<GroupSpec> = groups.into_iter().map(group_spec).collect();
+        match self.plane.check_reshape(&topology, &groups) {
+            Ok(plan) if dry_run => {
+                let _ = answer.send(Answer::Plan(plan));
+            }
+            // What is asked for is so already.
+            Err(Refused::Same { .. }) => {
+                let left = Vec::new();
+                let _ = answer.send(Answer::Changed { left });
+            }
+            allowed => {
+                if self.askers.ask_change(allowed.map(drop), answer) {
+                    self.feed(Event::ReshapeAsked { topology, groups }, now);
+                }
             }
         }
     }
@@ -538,6 +579,15 @@ impl Engine {
         self.switchboard.close().await;
         self.herald.end();
         lock
+    }
+}
+
+fn group_spec(group: Group) -> GroupSpec {
+    GroupSpec {
+        name: group.name,
+        components: group.components,
+        replicas: group.replicas,
+        external: false,
     }
 }
 

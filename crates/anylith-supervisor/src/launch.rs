@@ -20,7 +20,7 @@ use crate::{
     listener_socket::{self, BindError, ListenerSocket},
     lock::{self, LockError},
     process::Process,
-    record::{Build, Legacy, Program, Record},
+    record::{Build, Legacy, Program, Record, Shape},
     run_folder::RunFolder,
     supervisor::{Report, Retiring, Supervisor},
 };
@@ -119,7 +119,7 @@ impl Launch {
     ///
     /// [`StartError`].
     pub async fn start_telling(
-        self,
+        mut self,
         mut tell: impl FnMut(Retiring),
     ) -> Result<Supervisor, StartError> {
         let folder = self.folder.clone();
@@ -138,6 +138,8 @@ impl Launch {
             Err(LockError::Held { pid }) => return Err(self.already_running(pid, build)),
             Err(LockError::Unusable(source)) => return Err(unusable(source)),
         };
+        let launched = Some(Shape::of(&self.spec));
+        self.stand_by_changes();
         let (legacy, lock, first) = self
             .take_over(build, lock, &mut tell)
             .await
@@ -149,6 +151,7 @@ impl Launch {
         let control = bind_control(&folder.control_socket()).map_err(unusable)?;
         let deployment = Deployment {
             identities,
+            launched,
             spec: self.spec,
             program: self.program,
             build,
@@ -159,6 +162,18 @@ impl Launch {
         };
         let engine = Engine::new(deployment, legacy, &lost, sockets, control, lock);
         Ok(engine.start(first))
+    }
+
+    /// Where what is asked for is what was asked for before, changes that were made since stand: who starts the same again
+    /// does not mean to undo them.
+    fn stand_by_changes(&mut self) {
+        let Some(mut past) = Record::read(&self.folder.record()) else {
+            return;
+        };
+        let same = past.launched == Some(Shape::of(&self.spec));
+        if same && !past.hold_living().is_empty() {
+            Shape::of(&past.spec).form(&mut self.spec);
+        }
     }
 
     fn already_running(&self, pid: u32, build: Build) -> StartError {
@@ -227,8 +242,11 @@ impl Launch {
         let mut lost = BTreeSet::new();
         for (listener, served_by) in &self.spec.listeners {
             let group = self.spec.group_of(served_by.as_str());
-            let mut replicas = group.into_iter().flat_map(GroupSpec::replica_names);
-            if replicas.any(|name| legacy.living.contains_key(&name)) {
+            let replicas = group.into_iter().flat_map(GroupSpec::replica_names);
+            let extra = legacy.memory.extra.iter();
+            let extra = extra.filter(|(_, one)| one.components.contains(served_by));
+            let mut holders = replicas.chain(extra.map(|(name, _)| name.clone()));
+            if holders.any(|name| legacy.living.contains_key(&name)) {
                 lost.insert(listener.clone());
             } else {
                 let address = self.addresses.get(listener);
@@ -244,6 +262,11 @@ impl Launch {
 /// How many replicas still run in `folder`, whether or not a supervisor watches them.
 pub fn living_replicas(folder: &RunFolder) -> usize {
     Record::read(&folder.record()).map_or(0, |mut record| record.hold_living().len())
+}
+
+/// The program that runs in `folder`, if any does.
+pub fn what_runs(folder: &RunFolder) -> Option<Program> {
+    Record::read(&folder.record()).map(|record| record.program)
 }
 
 /// Drains and stops what a supervisor that is gone has left running; returns how many replicas that were. `tell`
@@ -303,6 +326,7 @@ async fn retire(
     let deployment = Deployment {
         // What they have is good until they have stopped.
         identities: None,
+        launched: past.launched,
         spec: past.spec,
         program: past.program,
         build: past.build,

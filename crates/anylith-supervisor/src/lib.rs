@@ -35,11 +35,11 @@ mod switchboard;
 
 pub use answer::{Answer, AskError, Overview, ask};
 pub use anylith_control::{
-    CRASH_LOOP, Change, Exit, Failure, GroupSpec, GroupStatus, Note, Notice, ReplicaState,
-    ReplicaStatus, Spec, Status, Timing,
+    Becomes, CRASH_LOOP, Change, Exit, Failure, GroupChange, GroupSpec, GroupStatus, Note, Notice,
+    Processes, ReplicaState, ReplicaStatus, ReshapePlan, Spec, Status, Timing,
 };
-pub use anylith_wire::control::{ENV_CONTROL, ENV_ROLE, Request};
-pub use launch::{Launch, StartError, living_replicas, stop_orphans};
+pub use anylith_wire::control::{ENV_CONTROL, ENV_ROLE, Group, Request};
+pub use launch::{Launch, StartError, living_replicas, stop_orphans, what_runs};
 pub use listener_socket::BindError;
 pub use log_line::{Level, LogLine};
 pub use log_reader::LogReader;

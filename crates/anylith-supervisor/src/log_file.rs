@@ -164,6 +164,9 @@ fn is_trouble(report: &Report) -> bool {
             | Notice::Restarted { .. }
             | Notice::Scaling { .. }
             | Notice::Scaled { .. }
+            | Notice::Reshaping { .. }
+            | Notice::Switched { .. }
+            | Notice::Reshaped { .. }
             | Notice::Stopping => false,
             Notice::Failed { .. }
             | Notice::CrashLoop { .. }
@@ -171,6 +174,7 @@ fn is_trouble(report: &Report) -> bool {
             | Notice::Overdue { .. }
             | Notice::CutShort { .. }
             | Notice::Unhealthy { .. }
+            | Notice::TakingBack { .. }
             | Notice::ChangeFailed { .. }
             | Notice::ListenerLost { .. }
             | Notice::ForeignProtocol { .. } => true,

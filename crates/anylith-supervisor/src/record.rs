@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anylith_control::{Memory, Spec};
+use anylith_control::{GroupSpec, Memory, Spec};
 use anylith_core::Name;
 use serde::{Deserialize, Serialize};
 
@@ -62,6 +62,9 @@ impl fmt::Debug for Program {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Record {
     pub(crate) spec: Spec,
+    /// The shape in which it was launched, and which it may have left since.
+    #[serde(default)]
+    pub(crate) launched: Option<Shape>,
     pub(crate) program: Program,
     /// Which build of the program it was.
     pub(crate) build: Build,
@@ -70,6 +73,28 @@ pub(crate) struct Record {
     pub(crate) memory: Memory,
     /// Process → when it started, which tells it from another that got its number later.
     pub(crate) started: BTreeMap<u32, u64>,
+}
+
+/// How the components are divided: what can be changed while an application runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Shape {
+    topology: Name,
+    groups: Vec<GroupSpec>,
+}
+
+impl Shape {
+    pub(crate) fn of(spec: &Spec) -> Self {
+        Self {
+            topology: spec.topology.clone(),
+            groups: spec.groups.clone(),
+        }
+    }
+
+    /// Gives `spec` this shape.
+    pub(crate) fn form(self, spec: &mut Spec) {
+        spec.topology = self.topology;
+        spec.groups = self.groups;
+    }
 }
 
 /// What an earlier supervisor has left.

@@ -136,6 +136,15 @@ fn notice_line(notice: &Notice, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             let groups: Vec<String> = groups.iter().map(of).collect();
             f.write_str(&groups.join(", "))
         }
+        Notice::Reshaping { from, to } => write!(f, "reshaping {from} to {to}"),
+        Notice::Switched { to } => {
+            write!(
+                f,
+                "all of {to} is ready, and calls go there; what was before drains"
+            )
+        }
+        Notice::Reshaped { to } => write!(f, "{to} runs, and nothing of what was before"),
+        Notice::TakingBack { stays, why } => write!(f, "{stays} stays: {why}"),
         Notice::ChangeFailed { what, why } => write!(f, "the {what} was given up: {why}"),
         Notice::Stopping => f.write_str("draining"),
     }

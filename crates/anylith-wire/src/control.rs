@@ -95,6 +95,9 @@ pub enum Request {
         topology: Name,
         /// Its groups: every component of the application is in exactly one.
         groups: Vec<Group>,
+        /// To say what it would do, and do nothing.
+        #[serde(default)]
+        dry_run: bool,
     },
     /// For something that a later build can do: it is answered with the status. Nobody sends it.
     #[serde(other)]

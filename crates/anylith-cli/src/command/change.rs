@@ -57,6 +57,7 @@ async fn ask_patiently(
                 Ok(
                     Answer::Stopped { .. }
                     | Answer::Changed { .. }
+                    | Answer::Plan(_)
                     | Answer::Refused { .. }
                     | Answer::GivenUp { .. },
                 )
@@ -67,7 +68,7 @@ async fn ask_patiently(
 }
 
 /// What drains left undone, or why the change was not made.
-fn outcome(
+pub(super) fn outcome(
     app: &App,
     folder: &RunFolder,
     answer: Result<Answer, AskError>,
@@ -99,7 +100,7 @@ fn outcome(
             Err(Failure::new(why, mend))
         }
         Ok(Answer::Stopped { .. }) => Err(super::not_running(app)),
-        Ok(Answer::Status(_)) => Err(Failure::new(
+        Ok(Answer::Status(_) | Answer::Plan(_)) => Err(Failure::new(
             "the supervisor is of an older version, which cannot do that",
             format!("`{}` and run it again", app.hint("stop")),
         )),

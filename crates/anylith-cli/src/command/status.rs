@@ -26,6 +26,7 @@ pub(crate) fn status(args: &StatusArgs) -> Result<(), Failure> {
         Ok(
             Answer::Stopped { .. }
             | Answer::Changed { .. }
+            | Answer::Plan(_)
             | Answer::Refused { .. }
             | Answer::GivenUp { .. },
         ) => return Err(not_running(&app)),

@@ -85,6 +85,7 @@ async fn ask_patiently(
                 Ok(
                     Answer::Stopped { .. }
                     | Answer::Changed { .. }
+                    | Answer::Plan(_)
                     | Answer::Refused { .. }
                     | Answer::GivenUp { .. },
                 )

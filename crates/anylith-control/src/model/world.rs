@@ -507,7 +507,7 @@ impl World {
             Action::Report(notice) => self.notices.push(notice),
             Action::Done => self.done = true,
             other @ (Action::Examine { .. } | Action::Shut { .. } | Action::Bind { .. }) => {
-                self.finds(format!("it wants {other:?}"))
+                self.finds(format!("it wants {other:?}"));
             }
         }
         None

@@ -91,7 +91,8 @@ impl ControlPlane {
         for replica in self.replicas.values_mut() {
             match self.spec.group(&replica.group) {
                 Some(group) if belongs(replica, group) => {
-                    if !(planted(Defect::ForgetComing) && !replica.coming.is_empty()) {
+                    let forgotten = planted(Defect::ForgetComing) && !replica.coming.is_empty();
+                    if !forgotten {
                         replica.components.clone_from(&group.components);
                     }
                     replica.coming.clear();

@@ -252,7 +252,7 @@ impl ReshapePlan {
                 parts.push(format!("{} in {name}", list(&group.comes)));
             }
         }
-        some(parts)
+        some(&parts)
     }
 
     fn stops(&self) -> String {
@@ -269,11 +269,11 @@ impl ReshapePlan {
                 ));
             }
         }
-        some(parts)
+        some(&parts)
     }
 }
 
-fn some(parts: Vec<String>) -> String {
+fn some(parts: &[String]) -> String {
     match parts.is_empty() {
         true => "nothing".to_owned(),
         false => parts.join(", "),

@@ -55,7 +55,10 @@ impl Wording {
             | Notice::Renewed { .. }
             | Notice::Restarted { .. }
             | Notice::Scaling { .. }
-            | Notice::Scaled { .. } => report.to_string(),
+            | Notice::Scaled { .. }
+            | Notice::Reshaping { .. }
+            | Notice::Switched { .. }
+            | Notice::Reshaped { .. } => report.to_string(),
             Notice::Failed {
                 replica, failure, ..
             } => {
@@ -81,6 +84,7 @@ impl Wording {
             Notice::Overdue { .. }
             | Notice::CutShort { .. }
             | Notice::Unhealthy { .. }
+            | Notice::TakingBack { .. }
             | Notice::ChangeFailed { .. }
             | Notice::Silent { .. }
             | Notice::ListenerLost { .. }
