@@ -11,6 +11,7 @@ mod random_parts;
 mod shop;
 mod tour;
 mod visitor;
+mod visitors;
 
 pub use browser::Browser;
 pub use build::{repository, target_folder};
@@ -19,3 +20,4 @@ pub use hosted::{HostedReplica, HostedShop};
 pub use shop::{App, Replica, Shop, Start};
 pub use tour::Tour;
 pub use visitor::{Answer, Visitor};
+pub use visitors::Visitors;

@@ -237,6 +237,7 @@ pub struct Replica {
 
 #[derive(Deserialize)]
 struct Status {
+    topology: String,
     groups: Vec<Group>,
 }
 
@@ -304,18 +305,27 @@ impl Shop {
     ///
     /// If `anylith status` fails, or says what it should not.
     pub fn replicas(&self) -> anyhow::Result<Vec<Replica>> {
+        let groups = self.status()?.groups.into_iter();
+        Ok(groups.flat_map(|group| group.replicas).collect())
+    }
+
+    /// The topology in which it runs.
+    ///
+    /// # Errors
+    ///
+    /// As [`Shop::replicas`].
+    pub fn topology(&self) -> anyhow::Result<String> {
+        Ok(self.status()?.topology)
+    }
+
+    fn status(&self) -> anyhow::Result<Status> {
         let output = self.command(&["status", "--json"])?;
         ensure!(
             output.status.success(),
             "{}",
             String::from_utf8_lossy(&output.stderr)
         );
-        let status: Status = serde_json::from_slice(&output.stdout)?;
-        Ok(status
-            .groups
-            .into_iter()
-            .flat_map(|group| group.replicas)
-            .collect())
+        Ok(serde_json::from_slice(&output.stdout)?)
     }
 
     /// The one called `id`.

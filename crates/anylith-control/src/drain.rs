@@ -42,18 +42,21 @@ pub(crate) fn advance(
 }
 
 /// Tells those that leave alone to stop. They know best in which order; others take their calls, and their open connections
-/// if another one of the group is there that stays.
+/// if another one is there that serves the same listeners and stays.
 pub(crate) fn send_off(
+    spec: &Spec,
     replicas: &mut BTreeMap<Name, Replica>,
     timing: &Timing,
     now: Instant,
 ) -> Vec<Action> {
     let staying = replicas.values().filter(|one| one.stays());
-    let staying: BTreeSet<Name> = staying.map(|one| one.group.clone()).collect();
+    let staying: BTreeSet<Name> = staying.flat_map(|one| one.components.clone()).collect();
     let leaving = replicas.values_mut().filter(|one| one.fate.ends_it());
     leaving
         .filter_map(|replica| {
-            let others_stay = staying.contains(&replica.group);
+            let doors = spec.listeners.values();
+            let mut served = doors.filter(|component| replica.components.contains(component));
+            let others_stay = served.all(|component| staying.contains(component));
             replica.send_off(others_stay, timing, now)
         })
         .collect()

@@ -132,9 +132,9 @@ fn prospect(groups: &[GroupSpec], by: Instant, view: View<'_>) -> Prospect {
             };
             let news = news_in(replica, group, view);
             let unready = |component: &&Name| !is_ready(replica, component);
-            let Some(unready) = news.iter().copied().find(unready) else {
+            if !news.iter().any(unready) {
                 continue;
-            };
+            }
             if let Some(failure) = given_up(replica) {
                 return Prospect::None(format!("{name} does not start: {failure}"));
             }
@@ -143,10 +143,7 @@ fn prospect(groups: &[GroupSpec], by: Instant, view: View<'_>) -> Prospect {
                 return Prospect::None(format!("{component} does not start in {name}: {why}"));
             }
             if view.now >= by {
-                let limit = view.timing.ready;
-                return Prospect::None(format!(
-                    "{unready} of {name} was not ready within {limit:?}"
-                ));
+                return Prospect::None(view.not_ready(&name));
             }
             if !planted(Defect::SwitchEarly) {
                 missing.get_or_insert(name);

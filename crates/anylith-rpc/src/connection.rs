@@ -22,6 +22,7 @@ use anylith_wire::{
 };
 use bytes::Bytes;
 use slab::Slab;
+use tokio::sync::Notify;
 
 use crate::{
     balancer::{Health, Outcome},
@@ -52,6 +53,8 @@ pub(crate) struct Connection {
     open: AtomicBool,
     /// When it took the last.
     closed: OnceLock<Instant>,
+    /// Rung when the peer goes away.
+    farewell: Notify,
 }
 
 #[derive(Debug)]
@@ -153,6 +156,7 @@ impl Connection {
             lost: AtomicU32::new(0),
             open: AtomicBool::new(true),
             closed: OnceLock::new(),
+            farewell: Notify::new(),
         }
     }
 
@@ -206,6 +210,11 @@ impl Connection {
     /// How many calls were lost when it broke; 0 if it did not.
     pub(crate) fn lost(&self) -> u32 {
         self.lost.load(Relaxed)
+    }
+
+    /// Waits until the peer goes away: it answers the calls in flight, and takes no others over this connection.
+    pub(crate) async fn gone_away(&self) {
+        self.farewell.notified().await;
     }
 
     /// Closes it once no calls are in flight.

@@ -1,10 +1,10 @@
 //! What a replica has of the data plane: its place in it, the directory, and the connections to others.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     future::{Future, poll_fn},
     io,
-    pin::pin,
+    pin::{Pin, pin},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering::SeqCst},
@@ -22,6 +22,7 @@ use tokio::{
 use crate::{
     balancer::{Health, Pool},
     callee::Callee,
+    connection::Driver,
     peer::{Peer, Status},
     policy::Policy,
     serve::Serve,
@@ -94,6 +95,26 @@ impl Network {
     /// It is of no use, or somebody else's. What was set before goes on to be used.
     pub fn set_identity(&self, identity: &Identity) -> Result<(), IdentityError> {
         self.shared.trust.set_identity(identity)
+    }
+
+    /// Makes this replica one that calls for `components`, and proves it with `identity`; who may call which of its own
+    /// is in `callers`. Connections that are open were greeted by another: in the place of each a new one is opened, and
+    /// calls go over the old one until then. What serves is to do the same, by [`Server::renew`].
+    ///
+    /// # Errors
+    ///
+    /// The identity is of no use, or somebody else's. Nothing has changed.
+    pub fn become_member(
+        &self,
+        components: Vec<Name>,
+        callers: Option<BTreeMap<Name, Vec<Name>>>,
+        identity: Option<&Identity>,
+    ) -> Result<(), IdentityError> {
+        self.shared
+            .trust
+            .become_member(components, callers, identity)?;
+        self.shared.peers().values().for_each(|peer| peer.renew());
+        Ok(())
     }
 
     /// Begins to serve calls at `endpoint`.
@@ -236,6 +257,12 @@ impl Shared {
         while tasks.try_join_next().is_some() {}
         tasks.spawn(keep);
         peer
+    }
+
+    /// Drives what has been replaced until its last call is answered.
+    pub(crate) fn keep_until_over(&self, driver: Pin<Box<Driver>>) {
+        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        tasks.spawn(async move { drop(driver.await) });
     }
 
     fn is_offered(self: &Arc<Self>, component: &Name) -> bool {

@@ -2,7 +2,7 @@
 
 use std::{
     future::{Future, poll_fn},
-    pin::pin,
+    pin::{Pin, pin},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicBool, Ordering::SeqCst},
@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anylith_core::{Address, Limits, Name};
+use anylith_core::{Address, Limits, LostAnswer, Name};
 use anylith_wire::{CallingEnd, ProtocolError, ServedComponent};
 use tokio::{
     sync::Notify,
@@ -41,6 +41,8 @@ pub(crate) struct Peer {
     retired: AtomicBool,
     /// Rung when the peer is retired.
     bell: Notify,
+    /// Rung when another connection is to take the place of the one there is.
+    renewal: Notify,
 }
 
 #[derive(Debug)]
@@ -73,6 +75,7 @@ impl Peer {
             }),
             retired: AtomicBool::new(false),
             bell: Notify::new(),
+            renewal: Notify::new(),
         }
     }
 
@@ -94,6 +97,12 @@ impl Peer {
         }
     }
 
+    /// Opens another connection, since this replica has become another since it greeted. The one there is takes calls
+    /// until the other is open.
+    pub(crate) fn renew(&self) {
+        self.renewal.notify_one();
+    }
+
     /// Keeps a connection open until the peer is retired. The network owns the task that runs this.
     pub(crate) async fn keep_connected(
         self: Arc<Self>,
@@ -102,20 +111,35 @@ impl Peer {
         limits: Limits,
     ) {
         let mut pauses = Pauses::new(FIRST_PAUSE, LAST_PAUSE);
+        // One that another is to take the place of.
+        let mut before: Option<Arc<Connection>> = None;
         while !self.retired.load(SeqCst) {
             match self.open(&trust, &limits, &network).await {
                 Ok((connection, driver)) => {
                     let opened = Instant::now();
                     self.set(Status::Open(connection.clone()), &network);
+                    if let Some(before) = before.take() {
+                        before.retire();
+                    }
                     // It may have been retired before it could be told so.
                     if self.retired.load(SeqCst) {
                         connection.retire();
                     }
-                    let reason = driver.await;
+                    let mut driver = Box::pin(driver);
+                    let ended = self.driven(&connection, driver.as_mut()).await;
+                    // One that greets and closes, such as a replica that drains, was never found again.
+                    let lasted = pauses.ended(opened.elapsed());
+                    let Some(reason) = ended else {
+                        let Some(network) = network.upgrade() else {
+                            return;
+                        };
+                        network.keep_until_over(driver);
+                        before = Some(connection);
+                        continue;
+                    };
                     let reason =
                         reason.map_or_else(|| "it was closed".into(), |why| why.to_string());
-                    // One that greets and closes, such as a replica that drains, was never found again.
-                    if pauses.ended(opened.elapsed()) {
+                    if lasted {
                         self.lock().lost = Instant::now();
                     }
                     tracing::debug!(peer = %self.address.replica, reason, "a connection ended");
@@ -124,12 +148,39 @@ impl Peer {
                 Err(error @ OpenError::Protocol(ProtocolError::Version { .. })) => {
                     self.set(Status::Incompatible(error.to_string().into()), &network);
                 }
+                // The one before is as good as it was.
+                Err(_) if before.as_ref().is_some_and(|before| before.is_open()) => {}
                 Err(error) => self.set(Status::Failed(error.to_string().into()), &network),
             }
             // Between half of the pause and all of it, so that callers of a lost peer do not march in step.
             let pause = pauses.take();
             self.rest(pause.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
         }
+        if let Some(before) = before {
+            before.retire();
+        }
+    }
+
+    /// Drives a connection until it ends, and returns why; `None` if another is to take its place before.
+    async fn driven(
+        &self,
+        connection: &Connection,
+        mut driver: Pin<&mut Driver>,
+    ) -> Option<Option<LostAnswer>> {
+        let mut gone_away = pin!(connection.gone_away());
+        let mut renewal = pin!(self.renewal.notified());
+        poll_fn(|cx| {
+            if let Poll::Ready(reason) = driver.as_mut().poll(cx) {
+                return Poll::Ready(Some(reason));
+            }
+            let is_outdated =
+                gone_away.as_mut().poll(cx).is_ready() || renewal.as_mut().poll(cx).is_ready();
+            match is_outdated && !self.retired.load(SeqCst) {
+                true => Poll::Ready(None),
+                false => Poll::Pending,
+            }
+        })
+        .await
     }
 
     async fn open(

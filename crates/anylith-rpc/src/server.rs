@@ -51,6 +51,8 @@ struct Shared {
 struct State {
     draining: bool,
     closing: bool,
+    /// How often what the greeting says has become something else.
+    renewals: u64,
     guests: Guests,
 }
 
@@ -68,6 +70,7 @@ impl Server {
         let state = Mutex::new(State {
             draining: false,
             closing: false,
+            renewals: 0,
             guests: Guests::new(room),
         });
         let shared = Arc::new(Shared {
@@ -109,6 +112,14 @@ impl Server {
         // elsewhere; else its caller could not know whether it was executed.
         let left = || self.shared.lock().guests.greeted().next().is_none();
         let _ = timeout(FAREWELL, self.shared.host.flushed.until(left)).await;
+    }
+
+    /// Has every caller open another connection, since what was said in the greeting is so no more: which components
+    /// there are, and who may call them. Calls in flight are answered over the old one.
+    pub fn renew(&self) {
+        let mut state = self.shared.lock();
+        state.renewals += 1;
+        state.guests.greeted().for_each(|serving| serving.drain());
     }
 
     /// Tells all callers which components take calls now, if that is not what they know: see [`Serve::offers`].
@@ -230,6 +241,7 @@ impl Shared {
                 return Ended::Closed;
             }
         };
+        let renewals = self.lock().renewals;
         let mut end = ServingEnd::new(
             self.host.trust.membership().replica.clone(),
             self.host.service.components(),
@@ -238,21 +250,22 @@ impl Shared {
         );
         let mut bytes = BytesMut::new();
         let greeted = greet(&mut socket, &mut end, &mut bytes, &self.host.trust).await;
-        match greeted.map(|()| self.admit(key, end)) {
+        match greeted.map(|()| self.admit(key, end, renewals)) {
             Ok(Some(serving)) => Driver::new(serving, Arc::clone(&self.host), socket, bytes).await,
             Ok(None) => Ended::Closed,
             Err(ended) => ended,
         }
     }
 
-    /// Makes room for the calls of a connection that has greeted; `None` if there is none.
-    fn admit(&self, key: Key, mut end: ServingEnd) -> Option<Arc<Serving>> {
+    /// Makes room for the calls of a connection that has greeted, when there had been so many `renewals`; `None` if there
+    /// is none.
+    fn admit(&self, key: Key, mut end: ServingEnd, renewals: u64) -> Option<Arc<Serving>> {
         let mut state = self.lock();
         if state.closing {
             return None;
         }
         end.offer(self.offered());
-        if state.draining {
+        if state.draining || state.renewals != renewals {
             end.drain();
         }
         let serving = Serving::new(end, &self.host);

@@ -10,7 +10,7 @@ use std::{
 
 use anylith_core::{Endpoint, Name};
 use anylith_wire::{Identity, ProtocolError, ServingEnd};
-use arc_swap::ArcSwapOption;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::net::{TcpStream, UnixStream};
 
 use crate::{
@@ -49,7 +49,7 @@ impl Membership {
 /// Judges who is at the other end of a connection, and what he may do.
 #[derive(Debug)]
 pub(crate) struct Trust {
-    membership: Membership,
+    membership: ArcSwap<Membership>,
     /// What this replica proves itself with, and whose certificates it believes.
     tls: ArcSwapOption<Tls>,
     tally: Arc<Tally>,
@@ -60,15 +60,35 @@ pub(crate) struct Trust {
 impl Trust {
     pub(crate) fn new(membership: Membership, tally: Arc<Tally>) -> Self {
         Self {
-            membership,
+            membership: ArcSwap::from_pointee(membership),
             tls: ArcSwapOption::empty(),
             tally,
             said: Mutex::default(),
         }
     }
 
-    pub(crate) fn membership(&self) -> &Membership {
-        &self.membership
+    pub(crate) fn membership(&self) -> Arc<Membership> {
+        self.membership.load_full()
+    }
+
+    /// Takes other components, and who may call which, for connections that are opened and accepted from now on.
+    pub(crate) fn become_member(
+        &self,
+        components: Vec<Name>,
+        callers: Option<BTreeMap<Name, Vec<Name>>>,
+        identity: Option<&Identity>,
+    ) -> Result<(), IdentityError> {
+        let replica = self.membership().replica.clone();
+        let tls = identity.map(|identity| Tls::of(identity, &replica, &components));
+        if let Some(tls) = tls.transpose()? {
+            self.tls.store(Some(Arc::new(tls)));
+        }
+        self.membership.store(Arc::new(Membership {
+            replica,
+            components,
+            callers,
+        }));
+        Ok(())
     }
 
     /// Takes the identity for connections that are opened and accepted from now on.
@@ -77,7 +97,7 @@ impl Trust {
             replica,
             components,
             ..
-        } = &self.membership;
+        } = &*self.membership();
         let tls = Tls::of(identity, replica, components)?;
         tracing::debug!(identity = %tls.credential(), "took a certificate");
         self.tls.store(Some(Arc::new(tls)));
@@ -98,7 +118,7 @@ impl Trust {
 
     fn tls(&self) -> io::Result<Arc<Tls>> {
         self.tls.load_full().ok_or_else(|| {
-            let replica = &self.membership.replica;
+            let replica = &self.membership().replica;
             let text = format!(
                 "over TCP replicas prove to each other who they are, and {replica} was given no certificate"
             );
@@ -220,7 +240,7 @@ impl Trust {
         if let Some(names) = names {
             self.meets(names, &caller.replica, calling())?;
         }
-        if let Some(callers) = &self.membership.callers {
+        if let Some(callers) = &self.membership().callers {
             let may_call = |component: &Name| {
                 let callers = callers.get(component).map_or(&[][..], Vec::as_slice);
                 calling().any(|caller| callers.contains(caller))

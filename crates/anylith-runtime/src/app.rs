@@ -240,6 +240,7 @@ impl<A: Application> Builder<A> {
         let setup = Setup {
             name: Name::new("monolith-1")?,
             components: self.components,
+            others: Vec::new(),
             endpoints: wire.into_iter().collect(),
             listeners: listeners.clone(),
             relays,

@@ -80,6 +80,11 @@ pub(crate) async fn conduct(
             order = order => match order {
                 Some(ToReplica::Directory(directory)) => replica.update(directory),
                 Some(ToReplica::Identity(identity)) => replica.set_identity(&identity),
+                Some(ToReplica::Start(additions)) => {
+                    if let Some(command) = &command {
+                        replica.take_in(*additions, &mut errands, &command.reports);
+                    }
+                }
                 Some(ToReplica::Drain { component, grace_ms }) => {
                     let replica = Arc::clone(&replica);
                     errands.spawn(async move {
@@ -245,6 +250,7 @@ mod tests {
         let setup = Setup {
             name: Name::new("test-1").unwrap(),
             components: vec![Registration::of::<Tidy>()],
+            others: Vec::new(),
             endpoints: Vec::new(),
             directory_is_hope: false,
             listeners: BTreeMap::new(),

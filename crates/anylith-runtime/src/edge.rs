@@ -13,15 +13,18 @@ use std::{
 use anylith_core::{CallError, Edge, EdgeSettings, Execution, LostAnswer, Name, Refusal};
 use anylith_rpc::{Callee, Failure, Items, Reply, Request};
 
+use arc_swap::ArcSwapOption;
+
 use crate::{
     ambient,
     deadline::{DEFAULT_TIMEOUT, Deadline},
     gate::{Gate, Inside, Permit},
     interface::{CallResult, ImplementedBy, Interface, Method, Travels, check_names, checked},
-    local::LocalCall,
+    local::{Here, LocalCall},
     message::{ArgumentWriter, decode_result, decoded},
     routing,
     streaming::StreamingOf,
+    wiring::Present,
 };
 
 /// The edge behind a client. Cloning it copies a pointer, and all clones are one edge.
@@ -62,6 +65,8 @@ pub(crate) struct EdgeState<O: ?Sized> {
     /// The implementation in this process, if it was here when the edge was made: as long as the edge is, so that a
     /// call borrows it and counts itself neither in nor out.
     local: Option<Local<O>>,
+    /// One that has come to be in this process since.
+    later: ArcSwapOption<Local<O>>,
     /// The way to the other replicas; `None` outside of an application.
     remote: Option<Callee>,
     counters: Box<[MethodCounters]>,
@@ -135,6 +140,7 @@ impl<O: ?Sized + Send + Sync + 'static> ClientEdge<O> {
             limits,
             hedges,
             local,
+            later: ArcSwapOption::empty(),
             remote,
             counters: I::METHODS
                 .iter()
@@ -164,10 +170,22 @@ impl<O: ?Sized + Send + Sync + 'static> ClientEdge<O> {
         match &edge.local {
             Some(local) if !local.left.load(Ordering::Relaxed) => Call::Local(LocalCall {
                 edge,
-                object: &local.object,
+                here: Here::First(local),
                 method,
             }),
-            _ => Call::Remote(RemoteCall {
+            _ => Self::begin_elsewhere(edge, method),
+        }
+    }
+
+    /// The same where the implementation that the edge was made with is not here, or not any more.
+    fn begin_elsewhere(edge: &Arc<EdgeState<O>>, method: u16) -> Call<'_, O> {
+        match edge.later.load_full() {
+            Some(local) => Call::Local(LocalCall {
+                edge,
+                here: Here::Later(local),
+                method,
+            }),
+            None => Call::Remote(RemoteCall {
                 edge,
                 method,
                 key: None,
@@ -213,10 +231,10 @@ impl<O: ?Sized> EdgeState<O> {
 
     /// Counts a call that has begun into the component in this process, so that it is not stopped before the call
     /// is over.
-    pub(crate) fn stay(&self, method: u16) -> Option<Permit> {
+    pub(crate) fn stay(&self, here: &Local<O>, method: u16) -> Option<Permit> {
         let caller = Some(self.caller.clone());
         let inside = Inside { method, caller };
-        Some(self.local.as_ref()?.gate.as_ref()?.stay(inside))
+        Some(here.gate.as_ref()?.stay(inside))
     }
 
     /// Of a call that was under way when the time of its callee to drain was over.
@@ -256,13 +274,28 @@ pub(crate) trait Counted: Any + Send + Sync {
 
     /// Makes further calls of `component` leave the process.
     fn leave(&self, component: &str);
+
+    /// Makes further calls of `component` stay in the process, where it is `present` now.
+    fn come(&self, component: &str, present: &Present);
 }
 
 impl<O: ?Sized + Send + Sync + 'static> Counted for EdgeState<O> {
     fn leave(&self, component: &str) {
-        if let Some(local) = self.local.as_ref().filter(|_| self.callee == component) {
+        if self.callee != component {
+            return;
+        }
+        if let Some(local) = &self.local {
             local.left.store(true, Ordering::Relaxed);
         }
+        self.later.store(None);
+    }
+
+    fn come(&self, component: &str, present: &Present) {
+        let is_here = |local: &Local<O>| !local.left.load(Ordering::Relaxed);
+        if self.callee != component || self.local.as_ref().is_some_and(is_here) {
+            return;
+        }
+        self.later.store(present.local().map(Arc::new));
     }
 
     fn counts(&self) -> Vec<CallCounts> {

@@ -162,9 +162,11 @@ impl Link {
                 }
             }
             pauses.ended(opened.elapsed());
-            account
-                .made
-                .retain(|it| !matches!(it, FromReplica::Hello(_)));
+            // What cannot start counts as stopped in the next hello; who wants it asks again.
+            let lasts = |it: &FromReplica| {
+                !matches!(it, FromReplica::Hello(_) | FromReplica::NotStarted { .. })
+            };
+            account.made.retain(lasts);
             self = loop {
                 // Also where the last connection was taken and closed again at once.
                 sleep(pauses.take()).await;

@@ -1,6 +1,7 @@
 //! A call within the process: no encoding, no task switch, no lock, no look at the clock unless it waits.
 
 use std::{
+    ops::Deref,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -11,7 +12,7 @@ use futures_core::Stream;
 
 use crate::{
     ambient::{self, Frame},
-    edge::EdgeState,
+    edge::{EdgeState, Local},
     gate::Permit,
     guard::Alarm,
     interface::CallResult,
@@ -23,15 +24,36 @@ use crate::{
 #[derive(Debug)]
 pub struct LocalCall<'a, O: ?Sized> {
     pub(crate) edge: &'a Arc<EdgeState<O>>,
-    pub(crate) object: &'a O,
+    pub(crate) here: Here<'a, O>,
     pub(crate) method: u16,
+}
+
+/// The implementation that a local call goes to.
+#[derive(Debug)]
+pub(crate) enum Here<'a, O: ?Sized> {
+    /// The one that the edge was made with, and holds.
+    First(&'a Local<O>),
+    /// One that has come since.
+    Later(Arc<Local<O>>),
+}
+
+impl<O: ?Sized> Deref for Here<'_, O> {
+    type Target = Local<O>;
+
+    #[inline]
+    fn deref(&self) -> &Local<O> {
+        match self {
+            Self::First(local) => local,
+            Self::Later(local) => local,
+        }
+    }
 }
 
 impl<O: ?Sized + Send + Sync + 'static> LocalCall<'_, O> {
     /// The implementation.
     #[inline]
     pub fn object(&self) -> &O {
-        self.object
+        &self.here.object
     }
 
     /// Waits for `future`, which is the implementation's method, as a component's border demands.
@@ -42,6 +64,7 @@ impl<O: ?Sized + Send + Sync + 'static> LocalCall<'_, O> {
         LocalFuture {
             future,
             edge: self.edge,
+            here: &self.here,
             method: self.method,
             waiting: None,
         }
@@ -64,7 +87,7 @@ impl<O: ?Sized + Send + Sync + 'static> LocalCall<'_, O> {
             method: self.method,
             frame: call.frame(),
             alarm: Alarm::default(),
-            inside: self.edge.stay(self.method),
+            inside: self.edge.stay(&self.here, self.method),
         }))
     }
 }
@@ -73,6 +96,7 @@ impl<O: ?Sized + Send + Sync + 'static> LocalCall<'_, O> {
 pub struct LocalFuture<'c, R, O: ?Sized> {
     future: BoxFuture<'c, R>,
     edge: &'c Arc<EdgeState<O>>,
+    here: &'c Local<O>,
     method: u16,
     /// Filled when the call first has to wait: one that is answered at once carries none of it around.
     waiting: Option<Waiting>,
@@ -102,7 +126,7 @@ impl<R: CallResult<Error: From<CallError>>, O: ?Sized> LocalFuture<'_, R, O> {
         let waiting = self.waiting.get_or_insert_with(|| Waiting {
             frame,
             alarm: Alarm::default(),
-            inside: self.edge.stay(self.method),
+            inside: self.edge.stay(self.here, self.method),
         });
         waiting.frame = frame;
         if waiting.inside.as_mut().is_some_and(|it| it.poll_void(cx)) {

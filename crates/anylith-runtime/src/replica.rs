@@ -5,6 +5,7 @@ mod failures;
 mod health;
 mod lookout;
 mod offering;
+mod taking_in;
 
 use std::{
     any::Any,
@@ -20,7 +21,7 @@ use std::{
 use anylith_core::{Counters, Directory, EdgeSettings, Endpoint, Limits, Name};
 use anylith_rpc::{Identity, Membership, Network, ServedComponent, Server};
 use anylith_wire::control::{Bootstrap, ComponentState};
-use arc_swap::ArcSwapOption;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use serde_json::Value;
 use tokio::{
     sync::{mpsc, watch},
@@ -103,6 +104,8 @@ pub(crate) struct Setup {
     pub(crate) name: Name,
     /// Its components.
     pub(crate) components: Vec<Registration>,
+    /// Those that may come while it runs.
+    pub(crate) others: Vec<Registration>,
     /// Where it answers calls; none for a process that nobody calls. The first is what it gives for its address.
     pub(crate) endpoints: Vec<Endpoint>,
     pub(crate) listeners: BTreeMap<Name, Arc<TcpListener>>,
@@ -130,10 +133,11 @@ impl Setup {
     pub(crate) fn of(
         bootstrap: Bootstrap,
         name: Name,
-        mut components: Vec<Registration>,
+        components: Vec<Registration>,
         inherited: Inherited,
     ) -> Result<Self, Vec<Name>> {
-        components.retain(|it| bootstrap.components.iter().any(|name| *name == it.name));
+        let is_own = |it: &Registration| bootstrap.components.iter().any(|name| *name == it.name);
+        let (components, others): (Vec<_>, Vec<_>) = components.into_iter().partition(is_own);
         let mut missing = bootstrap.components;
         missing.retain(|name| components.iter().all(|it| *name != it.name));
         if !missing.is_empty() {
@@ -142,6 +146,7 @@ impl Setup {
         Ok(Self {
             name,
             components,
+            others,
             endpoints: bootstrap.endpoints,
             listeners: inherited.listeners,
             relays: inherited.relays,
@@ -159,7 +164,10 @@ impl Setup {
 
 /// A replica, from inside.
 pub(crate) struct Replica {
-    components: Vec<Hosted>,
+    components: Mutex<Components>,
+    others: Vec<Registration>,
+    /// Component → those that may call it; `None` if all may.
+    callers: Mutex<Option<BTreeMap<Name, Vec<Name>>>>,
     panel: Arc<Panel>,
     doors: Arc<Doors>,
     offering: Offering,
@@ -167,6 +175,14 @@ pub(crate) struct Replica {
     failures: Failures,
     /// See [`Setup`].
     directory_is_hope: bool,
+}
+
+/// What a replica is made of.
+struct Components {
+    /// Each once, those that have stopped among them.
+    all: Vec<Arc<Hosted>>,
+    /// It stops, and takes no more in.
+    stopping: bool,
 }
 
 /// One component of the replica.
@@ -177,6 +193,14 @@ struct Hosted {
 }
 
 impl Hosted {
+    fn new(registration: Registration) -> Arc<Self> {
+        Arc::new(Self {
+            name: checked(registration.name),
+            registration,
+            phase: Mutex::new(Phase::Starting),
+        })
+    }
+
     fn phase(&self) -> MutexGuard<'_, Phase> {
         self.phase.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -235,7 +259,7 @@ impl Replica {
         let membership = Membership {
             replica: setup.name,
             components: setup.components.iter().map(|it| checked(it.name)).collect(),
-            callers: setup.callers,
+            callers: setup.callers.clone(),
         };
         let network = Network::of(membership, setup.limits);
         if let Some(identity) = &setup.identity {
@@ -250,20 +274,12 @@ impl Replica {
         let serve = |endpoint| network.serve(endpoint, Arc::<Doors>::clone(&doors));
         let servers = setup.endpoints.iter().map(serve);
         let offering = Offering::new(servers.collect::<io::Result<_>>()?, states.subscribe());
-        let components: Vec<Hosted> = setup
-            .components
-            .into_iter()
-            .map(|registration| Hosted {
-                name: checked(registration.name),
-                registration,
-                phase: Mutex::new(Phase::Starting),
-            })
-            .collect();
-        let (failures, failed) = Failures::of(components.len());
+        let all: Vec<Arc<Hosted>> = setup.components.into_iter().map(Hosted::new).collect();
+        let (failures, failed) = Failures::of(all.len() + setup.others.len());
         let panel = Panel {
             network,
-            config: setup.config,
-            edge_settings: setup.edges,
+            config: ArcSwap::from_pointee(setup.config),
+            edge_settings: ArcSwap::from_pointee(setup.edges),
             listeners: setup.listeners,
             relays: setup.relays,
             others_stay: watch::Sender::new(false),
@@ -272,7 +288,12 @@ impl Replica {
             edges: Mutex::default(),
         };
         let replica = Self {
-            components,
+            components: Mutex::new(Components {
+                all,
+                stopping: false,
+            }),
+            others: setup.others,
+            callers: Mutex::new(setup.callers),
             panel: Arc::new(panel),
             doors,
             offering,
@@ -288,9 +309,21 @@ impl Replica {
         self.offering.servers.first().map(Server::endpoint)
     }
 
-    /// How many components it has.
-    pub(crate) fn components(&self) -> usize {
-        self.components.len()
+    /// How many components it may have.
+    pub(crate) fn most_components(&self) -> usize {
+        self.components().all.len() + self.others.len()
+    }
+
+    fn components(&self) -> MutexGuard<'_, Components> {
+        self.components
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn hosted(&self, name: &str) -> Option<Arc<Hosted>> {
+        let components = self.components();
+        let mut all = components.all.iter();
+        all.find(|it| it.name == name).cloned()
     }
 
     /// The state of each component, as it changes.
@@ -300,11 +333,11 @@ impl Replica {
 
     /// The calls under way in each component that has any.
     pub(crate) fn calls_inside(&self) -> BTreeMap<Name, u64> {
-        let inside = |hosted: &Hosted| {
+        let inside = |hosted: &Arc<Hosted>| {
             let calls = self.doors.of(hosted.registration.name)?.gate.inside();
             (calls > 0).then(|| (hosted.name.clone(), calls))
         };
-        self.components.iter().filter_map(inside).collect()
+        self.components().all.iter().filter_map(inside).collect()
     }
 
     /// What its process has counted since it began.
@@ -338,8 +371,9 @@ impl Replica {
 
     /// The component `C` of this process, once it is ready.
     pub(crate) fn component<C: Any + Send + Sync>(&self, name: &str) -> Option<Arc<C>> {
-        let hosted = self.components.iter().find(|it| it.name == name)?;
-        match &*hosted.phase() {
+        let hosted = self.hosted(name)?;
+        let phase = hosted.phase();
+        match &*phase {
             Phase::Ready(life) => Arc::clone(&life.component).downcast().ok(),
             Phase::Starting | Phase::Over { .. } => None,
         }
@@ -356,9 +390,10 @@ impl Replica {
     /// What was ready stays ready; what was starting is dropped.
     pub(crate) async fn start(self: &Arc<Self>) -> Result<(), ComponentFailure> {
         let mut starting = JoinSet::new();
-        for index in 0..self.components.len() {
+        let all = self.components().all.clone();
+        for hosted in all {
             let replica = Arc::clone(self);
-            starting.spawn(async move { replica.start_one(index).await });
+            starting.spawn(async move { replica.start_one(&hosted).await });
         }
         let mut lookout = pin!(self.look_out());
         loop {
@@ -408,13 +443,9 @@ impl Replica {
     /// What each component that has not begun to start misses in other processes, and why.
     fn waiting(&self) -> BTreeMap<Name, BTreeMap<Name, Obstacles>> {
         let states = self.states.borrow().clone();
-        let is_here = |name: &str| {
-            self.components
-                .iter()
-                .any(|it| it.registration.name == name)
-        };
+        let is_here = |name: &str| states.contains_key(name);
         let mut waiting = BTreeMap::new();
-        for hosted in &self.components {
+        for hosted in &self.components().all {
             if !is_in(&states, hosted.name.as_str(), ComponentState::Waiting) {
                 continue;
             }
@@ -434,8 +465,7 @@ impl Replica {
         waiting
     }
 
-    async fn start_one(&self, index: usize) -> Result<(), ComponentFailure> {
-        let hosted = &self.components[index];
+    async fn start_one(&self, hosted: &Hosted) -> Result<(), ComponentFailure> {
         let name = &hosted.name;
         self.dependencies_ready(&hosted.registration).await;
         if hosted.drained().is_some() {
@@ -478,6 +508,8 @@ impl Replica {
             // It was drained while it started. What it has begun it may finish, within the time of the drain.
             Err(Late { hooks, end }) => self.shut_down(hosted, &*hooks, end).await,
         }
+        // Who is here already, and has called it elsewhere so far.
+        self.panel.come(hosted.registration.name);
         Ok(())
     }
 
@@ -485,19 +517,23 @@ impl Replica {
     /// for it would make an outage of what may be no more than a check that is wrong.
     async fn dependencies_ready(&self, registration: &Registration) {
         for dependency in &registration.dependencies {
-            let here = self
-                .components
-                .iter()
-                .any(|it| it.registration.name == *dependency);
-            if here {
-                let takes_calls = |states: &States| {
-                    is_in(states, dependency, ComponentState::Ready)
-                        || is_in(states, dependency, ComponentState::Unhealthy)
-                };
-                // The senders live as long as `self`, so waiting ends with what is waited for.
-                let _ = self.states.subscribe().wait_for(takes_calls).await;
-            } else {
-                self.taken_elsewhere(dependency).await;
+            let mut states = self.states.subscribe();
+            loop {
+                let here = states.borrow_and_update().get(*dependency).cloned();
+                match here.map(|standing| standing.state) {
+                    Some(ComponentState::Ready | ComponentState::Unhealthy) => break,
+                    Some(ComponentState::Waiting | ComponentState::Starting) => {
+                        // The senders live as long as `self`, so waiting ends with what is waited for.
+                        let _ = states.changed().await;
+                    }
+                    // It may come to be here while it is waited for elsewhere.
+                    Some(ComponentState::Draining | ComponentState::Stopped) | None => {
+                        tokio::select! {
+                            () = self.taken_elsewhere(dependency) => break,
+                            _ = states.changed() => {}
+                        }
+                    }
+                }
             }
         }
     }

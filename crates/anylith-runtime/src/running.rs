@@ -225,8 +225,8 @@ impl Running {
 fn commanded(from: Orders, replica: &Arc<Replica>) -> Option<(Command, Task<()>)> {
     // A control plane that sends faster than orders are carried out waits.
     let (orders_in, orders) = mpsc::channel(64);
-    // Has room for one report of each component, which is all that are made.
-    let (reports, reports_out) = mpsc::channel(replica.components().max(1));
+    // Has room for one report of each component that there may be; who makes more waits.
+    let (reports, reports_out) = mpsc::channel(replica.most_components().max(1));
     let (identity, brought) = match from {
         Orders::Nobodys => return None,
         Orders::Control(link, identity) => {

@@ -10,7 +10,7 @@ use std::{
 use anylith_core::{CallContext, Edge, Refusal};
 use anylith_rpc::{Answer, Failure, Incoming, Readiness, Serve, ServedComponent};
 use anylith_wire::control::ComponentState;
-use arc_swap::ArcSwapOption;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use bytes::Bytes;
 use futures_core::Stream;
 use pin_project_lite::pin_project;
@@ -180,43 +180,69 @@ pub(crate) struct Door {
     pub(crate) open: ArcSwapOption<Box<dyn Dispatch>>,
 }
 
-/// The components of this replica, in the order in which the handshake names them.
+/// The components of this replica, in the order in which the handshake names them. One that comes gets a place behind
+/// the others, or the one that it had before: what was said in a greeting stays true.
 pub(crate) struct Doors {
-    doors: Vec<Door>,
-    by_name: BTreeMap<&'static str, usize>,
+    rooms: ArcSwap<Rooms>,
     /// What is not ready takes no calls although its door may be open, and what is not well is called last.
     states: watch::Receiver<States>,
 }
 
+#[derive(Default, Clone)]
+struct Rooms {
+    doors: Vec<Arc<Door>>,
+    by_name: BTreeMap<&'static str, usize>,
+}
+
+impl Rooms {
+    fn add(&mut self, door: Arc<Door>) {
+        match self.by_name.get(door.component) {
+            Some(index) => self.doors[*index] = door,
+            None => {
+                self.by_name.insert(door.component, self.doors.len());
+                self.doors.push(door);
+            }
+        }
+    }
+}
+
 impl Doors {
     pub(crate) fn new(doors: Vec<Door>, states: watch::Receiver<States>) -> Self {
-        let by_name = doors
-            .iter()
-            .enumerate()
-            .map(|(index, door)| (door.component, index))
-            .collect();
+        let mut rooms = Rooms::default();
+        doors.into_iter().for_each(|door| rooms.add(Arc::new(door)));
         Self {
-            doors,
-            by_name,
+            rooms: ArcSwap::from_pointee(rooms),
             states,
         }
     }
 
+    /// Adds the door of a component that comes, in the place of the one that it had.
+    pub(crate) fn add(&self, door: Door) {
+        let door = Arc::new(door);
+        self.rooms.rcu(|rooms| {
+            let mut rooms = Rooms::clone(rooms);
+            rooms.add(Arc::clone(&door));
+            rooms
+        });
+    }
+
     /// The door of `component`.
-    pub(crate) fn of(&self, component: &str) -> Option<&Door> {
-        self.by_name
-            .get(component)
-            .and_then(|index| self.doors.get(*index))
+    pub(crate) fn of(&self, component: &str) -> Option<Arc<Door>> {
+        let rooms = self.rooms.load();
+        let index = *rooms.by_name.get(component)?;
+        rooms.doors.get(index).cloned()
     }
 }
 
 impl Serve for Doors {
     fn components(&self) -> Vec<ServedComponent> {
-        self.doors.iter().map(|door| door.served.clone()).collect()
+        let rooms = self.rooms.load();
+        rooms.doors.iter().map(|door| door.served.clone()).collect()
     }
 
     fn offers(&self, index: u16) -> Readiness {
-        let door = self.doors.get(usize::from(index));
+        let rooms = self.rooms.load();
+        let door = rooms.doors.get(usize::from(index));
         let Some(door) = door.filter(|door| door.gate.is_open()) else {
             return Readiness::Closed;
         };
@@ -242,7 +268,8 @@ impl Serve for Doors {
                 refusal,
             ))))
         };
-        let Some(door) = self.doors.get(usize::from(incoming.component)) else {
+        let rooms = self.rooms.load();
+        let Some(door) = rooms.doors.get(usize::from(incoming.component)) else {
             return refuse(Refusal::UnknownMethod);
         };
         let open = door.open.load();

@@ -9,6 +9,7 @@ use std::{
 
 use anylith_core::{EdgeSettings, Name};
 use anylith_rpc::{Network, Policy};
+use arc_swap::ArcSwap;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::sync::watch;
@@ -33,7 +34,8 @@ pub struct Wiring {
 impl Wiring {
     /// The client of a component that this one is dependent on. Asked again, it gives the same edge.
     pub fn client<I: Interface>(&self) -> I {
-        let set = |method: Option<&str>| self.panel.set(&self.component, I::NAME, method);
+        let settings = self.panel.edge_settings.load();
+        let set = |method: Option<&str>| set(&settings, &self.component, I::NAME, method);
         let network = &self.panel.network;
         let policy = policy(set(None));
         let remote = Some(network.callee_by(checked(I::NAME), I::fingerprint(), policy));
@@ -61,11 +63,8 @@ impl Wiring {
     ///
     /// What does not fit, and where.
     pub fn config<T: DeserializeOwned>(&self) -> Result<T, StartError> {
-        let config = self
-            .panel
-            .config
-            .get(&self.component)
-            .unwrap_or(&Value::Null);
+        let all = self.panel.config.load();
+        let config = all.get(&self.component).unwrap_or(&Value::Null);
         config::read_config(config).map_err(|problem| {
             StartError::from_cause(format!("[components.{}] {problem}", self.component))
         })
@@ -92,6 +91,20 @@ impl Wiring {
     }
 }
 
+/// What was set for calls along an edge, or for those of one method alone.
+fn set<'s>(
+    settings: &'s [EdgeSettings],
+    caller: &Name,
+    callee: &str,
+    method: Option<&str>,
+) -> Option<&'s EdgeSettings> {
+    settings.iter().find(|edge| {
+        edge.caller == *caller
+            && edge.callee == callee
+            && edge.method.as_ref().map(Name::as_str) == method
+    })
+}
+
 /// How calls along an edge are made for which this was set.
 fn policy(set: Option<&EdgeSettings>) -> Policy {
     let usual = Policy::default();
@@ -105,8 +118,8 @@ fn policy(set: Option<&EdgeSettings>) -> Policy {
 /// What the components of a replica are wired with.
 pub(crate) struct Panel {
     pub(crate) network: Network,
-    pub(crate) config: BTreeMap<Name, Value>,
-    pub(crate) edge_settings: Vec<EdgeSettings>,
+    pub(crate) config: ArcSwap<BTreeMap<Name, Value>>,
+    pub(crate) edge_settings: ArcSwap<Vec<EdgeSettings>>,
     pub(crate) listeners: BTreeMap<Name, Arc<TcpListener>>,
     pub(crate) relays: BTreeMap<Name, Arc<Relay>>,
     /// Whether, now that this replica stops, another one stays that serves the same listeners.
@@ -126,24 +139,49 @@ pub(crate) struct Present {
     pub(crate) gate: Arc<Gate>,
 }
 
+impl Present {
+    /// The implementation, if `O` is its type.
+    pub(crate) fn local<O: ?Sized + Send + Sync + 'static>(&self) -> Option<Local<O>> {
+        Some(Local {
+            object: self.object.downcast_ref::<Arc<O>>()?.clone(),
+            left: AtomicBool::new(false),
+            gate: Some(Arc::clone(&self.gate)),
+        })
+    }
+}
+
 impl Panel {
     fn local<I: Interface>(&self) -> Option<Local<I::Object>> {
         let here = self.here.read().unwrap_or_else(PoisonError::into_inner);
-        let Present { object, gate } = here.get(I::NAME)?;
-        Some(Local {
-            object: object.downcast_ref::<Arc<I::Object>>()?.clone(),
-            left: AtomicBool::new(false),
-            gate: Some(Arc::clone(gate)),
-        })
+        here.get(I::NAME)?.local()
     }
 
-    /// What was set for calls along an edge, or for those of one method alone.
-    fn set(&self, caller: &Name, callee: &str, method: Option<&str>) -> Option<&EdgeSettings> {
-        self.edge_settings.iter().find(|edge| {
-            edge.caller == *caller
-                && edge.callee == callee
-                && edge.method.as_ref().map(Name::as_str) == method
-        })
+    /// Takes the config of components that come, and what was set for edges out of them.
+    pub(crate) fn learn(&self, config: &BTreeMap<Name, Value>, edges: &[EdgeSettings]) {
+        self.config.rcu(|known| {
+            let mut all = BTreeMap::clone(known);
+            all.extend(config.clone());
+            all
+        });
+        self.edge_settings.rcu(|known| {
+            let mut all = Vec::clone(known);
+            all.retain(|one| edges.iter().all(|edge| edge.caller != one.caller));
+            all.extend_from_slice(edges);
+            all
+        });
+    }
+
+    /// Has calls from this process go to the component called `name` here, if it is here now.
+    pub(crate) fn come(&self, name: &str) {
+        if self.through_the_wire {
+            return;
+        }
+        // In this order: see `Wiring::client`.
+        let edges = self.edges();
+        let here = self.here.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(present) = here.get(name) {
+            edges.iter().for_each(|edge| edge.come(name, present));
+        }
     }
 
     pub(crate) fn counts(&self) -> Vec<CallCounts> {

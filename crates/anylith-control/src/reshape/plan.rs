@@ -243,10 +243,7 @@ impl ReshapePlan {
         for group in &self.groups {
             let name = &group.name;
             if group.after > group.before {
-                parts.push(format!(
-                    "{} of {name}",
-                    replicas(group.after - group.before)
-                ));
+                parts.push(some_of(name, group.after - group.before));
             }
             if !group.comes.is_empty() {
                 parts.push(format!("{} in {name}", list(&group.comes)));
@@ -263,10 +260,7 @@ impl ReshapePlan {
                 parts.push(format!("{} in {name}", list(&group.goes)));
             }
             if group.before > group.after {
-                parts.push(format!(
-                    "{} of {name}",
-                    replicas(group.before - group.after)
-                ));
+                parts.push(some_of(name, group.before - group.after));
             }
         }
         some(&parts)
@@ -277,6 +271,14 @@ fn some(parts: &[String]) -> String {
     match parts.is_empty() {
         true => "nothing".to_owned(),
         false => parts.join(", "),
+    }
+}
+
+/// `Cart`, or `2 replicas of Cart`.
+fn some_of(group: &Name, count: u32) -> String {
+    match count {
+        1 => group.to_string(),
+        more => format!("{more} replicas of {group}"),
     }
 }
 

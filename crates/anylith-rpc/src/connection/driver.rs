@@ -194,6 +194,9 @@ impl Driver {
             }
         };
         if state.end.is_going_away() {
+            if self.connection.is_open() {
+                self.connection.farewell.notify_one();
+            }
             self.connection.shut();
         }
         self.connection

@@ -1,6 +1,6 @@
 //! How a replica takes its components out of service, one or all.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use anylith_rpc::defect::{Defect, planted};
 use anylith_wire::control::ComponentState;
@@ -23,6 +23,7 @@ impl Replica {
     /// Drains every component, callers before what they call, and closes the endpoint.
     pub(crate) async fn stop(&self, grace: Duration) {
         let end = Instant::now() + grace;
+        self.components().stopping = true;
         for name in self.order().iter().rev() {
             let left = end.saturating_duration_since(Instant::now());
             self.drain(name, left).await;
@@ -38,9 +39,10 @@ impl Replica {
     /// Takes one component out of service: no new calls, the end of those under way, then its `stop`. After
     /// `grace` what is left is dropped.
     pub(crate) async fn drain(&self, component: &str, grace: Duration) {
-        let Some(hosted) = self.components.iter().find(|it| it.name == component) else {
+        let Some(hosted) = self.hosted(component) else {
             return;
         };
+        let hosted = &*hosted;
         let end = Instant::now() + grace;
         let before = std::mem::replace(&mut *hosted.phase(), Phase::Over { end });
         match before {
@@ -67,6 +69,7 @@ impl Replica {
         let begun = Instant::now();
         self.enter(&hosted.name, ComponentState::Draining);
         let door = self.doors.of(hosted.registration.name);
+        let door = door.as_deref();
         if let Some(door) = door {
             door.gate.close();
         }
@@ -154,7 +157,7 @@ impl Replica {
     /// The components of this replica, dependencies first.
     fn order(&self) -> Vec<&'static str> {
         fn visit(
-            all: &[Hosted],
+            all: &[Arc<Hosted>],
             name: &str,
             order: &mut Vec<&'static str>,
             seen: &mut Vec<String>,
@@ -172,13 +175,9 @@ impl Replica {
             order.push(hosted.registration.name);
         }
         let (mut order, mut seen) = (Vec::new(), Vec::new());
-        for hosted in &self.components {
-            visit(
-                &self.components,
-                hosted.registration.name,
-                &mut order,
-                &mut seen,
-            );
+        let all = self.components().all.clone();
+        for hosted in &all {
+            visit(&all, hosted.registration.name, &mut order, &mut seen);
         }
         order
     }

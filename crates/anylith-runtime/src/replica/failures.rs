@@ -20,7 +20,8 @@ pub(crate) struct ComponentFailure {
 /// Takes the first failure of each component. What goes wrong with it afterwards adds nothing: it is in the log.
 #[derive(Clone)]
 pub(super) struct Failures {
-    /// Has room for one failure of each component, so it is never full.
+    /// Has room for one failure of each component that there may be. Where one comes again it may have failed before: the
+    /// replica ends with the first failure.
     queue: mpsc::Sender<ComponentFailure>,
     told: Arc<Mutex<BTreeSet<Name>>>,
 }
@@ -31,6 +32,12 @@ impl Failures {
         let (queue, failed) = mpsc::channel(components.max(1));
         let told = Arc::default();
         (Self { queue, told }, failed)
+    }
+
+    /// `component` begins anew, and has not failed yet.
+    pub(super) fn forget(&self, component: &Name) {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        told.remove(component);
     }
 
     /// Tells of `error`, unless `component` has failed before.

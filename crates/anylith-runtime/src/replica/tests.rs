@@ -34,6 +34,7 @@ async fn a_component_that_is_drained_while_it_starts_never_becomes_ready() {
     let setup = Setup {
         name: Name::new("test-1").unwrap(),
         components: vec![Registration::of::<Slow>()],
+        others: Vec::new(),
         endpoints: Vec::new(),
         directory_is_hope: false,
         listeners: BTreeMap::new(),

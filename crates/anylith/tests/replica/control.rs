@@ -69,6 +69,16 @@ impl Control {
 
     /// Welcomes a new replica that runs `components`, with what `directory` says.
     pub(crate) async fn welcomed(&self, components: &[&str], directory: Directory) -> Line {
+        self.welcomed_as(components, directory, None).await
+    }
+
+    /// The same; `callers` are those that may call each component.
+    pub(crate) async fn welcomed_as(
+        &self,
+        components: &[&str],
+        directory: Directory,
+        callers: Option<&[(&str, &str)]>,
+    ) -> Line {
         let (mut line, _) = self.called().await;
         let bootstrap = Bootstrap {
             app: name("kitchen"),
@@ -81,11 +91,17 @@ impl Control {
             limits: Limits::default(),
             directory,
             identity: None,
-            callers: None,
+            callers: callers.map(allowed),
         };
         line.say(&ToReplica::Welcome(Box::new(bootstrap))).await;
         line
     }
+}
+
+/// Callee → its one caller.
+pub(crate) fn allowed(callers: &[(&str, &str)]) -> BTreeMap<Name, Vec<Name>> {
+    let one = |(callee, caller): &(&str, &str)| (name(callee), vec![name(caller)]);
+    callers.iter().map(one).collect()
 }
 
 /// A directory that names one replica of each of `components`.

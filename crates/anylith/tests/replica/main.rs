@@ -3,6 +3,7 @@
 #![expect(missing_docs, reason = "a test has no readers of its documentation")]
 #![expect(clippy::unwrap_used, reason = "a test fails where it is surprised")]
 
+mod coming;
 mod control;
 mod failures;
 mod health;
@@ -157,9 +158,27 @@ pub struct Waiter {
     cook: CookClient,
 }
 
+/// Has to be told how hot.
+#[derive(anylith::Component)]
+pub struct Oven {
+    #[config]
+    config: OvenConfig,
+}
+
+impl Oven {
+    fn degrees(&self) -> u32 {
+        self.config.degrees
+    }
+}
+
+#[derive(Deserialize)]
+pub struct OvenConfig {
+    degrees: u32,
+}
+
 anylith::app! {
     /// A kitchen.
-    pub Kitchen = "kitchen" { Copper, Chef, Waiter }
+    pub Kitchen = "kitchen" { Copper, Chef, Waiter, Oven }
 }
 
 /// Joins the control plane as a replica.

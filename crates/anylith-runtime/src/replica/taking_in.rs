@@ -1,0 +1,135 @@
+//! How components come into a replica that runs.
+
+use std::sync::{Arc, PoisonError};
+
+use anylith_core::{Name, with_causes};
+use anylith_rpc::Server;
+use anylith_wire::control::{Additions, ComponentState, FromReplica};
+use tokio::{sync::mpsc, task::JoinSet};
+
+use super::{ComponentFailure, Hosted, Phase, Registration, Replica, door, is_in};
+use crate::interface::checked;
+
+/// What was asked for and cannot be.
+type Refusals = Vec<(Name, String)>;
+
+impl Replica {
+    /// Starts components beside those that run, in tasks of `errands`. Those that cannot start are told of on `reports`,
+    /// and disturb nobody.
+    pub(crate) fn take_in(
+        self: &Arc<Self>,
+        additions: Additions,
+        errands: &mut JoinSet<()>,
+        reports: &mpsc::Sender<FromReplica>,
+    ) {
+        let (come, refused) = self.admit(additions);
+        for (component, message) in refused {
+            let reports = reports.clone();
+            errands.spawn(tell(reports, component, message));
+        }
+        for hosted in come {
+            let (replica, reports) = (Arc::clone(self), reports.clone());
+            errands.spawn(async move {
+                let Err(failure) = replica.start_one(&hosted).await else {
+                    return;
+                };
+                let ComponentFailure { component, error } = failure;
+                let end = tokio::time::Instant::now();
+                *hosted.phase() = Phase::Over { end };
+                tracing::warn!(target: "anylith", %component, %error, "a component that was to come cannot start");
+                tell(reports, component.clone(), error.to_string()).await;
+                replica.enter(&component, ComponentState::Stopped);
+            });
+        }
+    }
+
+    /// Makes room for what comes, and has callers know of it.
+    fn admit(&self, additions: Additions) -> (Vec<Arc<Hosted>>, Refusals) {
+        let Additions {
+            components: wanted,
+            config,
+            edges,
+            callers,
+            identity,
+        } = additions;
+        let mut components = self.components();
+        if components.stopping {
+            return (Vec::new(), Vec::new());
+        }
+        let (mut come, mut refused) = (Vec::new(), Vec::new());
+        for name in wanted {
+            let known = components.all.iter().find(|it| it.name == name);
+            let registration = match known {
+                Some(hosted) => {
+                    let states = self.states.borrow();
+                    if !is_in(&states, name.as_str(), ComponentState::Stopped) {
+                        // It is here, or on its way out: who asks is told of that, and asks again.
+                        continue;
+                    }
+                    Some(&hosted.registration)
+                }
+                None => self.others.iter().find(|it| name == it.name),
+            };
+            match registration {
+                Some(registration) => come.push(registration.clone()),
+                None => {
+                    let why = "the program of this replica has no such component".to_owned();
+                    refused.push((name, why));
+                }
+            }
+        }
+        if come.is_empty() {
+            return (Vec::new(), refused);
+        }
+        self.panel.learn(&config, &edges);
+        let mut members: Vec<Name> = components.all.iter().map(|it| it.name.clone()).collect();
+        let news = come.iter().map(|it| checked(it.name));
+        let news: Vec<Name> = news.filter(|name| !members.contains(name)).collect();
+        members.extend(news);
+        let callers = self.let_call(callers);
+        let network = &self.panel.network;
+        if let Err(error) = network.become_member(members, callers, identity.as_ref()) {
+            let why = format!("the new certificate is of no use: {}", with_causes(&error));
+            let all = come.iter().map(|it| (checked(it.name), why.clone()));
+            refused.extend(all);
+            return (Vec::new(), refused);
+        }
+        let begun = |registration: Registration| {
+            self.failures.forget(&checked(registration.name));
+            self.doors.add(door(&registration));
+            Hosted::new(registration)
+        };
+        let come: Vec<Arc<Hosted>> = come.into_iter().map(begun).collect();
+        for hosted in &come {
+            components.all.retain(|it| it.name != hosted.name);
+            components.all.push(Arc::clone(hosted));
+        }
+        self.states.send_modify(|states| {
+            let waiting = come
+                .iter()
+                .map(|it| (it.name.clone(), ComponentState::Waiting.into()));
+            states.extend(waiting);
+        });
+        self.offering.servers.iter().for_each(Server::renew);
+        (come, refused)
+    }
+
+    /// Adds who may call what comes; returns all.
+    fn let_call(
+        &self,
+        more: Option<std::collections::BTreeMap<Name, Vec<Name>>>,
+    ) -> Option<std::collections::BTreeMap<Name, Vec<Name>>> {
+        let mut callers = self.callers.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = &mut *callers {
+            known.extend(more.unwrap_or_default());
+        }
+        callers.clone()
+    }
+}
+
+async fn tell(reports: mpsc::Sender<FromReplica>, component: Name, message: String) {
+    // Without a receiver the replica is gone, and with it the need to know.
+    let _ = reports
+        .send(FromReplica::NotStarted { component, message })
+        .await;
+}
