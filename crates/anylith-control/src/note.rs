@@ -41,6 +41,7 @@ pub(crate) fn about(replica: &Replica, scene: Scene<'_>) -> Option<String> {
             Some("its process has not connected yet".to_owned())
         }
         Life::Starting { run, .. } => waiting(replica, run, scene),
+        Life::Serving { run, .. } if !replica.coming.is_empty() => waiting(replica, run, scene),
         Life::Draining { run, until, .. } => draining(replica, run, *until, scene),
         Life::Backoff { retry_at } => {
             let failure = replica.last_failure.as_ref()?;

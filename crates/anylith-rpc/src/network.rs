@@ -9,7 +9,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering::SeqCst},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use anylith_core::{Address, Counters, Directory, Endpoint, Fingerprint, Limits, Name};
@@ -17,6 +17,7 @@ use anylith_wire::Identity;
 use tokio::{
     sync::{Notify, watch},
     task::JoinSet,
+    time::timeout,
 };
 
 use crate::{
@@ -31,6 +32,9 @@ use crate::{
     tls::IdentityError,
     trust::{Membership, Trust},
 };
+
+/// How long calls may go on over connections that others are to take the place of.
+const RENEWAL: Duration = Duration::from_secs(2);
 
 /// The data plane as one replica sees it. Clones are the same network; when the last one and the last
 /// [`Callee`] are dropped, its connections close.
@@ -115,6 +119,35 @@ impl Network {
             .become_member(components, callers, identity)?;
         self.shared.peers().values().for_each(|peer| peer.renew());
         Ok(())
+    }
+
+    /// Waits until no call goes over a connection that was greeted by what this replica was before
+    /// [`Network::become_member`]: its callee would deny what the new components call. Where a new one cannot be opened in
+    /// time, the old one takes no more calls.
+    pub async fn renewed(&self) {
+        let is_renewed = || {
+            let peers = self.shared.peers();
+            !peers
+                .values()
+                .any(|peer| peer.is_outdated(&self.shared.trust))
+        };
+        let renewed = async {
+            loop {
+                let mut changed = pin!(self.shared.changed.notified());
+                changed.as_mut().enable();
+                if is_renewed() {
+                    return;
+                }
+                changed.await;
+            }
+        };
+        if timeout(RENEWAL, renewed).await.is_err() {
+            let peers = self.shared.peers();
+            let outdated = peers
+                .values()
+                .filter(|peer| peer.is_outdated(&self.shared.trust));
+            outdated.for_each(|peer| peer.give_up_connection());
+        }
     }
 
     /// Begins to serve calls at `endpoint`.

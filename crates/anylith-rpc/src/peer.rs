@@ -24,7 +24,7 @@ use crate::{
     network::Shared,
     pauses::Pauses,
     transport::Socket,
-    trust::Trust,
+    trust::{Membership, Trust},
 };
 
 /// Connecting and greeting must be done in this time.
@@ -50,6 +50,8 @@ struct State {
     status: Status,
     /// When the last connection that lasted was lost, or the first attempt began.
     lost: Instant,
+    /// What this replica was when it greeted last.
+    greeted_as: Option<Arc<Membership>>,
 }
 
 /// How it stands with the connection: Opening → Open → Failed → Open …
@@ -72,6 +74,7 @@ impl Peer {
             state: Mutex::new(State {
                 status: Status::Opening,
                 lost: Instant::now(),
+                greeted_as: None,
             }),
             retired: AtomicBool::new(false),
             bell: Notify::new(),
@@ -103,6 +106,21 @@ impl Peer {
         self.renewal.notify_one();
     }
 
+    /// Whether calls go over a connection that was greeted by what this replica is no more.
+    pub(crate) fn is_outdated(&self, trust: &Trust) -> bool {
+        let state = self.lock();
+        let greeted_as = state.greeted_as.as_ref();
+        let is_open = matches!(&state.status, Status::Open(connection) if connection.is_open());
+        is_open && greeted_as.is_some_and(|us| !Arc::ptr_eq(us, &trust.membership()))
+    }
+
+    /// Takes no more calls over the connection that there is.
+    pub(crate) fn give_up_connection(&self) {
+        if let Status::Open(connection) = self.status() {
+            connection.retire();
+        }
+    }
+
     /// Keeps a connection open until the peer is retired. The network owns the task that runs this.
     pub(crate) async fn keep_connected(
         self: Arc<Self>,
@@ -115,8 +133,9 @@ impl Peer {
         let mut before: Option<Arc<Connection>> = None;
         while !self.retired.load(SeqCst) {
             match self.open(&trust, &limits, &network).await {
-                Ok((connection, driver)) => {
+                Ok((connection, driver, us)) => {
                     let opened = Instant::now();
+                    self.lock().greeted_as = Some(us);
                     self.set(Status::Open(connection.clone()), &network);
                     if let Some(before) = before.take() {
                         before.retire();
@@ -188,17 +207,17 @@ impl Peer {
         trust: &Trust,
         limits: &Limits,
         network: &Weak<Shared>,
-    ) -> Result<(Arc<Connection>, Driver), OpenError> {
+    ) -> Result<(Arc<Connection>, Driver, Arc<Membership>), OpenError> {
         let health = |component: &Name| match network.upgrade() {
             Some(network) => network.health(component, &self.address),
             // Nobody is left who would call.
             None => Arc::new(Health::new(Instant::now())),
         };
+        let us = trust.membership();
         let opening = async {
             let (socket, names) = Socket::connect(&self.address, trust)
                 .await
                 .map_err(OpenError::Io)?;
-            let us = trust.membership();
             let (replica, calling) = (us.replica.clone(), &us.components);
             let end = CallingEnd::of_components(replica, calling, limits, Instant::now());
             let proven = |peer: &Name, served: &[ServedComponent]| match &names {
@@ -212,7 +231,7 @@ impl Peer {
             })
         };
         match timeout(OPEN_TIMEOUT, opening).await {
-            Ok(opened) => opened,
+            Ok(opened) => opened.map(|(connection, driver)| (connection, driver, us.clone())),
             Err(_) => Err(OpenError::Io(std::io::ErrorKind::TimedOut.into())),
         }
     }

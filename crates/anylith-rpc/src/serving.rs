@@ -27,7 +27,7 @@ use tokio::task::AbortHandle;
 use self::{
     host::Connected,
     inflow::Inflow,
-    intake::Place,
+    intake::{Intake, Place},
     waiting::{Next, Waiting},
 };
 
@@ -52,6 +52,8 @@ struct State {
     waiting_bytes: usize,
     /// How many calls of each component are in, by its index.
     held: Vec<u32>,
+    /// Of each component that there was at the greeting, by its index.
+    intakes: Vec<Arc<Intake>>,
     /// What is known of each call, by its number. Bounded by the limit on calls.
     work: Vec<Work>,
     driver: Option<Waker>,
@@ -87,12 +89,14 @@ impl Drop for Work {
 
 impl Serving {
     pub(crate) fn new(end: ServingEnd, host: &Arc<Host>) -> Arc<Self> {
+        let intakes = host.intakes();
         let state = State {
             end,
             _connected: host.connected(),
             waiting: Waiting::default(),
             waiting_bytes: 0,
-            held: vec![0; host.intakes.len()],
+            held: vec![0; intakes.len()],
+            intakes,
             host: Arc::clone(host),
             work: Vec::new(),
             driver: None,
@@ -186,7 +190,7 @@ impl State {
             if matches!(place, Place::Inside { .. }) {
                 self.held[component] -= 1;
             }
-            self.host.intakes[component].leave(place, answered);
+            self.intakes[component].leave(place, answered);
         }
     }
 
@@ -197,7 +201,7 @@ impl State {
         let bytes = self.waiting_bytes + request.arguments.len();
         let place = if bytes <= MOST_WAITING_BYTES || self.waiting.is_empty() {
             let connections = self.host.connections();
-            self.host.intakes[index].enter(self.held[index], connections, now)
+            self.intakes[index].enter(self.held[index], connections, now)
         } else {
             None
         };
@@ -224,7 +228,7 @@ impl State {
             && let Some((component, place)) = &mut work.place
         {
             let component = usize::from(*component);
-            if self.host.intakes[component].set_apart(place, answered) {
+            if self.intakes[component].set_apart(place, answered) {
                 self.held[component] -= 1;
             }
         }

@@ -81,9 +81,7 @@ pub(crate) async fn conduct(
                 Some(ToReplica::Directory(directory)) => replica.update(directory),
                 Some(ToReplica::Identity(identity)) => replica.set_identity(&identity),
                 Some(ToReplica::Start(additions)) => {
-                    if let Some(command) = &command {
-                        replica.take_in(*additions, &mut errands, &command.reports);
-                    }
+                    replica.take_in(*additions, &mut errands);
                 }
                 Some(ToReplica::Drain { component, grace_ms }) => {
                     let replica = Arc::clone(&replica);

@@ -162,11 +162,9 @@ impl Link {
                 }
             }
             pauses.ended(opened.elapsed());
-            // What cannot start counts as stopped in the next hello; who wants it asks again.
-            let lasts = |it: &FromReplica| {
-                !matches!(it, FromReplica::Hello(_) | FromReplica::NotStarted { .. })
-            };
-            account.made.retain(lasts);
+            account
+                .made
+                .retain(|it| !matches!(it, FromReplica::Hello(_)));
             self = loop {
                 // Also where the last connection was taken and closed again at once.
                 sleep(pauses.take()).await;
@@ -246,6 +244,12 @@ impl Account {
             .iter()
             .find(|(name, standing)| self.told.get(*name) != Some(*standing))?;
         self.told.insert(name.clone(), standing.clone());
+        if standing.not_started {
+            return Some(FromReplica::NotStarted {
+                component: name.clone(),
+                message: standing.reason.clone().unwrap_or_default(),
+            });
+        }
         Some(FromReplica::Component {
             name: name.clone(),
             state: standing.state,

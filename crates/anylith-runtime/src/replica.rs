@@ -57,14 +57,26 @@ pub(crate) type States = BTreeMap<Name, Standing>;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Standing {
     pub(crate) state: ComponentState,
-    /// Why it is not healthy, if it is that which keeps it from being ready; or what its drain had to drop.
+    /// Why it is not healthy, if it is that which keeps it from being ready; or what its drain had to drop; or why it could
+    /// not start.
     pub(crate) reason: Option<String>,
+    /// Whether it has stopped because it could not start beside others that run.
+    pub(crate) not_started: bool,
+}
+
+impl Standing {
+    pub(crate) fn new(state: ComponentState, reason: Option<String>) -> Self {
+        Self {
+            state,
+            reason,
+            not_started: false,
+        }
+    }
 }
 
 impl From<ComponentState> for Standing {
     fn from(state: ComponentState) -> Self {
-        let reason = None;
-        Self { state, reason }
+        Self::new(state, None)
     }
 }
 

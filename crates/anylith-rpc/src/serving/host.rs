@@ -1,7 +1,7 @@
 //! What the connections of a server share.
 
 use std::sync::{
-    Arc,
+    Arc, Mutex, PoisonError,
     atomic::{AtomicUsize, Ordering::Relaxed},
 };
 
@@ -16,8 +16,9 @@ pub(crate) struct Host {
     pub(crate) flushed: FlushBell,
     pub(crate) trust: Arc<Trust>,
     pub(crate) tally: Arc<Tally>,
-    /// Of each component, by its index.
-    pub(super) intakes: Vec<Intake>,
+    limits: Limits,
+    /// Of each component, by its index. There are more when there are more components.
+    intakes: Mutex<Vec<Arc<Intake>>>,
     /// How many connections have been greeted and are not closed.
     connections: AtomicUsize,
     /// How many calls are in tasks that have not run yet.
@@ -31,17 +32,26 @@ impl Host {
         trust: Arc<Trust>,
         tally: Arc<Tally>,
     ) -> Self {
-        let served = service.components();
-        let intake = |name| Intake::new(limits.concurrency_of(name));
         Self {
             flushed: FlushBell::default(),
             trust,
             tally,
-            intakes: served.iter().map(|it| intake(&it.name)).collect(),
+            limits: limits.clone(),
+            intakes: Mutex::default(),
             connections: AtomicUsize::new(0),
             queued: AtomicUsize::new(0),
             service,
         }
+    }
+
+    /// The intake of each component that there is now, by its index.
+    pub(super) fn intakes(&self) -> Vec<Arc<Intake>> {
+        let mut intakes = self.intakes.lock().unwrap_or_else(PoisonError::into_inner);
+        for served in self.service.components().iter().skip(intakes.len()) {
+            let limit = self.limits.concurrency_of(&served.name);
+            intakes.push(Arc::new(Intake::new(limit)));
+        }
+        intakes.clone()
     }
 
     /// Counts a connection while what is returned lives.

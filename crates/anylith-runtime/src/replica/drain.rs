@@ -95,9 +95,8 @@ impl Replica {
         if let Some(left) = &left {
             tracing::warn!(component = %hosted.name, %left, "drained before it was done: what was left is dropped");
         }
-        let state = ComponentState::Stopped;
-        let reason = left;
-        self.enter_as(&hosted.name, &Standing { state, reason });
+        let standing = Standing::new(ComponentState::Stopped, left);
+        self.enter_as(&hosted.name, &standing);
     }
 
     /// Drops what a component still does: its own work, and its calls, whose callers are told. Says what that was.

@@ -137,7 +137,7 @@ impl Monitor {
         }
         let state = health.state();
         let reason = reason.filter(|_| state != ComponentState::Ready);
-        tell(&self.states, &self.name, &Standing { state, reason });
+        tell(&self.states, &self.name, &Standing::new(state, reason));
         health
     }
 

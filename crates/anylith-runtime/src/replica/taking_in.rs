@@ -1,35 +1,35 @@
 //! How components come into a replica that runs.
 
-use std::sync::{Arc, PoisonError};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, PoisonError},
+};
 
 use anylith_core::{Name, with_causes};
 use anylith_rpc::Server;
-use anylith_wire::control::{Additions, ComponentState, FromReplica};
-use tokio::{sync::mpsc, task::JoinSet};
+use anylith_wire::control::{Additions, ComponentState};
+use tokio::task::JoinSet;
 
-use super::{ComponentFailure, Hosted, Phase, Registration, Replica, door, is_in};
+use super::{ComponentFailure, Hosted, Phase, Registration, Replica, Standing, door, is_in};
 use crate::interface::checked;
 
 /// What was asked for and cannot be.
 type Refusals = Vec<(Name, String)>;
 
 impl Replica {
-    /// Starts components beside those that run, in tasks of `errands`. Those that cannot start are told of on `reports`,
-    /// and disturb nobody.
-    pub(crate) fn take_in(
-        self: &Arc<Self>,
-        additions: Additions,
-        errands: &mut JoinSet<()>,
-        reports: &mpsc::Sender<FromReplica>,
-    ) {
+    /// Starts components beside those that run, in tasks of `errands`. One that cannot start counts as stopped, says why,
+    /// and disturbs nobody.
+    pub(crate) fn take_in(self: &Arc<Self>, additions: Additions, errands: &mut JoinSet<()>) {
         let (come, refused) = self.admit(additions);
-        for (component, message) in refused {
-            let reports = reports.clone();
-            errands.spawn(tell(reports, component, message));
+        for (component, why) in refused {
+            self.states.send_modify(|states| {
+                states.insert(component, not_started(why));
+            });
         }
         for hosted in come {
-            let (replica, reports) = (Arc::clone(self), reports.clone());
+            let replica = Arc::clone(self);
             errands.spawn(async move {
+                replica.panel.network.renewed().await;
                 let Err(failure) = replica.start_one(&hosted).await else {
                     return;
                 };
@@ -37,8 +37,7 @@ impl Replica {
                 let end = tokio::time::Instant::now();
                 *hosted.phase() = Phase::Over { end };
                 tracing::warn!(target: "anylith", %component, %error, "a component that was to come cannot start");
-                tell(reports, component.clone(), error.to_string()).await;
-                replica.enter(&component, ComponentState::Stopped);
+                replica.enter_as(&component, &not_started(with_causes(&error)));
             });
         }
     }
@@ -117,8 +116,8 @@ impl Replica {
     /// Adds who may call what comes; returns all.
     fn let_call(
         &self,
-        more: Option<std::collections::BTreeMap<Name, Vec<Name>>>,
-    ) -> Option<std::collections::BTreeMap<Name, Vec<Name>>> {
+        more: Option<BTreeMap<Name, Vec<Name>>>,
+    ) -> Option<BTreeMap<Name, Vec<Name>>> {
         let mut callers = self.callers.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = &mut *callers {
             known.extend(more.unwrap_or_default());
@@ -127,9 +126,9 @@ impl Replica {
     }
 }
 
-async fn tell(reports: mpsc::Sender<FromReplica>, component: Name, message: String) {
-    // Without a receiver the replica is gone, and with it the need to know.
-    let _ = reports
-        .send(FromReplica::NotStarted { component, message })
-        .await;
+fn not_started(why: String) -> Standing {
+    Standing {
+        not_started: true,
+        ..Standing::new(ComponentState::Stopped, Some(why))
+    }
 }
