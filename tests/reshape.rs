@@ -1,56 +1,105 @@
 //! An application that is divided anew while people shop, and nobody notices.
 
 use std::{
+    fs,
+    process::Stdio,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use anyhow::ensure;
-use boutique_load::{Load, Pace};
-use e2e::{Shop, Visitors};
-use tokio::{task::block_in_place, time::sleep};
+use anyhow::{bail, ensure};
+use boutique_load::{Load, Pace, Report};
+use e2e::{App, Shop, Visitors};
+use tokio::{
+    task::{JoinHandle, block_in_place},
+    time::sleep,
+};
 
 /// Tasks that begin in a second, whatever the shop does.
 const RATE: f64 = 20.0;
 
-/// From topology to topology, each pair of neighbours another one. `window` and `vault` are those of the shop's own
-/// `anylith.toml`.
+/// From topology to topology. `window` and `vault` are those of the shop's own `anylith.toml`.
 const WAY: [&str; 12] = [
-    "micro", "monolith", "window", "micro", "vault", "monolith", "vault", "window", "monolith",
-    "micro", "window", "vault",
+    "micro", "window", "shelf", "window", "monolith", "vault", "shelf", "micro", "monolith",
+    "window", "shelf", "vault",
 ];
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_dozen_reshapes_under_load_fail_no_request() -> anyhow::Result<()> {
-    let shop = Shop::with().topology("monolith").start()?;
-    let visitors = Visitors::begin(&shop.url);
-    let load = Load {
-        shop: shop.url.clone(),
-        pace: Pace::Rate {
-            tasks_per_second: RATE,
-            users: 40,
-        },
-        length: Duration::from_secs(600),
-        warm_up: Duration::ZERO,
-        seed: 4,
-        reads_pages: true,
-    };
-    let over = Arc::new(AtomicBool::new(false));
-    let loaded = tokio::spawn({
-        let over = Arc::clone(&over);
-        async move {
+/// Its groups are called as those of `window`, and change in place.
+const SHELF: &str = r#"
+[topologies.shelf]
+groups.window = { components = ["Frontend", "Catalog"] }
+groups.rest = { components = ["*"] }
+"#;
+
+fn shop() -> anyhow::Result<Shop> {
+    let app = App::copy()?;
+    let file = app.folder().join("anylith.toml");
+    let text = fs::read_to_string(&file)?;
+    fs::write(&file, text + SHELF)?;
+    Shop::with().topology("monolith").start_in(app)
+}
+
+/// Shoppers whose requests must all be answered, and rightly.
+struct Crowd {
+    over: Arc<AtomicBool>,
+    load: JoinHandle<anyhow::Result<Report>>,
+    visitors: Visitors,
+}
+
+impl Crowd {
+    fn begin(shop: &Shop) -> Self {
+        let load = Load {
+            shop: shop.url.clone(),
+            pace: Pace::Rate {
+                tasks_per_second: RATE,
+                users: 40,
+            },
+            length: Duration::from_secs(600),
+            warm_up: Duration::ZERO,
+            seed: 4,
+            reads_pages: true,
+        };
+        let over = Arc::new(AtomicBool::new(false));
+        let ended = Arc::clone(&over);
+        let load = tokio::spawn(async move {
             let stop = async {
-                while !over.load(Ordering::Acquire) {
+                while !ended.load(Ordering::Acquire) {
                     sleep(Duration::from_millis(20)).await;
                 }
             };
             load.run(stop, |_| {}).await
+        });
+        let visitors = Visitors::begin(&shop.url);
+        Self {
+            over,
+            load,
+            visitors,
         }
-    });
-    visitors.have_seen(50).await?;
+    }
+
+    async fn end(self, shop: &Shop) -> anyhow::Result<()> {
+        self.over.store(true, Ordering::Release);
+        let report = self.load.await??;
+        let seen = self.visitors.end().await?;
+        println!("{seen} requests on kept connections, and\n{report}");
+        if report.failed() > 0 {
+            let logs = shop.command(&["logs", "--level", "warn", "-n", "60"])?;
+            let logs = String::from_utf8_lossy(&logs.stdout).into_owned();
+            bail!("{report}\n{logs}");
+        }
+        ensure!(report.requests() > 100, "{report}");
+        Ok(())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dozen_reshapes_under_load_fail_no_request() -> anyhow::Result<()> {
+    let shop = shop()?;
+    let crowd = Crowd::begin(&shop);
+    crowd.visitors.have_seen(50).await?;
     for topology in WAY {
         let done = block_in_place(|| shop.command(&["reshape", topology]))?;
         ensure!(
@@ -60,14 +109,45 @@ async fn a_dozen_reshapes_under_load_fail_no_request() -> anyhow::Result<()> {
             shop.output()
         );
         ensure!(shop.topology()? == topology, "{}", shop.output());
-        visitors.have_seen(30).await?;
+        crowd.visitors.have_seen(30).await?;
     }
-    over.store(true, Ordering::Release);
-    let report = loaded.await??;
-    let seen = visitors.end().await?;
-    println!("{seen} requests on kept connections, and\n{report}");
-    ensure!(report.failed() == 0, "{report}\n{:#?}", report.failures());
-    ensure!(report.requests() > 100, "{report}");
+    crowd.end(&shop).await?;
+    ensure!(shop.stop()?, "the command failed");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_supervisor_that_is_killed_in_a_reshape_leaves_one_of_both_topologies()
+-> anyhow::Result<()> {
+    let mut shop = shop()?;
+    let crowd = Crowd::begin(&shop);
+    crowd.visitors.have_seen(50).await?;
+    let mut stands = "monolith".to_owned();
+    for (step, topology) in ["micro", "window", "monolith", "vault"].iter().enumerate() {
+        let mut command = shop.app().command()?;
+        command.args(["reshape", topology]);
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        let mut reshape = command.spawn()?;
+        // Each time somewhere else between its beginning and its end.
+        sleep(Duration::from_millis(150 * step as u64 + 50)).await;
+        block_in_place(|| shop.replace_supervisor())?;
+        block_in_place(|| reshape.wait())?;
+        let now = shop.topology()?;
+        println!("{stands} to {topology}, and the supervisor was killed: {now}");
+        ensure!(now == stands || now == *topology, "{now} runs now");
+        crowd.visitors.have_seen(30).await?;
+        let all_ready = || -> anyhow::Result<bool> {
+            let replicas = shop.replicas()?;
+            Ok(replicas.iter().all(|replica| replica.state == "ready"))
+        };
+        let end = Instant::now() + Duration::from_secs(60);
+        while !all_ready()? {
+            ensure!(Instant::now() < end, "{:?}", shop.replicas()?);
+            sleep(Duration::from_millis(50)).await;
+        }
+        stands = now;
+    }
+    crowd.end(&shop).await?;
     ensure!(shop.stop()?, "the command failed");
     Ok(())
 }

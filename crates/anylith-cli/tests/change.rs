@@ -1,4 +1,4 @@
-//! What `restart` and `scale` promise.
+//! What `restart`, `scale` and `reshape` promise.
 
 #![allow(clippy::unwrap_used, reason = "a test says with a panic what is wrong")]
 
@@ -196,6 +196,70 @@ fn a_supervisor_that_is_killed_in_a_restart_leaves_nothing_to_mend() {
     eventually("the stand-in is gone", || {
         processes(&stage) == before && !is_alive(stand_in)
     });
+    second.signal(Signal::INT);
+    assert_eq!(second.end().0, Some(0));
+}
+
+#[test]
+fn a_reshape_says_what_it_would_do_and_then_does_it() {
+    let stage = Stage::new();
+    let url = detached(&stage);
+    let before = processes(&stage);
+    let plan = stage.call("reshape monolith --dry-run");
+    assert_eq!(plan.code(), 0, "{}", plan.err());
+    for line in [
+        "split -> monolith\n",
+        "+ monolith, 1 replica: ",
+        "- front, 2 replicas: ",
+        "1. start monolith\n",
+        "3 processes now, 4 at the peak, 1 after\n",
+    ] {
+        assert!(plan.out().contains(line), "{}", plan.out());
+    }
+    let json = stage.call("reshape monolith --dry-run --json").out();
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["processes"]["peak"], 4, "{json}");
+    assert_eq!(processes(&stage), before, "it was to be said only");
+    let call = stage.call("reshape monolith");
+    assert_eq!(call.out(), "reshaped to monolith\n", "{}", call.err());
+    assert_eq!(stage.status()["topology"], "monolith");
+    assert_eq!(processes(&stage).len(), 1);
+    assert_eq!(visit(&url), "monolith-1");
+    let again = stage.call("reshape monolith");
+    assert_eq!(
+        (again.code(), again.out().as_str()),
+        (0, "monolith runs already\n")
+    );
+    let wrong = stage.call("reshape monolit");
+    wrong.is_wrong(&["there is no topology `monolit`", "did you mean `monolith`?"]);
+}
+
+#[test]
+fn a_reshape_that_cannot_be_made_is_taken_back_and_says_why() {
+    let stage = Stage::new().orders("monolith-1=fail");
+    let url = detached(&stage);
+    let before = processes(&stage);
+    let call = stage.call("reshape monolith");
+    assert_eq!((call.code(), call.out().as_str()), (1, ""));
+    let why = "error: monolith-1 does not start: Stock failed: no such table: carts";
+    assert!(call.err().contains(why), "{}", call.err());
+    assert_eq!(stage.status()["topology"], "split");
+    assert_eq!(processes(&stage), before);
+    assert!(visit(&url).starts_with("front-"));
+}
+
+#[test]
+fn who_starts_the_same_again_keeps_what_it_has_become() {
+    let stage = Stage::new();
+    let mut first = stage.run("--topology split");
+    let call = stage.call("reshape micro");
+    assert_eq!(call.code(), 0, "{}", call.err());
+    let before = processes(&stage);
+    first.child.kill().unwrap();
+    first.child.wait().unwrap();
+    let second = stage.run("--topology split");
+    assert_eq!(stage.status()["topology"], "micro");
+    assert_eq!(processes(&stage), before);
     second.signal(Signal::INT);
     assert_eq!(second.end().0, Some(0));
 }

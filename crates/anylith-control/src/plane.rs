@@ -494,7 +494,12 @@ impl ControlPlane {
         // out of it yet.
         self.publish(actions);
         if matches!(self.phase, Phase::Running(_)) {
-            actions.extend(drain::send_off(&self.spec, &mut self.replicas, &self.timing, now));
+            actions.extend(drain::send_off(
+                &self.spec,
+                &mut self.replicas,
+                &self.timing,
+                now,
+            ));
         }
         self.exchange(now, actions);
         self.notice_readiness(actions);

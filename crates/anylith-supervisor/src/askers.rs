@@ -45,6 +45,7 @@ impl Askers {
             | Refused::Number { .. }
             | Refused::Twice { .. }
             | Refused::Foreign { .. }
+            | Refused::Door { .. }
             | Refused::Same { .. }
             | Refused::Busy { .. }
             | Refused::Adopting

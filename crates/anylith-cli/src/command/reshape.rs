@@ -27,12 +27,9 @@ pub(crate) fn reshape(args: &ReshapeArgs) -> Result<(), Failure> {
     };
     let socket = folder.control_socket();
     let planned = runtime()?.block_on(ask(&socket, request(true)));
-    let plan = match plan(&app, &folder, planned)? {
-        Some(plan) => plan,
-        None => {
-            writeln!(io::stdout(), "{topology} runs already")?;
-            return Ok(());
-        }
+    let Some(plan) = plan(&app, &folder, planned)? else {
+        writeln!(io::stdout(), "{topology} runs already")?;
+        return Ok(());
     };
     let json = || serde_json::to_string_pretty(&plan).map_err(io::Error::from);
     match (args.dry_run, args.json) {

@@ -83,6 +83,18 @@ impl ReshapePlan {
             .iter()
             .map(|group| change(spec.group(&group.name), group))
             .collect();
+        for group in &changes {
+            let kept = group.becomes == Becomes::Kept;
+            let mut doors = spec.listeners.values();
+            let door = doors.find(|component| kept && group.comes.contains(component));
+            if let Some(component) = door {
+                return Err(Refused::Door {
+                    component: component.clone(),
+                    group: group.name.clone(),
+                    topology: spec.topology.clone(),
+                });
+            }
+        }
         let gone = spec.groups.iter();
         let gone = gone.filter(|old| groups.iter().all(|group| group.name != old.name));
         changes.extend(gone.map(|old| GroupChange {
