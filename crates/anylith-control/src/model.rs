@@ -6,6 +6,8 @@
 
 mod world;
 
+// Only this test asks.
+#[cfg(test)]
 use std::env;
 
 use self::world::{Fault, SHAPES, World};

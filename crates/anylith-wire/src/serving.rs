@@ -161,7 +161,10 @@ impl ServingEnd {
     /// nothing takes it that none does.
     ///
     /// Calls for others are not refused here; that is up to who serves them.
-    pub fn offer(&mut self, offered: Vec<Readiness>) {
+    ///
+    /// What the service has come to serve since the greeting is no part of it, and is left out.
+    pub fn offer(&mut self, mut offered: Vec<Readiness>) {
+        offered.truncate(self.components().len());
         let offer = Some(Offer::new(offered));
         if self.offer != offer {
             self.offer = offer;

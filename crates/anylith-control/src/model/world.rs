@@ -144,6 +144,8 @@ fn timing() -> Timing {
     }
 }
 
+// Time is simulated, but for its beginning.
+#[cfg(test)]
 impl World {
     /// Started in a topology, with every replica ready.
     pub(super) fn ready(shape: usize) -> Self {

@@ -6,7 +6,7 @@ use anylith_wire::control::{Additions, ComponentState, FromReplica, ToReplica};
 use serde_json::json;
 
 use crate::{
-    Chef, Cook as _, Kettle as _, Oven, Waiter,
+    Chef, Cook as _, Kettle as _, Notes, Oven, Waiter,
     control::{Control, Line, allowed, directory, name, soon},
     cook_alone, drain, join, waiter, whole,
 };
@@ -132,4 +132,23 @@ async fn a_component_that_cannot_come_says_why_and_its_neighbours_serve_on() {
     line.say(&order(oven)).await;
     line.until("Oven", ComponentState::Ready).await;
     assert_eq!(running.component::<Oven>().unwrap().degrees(), 180);
+}
+
+#[tokio::test]
+async fn a_call_under_way_notices_nothing_of_what_comes_beside_its_callee() {
+    let (control, notes) = (Control::new(), Notes::holding());
+    let (_running, mut line) = whole(&control, &notes).await;
+    let (caller, _line) = waiter(&Control::new(), &control.endpoint()).await;
+    let waiter = caller.component::<Waiter>().unwrap();
+    let mut tea = std::pin::pin!(waiter.cook.tea());
+    tokio::select! {
+        early = &mut tea => panic!("{early:?}"),
+        () = notes.until(|it| &it.begun, 1) => {}
+    }
+    let mut oven = start(&["Oven"]);
+    oven.config = [(name("Oven"), json!({ "degrees": 180 }))].into();
+    line.say(&order(oven)).await;
+    line.until("Oven", ComponentState::Ready).await;
+    notes.allow();
+    assert_eq!(soon(tea).await, Ok(100));
 }
