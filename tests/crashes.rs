@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashSet},
+    process::Stdio,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -14,7 +15,7 @@ use boutique_load::{Basket, CATALOGUE, Money, Page};
 use e2e::{Answer, Door, Shop, Visitor};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::{
-    task::JoinSet,
+    task::{JoinSet, block_in_place},
     time::{sleep, timeout},
 };
 
@@ -51,38 +52,41 @@ async fn a_killed_replica_is_back_soon_and_no_page_fails_and_nobody_pays_twice()
         println!("{} was killed, and back after {back:?}", replica.id);
     }
     people.have_read_pages(60, &shop).await?;
-    let (pages, purchases) = people.end().await?;
+    people.judge(&shop).await?;
+    ensure!(shop.stop()?, "the command failed");
+    Ok(())
+}
 
-    let failed: Vec<_> = pages
-        .iter()
-        .filter_map(|page| page.as_ref().err())
-        .collect();
-    ensure!(
-        failed.is_empty(),
-        "{} of {} pages failed: {failed:#?}",
-        failed.len(),
-        pages.len()
-    );
-
-    let payments = payments(&shop)?;
-    for purchase in &purchases {
-        let paid = payments.get(&purchase.total).copied().unwrap_or(0);
-        ensure!(paid <= 1, "{purchase:?} was paid {paid} times");
-        ensure!(
-            paid == 1 || !purchase.confirmed,
-            "{purchase:?} was not paid"
-        );
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replica_that_is_killed_in_a_reshape_takes_no_page_with_it_and_nobody_pays_twice()
+-> anyhow::Result<()> {
+    let shop = Shop::with().topology("micro").start()?;
+    let people = People::begin(&shop.url);
+    let way = ["window", "monolith", "vault", "micro", "monolith", "window"];
+    for (step, topology) in way.iter().enumerate() {
+        people.have_read_pages(60, &shop).await?;
+        let mut command = shop.app().command()?;
+        command.args(["reshape", topology]);
+        let reshape = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let reshape = reshape.spawn()?;
+        // Each time somewhere else on the way, and another one of those that are there.
+        sleep(Duration::from_millis(60 * step as u64)).await;
+        let replicas = shop.replicas()?;
+        let victim = &replicas[7 * (step + 1) % replicas.len()];
+        // Any of them may hold connections.
+        let out = people.door.out();
+        if let Some(pid) = victim.pid.and_then(Pid::from_raw) {
+            // It may have left by itself.
+            let _ = kill_process(pid, Signal::KILL);
+        }
+        let end = block_in_place(|| reshape.wait_with_output())?;
+        people.have_read_pages(30, &shop).await?;
+        drop(out);
+        let told = String::from_utf8_lossy(&end.stderr);
+        println!("{topology}, {} killed: {}{told}", victim.id, end.status);
+        ensure!(end.status.code() == Some(0), "{told}\n{}", shop.output());
     }
-    let confirmed = purchases
-        .iter()
-        .filter(|purchase| purchase.confirmed)
-        .count();
-    ensure!(confirmed > 0, "nobody could buy anything: {purchases:?}");
-    println!(
-        "{} pages, {confirmed} of {} purchases confirmed",
-        pages.len(),
-        purchases.len()
-    );
+    people.judge(&shop).await?;
     ensure!(shop.stop()?, "the command failed");
     Ok(())
 }
@@ -179,6 +183,43 @@ impl People {
         };
         let read = timeout(PATIENCE, read).await;
         read.with_context(|| format!("{count} pages take too long:\n{}", shop.output()))
+    }
+
+    /// Ends all of it: no page has failed, and nobody has paid twice, or for nothing.
+    async fn judge(self, shop: &Shop) -> anyhow::Result<()> {
+        let (pages, purchases) = self.end().await?;
+
+        let failed: Vec<_> = pages
+            .iter()
+            .filter_map(|page| page.as_ref().err())
+            .collect();
+        ensure!(
+            failed.is_empty(),
+            "{} of {} pages failed: {failed:#?}",
+            failed.len(),
+            pages.len()
+        );
+
+        let payments = payments(shop)?;
+        for purchase in &purchases {
+            let paid = payments.get(&purchase.total).copied().unwrap_or(0);
+            ensure!(paid <= 1, "{purchase:?} was paid {paid} times");
+            ensure!(
+                paid == 1 || !purchase.confirmed,
+                "{purchase:?} was not paid"
+            );
+        }
+        let confirmed = purchases
+            .iter()
+            .filter(|purchase| purchase.confirmed)
+            .count();
+        ensure!(confirmed > 0, "nobody could buy anything: {purchases:?}");
+        println!(
+            "{} pages, {confirmed} of {} purchases confirmed",
+            pages.len(),
+            purchases.len()
+        );
+        Ok(())
     }
 
     async fn end(mut self) -> anyhow::Result<(Vec<anyhow::Result<()>>, Vec<Purchase>)> {
