@@ -101,7 +101,9 @@ async fn a_dozen_reshapes_under_load_fail_no_request() -> anyhow::Result<()> {
     let crowd = Crowd::begin(&shop);
     crowd.visitors.have_seen(50).await?;
     for topology in WAY {
+        let begun = Instant::now();
         let done = block_in_place(|| shop.command(&["reshape", topology]))?;
+        println!("{topology} after {:.1?}", begun.elapsed());
         ensure!(
             done.status.success(),
             "{topology}: {}\n{}",
