@@ -483,7 +483,7 @@ impl ServingEnd {
         }
     }
 
-    /// Tells the peer how it broke the protocol. Send what is in the outbox, and close.
+    /// Tells the peer why it is given up. Send what is in the outbox, and close.
     pub fn give_up(&mut self, error: &ProtocolError) {
         // A peer that did not greet, or that speaks another version, would not understand.
         if self.link.peer.is_some() {
