@@ -223,8 +223,7 @@ async fn a_caller_that_never_reads_is_given_up_although_it_speaks() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_peer_that_falls_silent_is_given_up_and_is_no_breaker_of_the_protocol() {
-    // A caller, which does not even answer a ping.
+async fn a_caller_that_falls_silent_is_given_up_and_is_no_breaker_of_the_protocol() {
     let world = World::new().start();
     let mut puppet = Puppet::greeted(&world.server.endpoint()).await;
     let mut said = Vec::new();
@@ -235,8 +234,10 @@ async fn a_peer_that_falls_silent_is_given_up_and_is_no_breaker_of_the_protocol(
     let drained = tokio::time::timeout(Duration::from_secs(600), world.server.drain());
     drained.await.expect("its connection stays");
     assert_eq!(world.serving.counters().misbehaved, 0);
+}
 
-    // And a callee, of which the caller says that it did not answer, not that it broke the protocol.
+#[tokio::test(start_paused = true)]
+async fn of_a_callee_that_hangs_is_said_that_it_did_not_answer() {
     let folder = Folder::new();
     let endpoint = folder.socket("hung");
     let Endpoint::Unix(path) = &endpoint else {

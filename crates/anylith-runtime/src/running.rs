@@ -23,7 +23,7 @@ use crate::{
     component::Component,
     conductor::{self, Command, End, GRACE},
     edge::CallCounts,
-    link::{Identity, Link},
+    link::{Enlistment, Link},
     notify::Notifier,
     orders::OrdersFile,
     replica::{ComponentFailure, Replica},
@@ -39,7 +39,7 @@ pub(crate) enum Orders {
     /// It is the whole application, and its own master.
     Nobodys,
     /// Those of the control plane.
-    Control(Link, Identity),
+    Control(Link, Enlistment),
     /// Those of a file.
     File(Box<OrdersFile>),
 }
@@ -227,21 +227,21 @@ fn commanded(from: Orders, replica: &Arc<Replica>) -> Option<(Command, Task<()>)
     let (orders_in, orders) = mpsc::channel(64);
     // Has room for one report of each component, which is all that are made.
     let (reports, reports_out) = mpsc::channel(replica.components().max(1));
-    let (identity, brought) = match from {
+    let (enlistment, brought) = match from {
         Orders::Nobodys => return None,
-        Orders::Control(link, identity) => {
+        Orders::Control(link, enlistment) => {
             let kept = link.keep(
-                identity.clone(),
+                enlistment.clone(),
                 Arc::clone(replica),
                 reports_out,
                 orders_in,
             );
-            (Some(identity), Task::spawn(kept))
+            (Some(enlistment), Task::spawn(kept))
         }
         Orders::File(file) => (None, Task::spawn(file.keep(Arc::clone(replica), orders_in))),
     };
     let command = Command {
-        identity,
+        identity: enlistment,
         orders,
         reports,
     };

@@ -3,7 +3,7 @@
 use anylith_control::{Notice, Refused};
 use tokio::sync::oneshot;
 
-use crate::{answer::Answer, supervisor::Report};
+use crate::{answer::Answer, report::Report};
 
 /// What drains left undone is told to so many lines at most; the log has the rest.
 const MOST_LEFT: usize = 100;
