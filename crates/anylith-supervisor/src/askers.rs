@@ -59,12 +59,15 @@ impl Askers {
             Notice::Restarted { .. } | Notice::Scaled { .. } => Answer::Changed {
                 left: std::mem::take(&mut self.left),
             },
-            Notice::ChangeFailed { why, .. } => {
+            Notice::ChangeFailed { why, replica, .. } => {
                 // Who waits for a stop, for which it was given up, still wants to know.
                 if self.stop.is_empty() {
                     self.left.clear();
                 }
-                Answer::GivenUp { why: why.clone() }
+                Answer::GivenUp {
+                    why: why.clone(),
+                    replica: replica.clone(),
+                }
             }
             Notice::CutShort { .. } | Notice::Overdue { .. } => {
                 if self.are_there() && self.left.len() < MOST_LEFT {
@@ -114,6 +117,7 @@ mod tests {
         askers.hear(&Notice::ChangeFailed {
             what: anylith_control::Change::Restart,
             why: "it does not start".to_owned(),
+            replica: None,
         });
         assert!(matches!(answer.try_recv(), Ok(Answer::GivenUp { .. })));
         askers.hear(&overdue());

@@ -203,7 +203,7 @@ fn notice_line(notice: &Notice, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             let groups: Vec<String> = groups.iter().map(of).collect();
             f.write_str(&groups.join(", "))
         }
-        Notice::ChangeFailed { what, why } => write!(f, "the {what} was given up: {why}"),
+        Notice::ChangeFailed { what, why, .. } => write!(f, "the {what} was given up: {why}"),
         Notice::Stopping => f.write_str("draining"),
     }
 }
