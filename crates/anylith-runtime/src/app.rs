@@ -125,6 +125,10 @@ impl<A: Application> Builder<A> {
     /// 1 if a component failed, 2 if a setting is wrong.
     ///
     /// On SIGINT or SIGTERM it drains, also while it starts; on a second one it ends at once.
+    ///
+    /// # Cancellation
+    ///
+    /// The application ends at once: what has not stopped yet is dropped.
     pub async fn run(self) -> ExitCode {
         match self.launch(Signals::heard).await {
             Ok(running) => {

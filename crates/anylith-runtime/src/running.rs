@@ -172,6 +172,10 @@ impl Running {
 
     /// Waits until the application has stopped: because [`Running::stop`] was called, on SIGINT or SIGTERM, by the
     /// control plane's order, or because a component failed. Returns the exit code that says which.
+    ///
+    /// # Cancellation
+    ///
+    /// As when a [`Running`] is dropped: the application ends at once.
     pub async fn wait(mut self) -> ExitCode {
         self.signals.listen();
         let mut asked = false;
