@@ -44,7 +44,7 @@ fn failure(world: &World) -> Option<(Change, String)> {
 /// The replica that kept the change from being made.
 fn culprit(world: &World) -> Option<&str> {
     world.notices.iter().find_map(|notice| match notice {
-        Notice::ChangeFailed { replica, .. } => replica.as_ref().map(|name| name.as_str()),
+        Notice::ChangeFailed { replica, .. } => replica.as_ref().map(anylith_core::Name::as_str),
         _ => None,
     })
 }
