@@ -21,7 +21,7 @@ fn shop() -> anyhow::Result<Option<HostedShop>> {
     let lan = match Lan::new(2) {
         Ok(lan) => lan,
         Err(error) => {
-            eprintln!("skipped: {error}");
+            privileged::skip(error);
             return Ok(None);
         }
     };

@@ -1,7 +1,7 @@
 //! Everything that must pass, in the order in which a mistake is cheapest to find.
 
 use std::{
-    iter,
+    env, iter,
     time::{Duration, Instant},
 };
 
@@ -12,6 +12,9 @@ use crate::{
     step::{Cargo, Seconds, Stop, timed},
     tidy,
 };
+
+/// Where it is set to `required`, tests that need root fail where they cannot run: see `tests/privileged`.
+const ENV_PRIVILEGED: &str = "ANYLITH_TEST_PRIVILEGED";
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
@@ -213,8 +216,18 @@ fn tests(options: &Options) -> Result<(), Stop> {
 
 /// The tests of each crate. Those that need PostgreSQL fail where it is not: the first step has made sure of it.
 fn of_each_crate() -> Cargo {
-    Cargo::new(["test", "--workspace", "--no-fail-fast", "--lib", "--bins"])
-        .with("ANYLITH_TEST_POSTGRES", "required")
+    let cargo = Cargo::new(["test", "--workspace", "--no-fail-fast", "--lib", "--bins"])
+        .with("ANYLITH_TEST_POSTGRES", "required");
+    privileged(cargo)
+}
+
+/// Tests that need root fail where they cannot run, if it is root who asks for them. Where even root may not, as in some
+/// containers, he sets the variable to something else.
+fn privileged(cargo: Cargo) -> Cargo {
+    match env::var_os(ENV_PRIVILEGED) {
+        None if machine::am_root() => cargo.with(ENV_PRIVILEGED, "required"),
+        _ => cargo,
+    }
 }
 
 /// Builds every program of the workspace: all packages together, so that nothing is built twice in two ways.
@@ -237,6 +250,7 @@ fn end_to_end(options: &Options) -> Result<(), Stop> {
         programs.end_to_end.retain(|name| name != "browser");
     }
     let cargo = Cargo::new(["test", "--workspace", "--no-fail-fast"]).with("E2E_BUILT", 1);
+    let cargo = privileged(cargo);
     named(programs.select(cargo, &programs.end_to_end), options).run()
 }
 
@@ -320,6 +334,15 @@ mod tests {
             name == "ANYLITH_TEST_POSTGRES" && value.is_some_and(|value| value == "required")
         });
         assert!(required, "{command:?}");
+    }
+
+    #[test]
+    fn no_test_is_skipped_for_want_of_root_by_root() {
+        let command = of_each_crate().command();
+        let mut set = command.get_envs();
+        let required = set.any(|(name, _)| name == ENV_PRIVILEGED);
+        let chosen = env::var_os(ENV_PRIVILEGED).is_some();
+        assert_eq!(required, machine::am_root() && !chosen, "{command:?}");
     }
 
     #[test]

@@ -40,7 +40,7 @@ impl Disk {
             c"size=1m,mode=700",
         );
         if let Err(error) = mounted {
-            println!("skipped: no disk can be mounted: {error}");
+            privileged::skip(format_args!("no disk can be mounted: {error}"));
             return None;
         }
         Some(Self(path))

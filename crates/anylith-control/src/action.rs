@@ -205,6 +205,8 @@ pub enum Notice {
         what: Change,
         /// Why.
         why: String,
+        /// The replica that kept it, if one did.
+        replica: Option<Name>,
     },
     /// Everything is drained and stopped now.
     Stopping,

@@ -35,8 +35,8 @@ enum Stage {
     Prepares { groups: Vec<GroupSpec>, by: Instant },
     /// The new topology stands, and what was before leaves. It has limits of its own; this is for what nobody thought of.
     Leaves { by: Instant },
-    /// The old topology stands, for this reason, and what was new leaves.
-    Returns { why: String, by: Instant },
+    /// The old topology stands, because of this obstacle, and what was new leaves.
+    Returns { obstacle: Obstacle, by: Instant },
 }
 
 /// What a reshape asks of the control plane.
@@ -71,20 +71,24 @@ impl Reshape {
                     Some(Turn::Switch { to, groups })
                 }
                 // Prepares → Returns.
-                Prospect::None(why) => {
+                Prospect::None(obstacle) => {
                     let by = view.now + patience;
-                    let reason = why.clone();
-                    self.stage = Stage::Returns { why, by };
-                    Some(Turn::TakeBack { why: reason })
+                    let why = obstacle.why.clone();
+                    self.stage = Stage::Returns { obstacle, by };
+                    Some(Turn::TakeBack { why })
                 }
             },
             Stage::Leaves { by } => (view.now >= *by || has_settled(view)).then(|| {
                 let to = self.to.clone();
                 Turn::Over(Notice::Reshaped { to })
             }),
-            Stage::Returns { why, by } => (view.now >= *by || has_settled(view)).then(|| {
-                let (what, why) = (Change::Reshape, why.clone());
-                Turn::Over(Notice::ChangeFailed { what, why })
+            Stage::Returns { obstacle, by } => (view.now >= *by || has_settled(view)).then(|| {
+                let Obstacle { replica, why } = obstacle.clone();
+                Turn::Over(Notice::ChangeFailed {
+                    what: Change::Reshape,
+                    why,
+                    replica: Some(replica),
+                })
             }),
         }
     }
@@ -107,7 +111,7 @@ impl fmt::Display for Reshape {
         match stage {
             Stage::Prepares { .. } => f.write_str("what is new starts"),
             Stage::Leaves { .. } => f.write_str("calls go to what is new, and the rest drains"),
-            Stage::Returns { why, .. } => write!(f, "taken back, since {why}"),
+            Stage::Returns { obstacle, .. } => write!(f, "taken back, since {}", obstacle.why),
         }
     }
 }
@@ -116,8 +120,22 @@ impl fmt::Display for Reshape {
 enum Prospect {
     Ready,
     Waits,
-    /// Never, for this reason.
-    None(String),
+    /// Never, because of this.
+    None(Obstacle),
+}
+
+/// Why a new topology cannot stand, and which replica of it kept it from that.
+#[derive(Debug, Clone)]
+struct Obstacle {
+    replica: Name,
+    why: String,
+}
+
+impl Prospect {
+    /// There is none, because of `replica`.
+    fn none(replica: Name, why: String) -> Self {
+        Self::None(Obstacle { replica, why })
+    }
 }
 
 /// Looks at all that is new in `groups`.
@@ -136,14 +154,17 @@ fn prospect(groups: &[GroupSpec], by: Instant, view: View<'_>) -> Prospect {
                 continue;
             }
             if let Some(failure) = given_up(replica) {
-                return Prospect::None(format!("{name} does not start: {failure}"));
+                let why = format!("{name} does not start: {failure}");
+                return Prospect::none(name, why);
             }
             let unable = replica.run().and_then(|run| run.unable.iter().next());
             if let Some((component, why)) = unable {
-                return Prospect::None(format!("{component} does not start in {name}: {why}"));
+                let why = format!("{component} does not start in {name}: {why}");
+                return Prospect::none(name, why);
             }
             if view.now >= by {
-                return Prospect::None(view.not_ready(&name));
+                let why = view.not_ready(&name);
+                return Prospect::none(name, why);
             }
             if !planted(Defect::SwitchEarly) {
                 missing.get_or_insert(name);
@@ -151,7 +172,10 @@ fn prospect(groups: &[GroupSpec], by: Instant, view: View<'_>) -> Prospect {
         }
     }
     match missing {
-        Some(name) if view.now >= by => Prospect::None(format!("{name} was not there in time")),
+        Some(name) if view.now >= by => {
+            let why = format!("{name} was not there in time");
+            Prospect::none(name, why)
+        }
         Some(_) => Prospect::Waits,
         None => Prospect::Ready,
     }

@@ -215,7 +215,7 @@ impl Roll {
         if there.is_some_and(|fate| fate != Fate::StandsIn) {
             if view.now >= by {
                 let why = format!("{replica} has not left within {:?}", view.timing.ready);
-                return Some(failed(why));
+                return Some(failed(why, Some(replica)));
             }
             self.stage = Stage::Begins { group, by };
             return None;
@@ -264,7 +264,7 @@ impl Roll {
                 return None;
             }
         };
-        Some(failed(why))
+        Some(failed(why, Some(replica)))
     }
 
     /// Chooses → Drains, or → Idle after the last.
@@ -294,12 +294,12 @@ impl Roll {
                 "fewer replicas of {group} than are wanted would be ready without {replica}"
             );
             // One that is ready is not what keeps the group from being whole.
-            let mut others = view
-                .replicas_of(&group)
-                .filter(|one| !view.is_ready(&one.name));
-            let ill = others.next().map(|one| view.not_ready(&one.name));
-            let ill = ill.map_or(String::new(), |ill| format!(", and {ill}"));
-            return Some(failed(why + &ill));
+            let mut others = view.replicas_of(&group).map(|one| &one.name);
+            let ill = others.find(|name| !view.is_ready(name));
+            let and = ill.map_or(String::new(), |ill| {
+                format!(", and {}", view.not_ready(ill))
+            });
+            return Some(failed(why + &and, ill.cloned()));
         }
         self.stage = Stage::Chooses { group, left, by };
         None
@@ -370,9 +370,10 @@ impl fmt::Display for Roll {
     }
 }
 
-fn failed(why: String) -> Move {
+/// The end of it, for `replica` where one is to blame.
+fn failed(why: String, replica: Option<Name>) -> Move {
     let what = Change::Restart;
-    Move::Over(Notice::ChangeFailed { what, why })
+    Move::Over(Notice::ChangeFailed { what, why, replica })
 }
 
 /// What a replica died of that has failed so often that nobody should wait for it.

@@ -36,13 +36,13 @@ impl Scale {
         for replica in stay {
             let name = &replica.name;
             if let Some(failure) = given_up(replica) {
-                return Some(failed(format!("{name} does not start: {failure}")));
+                return Some(failed(format!("{name} does not start: {failure}"), name));
             }
             if replica.state() == ReplicaState::Ready {
                 continue;
             }
             let is_late = self.by.is_some_and(|by| by <= view.now);
-            return is_late.then(|| failed(view.not_ready(name)));
+            return is_late.then(|| failed(view.not_ready(name), name));
         }
         // Those that leave have limits of their own.
         self.by = None;
@@ -67,7 +67,7 @@ impl fmt::Display for Scale {
     }
 }
 
-fn failed(why: String) -> Notice {
-    let what = Change::Scale;
-    Notice::ChangeFailed { what, why }
+fn failed(why: String, replica: &Name) -> Notice {
+    let (what, replica) = (Change::Scale, Some(replica.clone()));
+    Notice::ChangeFailed { what, why, replica }
 }

@@ -23,7 +23,8 @@ pub struct Counters {
     pub denied: u64,
     /// Connections that this replica refused because the peer did not prove that it belongs to the application.
     pub unauthenticated: u64,
-    /// Connections that this replica closed because the peer broke the protocol, or was too slow to greet.
+    /// Connections that this replica closed because the peer broke the protocol, or was too slow to greet. One that is
+    /// silent or takes nothing later on is not counted: it may be the network.
     pub misbehaved: u64,
     /// Connections that this replica had no room for.
     pub crowded: u64,

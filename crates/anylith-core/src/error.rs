@@ -244,7 +244,8 @@ pub enum Overload {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[non_exhaustive]
 pub enum LostAnswer {
-    /// The connection broke after the request had left.
+    /// The connection broke after the request had left, or was given up because the peer was silent, took nothing, or gave
+    /// up itself.
     #[error("the connection broke: {0}")]
     Disconnected(String),
     /// The peer sent something that the protocol does not allow, so the connection was closed.

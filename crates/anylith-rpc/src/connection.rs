@@ -176,16 +176,6 @@ impl Connection {
         (state.end.offers(index), state.offered)
     }
 
-    /// Whether the peer takes calls for `component` now, well or ill, whatever its interface looks like there.
-    pub(crate) fn offers_named(&self, component: &Name) -> bool {
-        let index = self
-            .components
-            .iter()
-            .position(|one| one.name == *component);
-        let takes = |index| self.offers(index as u16).0 > Readiness::Closed;
-        index.is_some_and(|index| self.is_open() && takes(index))
-    }
-
     /// Whether it takes new calls.
     pub(crate) fn is_open(&self) -> bool {
         self.open.load(Relaxed)

@@ -2,7 +2,6 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    future::{Future, poll_fn},
     io,
     pin::{Pin, pin},
     sync::{
@@ -24,8 +23,9 @@ use crate::{
     balancer::{Health, Pool},
     callee::Callee,
     connection::Driver,
-    peer::{Peer, Status},
+    peer::Peer,
     policy::Policy,
+    routes::{Obstacle, way},
     serve::Serve,
     server::{Room, Server},
     tally::Tally,
@@ -211,6 +211,10 @@ impl Network {
     ///
     /// A replica that speaks another version of the protocol counts as well: to wait for it would be in vain, and
     /// calls say what is wrong.
+    ///
+    /// # Cancellation
+    ///
+    /// The connections that were begun stay, and are kept open for calls.
     pub async fn offered(&self, component: &Name) {
         loop {
             let mut changed = pin!(self.shared.changed.notified());
@@ -218,7 +222,7 @@ impl Network {
             if self.shared.is_offered(component) {
                 return;
             }
-            poll_fn(|cx| changed.as_mut().poll(cx)).await;
+            changed.await;
         }
     }
 
@@ -230,15 +234,12 @@ impl Network {
         }
         let directory = self.shared.directory();
         let obstacle = |address: &Address| {
-            let reason = match self.shared.peer(address).status() {
-                Status::Open(_) => "it is reached, and does not take calls yet".to_owned(),
-                Status::Opening => "it has not answered yet".to_owned(),
-                Status::Failed(reason) | Status::Incompatible(reason) => reason.to_string(),
-            };
-            (address.clone(), reason)
+            let way = way(self.shared.peer(address).status(), component, None);
+            way.err()
+                .map(|obstacle| (address.clone(), obstacle.text().to_owned()))
         };
         let replicas = directory.replicas(component.as_str());
-        Some(replicas.iter().map(obstacle).collect())
+        Some(replicas.iter().filter_map(obstacle).collect())
     }
 
     /// A handle for calls of `component`, whose interface looks like `fingerprint` here.
@@ -248,7 +249,8 @@ impl Network {
         self.callee_by(component, fingerprint, Policy::default())
     }
 
-    /// The same, for calls that follow `policy`.
+    /// A handle for calls of `component`, whose interface looks like `fingerprint` here, which are retried, hedged and held
+    /// back as `policy` has it. Connections are opened when the first call is made.
     pub fn callee_by(&self, component: Name, fingerprint: Fingerprint, policy: Policy) -> Callee {
         Callee::new(self.shared.clone(), component, fingerprint, policy)
     }
@@ -305,10 +307,9 @@ impl Shared {
             .replicas(component.as_str())
             .iter()
             .fold(false, |offered, address| {
-                let offers = match self.peer(address).status() {
-                    Status::Open(connection) => connection.offers_named(component),
-                    Status::Incompatible(_) => true,
-                    Status::Opening | Status::Failed(_) => false,
+                let offers = match way(self.peer(address).status(), component, None) {
+                    Ok(_) | Err(Obstacle::Incompatible(_)) => true,
+                    Err(Obstacle::Passing { .. }) => false,
                 };
                 offered || offers
             })

@@ -1,7 +1,6 @@
 //! The ways to a component: which connections lead to it, and which one a call takes.
 
 use std::{
-    future::{Future, poll_fn},
     pin::pin,
     sync::{
         Arc, OnceLock,
@@ -10,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anylith_core::{Fingerprint, Name, Overload, Refusal};
+use anylith_core::{Address, Fingerprint, Name, Overload, Refusal};
 use anylith_wire::{Failure, Readiness};
 use arc_swap::ArcSwap;
 use tokio::time::timeout_at;
@@ -93,11 +92,78 @@ impl Known {
 
 /// Why a replica cannot be called.
 #[derive(Debug)]
-enum Obstacle {
-    /// It may pass: there is no connection, for this reason.
-    Passing(String),
+pub(crate) enum Obstacle {
+    /// It may pass.
+    Passing {
+        why: String,
+        /// Since when, if the replica said so itself over a connection.
+        since: Option<Instant>,
+    },
     /// It has another version of the interface, or of the protocol.
     Incompatible(String),
+}
+
+impl Obstacle {
+    pub(crate) fn text(&self) -> &str {
+        match self {
+            Self::Passing { why, .. } | Self::Incompatible(why) => why,
+        }
+    }
+
+    /// The same, with the replica that it is about.
+    fn at(mut self, address: &Address) -> Self {
+        let (Self::Passing { why, .. } | Self::Incompatible(why)) = &mut self;
+        *why = format!("{} at {}: {why}", address.replica, address.endpoint);
+        self
+    }
+
+    fn passing(why: impl Into<String>) -> Self {
+        let (why, since) = (why.into(), None);
+        Self::Passing { why, since }
+    }
+}
+
+/// The way to `component` of a replica whose connection has this `status`, and whether calls fare well there; or what is in
+/// the way. The interface is to look like `fingerprint`, where that is known.
+pub(crate) fn way(
+    status: Status,
+    component: &Name,
+    fingerprint: Option<Fingerprint>,
+) -> Result<(Route, Readiness), Obstacle> {
+    let connection = match status {
+        Status::Open(connection) => connection,
+        Status::Opening => return Err(Obstacle::passing("it did not greet yet")),
+        Status::Failed(why) => return Err(Obstacle::passing(&*why)),
+        Status::Incompatible(why) => return Err(Obstacle::Incompatible(why.to_string())),
+    };
+    if !connection.is_open() {
+        return Err(Obstacle::Passing {
+            why: "it is draining".to_owned(),
+            since: connection.closed(),
+        });
+    }
+    let mut served = connection.components().iter();
+    let Some(index) = served.position(|one| one.name == *component) else {
+        return Err(Obstacle::passing(format!("it does not serve {component}")));
+    };
+    let theirs = connection.components()[index].fingerprint;
+    if let Some(ours) = fingerprint.filter(|ours| *ours != theirs) {
+        return Err(Obstacle::Incompatible(format!(
+            "the interface {component} has the fingerprint {ours} here and {theirs} there"
+        )));
+    }
+    let (readiness, since) = connection.offers(index as u16);
+    if readiness == Readiness::Closed {
+        return Err(Obstacle::Passing {
+            why: format!("it takes no calls for {component}"),
+            since: Some(since),
+        });
+    }
+    let route = Route {
+        connection,
+        component: index as u16,
+    };
+    Ok((route, readiness))
 }
 
 impl Routes {
@@ -279,8 +345,7 @@ impl Routes {
             let hoped = self.known.load().hoped.unwrap_or_else(Instant::now);
             let until = hoped + self.reach_timeout();
             let until = deadline.map_or(until, |deadline| until.min(deadline));
-            let change = poll_fn(|cx| changed.as_mut().poll(cx));
-            if timeout_at(until.into(), change).await.is_err() {
+            if timeout_at(until.into(), changed).await.is_err() {
                 let obstacle = self.obstacle(hoped);
                 return Err(Failure::NotExecuted(Refusal::Unreachable(obstacle)));
             }
@@ -298,50 +363,17 @@ impl Routes {
         let mut hoped = self.network.unchanged_since(&self.component);
         for address in self.network.directory().replicas(self.component.as_str()) {
             let peer = self.network.peer(address);
-            let at = || format!("{} at {}", address.replica, address.endpoint);
+            let place = known.places.len();
             known.places.push((address.replica.clone(), None));
             hoped = hoped.max(peer.lost());
-            match peer.status() {
-                Status::Open(connection) if connection.is_open() => match self.find(&connection) {
-                    Ok(component) => {
-                        let (readiness, since) = connection.offers(component);
-                        let route = Route {
-                            connection,
-                            component,
-                        };
-                        let place = known.places.len() - 1;
-                        match readiness {
-                            Readiness::Well => well.push((place, route)),
-                            Readiness::Ill => ill.push((place, route)),
-                            Readiness::Closed => {
-                                hoped = hoped.max(since);
-                                let text =
-                                    format!("{} takes no calls for {}", at(), self.component);
-                                known.obstacles.push(Obstacle::Passing(text));
-                            }
-                        }
+            match way(peer.status(), &self.component, Some(self.fingerprint)) {
+                Ok((route, Readiness::Well)) => well.push((place, route)),
+                Ok((route, _)) => ill.push((place, route)),
+                Err(obstacle) => {
+                    if let Obstacle::Passing { since, .. } = &obstacle {
+                        hoped = since.map_or(hoped, |since| since.max(hoped));
                     }
-                    Err(obstacle) => known.obstacles.push(obstacle),
-                },
-                Status::Open(connection) => {
-                    hoped = connection.closed().map_or(hoped, |at| at.max(hoped));
-                    known
-                        .obstacles
-                        .push(Obstacle::Passing(format!("{} is draining", at())));
-                }
-                Status::Opening => {
-                    let text = format!("{} did not greet yet", at());
-                    known.obstacles.push(Obstacle::Passing(text));
-                }
-                Status::Failed(why) => {
-                    known
-                        .obstacles
-                        .push(Obstacle::Passing(format!("{}: {why}", at())));
-                }
-                Status::Incompatible(why) => {
-                    known
-                        .obstacles
-                        .push(Obstacle::Incompatible(format!("{}: {why}", at())));
+                    known.obstacles.push(obstacle.at(address));
                 }
             }
         }
@@ -353,32 +385,12 @@ impl Routes {
         known
     }
 
-    fn find(&self, connection: &Connection) -> Result<u16, Obstacle> {
-        let served = connection
-            .components()
-            .iter()
-            .position(|one| one.name == self.component);
-        let (peer, component) = (connection.peer(), &self.component);
-        let Some(index) = served else {
-            return Err(Obstacle::Passing(format!(
-                "{peer} does not serve {component}"
-            )));
-        };
-        let (ours, theirs) = (self.fingerprint, connection.components()[index].fingerprint);
-        if ours != theirs {
-            return Err(Obstacle::Incompatible(format!(
-                "the interface {component} has the fingerprint {ours} here and {theirs} in {peer}"
-            )));
-        }
-        Ok(index as u16)
-    }
-
     /// What is wrong, if every replica is incompatible.
     fn incompatible(&self) -> Option<String> {
         let known = self.known.load();
         let text = |obstacle: &Obstacle| match obstacle {
             Obstacle::Incompatible(text) => Some(text.clone()),
-            Obstacle::Passing(_) => None,
+            Obstacle::Passing { .. } => None,
         };
         let texts: Option<Vec<String>> = known.obstacles.iter().map(text).collect();
         texts
@@ -397,9 +409,7 @@ impl Routes {
                 self.component
             );
         }
-        let texts = known.obstacles.iter().map(|obstacle| match obstacle {
-            Obstacle::Incompatible(text) | Obstacle::Passing(text) => text.as_str(),
-        });
+        let texts = known.obstacles.iter().map(Obstacle::text);
         let texts = texts.collect::<Vec<_>>().join("; ");
         format!("{texts}; for {seconds:.1} s now")
     }

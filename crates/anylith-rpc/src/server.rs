@@ -220,6 +220,8 @@ impl Shared {
                 self.host.trust.note(&error, "somebody who connected");
                 tracing::debug!(%error, "a caller's connection broke");
             }
+            // It hangs, or the network does: nothing that a caller is to be blamed for.
+            Ended::Lost(error) => tracing::info!(%error, "a caller is gone"),
             // That was counted where it was found out.
             Ended::Protocol(ProtocolError::Impostor(_)) => {}
             Ended::Protocol(error) => {

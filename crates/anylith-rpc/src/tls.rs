@@ -9,7 +9,7 @@ mod reason;
 mod stream;
 mod verifier;
 
-use std::{io, sync::Arc};
+use std::{fmt, io, sync::Arc};
 
 use anylith_core::Name;
 use anylith_wire::Identity;
@@ -24,7 +24,7 @@ use rustls::{
 };
 use tokio::net::TcpStream;
 
-pub(crate) use credential::{Credential, Fingerprint};
+pub(crate) use credential::{CertificateFingerprint, Credential};
 pub(crate) use names::Names;
 pub(crate) use reason::Unproven;
 pub(crate) use stream::TlsStream;
@@ -39,13 +39,13 @@ pub enum IdentityError {
     #[error("its {part} cannot be read: {detail}")]
     Unreadable {
         /// Which part of it.
-        part: &'static str,
+        part: IdentityPart,
         /// What is wrong with it. A key is not in it.
         detail: String,
     },
-    /// It has no certificate, or no root.
+    /// It has nothing of a part.
     #[error("it has no {0}")]
-    Missing(&'static str),
+    Missing(IdentityPart),
     /// The key is of another certificate.
     #[error("its key does not belong to its certificate")]
     Mismatch,
@@ -65,7 +65,7 @@ pub enum IdentityError {
     },
 }
 
-/// Which part of an identity is wrong.
+/// A part of an identity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IdentityPart {
     /// The certificate, and what is between it and a root.
@@ -80,15 +80,21 @@ impl IdentityError {
     /// The part of the identity that is wrong, or does not fit the others.
     pub fn part(&self) -> IdentityPart {
         match self {
-            Self::Unreadable { part: "key", .. } | Self::Mismatch => IdentityPart::Key,
-            Self::Unreadable { part: "roots", .. } | Self::Missing("root") | Self::Foreign => {
-                IdentityPart::Roots
-            }
-            Self::Unreadable { .. }
-            | Self::Missing(_)
-            | Self::Unusable(_)
-            | Self::NotOurs { .. } => IdentityPart::Certificates,
+            Self::Unreadable { part, .. } | Self::Missing(part) => *part,
+            Self::Mismatch => IdentityPart::Key,
+            Self::Foreign => IdentityPart::Roots,
+            Self::Unusable(_) | Self::NotOurs { .. } => IdentityPart::Certificates,
         }
+    }
+}
+
+impl fmt::Display for IdentityPart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Certificates => "certificate",
+            Self::Key => "key",
+            Self::Roots => "roots",
+        })
     }
 }
 
@@ -104,12 +110,12 @@ pub fn examine(
     components: &[Name],
 ) -> Result<Option<String>, IdentityError> {
     Tls::of(identity, replica, components)?;
-    let chain = certificates(&identity.certificates, "certificate")?;
+    let chain = certificates(&identity.certificates, IdentityPart::Certificates)?;
     let (leaf, between) = chain
         .split_first()
-        .ok_or(IdentityError::Missing("certificate"))?;
+        .ok_or(IdentityError::Missing(IdentityPart::Certificates))?;
     let names = Names::of(leaf).map_err(IdentityError::Unusable)?;
-    let roots = roots_of(&certificates(&identity.roots, "roots")?)?;
+    let roots = roots_of(&certificates(&identity.roots, IdentityPart::Roots)?)?;
     let verifier = Verifier::new(&provider(), roots, names.app);
     match verifier.verify(leaf, between, UnixTime::now(), KeyUsage::server_auth()) {
         Ok(()) => Ok(None),
@@ -119,7 +125,10 @@ pub fn examine(
         )) => Ok(Some(
             Unproven::from(&rustls::Error::InvalidCertificate(wrong)).to_string(),
         )),
-        Err(_) => Err(IdentityError::Foreign),
+        Err(rustls::Error::InvalidCertificate(
+            CertificateError::UnknownIssuer | CertificateError::BadSignature,
+        )) => Err(IdentityError::Foreign),
+        Err(wrong) => Err(IdentityError::Unusable(Unproven::from(&wrong).to_string())),
     }
 }
 
@@ -129,7 +138,7 @@ pub(crate) struct Tls {
     /// What our own certificate says.
     credential: Credential,
     /// The authorities that are believed.
-    believed: Vec<Fingerprint>,
+    believed: Vec<CertificateFingerprint>,
     client: Arc<ClientConfig>,
     server: Arc<ServerConfig>,
 }
@@ -141,8 +150,10 @@ impl Tls {
         replica: &Name,
         components: &[Name],
     ) -> Result<Self, IdentityError> {
-        let chain = certificates(&identity.certificates, "certificate")?;
-        let leaf = chain.first().ok_or(IdentityError::Missing("certificate"))?;
+        let chain = certificates(&identity.certificates, IdentityPart::Certificates)?;
+        let leaf = chain
+            .first()
+            .ok_or(IdentityError::Missing(IdentityPart::Certificates))?;
         let names = Names::of(leaf).map_err(IdentityError::Unusable)?;
         if names.replica != *replica || !names.cover(components) {
             return Err(IdentityError::NotOurs {
@@ -150,14 +161,14 @@ impl Tls {
                 ours: format!("replica {replica} with {}", list(components)),
             });
         }
-        let believed = certificates(&identity.roots, "roots")?;
+        let believed = certificates(&identity.roots, IdentityPart::Roots)?;
         let roots = roots_of(&believed)?;
         let key = PrivateKeyDer::from_pem_slice(identity.key.as_bytes())
-            .map_err(|error| unreadable("key", &error))?;
+            .map_err(|error| unreadable(IdentityPart::Key, &error))?;
         let provider = Arc::new(provider());
         let verifier = Arc::new(Verifier::new(&provider, roots, names.app.clone()));
         let credential = Credential::of(&chain, names, &believed, &provider);
-        let believed = believed.iter().map(Fingerprint::of).collect();
+        let believed = believed.iter().map(CertificateFingerprint::of).collect();
         let unusable = |error: rustls::Error| match error {
             rustls::Error::InconsistentKeys(_) => IdentityError::Mismatch,
             error => IdentityError::Unusable(error.to_string()),
@@ -198,7 +209,11 @@ impl Tls {
 
     /// The authorities that are believed, for people to compare.
     pub(crate) fn believed(&self) -> String {
-        let believed: Vec<String> = self.believed.iter().map(Fingerprint::to_string).collect();
+        let believed: Vec<String> = self
+            .believed
+            .iter()
+            .map(CertificateFingerprint::to_string)
+            .collect();
         believed.join(", ")
     }
 
@@ -251,24 +266,24 @@ fn roots_of(believed: &[CertificateDer<'static>]) -> Result<RootCertStore, Ident
     for root in believed.iter().cloned() {
         roots
             .add(root)
-            .map_err(|error| unreadable("roots", &error))?;
+            .map_err(|error| unreadable(IdentityPart::Roots, &error))?;
     }
     match roots.is_empty() {
-        true => Err(IdentityError::Missing("root")),
+        true => Err(IdentityError::Missing(IdentityPart::Roots)),
         false => Ok(roots),
     }
 }
 
 fn certificates(
     pem: &str,
-    part: &'static str,
+    part: IdentityPart,
 ) -> Result<Vec<CertificateDer<'static>>, IdentityError> {
     CertificateDer::pem_slice_iter(pem.as_bytes())
         .collect::<Result<_, _>>()
         .map_err(|error| unreadable(part, &error))
 }
 
-fn unreadable(part: &'static str, error: &dyn std::fmt::Display) -> IdentityError {
+fn unreadable(part: IdentityPart, error: &dyn std::fmt::Display) -> IdentityError {
     IdentityError::Unreadable {
         part,
         detail: error.to_string(),

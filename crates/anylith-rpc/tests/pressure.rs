@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anylith_core::{Concurrency, Endpoint, Execution, Fingerprint, Limits};
+use anylith_core::{Concurrency, Endpoint, Execution, Fingerprint, Limits, LostAnswer};
 use anylith_rpc::{Failure, ServedComponent};
 use anylith_wire::{
     Batch, Readiness, ServingEnd,
@@ -201,7 +201,10 @@ async fn a_callee_that_never_reads_is_given_up_and_its_calls_are_told_what_is_kn
     // It left, so nobody knows what became of it. What came after it did not leave.
     let failure = first.unwrap_err();
     assert_eq!(failure.execution(), Execution::Unknown, "{failure:?}");
-    assert!(failure.to_string().contains("took nothing"), "{failure}");
+    assert!(
+        matches!(&failure, Failure::Unknown(LostAnswer::Disconnected(why)) if why.contains("took nothing")),
+        "{failure:?}"
+    );
     let last = others.into_iter().next_back().unwrap().unwrap_err();
     assert_eq!(last.execution(), Execution::NotExecuted, "{last:?}");
 }
@@ -216,7 +219,48 @@ async fn a_caller_that_never_reads_is_given_up_although_it_speaks() {
     puppet.write().await;
     let given_up = tokio::time::timeout(Duration::from_secs(600), speak(&mut puppet.stream));
     given_up.await.expect("it is never given up");
-    assert_eq!(world.serving.counters().misbehaved, 1);
+    assert_eq!(world.serving.counters().misbehaved, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_that_falls_silent_is_given_up_and_is_no_breaker_of_the_protocol() {
+    let world = World::new().start();
+    let mut puppet = Puppet::greeted(&world.server.endpoint()).await;
+    let mut said = Vec::new();
+    let given_up = puppet.stream.read_to_end(&mut said);
+    let given_up = tokio::time::timeout(Duration::from_secs(600), given_up).await;
+    given_up.expect("it is never given up").unwrap();
+    assert!(String::from_utf8_lossy(&said).contains("did not answer"));
+    let drained = tokio::time::timeout(Duration::from_secs(600), world.server.drain());
+    drained.await.expect("its connection stays");
+    assert_eq!(world.serving.counters().misbehaved, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_a_callee_that_hangs_is_said_that_it_did_not_answer() {
+    let folder = Folder::new();
+    let endpoint = folder.socket("hung");
+    let Endpoint::Unix(path) = &endpoint else {
+        unreachable!()
+    };
+    let listener = UnixListener::bind(path).unwrap();
+    let network = anylith_rpc::Network::new(name("Caller-1"), Limits::default());
+    network.update(directory(1, &[&endpoint]));
+    let callee = network.callee(name("Echo"), Fingerprint(1));
+    let call = making(&callee, ECHO, "hi").no_deadline().message();
+    let hung = async {
+        let _hung = greet_and_read_no_more(&listener).await;
+        std::future::pending::<()>().await;
+    };
+    let either = futures_util::future::select(Box::pin(call), Box::pin(hung));
+    let either = tokio::time::timeout(Duration::from_secs(600), either).await;
+    let Either::Left((Err(failure), _)) = either.expect("it is never given up") else {
+        panic!("it was answered");
+    };
+    assert!(
+        matches!(&failure, Failure::Unknown(LostAnswer::Disconnected(why)) if why.contains("did not answer")),
+        "{failure:?}"
+    );
 }
 
 #[tokio::test]

@@ -143,7 +143,7 @@ fn an_identity_of_no_use_is_refused_and_the_one_before_stays() {
                 key: another.key,
                 ..own.clone()
             },
-            "cannot be used",
+            "its key does not belong",
         ),
         (
             Identity {

@@ -22,7 +22,7 @@ use crate::{
     component::{Assembled, Component, Registration},
     inherited::Inherited,
     interface::{ImplementedBy, Provides},
-    link::{Identity, Link},
+    link::{Enlistment, Link},
     logging,
     orders::OrdersFile,
     replica::{Replica, Setup},
@@ -125,6 +125,10 @@ impl<A: Application> Builder<A> {
     /// 1 if a component failed, 2 if a setting is wrong.
     ///
     /// On SIGINT or SIGTERM it drains, also while it starts; on a second one it ends at once.
+    ///
+    /// # Cancellation
+    ///
+    /// The application ends at once: what has not stopped yet is dropped.
     pub async fn run(self) -> ExitCode {
         match self.launch(Signals::heard).await {
             Ok(running) => {
@@ -164,7 +168,7 @@ impl<A: Application> Builder<A> {
                 print(&self.check_configs()?.to_string());
                 std::process::exit(0);
             }
-            Role::Replica(identity) => self.enlist(identity, listen()).await,
+            Role::Replica(enlistment) => self.enlist(enlistment, listen()).await,
             Role::Orders(path) => {
                 let file = OrdersFile::read(path)?;
                 self.stand(file, listen()).await
@@ -206,12 +210,12 @@ impl<A: Application> Builder<A> {
     ///
     /// As with [`Builder::start`].
     pub async fn join(self, control: PathBuf, replica: Name) -> Result<Running, AppError> {
-        let identity = Identity {
+        let enlistment = Enlistment {
             control,
             replica,
             incarnation: 1,
         };
-        self.enlist(identity, Signals::ignored()).await
+        self.enlist(enlistment, Signals::ignored()).await
     }
 
     async fn start_alone(
@@ -308,21 +312,25 @@ impl<A: Application> Builder<A> {
     }
 
     /// Becomes a replica under a control plane.
-    async fn enlist(self, identity: Identity, mut signals: Signals) -> Result<Running, AppError> {
+    async fn enlist(
+        self,
+        enlistment: Enlistment,
+        mut signals: Signals,
+    ) -> Result<Running, AppError> {
         outlive_hangups();
         let welcomed = tokio::select! {
-            welcomed = Link::be_welcomed(&identity) => welcomed,
+            welcomed = Link::be_welcomed(&enlistment) => welcomed,
             () = signals.next() => return Err(AppError::StoppedEarly),
         };
         let (link, bootstrap) = welcomed.map_err(|source| AppError::NoControl {
-            path: identity.control.clone(),
+            path: enlistment.control.clone(),
             source,
         })?;
         let names: Vec<Name> = bootstrap.listeners.keys().cloned().collect();
         let inherited = Inherited::take(&names);
         let setup = Setup::of(
             bootstrap,
-            identity.replica.clone(),
+            enlistment.replica.clone(),
             self.components,
             inherited,
         )
@@ -331,7 +339,7 @@ impl<A: Application> Builder<A> {
         Running::begin(
             replica,
             failures,
-            Orders::Control(link, identity),
+            Orders::Control(link, enlistment),
             Default::default(),
             signals,
         )

@@ -15,7 +15,7 @@ use tokio::{
 
 use crate::{
     backlog::Backlog,
-    link::Identity,
+    link::Enlistment,
     relay::Relay,
     replica::{ComponentFailure, Replica},
     serve::BoxFuture,
@@ -48,7 +48,7 @@ impl End {
 /// Who gives orders, where there is somebody.
 pub(crate) struct Command {
     /// By what the control plane knows this replica; `None` where orders come from a file.
-    pub(crate) identity: Option<Identity>,
+    pub(crate) identity: Option<Enlistment>,
     pub(crate) orders: mpsc::Receiver<ToReplica>,
     pub(crate) reports: mpsc::Sender<FromReplica>,
 }

@@ -13,6 +13,10 @@ use crate::{
 /// # Errors
 ///
 /// The hook's own.
+///
+/// # Cancellation
+///
+/// The hook is dropped where it waits, and the parts with it: there is no component, and its `stop` is not called.
 pub async fn start<C: Assembled, H: StartHook<C>>(
     hook: H,
     parts: C::Parts,
@@ -25,6 +29,10 @@ pub async fn start<C: Assembled, H: StartHook<C>>(
 /// # Errors
 ///
 /// The hook's own.
+///
+/// # Cancellation
+///
+/// The hook is dropped where it waits, as it is when it takes too long to end; the component is as it left it.
 pub async fn serve<C, H: ServeHook<C>>(
     hook: H,
     component: Arc<C>,
@@ -39,6 +47,10 @@ pub async fn serve<C, H: ServeHook<C>>(
 /// # Errors
 ///
 /// The hook's own: why the component is better not called.
+///
+/// # Cancellation
+///
+/// The hook is dropped where it waits, and has not answered.
 pub async fn healthy<'a, C, H: HealthyHook<'a, C>>(
     hook: H,
     component: &'a C,
@@ -47,6 +59,10 @@ pub async fn healthy<'a, C, H: HealthyHook<'a, C>>(
 }
 
 /// Calls the hook `stop`.
+///
+/// # Cancellation
+///
+/// The hook is dropped where it waits, and is not called again: what it had not written out is lost.
 pub async fn stop<'a, C, H: StopHook<'a, C>>(hook: H, component: &'a C) {
     hook.begin(component).await;
 }

@@ -24,15 +24,15 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// How long a new replica waits for a control plane that does not answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Who this replica is, from its environment.
+/// Where this replica reports, and as whom, from its environment.
 #[derive(Debug, Clone)]
-pub(crate) struct Identity {
+pub(crate) struct Enlistment {
     pub(crate) control: PathBuf,
     pub(crate) replica: Name,
     pub(crate) incarnation: u64,
 }
 
-impl Identity {
+impl Enlistment {
     fn hello(&self, replica: Option<&Replica>) -> Hello {
         Hello {
             protocol: CONTROL_PROTOCOL,
@@ -56,8 +56,8 @@ pub(crate) struct Link {
 
 impl Link {
     /// Connects and introduces the replica.
-    async fn open(identity: &Identity, hello: Hello) -> io::Result<Self> {
-        let stream = UnixStream::connect(&identity.control).await?;
+    async fn open(enlistment: &Enlistment, hello: Hello) -> io::Result<Self> {
+        let stream = UnixStream::connect(&enlistment.control).await?;
         let mut link = Self {
             stream,
             decoder: Decoder::default(),
@@ -95,13 +95,13 @@ impl Link {
     /// # Errors
     ///
     /// There is no control plane, or it says something else.
-    pub(crate) async fn be_welcomed(identity: &Identity) -> io::Result<(Self, Bootstrap)> {
+    pub(crate) async fn be_welcomed(enlistment: &Enlistment) -> io::Result<(Self, Bootstrap)> {
         let end = Instant::now() + PATIENCE;
         let mut pauses = Pauses::new(FIRST_PAUSE, LONGEST_PAUSE);
         let welcomed = async {
             loop {
                 let pause = pauses.take();
-                match Self::open(identity, identity.hello(None)).await {
+                match Self::open(enlistment, enlistment.hello(None)).await {
                     Ok(mut link) => match link.next().await? {
                         ToReplica::Welcome(bootstrap) => {
                             link.port_unknown = bootstrap.endpoints.iter().any(leaves_port_open);
@@ -134,7 +134,7 @@ impl Link {
     /// nothing.
     pub(crate) async fn keep(
         mut self,
-        identity: Identity,
+        enlistment: Enlistment,
         replica: Arc<Replica>,
         reports: mpsc::Receiver<FromReplica>,
         orders: mpsc::Sender<ToReplica>,
@@ -150,7 +150,7 @@ impl Link {
         if self.port_unknown {
             account
                 .made
-                .push(FromReplica::Hello(identity.hello(Some(&replica))));
+                .push(FromReplica::Hello(enlistment.hello(Some(&replica))));
         }
         let mut pauses = Pauses::new(FIRST_PAUSE, LONGEST_PAUSE);
         loop {
@@ -168,14 +168,14 @@ impl Link {
             self = loop {
                 // Also where the last connection was taken and closed again at once.
                 sleep(pauses.take()).await;
-                let hello = identity.hello(Some(&replica));
+                let hello = enlistment.hello(Some(&replica));
                 // What the hello says, and no more: a change on the way is told after it, as are reasons.
                 let told = hello.components.iter();
                 account.told = told
                     .map(|(name, state)| (name.clone(), Standing::from(*state)))
                     .collect();
                 account.sent = 0;
-                if let Ok(link) = Self::open(&identity, hello).await {
+                if let Ok(link) = Self::open(&enlistment, hello).await {
                     break link;
                 }
             };

@@ -23,7 +23,7 @@ pub(crate) use {
 
 /// So much can have been read of a connection that is passed on, in bytes. It has to fit into one message.
 #[cfg(feature = "http")]
-pub(crate) const LONGEST: usize = 64 << 10;
+pub(crate) const MOST_READ_BYTES: usize = 64 << 10;
 
 /// What a message begins with: its version, so that replicas of two builds understand each other or know that they do not.
 #[cfg(feature = "http")]
@@ -31,7 +31,7 @@ const VERSION: u8 = 1;
 
 /// A message is its version, the number of bytes that were read of the connection (`u32`, big-endian), and those; the connection is attached.
 #[cfg(feature = "http")]
-const HEAD: usize = 5;
+const HEADER_BYTES: usize = 5;
 
 /// Both ends of a relay, as they were inherited.
 #[derive(Debug)]

@@ -7,7 +7,7 @@ use anylith_wire::control::{
     ENV_BOOTSTRAP, ENV_CONFIG, ENV_CONTROL, ENV_INCARNATION, ENV_REPLICA, ENV_ROLE,
 };
 
-use crate::link::Identity;
+use crate::link::Enlistment;
 
 /// What this process is to do.
 #[derive(Debug)]
@@ -17,7 +17,7 @@ pub(crate) enum Role {
     /// Check the configs on standard input, print what is wrong and exit.
     Check,
     /// Be a replica under a control plane.
-    Replica(Identity),
+    Replica(Enlistment),
     /// Be a replica without a control plane, whose orders are in this file.
     Orders(PathBuf),
     /// Be the whole application. The path is that of its `anylith.toml`, if one was named.
@@ -66,7 +66,7 @@ impl Role {
         let incarnation = text(ENV_INCARNATION)?
             .parse()
             .map_err(|_| InvalidRole::Incomplete(ENV_INCARNATION))?;
-        Ok(Self::Replica(Identity {
+        Ok(Self::Replica(Enlistment {
             control: control.into(),
             replica,
             incarnation,

@@ -23,7 +23,7 @@ use crate::{
     component::Component,
     conductor::{self, Command, End, GRACE},
     edge::CallCounts,
-    link::{Identity, Link},
+    link::{Enlistment, Link},
     notify::Notifier,
     orders::OrdersFile,
     replica::{ComponentFailure, Replica},
@@ -39,7 +39,7 @@ pub(crate) enum Orders {
     /// It is the whole application, and its own master.
     Nobodys,
     /// Those of the control plane.
-    Control(Link, Identity),
+    Control(Link, Enlistment),
     /// Those of a file.
     File(Box<OrdersFile>),
 }
@@ -172,6 +172,10 @@ impl Running {
 
     /// Waits until the application has stopped: because [`Running::stop`] was called, on SIGINT or SIGTERM, by the
     /// control plane's order, or because a component failed. Returns the exit code that says which.
+    ///
+    /// # Cancellation
+    ///
+    /// As when a [`Running`] is dropped: the application ends at once.
     pub async fn wait(mut self) -> ExitCode {
         self.signals.listen();
         let mut asked = false;
@@ -227,21 +231,21 @@ fn commanded(from: Orders, replica: &Arc<Replica>) -> Option<(Command, Task<()>)
     let (orders_in, orders) = mpsc::channel(64);
     // Has room for one report of each component that there may be; who makes more waits.
     let (reports, reports_out) = mpsc::channel(replica.most_components().max(1));
-    let (identity, brought) = match from {
+    let (enlistment, brought) = match from {
         Orders::Nobodys => return None,
-        Orders::Control(link, identity) => {
+        Orders::Control(link, enlistment) => {
             let kept = link.keep(
-                identity.clone(),
+                enlistment.clone(),
                 Arc::clone(replica),
                 reports_out,
                 orders_in,
             );
-            (Some(identity), Task::spawn(kept))
+            (Some(enlistment), Task::spawn(kept))
         }
         Orders::File(file) => (None, Task::spawn(file.keep(Arc::clone(replica), orders_in))),
     };
     let command = Command {
-        identity,
+        identity: enlistment,
         orders,
         reports,
     };

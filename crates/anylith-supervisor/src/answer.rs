@@ -43,6 +43,9 @@ pub enum Answer {
     GivenUp {
         /// Why.
         why: String,
+        /// The replica that kept it, if one did: its log may tell more.
+        #[serde(default)]
+        replica: Option<Name>,
     },
 }
 

@@ -3,7 +3,7 @@
 use anylith_control::{Notice, Refused};
 use tokio::sync::oneshot;
 
-use crate::{answer::Answer, supervisor::Report};
+use crate::{answer::Answer, report::Report};
 
 /// What drains left undone is told to so many lines at most; the log has the rest.
 const MOST_LEFT: usize = 100;
@@ -64,12 +64,15 @@ impl Askers {
                     left: std::mem::take(&mut self.left),
                 }
             }
-            Notice::ChangeFailed { why, .. } => {
+            Notice::ChangeFailed { why, replica, .. } => {
                 // Who waits for a stop, for which it was given up, still wants to know.
                 if self.stop.is_empty() {
                     self.left.clear();
                 }
-                Answer::GivenUp { why: why.clone() }
+                Answer::GivenUp {
+                    why: why.clone(),
+                    replica: replica.clone(),
+                }
             }
             Notice::CutShort { .. } | Notice::Overdue { .. } => {
                 if self.are_there() && self.left.len() < MOST_LEFT {
@@ -119,6 +122,7 @@ mod tests {
         askers.hear(&Notice::ChangeFailed {
             what: anylith_control::Change::Restart,
             why: "it does not start".to_owned(),
+            replica: None,
         });
         assert!(matches!(answer.try_recv(), Ok(Answer::GivenUp { .. })));
         askers.hear(&overdue());

@@ -30,13 +30,15 @@ use crate::{
     process::{self, Process, Start},
     processes::{End, Processes},
     record::{Build, Ledger, Legacy, Program, Record, Shape},
+    report::Report,
     run_folder::{self, RunFolder},
-    supervisor::{Order, Report, Retiring, Supervisor},
+    supervisor::{Order, Retiring, Supervisor},
     switchboard::{Line, Switchboard},
 };
 
-/// How often the logs are looked at for their size.
-const TRIM_EVERY: Duration = Duration::from_secs(2);
+/// How often the logs are looked at for their size, and what could not be done before is tried again: the state, the
+/// certificate authority, certificates.
+const CHORES_EVERY: Duration = Duration::from_secs(2);
 
 /// What is driven, and where.
 #[derive(Debug)]
@@ -80,7 +82,7 @@ enum Wake {
     Ended(End),
     Listener(Event),
     Tick,
-    Trim,
+    Chores,
 }
 
 impl Engine {
@@ -199,25 +201,21 @@ impl Engine {
 
     async fn take_orders(mut self, orders: mpsc::Receiver<Order>) -> io::Result<File> {
         let mut orders = Some(orders);
-        let mut trim = tokio::time::interval(TRIM_EVERY);
+        let mut chores = tokio::time::interval(CHORES_EVERY);
         self.feed(Event::Tick, Instant::now());
         while !self.done {
-            let wake = self.next(&mut orders, &mut trim).await;
+            let wake = self.next(&mut orders, &mut chores).await;
             let now = Instant::now();
             match wake {
                 Wake::Arrival(arrival) => self.arrived(arrival, now),
                 Wake::Ordered(Some(Order::Stop)) => self.feed(Event::StopAsked, now),
                 Wake::Ordered(Some(Order::Kill)) => self.feed(Event::KillAsked, now),
                 Wake::Ordered(Some(Order::KillReplica(replica))) => self.processes.kill(&replica),
-                Wake::Ordered(Some(Order::RenewIdentities)) => {
-                    self.identities.iter_mut().for_each(Identities::forget);
-                    self.tend_identities();
-                }
                 Wake::Ordered(None) => orders = None,
                 Wake::Ended(end) => self.ended(end, now),
                 Wake::Listener(event) => self.feed(event, now),
                 Wake::Tick => self.feed(Event::Tick, now),
-                Wake::Trim => {
+                Wake::Chores => {
                     log_file::trim_all(&self.folder.logs());
                     self.remember();
                     self.tend_identities();
@@ -232,7 +230,7 @@ impl Engine {
     async fn next(
         &mut self,
         orders: &mut Option<mpsc::Receiver<Order>>,
-        trim: &mut tokio::time::Interval,
+        chores: &mut tokio::time::Interval,
     ) -> Wake {
         let tick = self.plane.next_tick();
         tokio::select! {
@@ -241,7 +239,7 @@ impl Engine {
             end = self.processes.next_end() => Wake::Ended(end),
             event = self.listeners.next() => Wake::Listener(event),
             () = until(tick) => Wake::Tick,
-            _ = trim.tick() => Wake::Trim,
+            _ = chores.tick() => Wake::Chores,
         }
     }
 

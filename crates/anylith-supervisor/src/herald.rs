@@ -12,8 +12,9 @@ use tokio::sync::{broadcast, watch};
 use crate::{
     answer::Overview,
     log_file::{self, OwnLog},
+    report::Report,
     run_folder::RunFolder,
-    supervisor::{Progress, Report},
+    supervisor::Progress,
 };
 
 /// Reports that a slow reader may leave unread; then it misses the oldest.

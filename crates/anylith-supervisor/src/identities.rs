@@ -8,7 +8,7 @@ use anylith_pki::{Authority, AuthorityError, Lifetimes, Subject};
 use anylith_topology::Transport;
 use anylith_wire::Identity;
 
-use crate::{renewals::Renewals, run_folder::RunFolder, supervisor::Report};
+use crate::{renewals::Renewals, report::Report, run_folder::RunFolder};
 
 /// The authority of one run of an application. It is kept in the run folder, so that a supervisor which takes over
 /// issues what the replicas that run since before believe; with the end of the run it goes.
@@ -84,7 +84,7 @@ impl Identities {
         self.is_kept |= kept.is_ok();
         let tended = kept.and_then(|()| self.authority.tend(now));
         if let Ok(true) = tended {
-            self.renewals.forget();
+            self.renewals.make_all_due();
         }
         let report = self.told(tended.map(drop));
         let third = self.authority.lifetimes().certificate / 3;
@@ -98,22 +98,17 @@ impl Identities {
         let before = std::mem::replace(&mut self.trouble, trouble.clone());
         match (before, trouble) {
             (before, Some(error)) => {
-                (before.as_ref() != Some(&error)).then_some(Report::NoAuthority { error })
+                (before.as_ref() != Some(&error)).then_some(Report::AuthorityUnkept { error })
             }
-            (Some(_), None) => Some(Report::Authority),
+            (Some(_), None) => Some(Report::AuthorityKept),
             (None, None) => None,
         }
-    }
-
-    /// All should get new ones.
-    pub(crate) fn forget(&mut self) {
-        self.renewals.forget();
     }
 
     /// What is wrong now.
     pub(crate) fn troubles(&self) -> impl Iterator<Item = Report> {
         let authority = self.trouble.clone();
-        let authority = authority.map(|error| Report::NoAuthority { error });
+        let authority = authority.map(|error| Report::AuthorityUnkept { error });
         authority.into_iter().chain(self.renewals.failed())
     }
 }

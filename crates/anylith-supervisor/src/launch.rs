@@ -21,8 +21,9 @@ use crate::{
     lock::{self, LockError},
     process::Process,
     record::{Build, Legacy, Program, Record, Shape},
+    report::Report,
     run_folder::RunFolder,
-    supervisor::{Report, Retiring, Supervisor},
+    supervisor::{Retiring, Supervisor},
 };
 
 /// Everything that a supervisor must know to run an application.

@@ -44,5 +44,6 @@ pub use listener_socket::BindError;
 pub use log_line::{Level, LogLine};
 pub use log_reader::LogReader;
 pub use record::Program;
+pub use report::Report;
 pub use run_folder::RunFolder;
-pub use supervisor::{Progress, Report, Retiring, Supervisor, SupervisorLost};
+pub use supervisor::{Progress, Retiring, Supervisor, SupervisorLost};

@@ -18,7 +18,7 @@ use std::{
 use anylith_control::Notice;
 use rustix::fs::FallocateFlags;
 
-use crate::{log_line::LogLine, supervisor::Report};
+use crate::{log_line::LogLine, report::Report};
 
 /// What a log may take on the disk, in bytes. When it takes more, half of this is kept.
 const LOG_BYTES: u64 = 8 * 1024 * 1024;
@@ -144,12 +144,12 @@ impl OwnLog {
 fn is_trouble(report: &Report) -> bool {
     match report {
         Report::Replaced { .. }
-        | Report::Remembers
-        | Report::Authority
-        | Report::Identified { .. } => false,
-        Report::Forgetful { .. }
-        | Report::NoAuthority { .. }
-        | Report::NoIdentity { .. }
+        | Report::StateKept
+        | Report::AuthorityKept
+        | Report::CertificateRenewed { .. } => false,
+        Report::StateUnkept { .. }
+        | Report::AuthorityUnkept { .. }
+        | Report::CertificateFailed { .. }
         | Report::NoLog { .. }
         | Report::Disconnected { .. }
         | Report::Stranger { .. } => true,

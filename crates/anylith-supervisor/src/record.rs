@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     process::{self, Process},
-    supervisor::Report,
+    report::Report,
 };
 
 /// The program that a supervisor runs as replicas: the application's own binary. Of its environment `Debug` has the
@@ -212,7 +212,7 @@ impl Ledger {
         };
         let before = std::mem::replace(&mut self.state, state);
         match (before, self.trouble()) {
-            (Recorded::Failed(_), None) => Some(Report::Remembers),
+            (Recorded::Failed(_), None) => Some(Report::StateKept),
             (Recorded::Failed(_), Some(_)) => None,
             (Recorded::Never | Recorded::Written, trouble) => trouble,
         }
@@ -222,7 +222,7 @@ impl Ledger {
     pub(crate) fn trouble(&self) -> Option<Report> {
         match &self.state {
             Recorded::Never | Recorded::Written => None,
-            Recorded::Failed(error) => Some(Report::Forgetful {
+            Recorded::Failed(error) => Some(Report::StateUnkept {
                 error: error.clone(),
             }),
         }

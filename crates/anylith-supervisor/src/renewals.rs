@@ -7,7 +7,7 @@ use std::{
 
 use anylith_core::Name;
 
-use crate::supervisor::Report;
+use crate::report::Report;
 
 /// Remembers of each replica by itself what became of its last certificate, so that one that failed is tried again, and
 /// the others keep theirs.
@@ -58,15 +58,17 @@ impl Renewals {
         let before = self.last.insert(replica.clone(), attempt.clone());
         let replica = replica.clone();
         match (before, attempt) {
-            (Some(Attempt::Failed(_)), Attempt::Issued(_)) => Some(Report::Identified { replica }),
+            (Some(Attempt::Failed(_)), Attempt::Issued(_)) => {
+                Some(Report::CertificateRenewed { replica })
+            }
             (Some(Attempt::Failed(before)), Attempt::Failed(error)) if before == error => None,
-            (_, Attempt::Failed(error)) => Some(Report::NoIdentity { replica, error }),
+            (_, Attempt::Failed(error)) => Some(Report::CertificateFailed { replica, error }),
             (_, Attempt::Issued(_)) => None,
         }
     }
 
     /// Makes everybody due.
-    pub(crate) fn forget(&mut self) {
+    pub(crate) fn make_all_due(&mut self) {
         self.last
             .retain(|_, attempt| matches!(attempt, Attempt::Failed(_)));
     }
@@ -77,7 +79,7 @@ impl Renewals {
             .iter()
             .filter_map(|(replica, attempt)| match attempt {
                 Attempt::Issued(_) => None,
-                Attempt::Failed(error) => Some(Report::NoIdentity {
+                Attempt::Failed(error) => Some(Report::CertificateFailed {
                     replica: replica.clone(),
                     error: error.clone(),
                 }),
@@ -163,7 +165,7 @@ mod tests {
     fn who_is_to_get_new_ones_before_their_time_is_due_and_a_failure_stays_said() {
         let (mut renewals, start) = (Renewals::default(), SystemTime::now());
         round(&mut renewals, start, &["Stock-1"]);
-        renewals.forget();
+        renewals.make_all_due();
         let (due, told) = round(&mut renewals, start, &["Stock-1"]);
         assert_eq!(due.len(), 3);
         assert!(told.is_empty(), "{told:?}");

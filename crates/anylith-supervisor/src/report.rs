@@ -1,11 +1,78 @@
-//! How reports read.
+//! What people are told, and how it reads.
 
 use std::{fmt, time::Duration};
 
 use anylith_control::Notice;
 use anylith_core::Name;
 
-use crate::supervisor::Report;
+/// Something worth telling people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Report {
+    /// The control plane has noticed something.
+    Noticed {
+        /// What.
+        notice: Notice,
+        /// If a replica has failed: the last lines of its log, oldest first.
+        last_lines: Vec<String>,
+    },
+    /// What an earlier supervisor had left running was not what is wanted now, and was stopped.
+    Replaced {
+        /// The topology it ran in.
+        topology: Name,
+        /// How many replicas there were.
+        replicas: usize,
+        /// How it differed, in a few words for each difference.
+        differences: Vec<String>,
+    },
+    /// `state.json` could not be written; a supervisor after this one may not find what runs.
+    StateUnkept {
+        /// Why.
+        error: String,
+    },
+    /// `state.json` could be written again.
+    StateKept,
+    /// A replica was cut off from the control plane, since one of them did not understand the other.
+    Disconnected {
+        /// The replica.
+        replica: Name,
+        /// Why.
+        error: String,
+    },
+    /// The certificate authority could not be written. It is tried again; until then it lives with the supervisor.
+    AuthorityUnkept {
+        /// Why.
+        error: String,
+    },
+    /// The certificate authority could be written again.
+    AuthorityKept,
+    /// A replica could not be given a new certificate. It is tried again; the one it has, if it has one, is good for
+    /// hours.
+    CertificateFailed {
+        /// The replica.
+        replica: Name,
+        /// Why.
+        error: String,
+    },
+    /// A replica that could not be given a new certificate has one.
+    CertificateRenewed {
+        /// The replica.
+        replica: Name,
+    },
+    /// Somebody who is neither the owner nor root has connected to the control socket, and was turned away.
+    Stranger {
+        /// His user, as a number.
+        uid: u32,
+        /// His process, if it is known.
+        pid: Option<u32>,
+    },
+    /// The log of a replica cannot be written: what it says is lost.
+    NoLog {
+        /// The replica.
+        replica: Name,
+        /// Why.
+        error: String,
+    },
+}
 
 impl Report {
     /// What `notice` reads like.
@@ -33,17 +100,17 @@ impl fmt::Display for Report {
                 write!(f, "user {uid} was turned away from the control socket")?;
                 pid.map_or(Ok(()), |pid| write!(f, ", with process {pid}"))
             }
-            Self::Remembers => f.write_str("the state can be written again"),
-            Self::NoAuthority { error } => write!(
+            Self::StateKept => f.write_str("the state can be written again"),
+            Self::AuthorityUnkept { error } => write!(
                 f,
                 "the certificates of this run cannot be kept, and a later run would have to issue new ones: {error}"
             ),
-            Self::Authority => f.write_str("the certificate authority is written again"),
-            Self::NoIdentity { replica, error } => write!(
+            Self::AuthorityKept => f.write_str("the certificate authority is written again"),
+            Self::CertificateFailed { replica, error } => write!(
                 f,
                 "{replica} could not be given a new certificate, which is tried again: {error}"
             ),
-            Self::Identified { replica } => write!(f, "{replica} has a new certificate"),
+            Self::CertificateRenewed { replica } => write!(f, "{replica} has a new certificate"),
             Self::NoLog { replica, error } => write!(
                 f,
                 "the log of {replica} cannot be written, so what it says is lost: {error}"
@@ -52,7 +119,7 @@ impl fmt::Display for Report {
                 f,
                 "the connection of {replica} to the control plane was closed: {error}"
             ),
-            Self::Forgetful { error } => write!(
+            Self::StateUnkept { error } => write!(
                 f,
                 "the state cannot be written, so a later run would not find what runs now: {error}"
             ),
@@ -145,7 +212,7 @@ fn notice_line(notice: &Notice, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         }
         Notice::Reshaped { to } => write!(f, "{to} runs, and nothing of what was before"),
         Notice::TakingBack { stays, why } => write!(f, "{stays} stays: {why}"),
-        Notice::ChangeFailed { what, why } => write!(f, "the {what} was given up: {why}"),
+        Notice::ChangeFailed { what, why, .. } => write!(f, "the {what} was given up: {why}"),
         Notice::Stopping => f.write_str("draining"),
     }
 }

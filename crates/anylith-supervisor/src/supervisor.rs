@@ -2,14 +2,14 @@
 
 use std::path::PathBuf;
 
-use anylith_control::{Notice, Status};
+use anylith_control::Status;
 use anylith_core::Name;
 use tokio::{
     sync::{broadcast, mpsc, watch},
     task::JoinHandle,
 };
 
-use crate::{answer::Overview, run_folder::RunFolder};
+use crate::{answer::Overview, report::Report, run_folder::RunFolder};
 
 /// An application that a supervisor in this process runs.
 #[derive(Debug)]
@@ -28,7 +28,6 @@ pub(crate) enum Order {
     Stop,
     Kill,
     KillReplica(Name),
-    RenewIdentities,
 }
 
 /// How far the start of an application has come.
@@ -51,75 +50,6 @@ pub enum Progress {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the supervisor has failed")]
 pub struct SupervisorLost;
-
-/// Something worth telling people.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Report {
-    /// The control plane has noticed something.
-    Noticed {
-        /// What.
-        notice: Notice,
-        /// If a replica has failed: the last lines of its log, oldest first.
-        last_lines: Vec<String>,
-    },
-    /// What an earlier supervisor had left running was not what is wanted now, and was stopped.
-    Replaced {
-        /// The topology it ran in.
-        topology: Name,
-        /// How many replicas there were.
-        replicas: usize,
-        /// How it differed, in a few words for each difference.
-        differences: Vec<String>,
-    },
-    /// `state.json` could not be written; a supervisor after this one may not find what runs.
-    Forgetful {
-        /// Why.
-        error: String,
-    },
-    /// `state.json` could be written again.
-    Remembers,
-    /// A replica was cut off from the control plane, since one of them did not understand the other.
-    Disconnected {
-        /// The replica.
-        replica: Name,
-        /// Why.
-        error: String,
-    },
-    /// The certificate authority could not be written. It is tried again; until then it lives with the supervisor.
-    NoAuthority {
-        /// Why.
-        error: String,
-    },
-    /// The certificate authority could be written again.
-    Authority,
-    /// A replica could not be given a new certificate. It is tried again; the one it has, if it has one, is good for
-    /// hours.
-    NoIdentity {
-        /// The replica.
-        replica: Name,
-        /// Why.
-        error: String,
-    },
-    /// A replica that could not be given a new certificate has one.
-    Identified {
-        /// The replica.
-        replica: Name,
-    },
-    /// Somebody who is neither the owner nor root has connected to the control socket, and was turned away.
-    Stranger {
-        /// His user, as a number.
-        uid: u32,
-        /// His process, if it is known.
-        pid: Option<u32>,
-    },
-    /// The log of a replica cannot be written: what it says is lost.
-    NoLog {
-        /// The replica.
-        replica: Name,
-        /// Why.
-        error: String,
-    },
-}
 
 /// What happens while that is stopped which an earlier supervisor has left running.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -145,12 +75,12 @@ impl Supervisor {
         self.overview.borrow().status.clone()
     }
 
-    /// The same, with the reasons why replicas are not ready.
+    /// The application as it is now, with the reasons why replicas are not ready.
     pub fn overview(&self) -> Overview {
         self.overview.borrow().clone()
     }
 
-    /// The same, to watch it change.
+    /// The application with the reasons why replicas are not ready, to watch it change.
     pub fn watch(&self) -> watch::Receiver<Overview> {
         self.overview.clone()
     }
@@ -215,22 +145,28 @@ impl Supervisor {
     }
 
     /// Kills the process of a replica, as a fault would.
+    ///
+    /// # Cancellation
+    ///
+    /// It was asked, or not.
     pub async fn kill_replica(&self, replica: Name) {
         let _ = self.orders.send(Order::KillReplica(replica)).await;
     }
 
-    /// Issues new certificates to all replicas, as it does by itself when a third of their time is over. Calls that are
-    /// under way, and connections that are open, stay as they are.
-    pub async fn renew_identities(&self) {
-        let _ = self.orders.send(Order::RenewIdentities).await;
-    }
-
     /// Asks to drain and stop everything, and does not wait for it.
+    ///
+    /// # Cancellation
+    ///
+    /// It was asked, or not.
     pub async fn ask_stop(&self) {
         let _ = self.orders.send(Order::Stop).await;
     }
 
     /// Asks to kill everything, and does not wait for it.
+    ///
+    /// # Cancellation
+    ///
+    /// It was asked, or not.
     pub async fn ask_kill(&self) {
         let _ = self.orders.send(Order::Kill).await;
     }

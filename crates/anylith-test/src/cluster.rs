@@ -148,6 +148,10 @@ impl<A: Application> Cluster<A> {
 
     /// Kills the process of a replica, as a fault would, and returns when it is gone. It is started again.
     ///
+    /// # Cancellation
+    ///
+    /// It was asked for, or not; if it was, the process is killed all the same.
+    ///
     /// # Panics
     ///
     /// If there is no process of that name: in one process there is none.
@@ -162,6 +166,10 @@ impl<A: Application> Cluster<A> {
     }
 
     /// Kills the process of a replica, and returns when its successor is ready.
+    ///
+    /// # Cancellation
+    ///
+    /// It was asked for, or not; if it was, the process is killed and started again all the same.
     ///
     /// # Panics
     ///

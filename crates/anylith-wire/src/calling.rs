@@ -499,7 +499,7 @@ impl CallingEnd {
         fates
     }
 
-    /// Tells the peer how it broke the protocol. Send what is in the outbox, and close.
+    /// Tells the peer why it is given up. Send what is in the outbox, and close.
     pub fn give_up(&mut self, error: &ProtocolError) {
         self.link.give_up(error);
     }

@@ -22,7 +22,7 @@ pub use crate::identity::Identity;
 pub const CONTROL_PROTOCOL: u32 = 1;
 
 /// The longest message, in bytes without its length.
-pub const MAX_MESSAGE: usize = 16 * 1024 * 1024;
+pub const MAX_MESSAGE_BYTES: usize = 16 * 1024 * 1024;
 
 /// Environment variable: the path of the control plane's socket. Where it is set the process is a replica.
 pub const ENV_CONTROL: &str = "ANYLITH_CONTROL";
@@ -335,12 +335,12 @@ impl fmt::Debug for Additions {
 ///
 /// # Errors
 ///
-/// [`ControlError::TooLong`] if it would pass [`MAX_MESSAGE`].
+/// [`ControlError::TooLong`] if it would pass [`MAX_MESSAGE_BYTES`].
 pub fn encode<T: Serialize>(message: &T) -> Result<Vec<u8>, ControlError> {
     let mut bytes = vec![0; 4];
     serde_json::to_writer(&mut bytes, message)?;
     let length = bytes.len() - 4;
-    if length > MAX_MESSAGE {
+    if length > MAX_MESSAGE_BYTES {
         return Err(ControlError::TooLong { length });
     }
     bytes[..4].copy_from_slice(&(length as u32).to_be_bytes());
@@ -363,7 +363,7 @@ impl Decoder {
     ///
     /// # Errors
     ///
-    /// A length over [`MAX_MESSAGE`], or JSON that is not a `T`; the connection is then of no more use.
+    /// A length over [`MAX_MESSAGE_BYTES`], or JSON that is not a `T`; the connection is then of no more use.
     #[expect(
         clippy::should_implement_trait,
         reason = "it can fail, and the caller chooses its type"
@@ -373,7 +373,7 @@ impl Decoder {
             return Ok(None);
         };
         let length = u32::from_be_bytes(*length) as usize;
-        if length > MAX_MESSAGE {
+        if length > MAX_MESSAGE_BYTES {
             return Err(ControlError::TooLong { length });
         }
         let Some(json) = rest.get(..length) else {
@@ -388,9 +388,9 @@ impl Decoder {
 /// Why control messages could not be written or read.
 #[derive(Debug, thiserror::Error)]
 pub enum ControlError {
-    /// The message is longer than [`MAX_MESSAGE`].
+    /// The message is longer than [`MAX_MESSAGE_BYTES`].
     #[error(
-        "a control message of {length} bytes is longer than the {MAX_MESSAGE} that are allowed"
+        "a control message of {length} bytes is longer than the {MAX_MESSAGE_BYTES} that are allowed"
     )]
     TooLong {
         /// Its length, in bytes.

@@ -207,7 +207,9 @@ impl RequestHead {
     }
 }
 
-/// How a peer broke the protocol. The connection is then of no more use.
+/// Why a connection is of no more use: the peer broke the protocol, or is gone without having closed it.
+///
+/// [`ProtocolError::is_breach`] tells the two apart.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProtocolError {
@@ -279,7 +281,7 @@ pub enum ProtocolError {
         /// The call.
         call: CallId,
     },
-    /// The peer said that this end broke the protocol, and gave up.
+    /// The peer gave up, because this end broke the protocol or was silent for it.
     #[error("it gave up: {0}")]
     GivenUp(String),
     /// The peer took nothing of what it was sent.
@@ -294,6 +296,27 @@ pub enum ProtocolError {
         /// How long it was silent, in seconds.
         seconds: u64,
     },
+}
+
+impl ProtocolError {
+    /// Whether the peer did what the protocol does not allow. One that hangs, or that the network has cut off, does not.
+    pub fn is_breach(&self) -> bool {
+        match self {
+            Self::GivenUp(_) | Self::Stalled { .. } | Self::Silent { .. } => false,
+            Self::Magic
+            | Self::Version { .. }
+            | Self::Hello(_)
+            | Self::Impostor(_)
+            | Self::FrameTooLong { .. }
+            | Self::UnknownKind { .. }
+            | Self::UnknownFlags { .. }
+            | Self::MessageTooLong { .. }
+            | Self::Parts
+            | Self::Malformed { .. }
+            | Self::OutOfTurn { .. }
+            | Self::NoCredit { .. } => true,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -133,7 +133,7 @@ impl ServingEnd {
     }
 
     /// The calls that were begun and not ended.
-    pub fn calls(&self) -> impl Iterator<Item = CallId> {
+    fn calls(&self) -> impl Iterator<Item = CallId> {
         let begun = |slot: &Option<Slot>| slot.as_ref().is_some_and(|s| s.phase != Phase::Leaving);
         self.slots
             .iter()
@@ -146,15 +146,19 @@ impl ServingEnd {
     pub fn drain(&mut self) {
         if !self.draining {
             self.draining = true;
-            let header = Header {
-                extra: DRAINING,
-                ..Header::new(Kind::GoAway, 0, 0)
-            };
             // Before the greeting the peer would not understand; its calls are refused all the same.
             if self.link.peer.is_some() {
-                self.link.outbox.push(header, &[]);
+                self.push_go_away();
             }
         }
+    }
+
+    fn push_go_away(&mut self) {
+        let header = Header {
+            extra: DRAINING,
+            ..Header::new(Kind::GoAway, 0, 0)
+        };
+        self.link.outbox.push(header, &[]);
     }
 
     /// Tells the peer which components take calls from now on, in the order of the greeting. A peer that was told
@@ -225,11 +229,7 @@ impl ServingEnd {
         self.link.outbox.push_raw(&self.link.ours.encode());
         self.link.peer = Some(hello);
         if self.draining {
-            let header = Header {
-                extra: DRAINING,
-                ..Header::new(Kind::GoAway, 0, 0)
-            };
-            self.link.outbox.push(header, &[]);
+            self.push_go_away();
         }
         Ok(Some(ServingEvent::Ready))
     }
@@ -486,7 +486,7 @@ impl ServingEnd {
         }
     }
 
-    /// Tells the peer how it broke the protocol. Send what is in the outbox, and close.
+    /// Tells the peer why it is given up. Send what is in the outbox, and close.
     pub fn give_up(&mut self, error: &ProtocolError) {
         // A peer that did not greet, or that speaks another version, would not understand.
         if self.link.peer.is_some() {

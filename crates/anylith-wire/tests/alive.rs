@@ -195,7 +195,7 @@ fn a_callee_that_takes_nothing_is_given_up_although_it_speaks() {
     assert_eq!(error, ProtocolError::Stalled { seconds });
     assert_eq!(at, later + STALLED);
     // What it was sent of the call is not all of it.
-    let reason = LostAnswer::Protocol(error.to_string());
+    let reason = LostAnswer::Disconnected(error.to_string());
     let fates = end.broken(&reason);
     assert!(
         matches!(fates[..], [(_, Failure::NotExecuted(Refusal::NotSent))]),

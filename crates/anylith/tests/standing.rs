@@ -5,10 +5,12 @@
 
 use std::{
     env, fs,
-    io::{BufRead as _, BufReader},
+    io::{self, BufRead as _, BufReader, Read as _},
     net::TcpListener,
     path::Path,
-    process::{Child, ChildStderr, Command, Stdio},
+    process::{Child, Command, ExitCode, Stdio},
+    sync::mpsc::{self, Receiver, RecvTimeoutError},
+    thread,
     time::{Duration, SystemTime},
 };
 
@@ -16,6 +18,9 @@ use anylith::CallError;
 use anylith_core::Name;
 use anylith_pki::{Authority, Identity, Lifetimes, Subject};
 use serde_json::{Value, json};
+
+/// Nothing takes as long as this, unless it never comes.
+const LONG: Duration = Duration::from_secs(60);
 
 #[anylith::component]
 pub trait Kitchen {
@@ -45,13 +50,13 @@ anylith::app! { pub Inn = "inn" { Stove, Guest } }
 #[tokio::test]
 #[ignore = "it is started by others"]
 async fn inn() {
-    let code = Inn::run().await;
-    let code = if format!("{code:?}").contains("(2)") {
-        2
-    } else {
-        1
-    };
-    std::process::exit(code);
+    // Whoever started it holds the other end, also when it is killed.
+    thread::spawn(|| {
+        let _ = io::stdin().read_to_end(&mut Vec::new());
+        std::process::exit(3);
+    });
+    let refused = Inn::run().await == ExitCode::from(2);
+    std::process::exit(if refused { 2 } else { 1 });
 }
 
 fn name(text: &str) -> Name {
@@ -61,7 +66,8 @@ fn name(text: &str) -> Name {
 /// A replica of the inn, killed when the test ends.
 struct Replica {
     process: Child,
-    said: BufReader<ChildStderr>,
+    /// Each line that it says; closed when it has ended.
+    said: Receiver<String>,
     all: String,
 }
 
@@ -73,11 +79,19 @@ impl Replica {
             .env_remove("ANYLITH_LOG")
             .env_remove("RUST_LOG")
             .current_dir(folder)
+            .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let said = BufReader::new(process.stderr.take().unwrap());
+        let lines = BufReader::new(process.stderr.take().unwrap()).lines();
+        let (say, said) = mpsc::channel();
+        thread::spawn(move || {
+            for line in lines.map_while(Result::ok) {
+                // Nobody listens any more once the test is over.
+                let _ = say.send(line + "\n");
+            }
+        });
         Self {
             process,
             said,
@@ -88,9 +102,10 @@ impl Replica {
     /// Reads on until it has said `words`, and returns the line.
     fn says(&mut self, words: &str) -> String {
         loop {
-            let mut line = String::new();
-            let read = self.said.read_line(&mut line).unwrap();
-            assert_ne!(read, 0, "it ended without `{words}`: {}", self.all);
+            let line = match self.said.recv_timeout(LONG) {
+                Ok(line) => line,
+                Err(error) => panic!("no `{words}` ({error}): {}", self.all),
+            };
             self.all += &line;
             if line.contains(words) {
                 return line;
@@ -100,7 +115,13 @@ impl Replica {
 
     /// All that it said until its end, and its exit code.
     fn end(mut self) -> (String, Option<i32>) {
-        while self.said.read_line(&mut self.all).unwrap() > 0 {}
+        loop {
+            match self.said.recv_timeout(LONG) {
+                Ok(line) => self.all += &line,
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => panic!("it does not end: {}", self.all),
+            }
+        }
         let code = self.process.wait().unwrap().code();
         (std::mem::take(&mut self.all), code)
     }

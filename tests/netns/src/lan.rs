@@ -223,7 +223,7 @@ mod tests {
     /// The network, or `None` where the machine permits none; that is said.
     fn lan(hosts: u8) -> Option<Lan> {
         Lan::new(hosts)
-            .inspect_err(|error| eprintln!("skipped: {error}"))
+            .inspect_err(|error| privileged::skip(error))
             .ok()
     }
 

@@ -87,8 +87,8 @@ pub(super) fn outcome(
                 suggest(wanted, &known, "groups", "leave it out"),
             ))
         }
-        Ok(Answer::GivenUp { why }) => {
-            let logs = match culprit(&why) {
+        Ok(Answer::GivenUp { why, replica }) => {
+            let logs = match replica {
                 Some(replica) => format!("logs --replica {replica} -n 20"),
                 None => "logs -n 20".to_owned(),
             };
@@ -110,16 +110,6 @@ pub(super) fn outcome(
             format!("see with `{}` whether it still runs", app.hint("status")),
         )),
     }
-}
-
-/// The replica for which a change was given up, if it was for one.
-fn culprit(why: &str) -> Option<&str> {
-    let (name, rest) = why.split_once(' ')?;
-    let of_replica = ["was not ready", "does not start", "has not left"];
-    of_replica
-        .iter()
-        .any(|words| rest.starts_with(words))
-        .then_some(name)
 }
 
 fn left_alone(app: &App) -> Failure {

@@ -258,7 +258,11 @@ impl ControlPlane {
     pub(super) fn give_up_change(&mut self, actions: &mut Vec<Action>) {
         if let Some(change) = self.change.take() {
             let (what, why) = (change.kind(), "the application is being stopped".to_owned());
-            actions.push(Action::Report(Notice::ChangeFailed { what, why }));
+            actions.push(Action::Report(Notice::ChangeFailed {
+                what,
+                why,
+                replica: None,
+            }));
         }
         self.forget_coming();
     }

@@ -36,7 +36,15 @@ fn connect_all(world: &mut World) {
 
 fn failure(world: &World) -> Option<(Change, String)> {
     world.notices.iter().find_map(|notice| match notice {
-        Notice::ChangeFailed { what, why } => Some((*what, why.clone())),
+        Notice::ChangeFailed { what, why, .. } => Some((*what, why.clone())),
+        _ => None,
+    })
+}
+
+/// The replica that kept the change from being made.
+fn culprit(world: &World) -> Option<&str> {
+    world.notices.iter().find_map(|notice| match notice {
+        Notice::ChangeFailed { replica, .. } => replica.as_ref().map(anylith_core::Name::as_str),
         _ => None,
     })
 }
@@ -92,6 +100,7 @@ fn a_successor_that_cannot_start_leaves_all_the_old_ones_serving() {
     let (what, why) = failure(&world).unwrap();
     assert_eq!(what, Change::Restart);
     assert_eq!(why, "Cart-3 does not start: Cart failed: no table");
+    assert_eq!(culprit(&world), Some("Cart-3"));
     assert_eq!(world.plane.change(), None);
     let after = pids(&world);
     for replica in ["Cart-1", "Cart-2", "Stock-1", "Stock-2"] {
@@ -170,6 +179,7 @@ fn a_change_that_is_given_up_says_what_the_replica_waited_for() {
     world.pass(Duration::from_secs(61));
     let (_, why) = failure(&world).unwrap();
     assert_eq!(why, "Cart-2 was not ready within 60s: Cart waits for Stock");
+    assert_eq!(culprit(&world), Some("Cart-2"));
 }
 
 #[test]

@@ -298,7 +298,10 @@ impl Driver {
         if !matches!(error, ProtocolError::GivenUp(_)) {
             let _ = self.poll_flush(cx);
         }
-        LostAnswer::Protocol(error.to_string())
+        match error.is_breach() {
+            true => LostAnswer::Protocol(error.to_string()),
+            false => disconnected(error),
+        }
     }
 
     /// Ends all calls.

@@ -46,3 +46,32 @@ async fn nothing_is_kept_of_what_a_peer_claims_and_the_directory_does_not_have()
     network.update(directory(2));
     assert!(network.shared.pools().is_empty(), "what is gone stays");
 }
+
+#[tokio::test]
+async fn a_replica_without_the_component_is_told_apart_from_one_that_is_not_ready() {
+    let name = |text: &str| Name::new(text).unwrap();
+    let path = format!("anylith-rpc-other-{}", std::process::id());
+    let endpoint = Endpoint::Unix(std::env::temp_dir().join(path));
+    let serving = Network::new(name("Echo-1"), Limits::default());
+    let _server = serving.serve(&endpoint, Arc::new(Boaster)).unwrap();
+    let network = Network::new(name("Caller-1"), Limits::default());
+    let address = Address {
+        replica: name("Echo-1"),
+        endpoint,
+    };
+    let mut directory = Directory {
+        epoch: 1,
+        ..Directory::default()
+    };
+    for component in ["Echo0", "Stock"] {
+        let component = name(component);
+        directory
+            .components
+            .insert(component, vec![address.clone()]);
+    }
+    network.update(directory);
+    network.offered(&name("Echo0")).await;
+    assert_eq!(network.obstacles(&name("Echo0")), None);
+    let obstacle = (address, "it does not serve Stock".to_owned());
+    assert_eq!(network.obstacles(&name("Stock")), Some(vec![obstacle]));
+}

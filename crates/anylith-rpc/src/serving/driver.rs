@@ -92,7 +92,10 @@ pub(crate) enum Ended {
     /// The peer closed it, or it was closed here.
     Closed,
     Io(io::Error),
+    /// The peer broke the protocol, or was too slow to greet.
     Protocol(ProtocolError),
+    /// The peer has greeted, and is silent since, takes nothing, or gave up.
+    Lost(ProtocolError),
 }
 
 impl Driver {
@@ -423,7 +426,10 @@ impl Driver {
             self.serving.lock().end.give_up(&error);
             let _ = self.poll_flush(cx);
         }
-        Ended::Protocol(error)
+        match error.is_breach() {
+            true => Ended::Protocol(error),
+            false => Ended::Lost(error),
+        }
     }
 }
 

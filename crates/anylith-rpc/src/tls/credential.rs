@@ -20,7 +20,7 @@ pub(crate) struct Credential {
     /// From when until when it is valid; `None` if that cannot be read.
     time: Option<(UnixTime, UnixTime)>,
     /// The authority that has issued it, if it is among those that this replica believes.
-    authority: Option<Fingerprint>,
+    authority: Option<CertificateFingerprint>,
 }
 
 impl Credential {
@@ -39,7 +39,7 @@ impl Credential {
         Self {
             names,
             time,
-            authority: roots.iter().find(issued).map(Fingerprint::of),
+            authority: roots.iter().find(issued).map(CertificateFingerprint::of),
         }
     }
 }
@@ -59,9 +59,9 @@ impl fmt::Display for Credential {
 
 /// A certificate by its SHA-256, as `openssl x509 -noout -fingerprint -sha256` prints it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Fingerprint(Vec<u8>);
+pub(crate) struct CertificateFingerprint(Vec<u8>);
 
-impl Fingerprint {
+impl CertificateFingerprint {
     pub(super) fn of(certificate: &CertificateDer<'_>) -> Self {
         let suite = ring::cipher_suite::TLS13_AES_128_GCM_SHA256;
         let hashed = suite
@@ -71,7 +71,7 @@ impl Fingerprint {
     }
 }
 
-impl fmt::Display for Fingerprint {
+impl fmt::Display for CertificateFingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (at, byte) in self.0.iter().enumerate() {
             let before = if at == 0 { "" } else { ":" };

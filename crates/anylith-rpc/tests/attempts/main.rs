@@ -307,7 +307,7 @@ fn another_user() {
 async fn another_users_process_is_refused_on_an_open_socket_and_kept_out_of_a_closed_folder() {
     const NOBODY: u32 = 65534;
     if !rustix::process::geteuid().is_root() {
-        println!("skipped: only root can run a process of another user");
+        privileged::skip("only root can run a process of another user");
         return;
     }
     let folder = tempfile::tempdir().unwrap();

@@ -18,7 +18,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::{HEAD, LONGEST, Relay, VERSION};
+use super::{HEADER_BYTES, MOST_READ_BYTES, Relay, VERSION};
 
 /// How long a connection waits for room in the relay. Where nobody takes for so long, everybody has his hands full.
 const ROOM_WITHIN: Duration = Duration::from_secs(2);
@@ -49,10 +49,10 @@ impl Giving {
     ///
     /// Nobody made room for it, or too much was read. It was not passed on then.
     pub(crate) async fn give(&self, connection: &TcpStream, read: &[u8]) -> io::Result<()> {
-        if read.len() > LONGEST {
+        if read.len() > MOST_READ_BYTES {
             return Err(io::ErrorKind::InvalidInput.into());
         }
-        let mut head = [VERSION; HEAD];
+        let mut head = [VERSION; HEADER_BYTES];
         head[1..].copy_from_slice(&(read.len() as u32).to_be_bytes());
         let given = async {
             loop {

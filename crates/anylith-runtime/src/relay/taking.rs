@@ -13,7 +13,7 @@ use rustix::net::{
 };
 use tokio::{io::Interest, net::UnixDatagram};
 
-use super::{HEAD, LONGEST, Relay, VERSION};
+use super::{HEADER_BYTES, MOST_READ_BYTES, Relay, VERSION};
 
 /// The end of a relay out of which connections are taken.
 #[derive(Debug)]
@@ -63,7 +63,7 @@ fn receive(end: &UnixDatagram) -> io::Result<Taken> {
     // Where no file descriptor is free the kernel would drop the connection that comes, and its message with it. So one is held
     // until just before, and without it nothing is taken.
     let spare = end.as_fd().try_clone_to_owned()?;
-    let mut bytes = vec![0; HEAD + LONGEST];
+    let mut bytes = vec![0; HEADER_BYTES + MOST_READ_BYTES];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut attached = RecvAncillaryBuffer::new(&mut space);
     let mut parts = [IoSliceMut::new(&mut bytes)];
@@ -98,16 +98,16 @@ fn is_connection(socket: &OwnedFd) -> bool {
     is_tcp && sockopt::socket_acceptconn(socket) == Ok(false)
 }
 
-/// What was read of the connection, if the message is as [`super::HEAD`] says.
+/// What was read of the connection, if the message is as [`super::HEADER_BYTES`] says.
 fn read(mut message: Vec<u8>) -> io::Result<Vec<u8>> {
-    let head = message.first_chunk::<HEAD>();
+    let head = message.first_chunk::<HEADER_BYTES>();
     let [VERSION, length @ ..] = head.ok_or_else(|| foreign("it is too short"))? else {
         return Err(foreign("it is of another build"));
     };
-    if u32::from_be_bytes(*length) as usize != message.len() - HEAD {
+    if u32::from_be_bytes(*length) as usize != message.len() - HEADER_BYTES {
         return Err(foreign("its length is not what it says"));
     }
-    message.drain(..HEAD);
+    message.drain(..HEADER_BYTES);
     Ok(message)
 }
 

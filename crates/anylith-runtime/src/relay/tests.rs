@@ -39,7 +39,7 @@ async fn a_connection_comes_out_of_a_relay_as_it_was_given() {
     let relay = relay();
     let (mut client, server) = connected();
     let giving = Giving::new(&relay).unwrap();
-    let longest = vec![7; LONGEST];
+    let longest = vec![7; MOST_READ_BYTES];
     for read in [&b"GET /"[..], b"", &longest] {
         giving.give(&server, read).await.unwrap();
         let taken = Taking::new(&relay).unwrap().take().await.unwrap();
@@ -49,7 +49,10 @@ async fn a_connection_comes_out_of_a_relay_as_it_was_given() {
         client.read_exact(&mut word).unwrap();
         assert_eq!(&word, b"here");
     }
-    let error = giving.give(&server, &[7; LONGEST + 1]).await.unwrap_err();
+    let error = giving
+        .give(&server, &[7; MOST_READ_BYTES + 1])
+        .await
+        .unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
 }
 
@@ -111,7 +114,7 @@ async fn a_relay_that_is_full_takes_a_connection_once_there_is_room() {
     let relay = relay();
     let (giving, taking) = (Giving::new(&relay).unwrap(), Taking::new(&relay).unwrap());
     let (_client, server) = connected();
-    let read = vec![7; LONGEST / 2];
+    let read = vec![7; MOST_READ_BYTES / 2];
     let mut given = 0;
     while giving.give(&server, &read).await.is_ok() {
         given += 1;

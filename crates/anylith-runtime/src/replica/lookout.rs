@@ -19,8 +19,9 @@ pub(super) type Obstacles = Vec<(Address, String)>;
 /// What was told of the components that wait.
 #[derive(Debug)]
 pub(super) struct Lookout {
-    /// How long each is waited for now, without a break.
+    /// What each component that waits was last said to miss.
     told: BTreeMap<Name, Vec<Name>>,
+    /// How long it has been since the replica began to look.
     waited: Duration,
     pause: Duration,
 }

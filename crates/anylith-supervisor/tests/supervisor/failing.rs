@@ -261,9 +261,9 @@ async fn a_full_disk_is_said_once_and_the_state_is_written_when_there_is_room() 
     while let Ok(report) = reports.try_recv() {
         said.push(report);
     }
-    let full = |report: &&Report| matches!(report, Report::Forgetful { .. });
+    let full = |report: &&Report| matches!(report, Report::StateUnkept { .. });
     assert_eq!(said.iter().filter(full).count(), 1, "{said:?}");
-    assert!(said.contains(&Report::Remembers), "{said:?}");
+    assert!(said.contains(&Report::StateKept), "{said:?}");
     assert!(folder.path().join("state.json").exists());
     supervisor.stop().await.unwrap();
 }

@@ -21,7 +21,7 @@ fn open_to_all(path: &Path, mode: u32) {
 #[tokio::test]
 async fn another_users_process_is_turned_away_and_written_down() {
     if !rustix::process::getuid().is_root() {
-        println!("skipped: only root can begin a process of another user");
+        privileged::skip("only root can begin a process of another user");
         return;
     }
     let stage = Stage::micro();

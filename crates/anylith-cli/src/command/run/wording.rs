@@ -30,12 +30,12 @@ impl Wording {
         let notice = match report {
             // It was said before it was done.
             Report::Replaced { .. } => return None,
-            Report::Remembers | Report::Authority | Report::Identified { .. } => {
+            Report::StateKept | Report::AuthorityKept | Report::CertificateRenewed { .. } => {
                 return Some(report.to_string());
             }
-            Report::Forgetful { .. }
-            | Report::NoAuthority { .. }
-            | Report::NoIdentity { .. }
+            Report::StateUnkept { .. }
+            | Report::AuthorityUnkept { .. }
+            | Report::CertificateFailed { .. }
             | Report::NoLog { .. }
             | Report::Disconnected { .. }
             | Report::Stranger { .. } => {

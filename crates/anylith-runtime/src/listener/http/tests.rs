@@ -182,6 +182,17 @@ impl Served {
         self.stop.send_replace(true);
     }
 
+    /// Until it takes nobody in any more, and its connections know that it goes. It looks then whether others stay, with a
+    /// receiver of its own besides that of its listener.
+    async fn has_seen_the_stop(&self) {
+        soon(async {
+            while self.others_stay.receiver_count() < 2 {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+    }
+
     async fn has_begun(&self, requests: usize) {
         soon(async {
             while self.house.begun.load(Ordering::Acquire) < requests {
@@ -293,7 +304,7 @@ async fn a_request_under_way_is_answered_first_and_its_connection_passed_on() {
         first.has_begun(1).await;
         first.passes_on();
         let second = door.serve("second");
-        tokio::task::yield_now().await;
+        first.has_seen_the_stop().await;
         assert!(!first.serving.is_finished());
         first.house.may_end.notify_one();
         assert!(!says_close(&hear(&mut connection, "first").await));
@@ -448,9 +459,9 @@ async fn who_was_to_pass_on_and_is_left_alone_closes() {
     say(&mut connection, "GET /slow HTTP/1.1\r\nhost: here\r\n\r\n").await;
     first.has_begun(1).await;
     first.passes_on();
-    tokio::task::yield_now().await;
+    first.has_seen_the_stop().await;
     first.others_stay.send_replace(false);
-    tokio::task::yield_now().await;
+    // One thread runs all of this in turn: who serves is woken before its connection, and tells it so.
     first.house.may_end.notify_one();
     assert!(says_close(&hear(&mut connection, "first").await));
     is_closed(connection).await;
@@ -478,7 +489,7 @@ async fn nobody_is_taken_in_once_it_stops() {
     let mut open = TcpStream::connect(door.address()).await.unwrap();
     ask(&mut open, "last").await;
     last.closes();
-    tokio::task::yield_now().await;
+    last.has_seen_the_stop().await;
     // It waits in the queue of the socket, which is still open elsewhere.
     let mut late = TcpStream::connect(door.address()).await.unwrap();
     say(&mut late, "GET / HTTP/1.1\r\nhost: here\r\n\r\n").await;
