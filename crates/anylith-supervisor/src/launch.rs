@@ -22,6 +22,7 @@ use crate::{
     process::Process,
     record::{Build, Legacy, Program, Record},
     run_folder::RunFolder,
+    stray::{self, Stray},
     supervisor::{Report, Retiring, Supervisor},
 };
 
@@ -178,11 +179,16 @@ impl Launch {
         lock: File,
         tell: &mut impl FnMut(Retiring),
     ) -> io::Result<(Legacy, File, Option<Report>)> {
+        let within = self.timing.grace;
         let Some(mut past) = Record::read(&self.folder.record()) else {
+            // Without a record nobody can say what they are.
+            stray::end(Stray::all(&self.folder, &[&self.program.path]), within).await;
             self.folder.sweep()?;
             return Ok((Legacy::default(), lock, None));
         };
-        let living = past.hold_living();
+        let (before, own) = (past.program.path.clone(), &self.program.path);
+        let (living, strangers) = past.hold_living(Stray::all(&self.folder, &[&before, own]));
+        stray::end(strangers, within).await;
         let differences = difference::all(&past, self, build);
         let mut memory = past.memory.clone();
         if !living.is_empty() && differences.is_empty() {
@@ -243,7 +249,12 @@ impl Launch {
 
 /// How many replicas still run in `folder`, whether or not a supervisor watches them.
 pub fn living_replicas(folder: &RunFolder) -> usize {
-    Record::read(&folder.record()).map_or(0, |mut record| record.hold_living().len())
+    let Some(mut record) = Record::read(&folder.record()) else {
+        return Stray::all(folder, &[]).len();
+    };
+    let strays = Stray::all(folder, &[&record.program.path]);
+    let (living, strangers) = record.hold_living(strays);
+    living.len() + strangers.len()
 }
 
 /// Drains and stops what a supervisor that is gone has left running; returns how many replicas that were. `tell`
@@ -262,7 +273,10 @@ pub async fn stop_orphans(
     mut tell: impl FnMut(Retiring),
 ) -> Result<usize, StartError> {
     let Some(mut record) = Record::read(&folder.record()) else {
-        return Ok(0);
+        let strays = Stray::all(folder, &[]);
+        let replicas = strays.len();
+        stray::end(strays, timing.grace).await;
+        return Ok(replicas);
     };
     let unusable = |source| StartError::Folder {
         path: folder.path().to_owned(),
@@ -279,9 +293,11 @@ pub async fn stop_orphans(
         }
         Err(LockError::Unusable(source)) => return Err(unusable(source)),
     };
-    let living = record.hold_living();
-    let replicas = living.len();
-    if replicas > 0 {
+    let strays = Stray::all(folder, &[&record.program.path]);
+    let (living, strangers) = record.hold_living(strays);
+    let replicas = living.len() + strangers.len();
+    stray::end(strangers, timing.grace).await;
+    if !living.is_empty() {
         retire(record, living, folder, timing, lock, &mut tell)
             .await
             .map_err(unusable)?;
