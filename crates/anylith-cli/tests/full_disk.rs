@@ -9,6 +9,11 @@ use std::{
     io::Write as _,
     path::{Path, PathBuf},
     process::Stdio,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
 };
 
 use rustix::{
@@ -173,6 +178,16 @@ fn what_was_started_anew_on_a_full_disk_is_adopted_and_stopped_all_the_same() {
     let mut extra = stage.pids();
     extra.retain(|pid| !before.contains(pid));
     assert_eq!(extra.len(), 1);
+    let web = url.rsplit(' ').next().unwrap().to_owned();
+    let is_over = Arc::new(AtomicBool::new(false));
+    let visitor = {
+        let (web, is_over) = (web.clone(), Arc::clone(&is_over));
+        thread::spawn(move || {
+            while !is_over.load(Ordering::Acquire) {
+                assert!(visit(&web).starts_with("front-"));
+            }
+        })
+    };
     disk.fill();
     kill(run);
     disk.fill();
@@ -183,8 +198,9 @@ fn what_was_started_anew_on_a_full_disk_is_adopted_and_stopped_all_the_same() {
     assert_eq!(next.ready, url);
     eventually("who was one more has left", || !is_alive(extra[0]));
     assert_eq!(stage.pids(), before, "they run on");
-    let web = url.rsplit(' ').next().unwrap();
-    assert!(visit(web).starts_with("front-"));
+    is_over.store(true, Ordering::Release);
+    visitor.join().unwrap();
+    assert!(visit(&web).starts_with("front-"));
     kill(next);
     let call = stage.call("stop");
     assert_eq!((call.code(), call.out().trim()), (0, "stopped"));
