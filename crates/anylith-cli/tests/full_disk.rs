@@ -9,6 +9,11 @@ use std::{
     io::Write as _,
     path::{Path, PathBuf},
     process::Stdio,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
 };
 
 use rustix::{
@@ -149,6 +154,84 @@ fn a_supervisor_that_dies_with_the_disk_full_is_replaced_by_one_that_adopts_ever
     }
     next.signal(Signal::TERM);
     assert_eq!(next.end().0, Some(0));
+}
+
+#[test]
+fn what_was_started_anew_on_a_full_disk_is_adopted_and_stopped_all_the_same() {
+    let disk;
+    let stage = Stage::with(OVER_TCP);
+    disk = match Disk::below(&stage) {
+        Some(disk) => disk,
+        None => return,
+    };
+    let run = stage.run("--topology split --listen web=127.0.0.1:0");
+    let (first, url) = (stage.pids(), run.ready.clone());
+    disk.fill();
+    for group in ["front", "rest"] {
+        let call = stage.call(&format!("restart {group}"));
+        assert_eq!(call.code(), 0, "{}", call.err());
+    }
+    let before = stage.pids();
+    assert!(before.iter().all(|pid| !first.contains(pid)));
+    // This is forgotten with the supervisor, and what it has started is not.
+    assert_eq!(stage.call("scale rest=2").code(), 0);
+    let mut extra = stage.pids();
+    extra.retain(|pid| !before.contains(pid));
+    assert_eq!(extra.len(), 1);
+    let web = url.rsplit(' ').next().unwrap().to_owned();
+    let is_over = Arc::new(AtomicBool::new(false));
+    let visitor = {
+        let (web, is_over) = (web.clone(), Arc::clone(&is_over));
+        thread::spawn(move || {
+            while !is_over.load(Ordering::Acquire) {
+                assert!(visit(&web).starts_with("front-"));
+            }
+        })
+    };
+    disk.fill();
+    kill(run);
+    disk.fill();
+    assert!(stage.call("status").err().contains("4 replicas"));
+
+    // What it remembers are processes that are gone, and those that run have the listener.
+    let next = stage.run("--topology split --listen web=127.0.0.1:0");
+    assert_eq!(next.ready, url);
+    eventually("who was one more has left", || !is_alive(extra[0]));
+    assert_eq!(stage.pids(), before, "they run on");
+    is_over.store(true, Ordering::Release);
+    visitor.join().unwrap();
+    assert!(visit(&web).starts_with("front-"));
+    kill(next);
+    let call = stage.call("stop");
+    assert_eq!((call.code(), call.out().trim()), (0, "stopped"));
+    assert!(before.iter().all(|pid| !is_alive(*pid)));
+}
+
+#[test]
+fn what_was_started_on_a_full_disk_is_stopped_without_a_record() {
+    let disk;
+    let stage = Stage::with(OVER_TCP);
+    disk = match Disk::below(&stage) {
+        Some(disk) => disk,
+        None => return,
+    };
+    fs::create_dir_all(stage.temp.path().join("run/anylith")).unwrap();
+    disk.fill();
+    let listen = "--topology split --listen web=127.0.0.1:0";
+    let run = stage.run(listen);
+    assert!(!stage.run_file("state.json").exists());
+    let before = stage.pids();
+    kill(run);
+    let next = stage.run(listen);
+    assert!(
+        before.iter().all(|pid| !is_alive(*pid)),
+        "nobody knows them"
+    );
+    let before = stage.pids();
+    kill(next);
+    let call = stage.call("stop");
+    assert_eq!((call.code(), call.out().trim()), (0, "stopped"));
+    assert!(before.iter().all(|pid| !is_alive(*pid)));
 }
 
 #[test]

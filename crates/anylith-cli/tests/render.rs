@@ -80,6 +80,23 @@ fn it_says_what_it_wrote_and_what_to_do_next() {
 }
 
 #[test]
+fn an_account_is_made_where_none_can_be_taken_for_granted() {
+    let one = "[hosts.one]\nuser = \"root\"";
+    let (stage, _) = stage(&HOSTS.replace("[hosts.one]", one));
+    let call = stage.call(RENDER);
+    assert_eq!(call.code(), 0, "{}", call.err());
+    let told = call.err();
+    assert!(
+        told.contains("ssh root@10.0.0.1 'chown -R root: "),
+        "{told}"
+    );
+    assert!(
+        told.contains("ssh root@10.0.0.2 'useradd -r puppet; "),
+        "{told}"
+    );
+}
+
+#[test]
 fn keys_and_orders_are_closed_to_others_and_no_secret_is_written() {
     let (stage, app) = stage(HOSTS);
     let mut command = stage.command(RENDER);

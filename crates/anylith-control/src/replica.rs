@@ -482,6 +482,11 @@ impl Replica {
         all
     }
 
+    /// Whether all components of its process were ready, which some may be no more: then it is called all the same where no other is well.
+    pub(crate) fn was_ready(&self) -> bool {
+        matches!(self.life, Life::Serving { .. })
+    }
+
     /// What is known of its process, if it has one.
     pub(crate) fn run(&self) -> Option<&Run> {
         self.life.run()

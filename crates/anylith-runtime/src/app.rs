@@ -20,6 +20,7 @@ pub use error::AppError;
 use crate::{
     backlog::Backlog,
     component::{Assembled, Component, Registration},
+    descriptors,
     inherited::Inherited,
     interface::{ImplementedBy, Provides},
     link::{Enlistment, Link},
@@ -157,6 +158,9 @@ impl<A: Application> Builder<A> {
     async fn launch(self, listen: fn() -> Signals) -> Result<Running, AppError> {
         let role = Role::from_env()?;
         logging::begin(role.is_replica());
+        if !matches!(role, Role::Describe | Role::Check) {
+            descriptors::take_more();
+        }
         // A description looks at every type that travels: only who needs it makes one, and no replica does.
         match role {
             Role::Describe => {

@@ -14,6 +14,7 @@ mod conductor;
 mod config;
 pub mod context;
 mod deadline;
+mod descriptors;
 mod edge;
 mod encoding;
 mod framed;

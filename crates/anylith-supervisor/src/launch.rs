@@ -23,6 +23,7 @@ use crate::{
     record::{Build, Legacy, Program, Record, Shape},
     report::Report,
     run_folder::RunFolder,
+    stray::{self, Stray},
     supervisor::{Retiring, Supervisor},
 };
 
@@ -171,8 +172,12 @@ impl Launch {
         let Some(mut past) = Record::read(&self.folder.record()) else {
             return;
         };
-        let same = past.launched == Some(Shape::of(&self.spec));
-        if same && !past.hold_living().is_empty() {
+        if past.launched != Some(Shape::of(&self.spec)) {
+            return;
+        }
+        let programs = [&*past.program.path, &*self.program.path];
+        let strays = Stray::all(&self.folder, &programs);
+        if !past.hold_living(strays).0.is_empty() {
             Shape::of(&past.spec).form(&mut self.spec);
         }
     }
@@ -194,11 +199,16 @@ impl Launch {
         lock: File,
         tell: &mut impl FnMut(Retiring),
     ) -> io::Result<(Legacy, File, Option<Report>)> {
+        let within = self.timing.grace;
         let Some(mut past) = Record::read(&self.folder.record()) else {
+            // Without a record nobody can say what they are.
+            stray::end(Stray::all(&self.folder, &[&self.program.path]), within).await;
             self.folder.sweep()?;
             return Ok((Legacy::default(), lock, None));
         };
-        let living = past.hold_living();
+        let (before, own) = (past.program.path.clone(), &self.program.path);
+        let (living, strangers) = past.hold_living(Stray::all(&self.folder, &[&before, own]));
+        stray::end(strangers, within).await;
         let differences = difference::all(&past, self, build);
         let mut memory = past.memory.clone();
         if !living.is_empty() && differences.is_empty() {
@@ -262,7 +272,12 @@ impl Launch {
 
 /// How many replicas still run in `folder`, whether or not a supervisor watches them.
 pub fn living_replicas(folder: &RunFolder) -> usize {
-    Record::read(&folder.record()).map_or(0, |mut record| record.hold_living().len())
+    let Some(mut record) = Record::read(&folder.record()) else {
+        return Stray::all(folder, &[]).len();
+    };
+    let strays = Stray::all(folder, &[&record.program.path]);
+    let (living, strangers) = record.hold_living(strays);
+    living.len() + strangers.len()
 }
 
 /// The program that runs in `folder`, if any does.
@@ -286,7 +301,10 @@ pub async fn stop_orphans(
     mut tell: impl FnMut(Retiring),
 ) -> Result<usize, StartError> {
     let Some(mut record) = Record::read(&folder.record()) else {
-        return Ok(0);
+        let strays = Stray::all(folder, &[]);
+        let replicas = strays.len();
+        stray::end(strays, timing.grace).await;
+        return Ok(replicas);
     };
     let unusable = |source| StartError::Folder {
         path: folder.path().to_owned(),
@@ -303,9 +321,11 @@ pub async fn stop_orphans(
         }
         Err(LockError::Unusable(source)) => return Err(unusable(source)),
     };
-    let living = record.hold_living();
-    let replicas = living.len();
-    if replicas > 0 {
+    let strays = Stray::all(folder, &[&record.program.path]);
+    let (living, strangers) = record.hold_living(strays);
+    let replicas = living.len() + strangers.len();
+    stray::end(strangers, timing.grace).await;
+    if !living.is_empty() {
         retire(record, living, folder, timing, lock, &mut tell)
             .await
             .map_err(unusable)?;

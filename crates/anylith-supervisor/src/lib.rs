@@ -30,6 +30,7 @@ mod record;
 mod renewals;
 mod report;
 mod run_folder;
+mod stray;
 mod supervisor;
 mod switchboard;
 

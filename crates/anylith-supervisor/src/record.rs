@@ -8,13 +8,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anylith_control::{GroupSpec, Memory, Spec};
+use anylith_control::{Extra, Fate, GroupSpec, Memory, Spec};
 use anylith_core::Name;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     process::{self, Process},
     report::Report,
+    stray::Stray,
 };
 
 /// The program that a supervisor runs as replicas: the application's own binary. Of its environment `Debug` has the
@@ -148,8 +149,12 @@ impl Record {
         renamed.inspect_err(|_| drop(fs::remove_file(&new)))
     }
 
-    /// Takes hold of the processes that live, and forgets the others. What ends from here on is seen.
-    pub(crate) fn hold_living(&mut self) -> BTreeMap<Name, Process> {
+    /// Takes hold of the processes that live, and forgets the others. What ends from here on is seen. Of `strays` it remembers those that
+    /// it should have known, and gives back those that are none of its groups'.
+    pub(crate) fn hold_living(
+        &mut self,
+        strays: Vec<Stray>,
+    ) -> (BTreeMap<Name, Process>, Vec<Stray>) {
         let mut living = BTreeMap::new();
         for (replica, past) in &mut self.memory.replicas {
             let started = past.pid.and_then(|pid| self.started.get(&pid));
@@ -158,7 +163,52 @@ impl Record {
             past.pid = process.as_ref().map(|process| process.pid);
             living.extend(process.map(|process| (replica.clone(), process)));
         }
-        living
+        let mut strangers = Vec::new();
+        for stray in strays {
+            let known = living.get(&stray.replica);
+            if known.is_some_and(|known| known.pid == stray.process.pid) {
+                continue;
+            }
+            match self.place_of(&stray.replica) {
+                // It is somebody else's.
+                Some((group, _)) if group.external => {}
+                Some((group, ordinal)) if !living.contains_key(&stray.replica) => {
+                    let wanted = group.replicas;
+                    let place = Extra {
+                        group: group.name.clone(),
+                        ordinal,
+                        components: group.components.clone(),
+                    };
+                    self.remember(&stray, place, wanted);
+                    living.insert(stray.replica, stray.process);
+                }
+                Some(_) | None => strangers.push(stray),
+            }
+        }
+        (living, strangers)
+    }
+
+    /// The group of a replica with this name, and its number in it.
+    fn place_of(&self, replica: &Name) -> Option<(&GroupSpec, u32)> {
+        let (_, ordinal) = replica.as_str().rsplit_once('-')?;
+        let ordinal = ordinal.parse().ok()?;
+        let mut groups = self.spec.groups.iter();
+        let group = groups.find(|group| group.replica_name(ordinal) == *replica)?;
+        Some((group, ordinal))
+    }
+
+    /// What runs at a place in a group of which so many are `wanted` is the stray.
+    fn remember(&mut self, stray: &Stray, place: Extra, wanted: u32) {
+        let past = self.memory.replicas.entry(stray.replica.clone());
+        let past = past.or_default();
+        past.pid = Some(stray.process.pid);
+        past.incarnation = stray.incarnation;
+        past.fate = Fate::Stays;
+        if place.ordinal > wanted {
+            // Perhaps one of more replicas, which nobody has heard of here: it goes once all others are ready.
+            past.fate = Fate::StandsIn;
+            self.memory.extra.insert(stray.replica.clone(), place);
+        }
     }
 }
 

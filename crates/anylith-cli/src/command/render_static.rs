@@ -184,13 +184,18 @@ fn report(
             binary.display(),
             plan.binary
         )?;
+        let account = match user.as_str() {
+            // It is there everywhere.
+            "root" => String::new(),
+            user => format!("useradd -r {user}; "),
+        };
         let run = match host.folder_to_make() {
             Some(run) => format!("install -d -m 700 -o {user} {run}; "),
             None => String::new(),
         };
         writeln!(
             told,
-            "  ssh root@{address} 'useradd -r {user}; {run}chown -R {user}: {folder} && cp {folder}/units/* /etc/systemd/system/ \
+            "  ssh root@{address} '{account}{run}chown -R {user}: {folder} && cp {folder}/units/* /etc/systemd/system/ \
              && systemctl daemon-reload && systemctl enable --now --no-block {}.target'",
             app_of(rendered)
         )?;

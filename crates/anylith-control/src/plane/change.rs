@@ -99,7 +99,14 @@ impl ControlPlane {
         match (&self.phase, self.change()) {
             (Phase::Stopping { .. } | Phase::Done, _) => Err(Refused::Stopping),
             (Phase::Adopting { .. }, _) => Err(Refused::Adopting),
-            (Phase::Running(_), Some(under_way)) => Err(Refused::Busy { under_way }),
+            (Phase::Running(_), Some(mut under_way)) => {
+                let waits = self.change.as_ref().and_then(UnderWay::next_tick);
+                if waits.is_some() {
+                    let ready = self.timing.ready;
+                    under_way += &format!(", for which it has {ready:?} before it is given up");
+                }
+                Err(Refused::Busy { under_way })
+            }
             (Phase::Running(_), None) => Ok(()),
         }
     }
@@ -157,12 +164,15 @@ impl ControlPlane {
                 changes.insert(name.clone(), (*replicas, before));
             }
         }
+        let before = changes.iter();
+        let before = before.map(|(name, (_, before))| (name.clone(), *before));
+        let before = before.collect();
         actions.push(Action::Report(Notice::Scaling { groups: changes }));
         for (name, replicas) in &groups {
             self.resize(name, *replicas, now, actions);
         }
         let by = now + self.timing.ready;
-        self.change = Some(UnderWay::Scale(Scale::new(groups, by)));
+        self.change = Some(UnderWay::Scale(Scale::new(groups, before, by)));
     }
 
     /// Gives the replicas of a group their fates, now that it is to have so many.

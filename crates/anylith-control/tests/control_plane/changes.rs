@@ -249,6 +249,47 @@ fn more_replicas_are_started_at_once_and_fewer_are_drained_from_the_highest() {
 }
 
 #[test]
+fn other_numbers_are_reached_while_those_that_stay_are_ill() {
+    let mut world = World::ready(micro(2));
+    for replica in ["Cart-1", "Cart-2"] {
+        world.feels(replica, "Cart", Some("the database is gone"));
+    }
+    for replicas in [1, 3] {
+        world.happens(scale(&[("Cart", replicas)]));
+        assert_eq!(world.plane.change(), None);
+        let groups = [(name("Cart"), replicas)].into();
+        assert_eq!(world.notices.last(), Some(&Notice::Scaled { groups }));
+        assert_eq!(world.plane.check_restart(None), Ok(()));
+    }
+    // One that falls ill while others drain keeps nobody either.
+    world.faults.insert("Stock-2", Fault::Deaf);
+    world.happens(scale(&[("Stock", 1)]));
+    world.feels("Stock-1", "Stock", Some("ill"));
+    world.pass(Duration::from_secs(20));
+    assert_eq!(world.plane.change(), None);
+}
+
+#[test]
+fn a_change_that_is_refused_is_told_what_the_other_one_waits_for() {
+    let mut world = World::ready(micro(2));
+    world.faults.insert("Cart-3", Fault::Mute);
+    world.happens(scale(&[("Cart", 3)]));
+    let why = |world: &World| world.plane.check_restart(None).unwrap_err().to_string();
+    assert_eq!(
+        why(&world),
+        "another change is under way: scaling Cart to 3; Cart-3 starts, for which it has 60s before it is given up"
+    );
+    world.pass(Duration::from_secs(61));
+    assert_eq!(world.plane.check_restart(None), Ok(()));
+    world.faults.insert("Stock-2", Fault::Deaf);
+    world.happens(scale(&[("Stock", 1)]));
+    assert_eq!(
+        why(&world),
+        "another change is under way: scaling Stock to 1; Stock-2 drains"
+    );
+}
+
+#[test]
 fn a_replica_that_does_not_drain_in_time_is_killed_and_forgotten() {
     let mut world = World::ready(micro(2));
     world.faults.insert("Stock-2", Fault::Deaf);

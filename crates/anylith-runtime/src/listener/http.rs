@@ -7,22 +7,33 @@
 
 mod guest;
 mod line;
+mod seats;
 
-use std::{convert::Infallible, error::Error, io, pin::pin, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible, error::Error, io, net::TcpListener, pin::pin, sync::Arc, time::Duration,
+};
 
 use hyper::{
     Request, Response,
     body::{Body, Incoming},
 };
-use rustix::process::{Resource, getrlimit};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    process::{Resource, getrlimit},
+};
 use tokio::{
+    io::{Interest, unix::AsyncFd},
+    net::TcpStream,
     sync::{Semaphore, watch},
     task::JoinSet,
     time::sleep,
 };
 use tower_service::Service;
 
-use self::guest::{Drain, Guest, Host};
+use self::{
+    guest::{Drain, Guest, Host},
+    seats::Seats,
+};
 use super::Listener;
 use crate::{
     relay::{Giving, Taken, Taking},
@@ -32,12 +43,16 @@ use crate::{
 /// The pause after no connection could be taken in: no file descriptor is left, and one will be.
 const CROWDED: Duration = Duration::from_millis(50);
 
+/// How long somebody new waits before others leave for him: another replica may take him in, or somebody leave anyway.
+const KNOCKS: Duration = Duration::from_millis(20);
+
 /// The connections of a process that may have any number of file descriptors.
 const MANY: u64 = 1 << 20;
 
 impl Listener {
-    /// Serves at most so many connections at a time. More of them wait until others are closed, as they do while no
-    /// replica is there.
+    /// Serves at most so many connections at a time. For somebody who comes when there are as many, connections are closed that can be
+    /// spared: first those that owe a request for a second, then those that are silent for longest between two. While each of them has a request under
+    /// way, more of them wait, as they do while no replica is there.
     ///
     /// Where nothing is said it is three quarters of the file descriptors that the process may have (`ulimit -n`), divided by the
     /// listeners that it serves: the others are for calls, files and databases.
@@ -71,7 +86,13 @@ impl Listener {
         S::Future: Send,
         B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
     {
-        let socket = self.tcp()?;
+        let door = self.socket.try_clone()?;
+        door.set_nonblocking(true)?;
+        #[expect(
+            deprecated,
+            reason = "unsound for types that change their descriptor; TcpListener can't"
+        )]
+        let door = AsyncFd::with_interest(door, Interest::READABLE)?;
         let relay = self.passage.relay.as_deref();
         let taking = relay.map(Taking::new).transpose()?;
         let giving = relay.map(Giving::new).transpose()?;
@@ -81,20 +102,30 @@ impl Listener {
             giving: giving.map(Arc::new),
             drain: drain.subscribe(),
         };
-        let seats = Arc::new(Semaphore::new(self.seats()));
+        let seats = Seats::new(self.seats());
         let mut connections = JoinSet::new();
         let mut asked = pin!(stopping);
         let (mut seat, mut is_full) = (None, false);
         loop {
-            seat = seat.or_else(|| Arc::clone(&seats).try_acquire_owned().ok());
+            seat = seat.or_else(|| seats.try_take());
             if seat.is_none() && !std::mem::replace(&mut is_full, true) {
-                let (listener, connections) = (self.name(), self.seats());
-                tracing::warn!(target: "anylith", listener, connections, "as many connections are open as are allowed: more of them wait");
+                let (listener, connections) = (self.name(), seats.all());
+                tracing::warn!(target: "anylith", listener, connections, "as many connections are open as are allowed: idle ones are closed for others that come");
             }
             tokio::select! {
                 biased;
                 () = &mut asked => break,
-                Ok(free) = Arc::clone(&seats).acquire_owned(), if seat.is_none() => seat = Some(free),
+                free = seats.take(), if seat.is_none() => seat = Some(free),
+                () = knock(&door), if seat.is_none() => {
+                    if seats.make_room() == 0 {
+                        // All are busy.
+                        tokio::select! {
+                            free = seats.take() => seat = Some(free),
+                            () = &mut asked => break,
+                            () = sleep(CROWDED) => {}
+                        }
+                    }
+                }
                 taken = take(taking.as_ref()), if seat.is_some() => match (taken, seat.take()) {
                     (Ok(taken), Some(seat)) => {
                         let guest = Guest::taken(taken, seat);
@@ -105,8 +136,8 @@ impl Listener {
                         self.complain(taken.err()).await;
                     }
                 },
-                accepted = socket.accept(), if seat.is_some() => match (accepted, seat.take()) {
-                    (Ok((stream, _)), Some(seat)) => {
+                accepted = accept(&door), if seat.is_some() => match (accepted, seat.take()) {
+                    (Ok(stream), Some(seat)) => {
                         connections.spawn(host.clone().attend(Guest::new(stream, seat)));
                     }
                     (accepted, free) => {
@@ -118,14 +149,14 @@ impl Listener {
             }
         }
         // Whoever waits there is taken in by others.
-        drop(socket);
+        drop(door);
         let mut others_stay = self.passage.others_stay.clone();
         if host.giving.is_some() && *others_stay.borrow_and_update() {
             drain.send_replace(Drain::PassesOn);
         } else {
             // Nobody would take it after this one.
             while let Some(Ok(taken)) = taking.as_ref().map(Taking::try_take)
-                && let Ok(seat) = Arc::clone(&seats).try_acquire_owned()
+                && let Some(seat) = seats.try_take()
             {
                 let guest = Guest::taken(taken, seat);
                 connections.extend(guest.map(|guest| host.clone().attend(guest)));
@@ -165,6 +196,37 @@ impl Listener {
             }
         }
     }
+}
+
+/// The next connection of somebody new.
+async fn accept(door: &AsyncFd<TcpListener>) -> io::Result<TcpStream> {
+    let accept = |door: &TcpListener| door.accept();
+    let (stream, _) = door.async_io(Interest::READABLE, accept).await?;
+    stream.set_nonblocking(true)?;
+    TcpStream::from_std(stream)
+}
+
+/// Waits until somebody new waits at the door, and is taken in by nobody.
+async fn knock(door: &AsyncFd<TcpListener>) {
+    let look = |door: &TcpListener| match is_waited_at(door) {
+        true => Ok(()),
+        false => Err(io::ErrorKind::WouldBlock.into()),
+    };
+    loop {
+        // It fails only together with the runtime.
+        let _ = door.async_io(Interest::READABLE, look).await;
+        sleep(KNOCKS).await;
+        if is_waited_at(door.get_ref()) {
+            return;
+        }
+    }
+}
+
+/// Whether a connection could be taken in.
+fn is_waited_at(door: &TcpListener) -> bool {
+    let now = Timespec::default();
+    let mut door = [PollFd::new(door, PollFlags::IN)];
+    poll(&mut door, Some(&now)).is_ok_and(|ready| ready > 0)
 }
 
 /// The next connection that another replica passes on; never, where there is no relay.

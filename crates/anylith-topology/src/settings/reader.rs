@@ -14,6 +14,9 @@ pub(crate) struct Reader<'a> {
     pub(crate) incomplete: bool,
 }
 
+/// Keys of `[app]` that are sought elsewhere, and mean nothing else there.
+const OF_APP: [&str; 4] = ["package", "binary", "transport", "env"];
+
 impl<'a> Reader<'a> {
     pub(crate) fn new(source: &'a Source, problems: Vec<Problem>, incomplete: bool) -> Self {
         Self {
@@ -41,7 +44,10 @@ impl<'a> Reader<'a> {
         for entry in &table.entries {
             if !known.contains(&entry.key.as_str()) {
                 let what = format!("unknown key `{}` in {place}", entry.key);
-                let mend = suggest(&entry.key, known, "keys", "take it out");
+                let mend = match OF_APP.contains(&entry.key.as_str()) {
+                    true => "move it to [app] of anylith.toml".to_owned(),
+                    false => suggest(&entry.key, known, "keys", "take it out"),
+                };
                 self.report(&entry.at, what, mend);
             }
         }

@@ -14,7 +14,7 @@ use std::{
 use bytes::BytesMut;
 use hyper::{
     Request, Response,
-    body::{Body, Incoming},
+    body::{Body, Frame, Incoming, SizeHint},
     header::{CONNECTION, HeaderValue},
     server::conn::{http1, http2},
     service::service_fn,
@@ -23,12 +23,15 @@ use hyper_util::rt::TokioExecutor;
 use tokio::{
     io::AsyncReadExt as _,
     net::TcpStream,
-    sync::{OwnedSemaphorePermit, watch},
+    sync::watch,
     time::{Instant, sleep, sleep_until},
 };
 use tower_service::Service;
 
-use super::line::{Clock, HEAD, IDLE, Io, Line, SILENT};
+use super::{
+    line::{Clock, HEAD, IDLE, Io, Line, Open, SILENT},
+    seats::Seat,
+};
 use crate::relay::{Giving, Taken};
 
 /// What a connection of HTTP/2 begins with.
@@ -59,7 +62,8 @@ pub(super) struct Guest {
     stream: TcpStream,
     /// What was read of it and nobody has looked at.
     read: BytesMut,
-    seat: OwnedSemaphorePermit,
+    seat: Seat,
+    line: Arc<Line>,
     /// How long it may be silent.
     patience: Duration,
     /// Where nobody has taken it, it is not offered again.
@@ -68,26 +72,32 @@ pub(super) struct Guest {
 
 impl Guest {
     /// Somebody new.
-    pub(super) fn new(stream: TcpStream, seat: OwnedSemaphorePermit) -> Self {
+    pub(super) fn new(stream: TcpStream, seat: Seat) -> Self {
+        Self::between(stream, seat, Line::new(true))
+    }
+
+    fn between(stream: TcpStream, seat: Seat, line: Arc<Line>) -> Self {
+        seat.is_of(&line);
         // The end of an answer should not wait for its beginning to be acknowledged; where it does, nothing is wrong.
         let _ = stream.set_nodelay(true);
         Self {
             stream,
             read: BytesMut::new(),
             seat,
+            line,
             patience: HEAD,
             stays: false,
         }
     }
 
     /// One that another replica has passed on; `None` if the connection is of no use.
-    pub(super) fn taken(taken: Taken, seat: OwnedSemaphorePermit) -> Option<Self> {
+    pub(super) fn taken(taken: Taken, seat: Seat) -> Option<Self> {
         taken.connection.set_nonblocking(true).ok()?;
         let stream = TcpStream::from_std(taken.connection).ok()?;
         Some(Self {
             read: BytesMut::from(&taken.read[..]),
             patience: IDLE,
-            ..Self::new(stream, seat)
+            ..Self::between(stream, seat, Line::new(false))
         })
     }
 
@@ -114,6 +124,32 @@ enum Begins {
     Http2,
     PassOn,
     Close,
+}
+
+/// The body of an answer that is one of several at a time: the request is under way until it has ended.
+struct Answered<B> {
+    body: Pin<Box<B>>,
+    _open: Open,
+}
+
+impl<B: Body> Body for Answered<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        self.body.as_mut().poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
 }
 
 /// Serves connections.
@@ -165,6 +201,7 @@ where
                     Ok(1..) => until = until.min(Instant::now() + HEAD),
                     Ok(0) | Err(_) => return Begins::Close,
                 },
+                () = guest.line.asked_to_leave() => return Begins::Close,
                 () = std::future::ready(()), if drain == Drain::PassesOn => return Begins::PassOn,
                 () = sleep(SILENT), if drain == Drain::Closes => return Begins::Close,
                 Ok(()) = self.drain.changed() => {}
@@ -175,16 +212,17 @@ where
 
     /// Serves HTTP/1 until the connection is over, or is to be passed on and can be.
     async fn serve_http1(&mut self, guest: Guest) -> Option<Guest> {
-        let (line, stays) = (Line::new(), guest.stays);
+        let (line, stays) = (guest.line, guest.stays);
         let answer = {
             let (service, drain) = (self.service.clone(), self.drain.clone());
             let line = Arc::clone(&line);
             move |request: Request<Incoming>| {
-                let (open, service, drain) = (line.begin(), service.clone(), drain.clone());
+                let (open, line) = (line.begin(), Arc::clone(&line));
+                let (service, drain) = (service.clone(), drain.clone());
                 async move {
                     let _open = open;
                     let mut answer = answer(service, request).await?;
-                    if drain.borrow().of(stays) == Drain::Closes {
+                    if drain.borrow().of(stays) == Drain::Closes || line.leaves() {
                         let close = HeaderValue::from_static("close");
                         answer.headers_mut().insert(CONNECTION, close);
                     }
@@ -208,6 +246,7 @@ where
             let between = poll_fn(|cx| {
                 let over = poll(&mut connection, &line, cx);
                 match over {
+                    Poll::Pending if line.leaves_now() => Poll::Ready(false),
                     Poll::Pending if drain == Drain::PassesOn && line.is_between() => {
                         Poll::Ready(true)
                     }
@@ -223,6 +262,7 @@ where
                     false => return None,
                 },
                 Ok(()) = self.drain.changed() => {}
+                () = line.asked_to_leave() => {}
                 () = line.silence(), if drain == Drain::Closes => {
                     Pin::new(&mut connection).graceful_shutdown();
                     let _ = connection.await;
@@ -238,6 +278,7 @@ where
             stream,
             read,
             seat,
+            line,
             patience: IDLE,
             stays,
         })
@@ -245,20 +286,43 @@ where
 
     /// Serves HTTP/2, which tells its clients itself when a connection takes no more requests.
     async fn serve_http2(mut self, guest: Guest) {
-        let service = self.service.clone();
-        let answer = move |request: Request<Incoming>| answer(service.clone(), request);
-        let line = Line::new();
-        let io = Io::new(guest.stream, guest.read.freeze(), line, guest.seat);
+        let (service, line) = (self.service.clone(), guest.line);
+        line.is_multiplexed();
+        let answer = {
+            let line = Arc::clone(&line);
+            move |request: Request<Incoming>| {
+                let (open, service) = (line.begin(), service.clone());
+                async move {
+                    let answer = answer(service, request).await?;
+                    Ok::<_, Infallible>(answer.map(|body| Answered {
+                        body: Box::pin(body),
+                        _open: open,
+                    }))
+                }
+            }
+        };
+        let io = Io::new(
+            guest.stream,
+            guest.read.freeze(),
+            Arc::clone(&line),
+            guest.seat,
+        );
         let connection =
             http2::Builder::new(TokioExecutor::new()).serve_connection(io, service_fn(answer));
         let mut connection = pin!(connection);
-        tokio::select! {
+        let leaves = tokio::select! {
             biased;
             _ = &mut connection => return,
-            _ = self.drain.wait_for(|drain| *drain != Drain::No) => {}
-        }
+            _ = self.drain.wait_for(|drain| *drain != Drain::No) => false,
+            () = line.asked_to_leave() => true,
+        };
         connection.as_mut().graceful_shutdown();
-        let _ = connection.await;
+        tokio::select! {
+            biased;
+            _ = &mut connection => {}
+            // It does not say that it has understood.
+            () = line.silence(), if leaves => {}
+        }
     }
 
     /// Passes a connection on to another replica; gives it back if nobody makes room for it.

@@ -17,9 +17,11 @@ use hyper::rt::{Read, ReadBufCursor, Sleep, Timer, Write};
 use hyper_util::rt::TokioIo;
 use tokio::{
     net::TcpStream,
-    sync::OwnedSemaphorePermit,
+    sync::Notify,
     time::{self, Instant, sleep_until},
 };
+
+use super::seats::Seat;
 
 /// How long the head of a request may take, once something of it has come; and how long somebody new may take to begin.
 pub(super) const HEAD: Duration = Duration::from_secs(30);
@@ -28,15 +30,34 @@ pub(super) const HEAD: Duration = Duration::from_secs(30);
 /// connections (browsers 5 minutes, some balancers 10), so that it is them who end it and nobody asks just when it is closed.
 pub(super) const IDLE: Duration = Duration::from_secs(11 * 60);
 
-/// A connection that is silent for so long in a drain is closed. One with a request now and then is told before.
+/// A connection that is silent for so long in a drain is closed. One with a request now and then is told before. And one that owes a
+/// request for so long is the first that gives its place up for somebody new.
 pub(super) const SILENT: Duration = Duration::from_secs(1);
 
 /// What goes on at one connection.
 #[derive(Debug)]
-pub(super) struct Line(Mutex<Traffic>);
+pub(super) struct Line {
+    traffic: Mutex<Traffic>,
+    asked_to_leave: Notify,
+}
+
+/// That nothing is under way at a connection. The least is the one that can be spared most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Quiet {
+    /// It owes a request since then: it is new and has said nothing, or has said only the beginning of a head.
+    Owes(Instant),
+    /// Between two requests since then.
+    Idle(Instant),
+}
 
 #[derive(Debug)]
 struct Traffic {
+    /// Since when nothing is under way; `None` while something is.
+    quiet: Option<Quiet>,
+    /// Whether several requests may be under way at a time, as in HTTP/2, so that it is quiet once all are answered.
+    is_multiplexed: bool,
+    /// Whether it is to give its place up.
+    leaves: bool,
     /// The requests without an answer.
     open: usize,
     /// When a request came last, or was answered.
@@ -52,20 +73,32 @@ struct Traffic {
 }
 
 impl Line {
-    pub(super) fn new() -> Arc<Self> {
+    /// That of a connection that is new, or has had a request before.
+    pub(super) fn new(is_new: bool) -> Arc<Self> {
         let now = Instant::now();
-        Arc::new(Self(Mutex::new(Traffic {
+        let quiet = match is_new {
+            true => Quiet::Owes(now),
+            false => Quiet::Idle(now),
+        };
+        let traffic = Mutex::new(Traffic {
+            quiet: Some(quiet),
+            is_multiplexed: false,
+            leaves: false,
             open: 0,
             last: now,
             between: false,
             until: now + IDLE,
             begun: false,
             flushed: true,
-        })))
+        });
+        Arc::new(Self {
+            traffic,
+            asked_to_leave: Notify::new(),
+        })
     }
 
     fn traffic(&self) -> MutexGuard<'_, Traffic> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.traffic.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether the connection stands between two requests, and may have read something of the next.
@@ -83,10 +116,51 @@ impl Line {
     pub(super) fn begin(self: &Arc<Self>) -> Open {
         let mut traffic = self.traffic();
         traffic.between = false;
+        traffic.quiet = None;
         traffic.open += 1;
         traffic.last = Instant::now();
         drop(traffic);
         Open(Arc::clone(self))
+    }
+
+    /// It speaks HTTP/2 from here on.
+    pub(super) fn is_multiplexed(&self) {
+        self.traffic().is_multiplexed = true;
+    }
+
+    /// Whether it can be spared, and how much. It cannot while something is under way, was asked to leave before, or has begun to owe a
+    /// request less than [`SILENT`] ago: that is on its way, in all likelihood.
+    pub(super) fn quiet(&self) -> Option<Quiet> {
+        let traffic = self.traffic();
+        traffic.quiet().filter(|_| !traffic.leaves)
+    }
+
+    /// Asks it to give its place up; returns whether it could still be spared.
+    pub(super) fn ask_to_leave(&self) -> bool {
+        let mut traffic = self.traffic();
+        if traffic.leaves || traffic.quiet().is_none() {
+            return false;
+        }
+        traffic.leaves = true;
+        drop(traffic);
+        self.asked_to_leave.notify_one();
+        true
+    }
+
+    /// Waits until it is asked to leave.
+    pub(super) async fn asked_to_leave(&self) {
+        self.asked_to_leave.notified().await;
+    }
+
+    /// Whether it is to leave, if only with its next answer.
+    pub(super) fn leaves(&self) -> bool {
+        self.traffic().leaves
+    }
+
+    /// Whether it is to leave, and nothing has come since that would be lost.
+    pub(super) fn leaves_now(&self) -> bool {
+        let traffic = self.traffic();
+        traffic.leaves && traffic.quiet().is_some()
     }
 
     /// Waits until nothing has come for [`SILENT`], from now on.
@@ -108,17 +182,36 @@ impl Line {
     /// The head of a request is waited for from now on.
     fn wait(&self) {
         let mut traffic = self.traffic();
+        let now = Instant::now();
         traffic.between = true;
         traffic.begun = false;
-        traffic.until = Instant::now() + IDLE;
+        traffic.until = now + IDLE;
+        if traffic.quiet.is_none() {
+            traffic.quiet = Some(Quiet::Idle(now));
+        }
     }
 
     fn came(&self) {
         let mut traffic = self.traffic();
         if traffic.between && !traffic.begun {
+            let now = Instant::now();
             traffic.begun = true;
-            traffic.until = Instant::now() + HEAD;
+            traffic.until = now + HEAD;
+            if let Some(Quiet::Idle(_)) = traffic.quiet {
+                traffic.quiet = Some(Quiet::Owes(now));
+            }
         }
+    }
+}
+
+impl Traffic {
+    fn quiet(&self) -> Option<Quiet> {
+        let is_quiet = |quiet: &Quiet| match quiet {
+            Quiet::Owes(since) => since.elapsed() >= SILENT,
+            Quiet::Idle(_) => true,
+        };
+        let nothing_is_under_way = self.open == 0 && self.flushed;
+        self.quiet.filter(is_quiet).filter(|_| nothing_is_under_way)
     }
 }
 
@@ -128,8 +221,12 @@ pub(super) struct Open(Arc<Line>);
 impl Drop for Open {
     fn drop(&mut self) {
         let mut traffic = self.0.traffic();
-        traffic.last = Instant::now();
+        let now = Instant::now();
+        traffic.last = now;
         traffic.open -= 1;
+        if traffic.is_multiplexed && traffic.open == 0 {
+            traffic.quiet = Some(Quiet::Idle(now));
+        }
     }
 }
 
@@ -180,16 +277,11 @@ pub(super) struct Io {
     ahead: Bytes,
     line: Arc<Line>,
     /// Its place among the connections of its listener.
-    seat: OwnedSemaphorePermit,
+    seat: Seat,
 }
 
 impl Io {
-    pub(super) fn new(
-        stream: TcpStream,
-        ahead: Bytes,
-        line: Arc<Line>,
-        seat: OwnedSemaphorePermit,
-    ) -> Self {
+    pub(super) fn new(stream: TcpStream, ahead: Bytes, line: Arc<Line>, seat: Seat) -> Self {
         Self {
             stream: TokioIo::new(stream),
             ahead,
@@ -198,7 +290,7 @@ impl Io {
         }
     }
 
-    pub(super) fn into_parts(self) -> (TcpStream, Bytes, OwnedSemaphorePermit) {
+    pub(super) fn into_parts(self) -> (TcpStream, Bytes, Seat) {
         (self.stream.into_inner(), self.ahead, self.seat)
     }
 }

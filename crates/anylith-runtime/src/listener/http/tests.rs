@@ -500,29 +500,91 @@ async fn nobody_is_taken_in_once_it_stops() {
     next.is_over().await;
 }
 
+impl Door {
+    /// One that has two places.
+    fn serve_two(&self) -> Served {
+        let (listener, others_stay) = self.listener(true);
+        Served::begin("house", listener.with_connections(2), others_stay)
+    }
+
+    async fn connect(&self) -> TcpStream {
+        TcpStream::connect(self.address()).await.unwrap()
+    }
+}
+
 #[tokio::test]
-async fn who_comes_when_all_places_are_taken_waits_for_one() {
+async fn who_comes_when_all_places_are_idle_gets_that_of_the_one_idle_for_longest() {
     let door = Door::new();
-    let (listener, others_stay) = door.listener(true);
-    let house = Served::begin("house", listener.with_connections(2), others_stay);
-    let mut open = Vec::new();
-    for _ in 0..2 {
-        let mut connection = TcpStream::connect(door.address()).await.unwrap();
-        ask(&mut connection, "house").await;
-        open.push(connection);
+    let house = door.serve_two();
+    let (mut first, mut second) = (door.connect().await, door.connect().await);
+    ask(&mut first, "house").await;
+    ask(&mut second, "house").await;
+    // Whoever is first had the last word.
+    ask(&mut first, "house").await;
+    let mut third = door.connect().await;
+    ask(&mut third, "house").await;
+    is_closed(second).await;
+    assert!(!says_close(&ask(&mut first, "house").await));
+    assert!(!says_close(&ask(&mut third, "house").await));
+    house.closes();
+    house.is_over().await;
+}
+
+#[tokio::test]
+async fn whoever_owes_a_request_goes_before_somebody_who_has_had_one() {
+    for begins in ["", "GET /", "PRI * HTT"] {
+        let door = Door::new();
+        let house = door.serve_two();
+        let mut idle = door.connect().await;
+        ask(&mut idle, "house").await;
+        let mut owes = door.connect().await;
+        say(&mut owes, begins).await;
+        // Less than this and it may be slow.
+        sleep(SILENT + Duration::from_millis(200)).await;
+        let mut third = door.connect().await;
+        ask(&mut third, "house").await;
+        is_closed(owes).await;
+        ask(&mut idle, "house").await;
+        house.closes();
+        house.is_over().await;
     }
-    let mut late = TcpStream::connect(door.address()).await.unwrap();
+}
+
+#[tokio::test]
+async fn who_comes_when_all_places_are_busy_waits_for_one() {
+    let door = Door::new();
+    let house = door.serve_two();
+    let mut busy = [door.connect().await, door.connect().await];
+    say(&mut busy[0], "GET /slow HTTP/1.1\r\nhost: here\r\n\r\n").await;
+    // Its head is answered, and its body has begun.
+    say(&mut busy[1], "GET /late HTTP/1.1\r\nhost: here\r\n\r\n").await;
+    house.has_begun(2).await;
+    let mut late = door.connect().await;
     say(&mut late, "GET / HTTP/1.1\r\nhost: here\r\n\r\n").await;
-    for connection in &mut open {
-        ask(connection, "house").await;
+    sleep(KNOCKS * 10).await;
+    assert_eq!(house.house.begun.load(Ordering::Acquire), 2, "let in");
+    house.house.may_end.notify_waiters();
+    for connection in &mut busy {
+        assert!(!says_close(&hear(connection, "house").await));
     }
-    assert_eq!(
-        house.house.begun.load(Ordering::Acquire),
-        4,
-        "it was let in"
-    );
-    open.pop();
+    // Now that they are idle, one of them is closed.
     hear(&mut late, "house").await;
+    house.closes();
+    house.is_over().await;
+}
+
+#[tokio::test]
+async fn an_idle_connection_of_http_2_gives_its_place_up() {
+    let door = Door::new();
+    let house = door.serve_two();
+    let mut old = [door.connect().await, door.connect().await];
+    for connection in &mut old {
+        // An empty frame of settings has to follow, and nothing ever does.
+        let words = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+        say(connection, words).await;
+    }
+    let mut third = door.connect().await;
+    ask(&mut third, "house").await;
     house.closes();
     house.is_over().await;
 }
