@@ -94,7 +94,11 @@ Examples:
   anylith restart Cart examples/boutique     those of Cart, of the application in that folder
 
 A group first gets one replica more; then its replicas are drained, stopped and started one by one. If a new one does
-not get ready, nothing more is stopped. Ctrl-C leaves the command, and the restart goes on.";
+not get ready, nothing more is stopped. Ctrl-C leaves the command, and the restart goes on.
+
+During a restart a second replica exists for a moment, however few are wanted: it starts before the other stops. State
+that must not be lost belongs in a database, or in a file that two processes can share safely; or use `anylith stop` and
+then `anylith run` in the place of `anylith restart`.";
 
 const SCALE_EXAMPLES: &str = "\
 Examples:
