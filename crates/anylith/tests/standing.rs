@@ -39,7 +39,31 @@ pub struct Guest {
     kitchen: KitchenClient,
 }
 
-anylith::app! { pub Inn = "inn" { Stove, Guest } }
+#[anylith::component]
+pub trait Cellar {
+    async fn wine(&self) -> Result<u32, CallError>;
+}
+
+#[derive(anylith::Component)]
+#[component(interface = Cellar)]
+pub struct Vault {}
+
+impl Cellar for Vault {
+    async fn wine(&self) -> Result<u32, CallError> {
+        Ok(1)
+    }
+}
+
+/// Cannot be without a cellar and a kitchen, in this order.
+#[derive(anylith::Component)]
+pub struct Diner {
+    #[expect(dead_code, reason = "it is dependent on it, and that is all")]
+    cellar: CellarClient,
+    #[expect(dead_code, reason = "it is dependent on it, and that is all")]
+    kitchen: KitchenClient,
+}
+
+anylith::app! { pub Inn = "inn" { Stove, Vault, Guest, Diner } }
 
 /// Not a test: the process that the tests below start.
 #[tokio::test]
@@ -145,7 +169,7 @@ fn write(folder: &Path, replica: &str, component: &str, port: u16, identity: &Id
             "components": [component],
             "endpoints": endpoints,
             "directory": { "epoch": 1, "components": directory },
-            "callers": { "Kitchen": ["Guest"], "Guest": [] },
+            "callers": { "Kitchen": ["Guest", "Diner"] },
         },
         "identity": { "certificates": "certificates.pem", "key": "key.pem", "roots": "roots.pem" },
         "grace_ms": 10_000,
@@ -197,11 +221,74 @@ fn a_replica_that_is_not_believed_says_so_while_it_waits() {
     let (guest, kitchen) = (temp.path().join("guest"), temp.path().join("kitchen"));
     let identity = issue(&authority(), "kitchen-two-1", "Kitchen", now);
     write(&kitchen, "kitchen-two-1", "Kitchen", port, &identity);
-    let _kitchen = Replica::start(&kitchen);
+    let mut kitchen = Replica::start(&kitchen);
     let identity = issue(&authority(), "guest-one-1", "Guest", now);
     write(&guest, "guest-one-1", "Guest", port, &identity);
-    let line = Replica::start(&guest).says("Guest has waited for");
+    let mut guest = Replica::start(&guest);
+    let line = guest.says("did not prove that it belongs to the application");
+    let place = format!("kitchen-two-1 at tcp:127.0.0.1:{port}");
+    assert!(line.contains(&place), "{line}");
+    let line = kitchen.says("does not take the certificate of this replica");
+    assert!(
+        line.contains("somebody who connected from 127.0.0.1:"),
+        "{line}"
+    );
+    let line = guest.says("Guest has waited for");
     assert!(line.contains("authority"), "{line}");
+}
+
+#[test]
+fn a_replica_whose_port_is_taken_names_it_and_what_to_change() {
+    let folder = tempfile::tempdir().unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let identity = issue(&authority(), "kitchen-two-1", "Kitchen", SystemTime::now());
+    write(folder.path(), "kitchen-two-1", "Kitchen", port, &identity);
+    let (said, _) = Replica::start(folder.path()).end();
+    for words in [
+        &format!("tcp:127.0.0.1:{port}: Address already in use"),
+        "running already",
+        "`port`",
+        "hosts.toml",
+    ] {
+        assert!(said.contains(words), "`{words}` is not in {said}");
+    }
+}
+
+#[test]
+fn what_is_ready_is_not_said_to_be_missing() {
+    let temp = tempfile::tempdir().unwrap();
+    let (authority, now) = (authority(), SystemTime::now());
+    let (cellar, kitchen) = (free_port(), free_port());
+    let (diner, stove) = (temp.path().join("diner"), temp.path().join("kitchen"));
+    let identity = issue(&authority, "kitchen-two-1", "Kitchen", now);
+    write(&stove, "kitchen-two-1", "Kitchen", kitchen, &identity);
+    let mut stove = Replica::start(&stove);
+    let line = stove.says("ready: Kitchen");
+    assert!(
+        line.contains(&format!("at tcp:127.0.0.1:{kitchen}")),
+        "{line}"
+    );
+    let identity = issue(&authority, "diner-one-1", "Diner", now);
+    write(&diner, "diner-one-1", "Diner", kitchen, &identity);
+    change(&diner, |orders| {
+        let place =
+            json!({"replica": "cellar-two-1", "endpoint": format!("tcp:127.0.0.1:{cellar}")});
+        orders["bootstrap"]["directory"]["components"]["Cellar"] = json!([place]);
+    });
+    let line = Replica::start(&diner).says("Diner has waited for 3 s");
+    assert!(
+        line.contains("Cellar") && !line.contains("Kitchen"),
+        "{line}"
+    );
+}
+
+/// Changes the orders in `folder`.
+fn change(folder: &Path, change: impl FnOnce(&mut Value)) {
+    let file = folder.join("bootstrap.json");
+    let mut orders = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    change(&mut orders);
+    fs::write(file, orders.to_string()).unwrap();
 }
 
 /// What is done to the files of a replica, the file that is named, and what is said of it.
