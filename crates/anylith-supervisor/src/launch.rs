@@ -241,9 +241,13 @@ impl Launch {
     }
 }
 
-/// How many replicas still run in `folder`, whether or not a supervisor watches them.
-pub fn living_replicas(folder: &RunFolder) -> usize {
-    Record::read(&folder.record()).map_or(0, |mut record| record.hold_living().len())
+/// The replicas that still run in `folder`, whether or not a supervisor watches them, each with its process.
+pub fn living_replicas(folder: &RunFolder) -> BTreeMap<Name, u32> {
+    let living = Record::read(&folder.record()).map(|mut record| record.hold_living());
+    let living = living.unwrap_or_default().into_iter();
+    living
+        .map(|(replica, process)| (replica, process.pid))
+        .collect()
 }
 
 /// Drains and stops what a supervisor that is gone has left running; returns how many replicas that were. `tell`
