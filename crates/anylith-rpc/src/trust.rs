@@ -6,7 +6,7 @@ use std::{
     fmt, io,
     net::SocketAddr,
     sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use anylith_core::{Address, Endpoint, Name};
@@ -15,12 +15,11 @@ use arc_swap::ArcSwapOption;
 use tokio::net::{TcpStream, UnixStream};
 
 use crate::{
+    reminder::AGAIN,
     tally::Tally,
     tls::{IdentityError, Names, Tls, TlsStream, Unproven},
 };
 
-/// How often the same refusal is written to the log, at most.
-const AGAIN: Duration = Duration::from_secs(60);
 /// Of how many refusals it is kept when they were last written. Further ones are counted only.
 const REMEMBERED: usize = 256;
 

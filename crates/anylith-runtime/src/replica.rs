@@ -316,6 +316,7 @@ impl Replica {
     pub(crate) fn counters(&self) -> Counters {
         Counters {
             panicked: guard::panics(),
+            late: guard::late(),
             ..self.panel.network.counters()
         }
     }

@@ -20,6 +20,8 @@ use serde_json::{Value, json};
 #[anylith::component]
 pub trait Kitchen {
     async fn soup(&self) -> Result<u32, CallError>;
+    /// Is never done.
+    async fn roast(&self) -> Result<u32, CallError>;
 }
 
 #[derive(anylith::Component)]
@@ -29,6 +31,10 @@ pub struct Stove {}
 impl Kitchen for Stove {
     async fn soup(&self) -> Result<u32, CallError> {
         Ok(1)
+    }
+
+    async fn roast(&self) -> Result<u32, CallError> {
+        std::future::pending().await
     }
 }
 
@@ -63,7 +69,25 @@ pub struct Diner {
     kitchen: KitchenClient,
 }
 
-anylith::app! { pub Inn = "inn" { Stove, Vault, Guest, Diner } }
+/// Orders three roasts at once.
+#[derive(anylith::Component)]
+#[component(start)]
+pub struct Feast {
+    #[expect(dead_code, reason = "it was needed at the start")]
+    kitchen: KitchenClient,
+}
+
+impl Feast {
+    async fn start(parts: FeastParts) -> Result<Self, CallError> {
+        let kitchen = &parts.kitchen;
+        let _ = tokio::join!(kitchen.roast(), kitchen.roast(), kitchen.roast());
+        Ok(Self {
+            kitchen: parts.kitchen,
+        })
+    }
+}
+
+anylith::app! { pub Inn = "inn" { Stove, Vault, Guest, Diner, Feast } }
 
 /// Not a test: the process that the tests below start.
 #[tokio::test]
@@ -169,7 +193,7 @@ fn write(folder: &Path, replica: &str, component: &str, port: u16, identity: &Id
             "components": [component],
             "endpoints": endpoints,
             "directory": { "epoch": 1, "components": directory },
-            "callers": { "Kitchen": ["Guest", "Diner"] },
+            "callers": { "Kitchen": ["Guest", "Diner", "Feast"] },
         },
         "identity": { "certificates": "certificates.pem", "key": "key.pem", "roots": "roots.pem" },
         "grace_ms": 10_000,
@@ -281,6 +305,52 @@ fn what_is_ready_is_not_said_to_be_missing() {
         line.contains("Cellar") && !line.contains("Kitchen"),
         "{line}"
     );
+}
+
+#[test]
+fn an_overload_is_in_the_log_of_both_ends_with_the_setting() {
+    let temp = tempfile::tempdir().unwrap();
+    let (authority, port, now) = (authority(), free_port(), SystemTime::now());
+    let (feast, kitchen) = (temp.path().join("feast"), temp.path().join("kitchen"));
+    let identity = issue(&authority, "kitchen-two-1", "Kitchen", now);
+    write(&kitchen, "kitchen-two-1", "Kitchen", port, &identity);
+    change(&kitchen, |orders| {
+        let own = json!({"Kitchen": {"concurrency": {"at_most": 1}}});
+        orders["bootstrap"]["limits"]["components"] = own;
+    });
+    let mut kitchen = Replica::start(&kitchen);
+    let identity = issue(&authority, "feast-one-1", "Feast", now);
+    write(&feast, "feast-one-1", "Feast", port, &identity);
+    let mut feast = Replica::start(&feast);
+    let line = kitchen.says("overloaded");
+    for words in [
+        "Kitchen of kitchen-two-1",
+        "`[limits.components.Kitchen] concurrency = 1`",
+    ] {
+        assert!(line.contains(words), "{line}");
+    }
+    let line = feast.says("overloaded");
+    assert!(line.contains("Feast -> Kitchen"), "{line}");
+}
+
+#[test]
+fn a_limit_of_an_edge_is_in_the_log_of_its_caller_with_the_setting() {
+    let temp = tempfile::tempdir().unwrap();
+    let (authority, port, now) = (authority(), free_port(), SystemTime::now());
+    let (feast, kitchen) = (temp.path().join("feast"), temp.path().join("kitchen"));
+    let identity = issue(&authority, "kitchen-two-1", "Kitchen", now);
+    write(&kitchen, "kitchen-two-1", "Kitchen", port, &identity);
+    let _kitchen = Replica::start(&kitchen);
+    let identity = issue(&authority, "feast-one-1", "Feast", now);
+    write(&feast, "feast-one-1", "Feast", port, &identity);
+    change(&feast, |orders| {
+        let edge = json!({"caller": "Feast", "callee": "Kitchen", "concurrency": 1});
+        orders["bootstrap"]["edges"] = json!([edge]);
+    });
+    let line = Replica::start(&feast).says("overloaded");
+    // In JSON a quotation mark is marked.
+    let setting = r#"`[edges.\"Feast -> Kitchen\"] concurrency = 1`"#;
+    assert!(line.contains(setting), "{line}");
 }
 
 /// Changes the orders in `folder`.

@@ -7,7 +7,7 @@ use std::sync::{
 
 use anylith_core::Limits;
 
-use super::intake::Intake;
+use super::{intake::Intake, overloads::Overloads};
 use crate::{flush_bell::FlushBell, serve::Serve, tally::Tally, trust::Trust};
 
 /// What the connections of a server share.
@@ -16,6 +16,7 @@ pub(crate) struct Host {
     pub(crate) flushed: FlushBell,
     pub(crate) trust: Arc<Trust>,
     pub(crate) tally: Arc<Tally>,
+    pub(super) overloads: Overloads,
     /// Of each component, by its index.
     pub(super) intakes: Vec<Intake>,
     /// How many connections have been greeted and are not closed.
@@ -37,6 +38,7 @@ impl Host {
             flushed: FlushBell::default(),
             trust,
             tally,
+            overloads: Overloads::new(limits),
             intakes: served.iter().map(|it| intake(&it.name)).collect(),
             connections: AtomicUsize::new(0),
             queued: AtomicUsize::new(0),
