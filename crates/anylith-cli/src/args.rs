@@ -1,6 +1,6 @@
 //! What can be typed.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use anylith_supervisor::Level;
 use anylith_topology::{draw::Format, suggest};
@@ -97,7 +97,11 @@ Examples:
   anylith restart Cart examples/boutique     those of Cart, of the application in that folder
 
 A group first gets one replica more; then its replicas are drained, stopped and started one by one. If a new one does
-not get ready, nothing more is stopped. Ctrl-C leaves the command, and the restart goes on.";
+not get ready, nothing more is stopped. Ctrl-C leaves the command, and the restart goes on.
+
+During a restart a second replica exists for a moment, however few are wanted: it starts before the other stops. State
+that must not be lost belongs in a database, or in a file that two processes can share safely; or use `anylith stop` and
+then `anylith run` in the place of `anylith restart`.";
 
 const SCALE_EXAMPLES: &str = "\
 Examples:
@@ -118,6 +122,7 @@ Examples:
   anylith logs -n 50                         the last 50 lines
   anylith logs -f --level warn               what goes wrong, as it happens
   anylith logs --component Cart refused      what Cart says about refusals
+  anylith logs --since 5m --level error      what failed in the last five minutes
   anylith logs examples/boutique -f          of the application in that folder";
 
 #[derive(Debug, Group)]
@@ -268,6 +273,9 @@ pub(crate) struct LogsArgs {
     /// Only lines of this replica, or of all replicas of this group; may be repeated
     #[arg(long, value_name = "REPLICA")]
     pub(crate) replica: Vec<String>,
+    /// Only lines that are not older than this: 5m, 2h, 1h30m
+    #[arg(long, value_name = "AGE", value_parser = age)]
+    pub(crate) since: Option<Duration>,
     /// Only the last N lines that fit
     #[arg(long, short = 'n', value_name = "N", allow_negative_numbers = true)]
     pub(crate) lines: Option<usize>,
@@ -310,6 +318,12 @@ pub(crate) struct StaticArgs {
 
 fn format(text: &str) -> Result<Format, String> {
     text.parse::<Format>().map_err(|error| error.to_string())
+}
+
+fn age(text: &str) -> Result<Duration, String> {
+    text.parse::<humantime::Duration>()
+        .map(Into::into)
+        .map_err(|error| format!("{error}: write `5m`, `2h` or `30s`"))
 }
 
 fn level(text: &str) -> Result<Level, String> {

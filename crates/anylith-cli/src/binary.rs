@@ -112,6 +112,11 @@ fn cargo(app: &App, package: Option<&str>, building: &Building) -> Command {
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .kill_on_drop(true);
+    for (name, _) in env::vars_os() {
+        if name.to_str().is_some_and(is_of_another_package) {
+            command.env_remove(name);
+        }
+    }
     if let Some(package) = package {
         command.args(["--package", package]);
     }
@@ -119,6 +124,15 @@ fn cargo(app: &App, package: Option<&str>, building: &Building) -> Command {
         command.arg("--release");
     }
     command
+}
+
+/// Whether `variable` is what cargo says to a program that it runs of the package of that program, as it does where this
+/// command is run by `cargo run`. Build scripts of the application would be run again for it, and all that follows on them
+/// built again.
+fn is_of_another_package(variable: &str) -> bool {
+    let prefixes = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CFG_"];
+    prefixes.iter().any(|prefix| variable.starts_with(prefix))
+        || ["CARGO_CRATE_NAME", "CARGO_PRIMARY_PACKAGE", "OUT_DIR"].contains(&variable)
 }
 
 /// The one binary of the package; of several, the one that is called like the application or the package.

@@ -1,5 +1,7 @@
 //! How lines of logs look, and which of them are wanted.
 
+use std::time::{Duration, SystemTime};
+
 use anylith_supervisor::{Level, LogLine};
 
 use crate::{args::LogsArgs, paint::Paint};
@@ -44,17 +46,28 @@ impl LogFormat {
     }
 }
 
-/// Text from a process must not move the cursor, or colour what others say.
+/// The time so long ago, as lines have it.
+fn ago(age: Duration) -> String {
+    let at = SystemTime::now().checked_sub(age);
+    let at = at
+        .unwrap_or(SystemTime::UNIX_EPOCH)
+        .max(SystemTime::UNIX_EPOCH);
+    humantime::format_rfc3339_micros(at).to_string()
+}
+
+/// Text from a process must not move the cursor, or colour what others say, or look like a line of theirs: what follows
+/// on its first line is indented.
 fn printable(text: &str) -> String {
-    text.chars()
-        .map(|char| {
-            if char.is_control() && char != '\t' {
-                '\u{fffd}'
-            } else {
-                char
-            }
-        })
-        .collect()
+    let mut printed = String::with_capacity(text.len());
+    for char in text.trim_end_matches('\n').chars() {
+        match char {
+            '\n' => printed.push_str("\n    "),
+            '\t' => printed.push('\t'),
+            char if char.is_control() => printed.push('\u{fffd}'),
+            char => printed.push(char),
+        }
+    }
+    printed
 }
 
 /// The group of the replica with this name.
@@ -68,6 +81,8 @@ pub(crate) struct LogFilter {
     components: Vec<String>,
     replicas: Vec<String>,
     level: Option<Level>,
+    /// From when on, in UTC after RFC 3339, with microseconds.
+    since: Option<String>,
     /// In small letters; all of them must be there.
     texts: Vec<String>,
 }
@@ -81,6 +96,7 @@ impl LogFilter {
             components: args.component.clone(),
             replicas: args.replica.clone(),
             level: args.level,
+            since: args.since.map(ago),
             texts: texts.map(str::to_lowercase).collect(),
         }
     }
@@ -97,6 +113,10 @@ impl LogFilter {
         is_one(&self.components, &[component])
             && is_one(&self.replicas, &[&line.source, group])
             && self.level.is_none_or(|least| level >= least)
+            && self
+                .since
+                .as_deref()
+                .is_none_or(|since| line.stands_at() >= since)
             && self.has_texts(line)
     }
 
@@ -165,6 +185,32 @@ mod tests {
                 .line(&line("Cart-1", None, None, "a\x1b[2Jb\rc"))
                 .contains(['\x1b', '\r'])
         );
+    }
+
+    #[test]
+    fn text_of_several_lines_is_readable_and_is_no_other_line() {
+        let mut format = plain();
+        let text = line(
+            "Cart-1",
+            Some(Level::Error),
+            None,
+            "panicked\n0: a\n03:04:05.678 Ad-1 | INFO  b\n",
+        );
+        assert_eq!(
+            format.line(&text),
+            "03:04:05.678 Cart-1 | ERROR panicked\n    0: a\n    03:04:05.678 Ad-1 | INFO  b"
+        );
+    }
+
+    #[test]
+    fn lines_can_be_asked_for_by_their_age() {
+        let since = |age| LogFilter {
+            since: Some(ago(age)),
+            ..LogFilter::default()
+        };
+        let old = line("Cart-1", Some(Level::Info), None, "old");
+        assert!(!since(Duration::from_secs(300)).wants(&old));
+        assert!(since(Duration::MAX).wants(&old));
     }
 
     #[test]

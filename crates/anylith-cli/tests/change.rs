@@ -83,7 +83,9 @@ fn a_restart_of_one_group_takes_the_name_of_a_component_too() {
     detached(&stage);
     let before = processes(&stage);
     let call = stage.call("restart Cart");
-    assert_eq!(call.out(), "restarted Cart\n", "{}", call.err());
+    let rest = "restarted group rest: ";
+    assert!(call.out().starts_with(rest), "{}", call.err());
+    assert!(call.out().contains("Cart"), "{}", call.out());
     let after = processes(&stage);
     let same = |id: &str| before[id] == after[id];
     assert_eq!(
@@ -126,6 +128,7 @@ fn names_and_numbers_that_cannot_be_are_refused() {
     wrong("scale front=1 front=2", &["`front` is there twice"]);
     wrong("scale .", &["no group is named"]);
     wrong("scale", &["GROUP=N"]);
+    wrong("scale rest", &["`rest=2`"]);
     stage.call("stop");
     let call = stage.call("restart");
     assert_eq!(call.code(), 1);

@@ -160,6 +160,9 @@ fn a_killed_supervisor_leaves_its_replicas_and_the_next_run_adopts_them() {
         "{}",
         gone.err()
     );
+    for replica in ["Cart-1 (process ", "Front-2 (process "] {
+        assert!(gone.err().contains(replica), "{}", gone.err());
+    }
     let second = stage.run("--topology micro --replicas 2");
     assert_eq!(second.ready, url);
     assert_eq!(stage.pids(), before);
@@ -396,4 +399,35 @@ fn a_supervisor_without_file_descriptors_goes_on_and_recovers() {
     });
     running.signal(Signal::INT);
     assert_eq!(running.end().0, Some(0));
+}
+
+#[test]
+fn what_cargo_says_to_this_command_is_not_said_to_the_build_of_the_application() {
+    let stage = Stage::new();
+    let toml = "[app]\nname = \"puppet\"\npackage = \"puppet\"\n";
+    fs::write(stage.temp.path().join("app/anylith.toml"), toml).unwrap();
+    let (cargo, seen) = (
+        stage.temp.path().join("cargo"),
+        stage.temp.path().join("seen"),
+    );
+    fs::write(
+        &cargo,
+        format!("#!/bin/sh\nenv > {}\nexit 1\n", seen.display()),
+    )
+    .unwrap();
+    fs::set_permissions(&cargo, fs::Permissions::from_mode(0o700)).unwrap();
+    let mut command = stage.command("check");
+    // As `cargo run` has it, and what its user has set.
+    command
+        .env("CARGO", &cargo)
+        .env("CARGO_MANIFEST_DIR", "/elsewhere")
+        .env("CARGO_PKG_NAME", "anylith-cli")
+        .env("OUT_DIR", "/elsewhere")
+        .env("CARGO_NET_OFFLINE", "true");
+    assert!(!command.status().unwrap().success());
+    let seen = fs::read_to_string(seen).unwrap();
+    for gone in ["CARGO_MANIFEST_DIR", "CARGO_PKG_NAME", "OUT_DIR"] {
+        assert!(!seen.contains(&format!("{gone}=")), "{gone} is in {seen}");
+    }
+    assert!(seen.contains("CARGO_NET_OFFLINE=true"), "{seen}");
 }

@@ -17,6 +17,8 @@ pub struct Counters {
     /// Its own calls that this replica did not send because too many were under way: along their edge, over their
     /// connection, or to be sent.
     pub withheld: u64,
+    /// Its own calls, to other replicas and within it, that were not answered before their deadline.
+    pub late: u64,
     /// Calls that this replica did not begin, because their deadline had passed.
     pub expired: u64,
     /// Calls that this replica refused because the dependency graph does not have their edge.
@@ -34,31 +36,72 @@ pub struct Counters {
 
 impl Counters {
     /// Each count with its name and with what it counts, in words that follow the number.
-    pub fn named(&self) -> [(&'static str, &'static str, u64); 11] {
+    pub fn named(&self) -> [(&'static str, &'static str, u64); 12] {
+        let words =
+            |name, count, one, several| (name, if count == 1 { one } else { several }, count);
         [
-            ("retried", "calls made again", self.retried),
-            ("hedged", "calls made a second time at once", self.hedged),
-            ("ejected", "replicas left alone for a while", self.ejected),
-            ("overloaded", "calls refused as too many", self.overloaded),
-            ("withheld", "own calls not sent, as too many", self.withheld),
-            ("expired", "calls not begun, as too late", self.expired),
-            (
+            words(
+                "retried",
+                self.retried,
+                "call made again",
+                "calls made again",
+            ),
+            words("hedged", self.hedged, "call hedged", "calls hedged"),
+            words(
+                "ejected",
+                self.ejected,
+                "replica left alone for a while",
+                "replicas left alone for a while",
+            ),
+            words(
+                "overloaded",
+                self.overloaded,
+                "call refused as too many",
+                "calls refused as too many",
+            ),
+            words(
+                "withheld",
+                self.withheld,
+                "own call not sent, as too many",
+                "own calls not sent, as too many",
+            ),
+            words(
+                "late",
+                self.late,
+                "own call not answered in time",
+                "own calls not answered in time",
+            ),
+            words(
+                "expired",
+                self.expired,
+                "call not begun, as too late",
+                "calls not begun, as too late",
+            ),
+            words(
                 "denied",
-                "calls refused that the graph does not have",
                 self.denied,
+                "call refused that the graph does not have",
+                "calls refused that the graph does not have",
             ),
-            (
+            words(
                 "unauthenticated",
-                "strangers turned away",
                 self.unauthenticated,
+                "stranger turned away",
+                "strangers turned away",
             ),
-            (
+            words(
                 "misbehaved",
-                "connections closed for what came through them",
                 self.misbehaved,
+                "connection closed for what came through it",
+                "connections closed for what came through them",
             ),
-            ("crowded", "connections without room", self.crowded),
-            ("panicked", "panics caught", self.panicked),
+            words(
+                "crowded",
+                self.crowded,
+                "connection without room",
+                "connections without room",
+            ),
+            words("panicked", self.panicked, "panic caught", "panics caught"),
         ]
     }
 
@@ -78,6 +121,7 @@ impl std::ops::AddAssign for Counters {
             ejected,
             overloaded,
             withheld,
+            late,
             expired,
             denied,
             unauthenticated,
@@ -90,11 +134,31 @@ impl std::ops::AddAssign for Counters {
         self.ejected += ejected;
         self.overloaded += overloaded;
         self.withheld += withheld;
+        self.late += late;
         self.expired += expired;
         self.denied += denied;
         self.unauthenticated += unauthenticated;
         self.misbehaved += misbehaved;
         self.crowded += crowded;
         self.panicked += panicked;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_counted_is_said_in_the_number_that_it_has() {
+        let words = |retried| {
+            let counters = Counters {
+                retried,
+                ..Counters::default()
+            };
+            let (_, words, count) = counters.named()[0];
+            format!("{count} {words}")
+        };
+        assert_eq!(words(1), "1 call made again");
+        assert_eq!(words(2), "2 calls made again");
     }
 }

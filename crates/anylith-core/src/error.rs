@@ -1,6 +1,6 @@
 //! The ways in which a call can fail to bring back an answer of the implementation.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -111,12 +111,14 @@ pub enum CallError {
         reason: BadAnswer,
     },
     /// The time for the call was over before an answer came.
-    #[error("{edge} did not answer within its deadline")]
+    #[error("{edge} did not answer within {}", Allowance::told(*allowance))]
     DeadlineExceeded {
         /// The call.
         edge: Edge,
         /// [`Execution::NotExecuted`] if the request had not left, else [`Execution::Unknown`].
         execution: Execution,
+        /// How long it had; `None` of a stream, which its caller may poll under another deadline than it was called under.
+        allowance: Option<Allowance>,
     },
     /// The callee was told to stop working on the call before it answered.
     #[error("{edge} was cancelled")]
@@ -138,6 +140,28 @@ pub enum CallError {
         /// Which versions met.
         detail: String,
     },
+}
+
+/// How long a call had until its deadline, and who said so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Allowance {
+    /// All that its edge gives, which was set for it or is the default.
+    OfEdge(Duration),
+    /// What was left of the time of its caller, which was less.
+    OfCaller(Duration),
+}
+
+impl Allowance {
+    /// In words that follow "within".
+    fn told(allowance: Option<Self>) -> String {
+        match allowance {
+            Some(Self::OfEdge(length)) => format!("{length:?}, the deadline of this edge"),
+            Some(Self::OfCaller(left)) => {
+                format!("the {left:.1?} that were left of its caller's deadline")
+            }
+            None => "its deadline".to_owned(),
+        }
+    }
 }
 
 /// What a callee may have done of a failed call.
@@ -221,7 +245,8 @@ pub enum Refusal {
 pub enum Overload {
     /// That of the callee, which gets more calls than it can take.
     #[error(
-        "the callee has as many calls as `[limits] concurrency` lets it take, or more than it can begin"
+        "the callee has as many calls as `[limits] concurrency`, or that of `[limits.components]`, lets it take, or more than \
+         it can begin"
     )]
     Callee,
     /// That of the edge, which the caller holds itself to.
@@ -284,6 +309,31 @@ mod tests {
     use std::error::Error as _;
 
     use super::*;
+
+    #[test]
+    fn a_call_that_was_too_late_says_how_long_it_had_and_who_said_so() {
+        let name = |text| Name::new(text).unwrap();
+        let edge = Edge::new(name("Bookings"), name("Prices"), name("of"));
+        let told = |allowance| {
+            let (edge, execution) = (edge.clone(), Execution::Unknown);
+            let error = CallError::DeadlineExceeded {
+                edge,
+                execution,
+                allowance,
+            };
+            error.to_string()
+        };
+        let within = "Bookings -> Prices.of did not answer within";
+        assert_eq!(
+            told(Some(Allowance::OfEdge(Duration::from_secs(2)))),
+            format!("{within} 2s, the deadline of this edge")
+        );
+        assert_eq!(
+            told(Some(Allowance::OfCaller(Duration::from_micros(1_912_345)))),
+            format!("{within} the 1.9s that were left of its caller's deadline")
+        );
+        assert_eq!(told(None), format!("{within} its deadline"));
+    }
 
     #[test]
     fn an_error_that_is_printed_by_itself_says_its_reason() {

@@ -21,7 +21,7 @@ pub use context::{
 };
 pub use counters::Counters;
 pub use directory::{Address, Directory, Endpoint, InvalidEndpoint};
-pub use error::{BadAnswer, CallError, Edge, Execution, LostAnswer, Overload, Refusal};
+pub use error::{Allowance, BadAnswer, CallError, Edge, Execution, LostAnswer, Overload, Refusal};
 pub use manifest::{
     ComponentManifest, Fingerprint, Manifest, MethodManifest, MethodShape, MisfitManifest,
 };

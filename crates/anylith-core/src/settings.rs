@@ -109,6 +109,20 @@ impl Limits {
         let own = self.components.get(component).and_then(|it| it.concurrency);
         own.unwrap_or(self.concurrency)
     }
+
+    /// What of `anylith.toml` says how many calls `component` takes at a time, as it is written there:
+    /// `[limits.components.Cart] concurrency = 10`.
+    pub fn concurrency_setting(&self, component: &Name) -> String {
+        let own = self.components.get(component).and_then(|it| it.concurrency);
+        let section = match own {
+            Some(_) => format!("[limits.components.{component}]"),
+            None => "[limits]".to_owned(),
+        };
+        match self.concurrency_of(component) {
+            Concurrency::AtMost(calls) => format!("{section} concurrency = {calls}"),
+            Concurrency::Adaptive => format!("{section} concurrency = \"adaptive\""),
+        }
+    }
 }
 
 impl Default for Limits {
@@ -121,5 +135,31 @@ impl Default for Limits {
             concurrency: Concurrency::AtMost(Concurrency::DEFAULT),
             components: BTreeMap::new(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_is_named_as_it_is_written() {
+        let (cart, prices) = (Name::new("Cart").unwrap(), Name::new("Prices").unwrap());
+        let own = ComponentLimits {
+            concurrency: Some(Concurrency::AtMost(10)),
+        };
+        let limits = Limits {
+            concurrency: Concurrency::Adaptive,
+            components: [(prices.clone(), own)].into(),
+            ..Limits::default()
+        };
+        assert_eq!(
+            limits.concurrency_setting(&prices),
+            "[limits.components.Prices] concurrency = 10"
+        );
+        assert_eq!(
+            limits.concurrency_setting(&cart),
+            "[limits] concurrency = \"adaptive\""
+        );
     }
 }

@@ -226,7 +226,7 @@ impl Peer {
             };
             let opened = connection::open(socket, end, proven, health, network.clone()).await;
             opened.map_err(|error| match error {
-                OpenError::Io(error) => OpenError::Io(trust.refused(error, &self.address.replica)),
+                OpenError::Io(error) => OpenError::Io(trust.refused(error, &self.address)),
                 OpenError::Protocol(error) => OpenError::Protocol(error),
             })
         };

@@ -22,7 +22,7 @@ use crate::{
     serving::{Driver, Ended, Host, Serving, greet},
     tally::Tally,
     transport::{Accepted, Listening},
-    trust::Trust,
+    trust::{OtherEnd, Trust},
 };
 
 pub(crate) use guests::Room;
@@ -65,7 +65,10 @@ impl Server {
         room: Room,
         tally: Arc<Tally>,
     ) -> io::Result<Self> {
-        let listening = Listening::bind(endpoint)?;
+        let listening = Listening::bind(endpoint).map_err(|error| {
+            // The system does not say which one.
+            io::Error::new(error.kind(), format!("{endpoint}: {error}"))
+        })?;
         let endpoint = listening.endpoint()?;
         let state = Mutex::new(State {
             draining: false,
@@ -214,10 +217,11 @@ impl Shared {
 
     /// Serves a connection from its first byte to its last.
     async fn welcome(self: Arc<Self>, key: Key, accepted: Accepted) {
+        let from = accepted.from();
         match self.converse(key, accepted).await {
             Ended::Closed => {}
             Ended::Io(error) => {
-                self.host.trust.note(&error, "somebody who connected");
+                self.host.trust.note(&error, &OtherEnd::Caller(from));
                 tracing::debug!(%error, "a caller's connection broke");
             }
             // It hangs, or the network does: nothing that a caller is to be blamed for.

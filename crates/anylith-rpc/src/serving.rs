@@ -12,6 +12,7 @@ mod greeting;
 mod host;
 mod inflow;
 mod intake;
+mod overloads;
 mod waiting;
 
 use std::{
@@ -206,7 +207,7 @@ impl State {
             None
         };
         let Some(place) = place else {
-            return self.refuse_overloaded(call);
+            return self.refuse_overloaded(call, request.component, now);
         };
         self.held[index] += 1;
         let component = request.component;
@@ -244,8 +245,12 @@ impl State {
         }
     }
 
-    fn refuse_overloaded(&mut self, call: CallId) {
+    fn refuse_overloaded(&mut self, call: CallId, component: u16, now: Instant) {
         self.host.tally.overloaded.up();
+        if let Some(served) = self.end.components().get(usize::from(component)) {
+            let replica = &self.host.trust.membership().replica;
+            self.host.overloads.refused(replica, &served.name, now);
+        }
         let failure = Failure::NotExecuted(Refusal::Overloaded(Overload::Callee));
         self.clear(call, false);
         self.end.refuse(call, &failure);
@@ -273,7 +278,7 @@ impl State {
                 self.clear(call, false);
                 self.end.fail(call, &Failure::NotExecuted(Refusal::Moved));
             } else if aged {
-                self.refuse_overloaded(call);
+                self.refuse_overloaded(call, request.component, now);
             } else {
                 requests.push(request);
             }

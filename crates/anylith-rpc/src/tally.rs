@@ -50,6 +50,8 @@ impl Tally {
             crowded: self.crowded.read(),
             // Counted where components are polled, which is not here.
             panicked: 0,
+            // Nor here: calls within a process are late, too.
+            late: 0,
         }
     }
 }

@@ -9,6 +9,7 @@
 use std::{
     future::Future,
     io::{self, IoSlice},
+    net::SocketAddr,
     os::unix::fs::FileTypeExt,
     path::{Path, PathBuf},
     pin::{Pin, pin},
@@ -56,7 +57,7 @@ impl Socket {
                 // Without a certificate of ours there is no reason to disturb anybody.
                 trust.allows(&address.endpoint)?;
                 let stream = undelayed(TcpStream::connect(at).await?)?;
-                let (stream, names) = trust.connect_tls(stream, &address.replica).await?;
+                let (stream, names) = trust.connect_tls(stream, address).await?;
                 Ok((Self::Tls(Box::new(stream)), Some(names)))
             }
         }
@@ -191,6 +192,14 @@ pub(crate) enum Accepted {
 }
 
 impl Accepted {
+    /// From where that is, over TCP.
+    pub(crate) fn from(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Unix(_) => None,
+            Self::Tcp(stream) => stream.peer_addr().ok(),
+        }
+    }
+
     /// Lets the peer in, if it is a process of ours. Over TCP that shows with the handshake, which is made by whoever
     /// reads from the socket, within the time for the greeting.
     pub(crate) fn open(self, trust: &Trust) -> io::Result<Socket> {

@@ -3,23 +3,23 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    io,
+    fmt, io,
+    net::SocketAddr,
     sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
-use anylith_core::{Endpoint, Name};
+use anylith_core::{Address, Endpoint, Name};
 use anylith_wire::{Identity, ProtocolError, ServingEnd};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::net::{TcpStream, UnixStream};
 
 use crate::{
+    reminder::AGAIN,
     tally::Tally,
     tls::{IdentityError, Names, Tls, TlsStream, Unproven},
 };
 
-/// How often the same refusal is written to the log, at most.
-const AGAIN: Duration = Duration::from_secs(60);
 /// Of how many refusals it is kept when they were last written. Further ones are counted only.
 const REMEMBERED: usize = 256;
 
@@ -42,6 +42,43 @@ impl Membership {
             replica,
             components: Vec::new(),
             callers: None,
+        }
+    }
+}
+
+/// Who is at the other end of a connection, as far as that is known of somebody who has proven nothing.
+#[derive(Debug)]
+pub(crate) enum OtherEnd<'a> {
+    /// It was connected to, at the address of a replica.
+    Callee(&'a Address),
+    /// It has connected; over TCP from there.
+    Caller(Option<SocketAddr>),
+    /// It is at the other end of a Unix socket.
+    Process,
+}
+
+impl OtherEnd<'_> {
+    /// The same without what changes with each connection, which would make news of each.
+    fn told_apart(&self) -> String {
+        match self {
+            Self::Caller(Some(from)) => format!("from {}", from.ip()),
+            Self::Callee(_) | Self::Caller(None) | Self::Process => self.to_string(),
+        }
+    }
+}
+
+impl fmt::Display for OtherEnd<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Callee(Address { replica, endpoint }) => {
+                write!(
+                    f,
+                    "{replica} at {endpoint}, which this replica was to call,"
+                )
+            }
+            Self::Caller(Some(from)) => write!(f, "somebody who connected from {from}"),
+            Self::Caller(None) => f.write_str("somebody who connected"),
+            Self::Process => f.write_str("a process at the other end of a Unix socket"),
         }
     }
 }
@@ -126,14 +163,14 @@ impl Trust {
         })
     }
 
-    /// Proves who we are over `stream`, and that `replica` is at its other end.
+    /// Proves who we are over `stream`, and that the replica of `address` is at its other end.
     pub(crate) async fn connect_tls(
         &self,
         stream: TcpStream,
-        replica: &Name,
+        address: &Address,
     ) -> io::Result<(TlsStream, Names)> {
-        let connected = self.tls()?.connect(stream, replica).await;
-        connected.inspect_err(|error| self.note(error, "a replica that this one was to call"))
+        let connected = self.tls()?.connect(stream, &address.replica).await;
+        connected.inspect_err(|error| self.note(error, &OtherEnd::Callee(address)))
     }
 
     /// The serving end of `stream`, whose handshake is still to be made.
@@ -151,17 +188,17 @@ impl Trust {
         }
         let text = format!("it belongs to user {theirs}, and this replica to user {ours}");
         let error = io::Error::from(Unproven::new(text));
-        self.note(&error, "a process at the other end of a Unix socket");
+        self.note(&error, &OtherEnd::Process);
         Err(error)
     }
 
-    /// Counts and logs `error`, if it is that the peer did not prove who it is.
-    pub(crate) fn note(&self, error: &io::Error, who: &str) {
+    /// Counts and logs `error`, if it is that the peer, of which no more is known than `who`, did not prove who it is.
+    pub(crate) fn note(&self, error: &io::Error, who: &OtherEnd<'_>) {
         if !Unproven::is(error) {
             return;
         }
         self.tally.unauthenticated.up();
-        if !self.is_news(&format!("{who}: {error}")) {
+        if !self.is_news(&format!("{}: {error}", who.told_apart())) {
             return;
         }
         match &*self.tls.load() {
@@ -179,20 +216,20 @@ impl Trust {
         }
     }
 
-    /// Makes of `error`, with which a connection to `replica` could not be opened, what there is to know of it, and logs
+    /// Makes of `error`, with which a connection to `address` could not be opened, what there is to know of it, and logs
     /// it, if it is that the certificate of this replica is refused. More than an alert the other end does not say.
-    pub(crate) fn refused(&self, error: io::Error, replica: &Name) -> io::Error {
+    pub(crate) fn refused(&self, error: io::Error, address: &Address) -> io::Error {
         let tls = self.tls.load();
         let Some(tls) = tls.as_ref().filter(|_| Unproven::is_of_us(&error)) else {
             return error;
         };
         let shown = tls.credential();
-        if self.is_news(&format!("{replica}: {error}")) {
+        let who = OtherEnd::Callee(address);
+        if self.is_news(&format!("{}: {error}", who.told_apart())) {
             tracing::warn!(
-                %replica,
                 %error,
                 %shown,
-                "a replica that this one was to call does not take its certificate: the log of that replica says why"
+                "{who} does not take the certificate of this replica: the log of that replica says why"
             );
         }
         let text = format!("{error}; the certificate that was shown: {shown}");

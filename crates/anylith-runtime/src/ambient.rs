@@ -69,8 +69,7 @@ pub(crate) fn under<T>(frame: &mut Frame, poll: impl FnOnce() -> T) -> Result<T,
 }
 
 /// Fixes the deadline of a call that has a `limit` of its own and leaves the process now.
-pub(crate) fn settle(limit: Deadline) -> Option<Instant> {
-    let now = Instant::now();
+pub(crate) fn settle(limit: Deadline, now: Instant) -> Option<Instant> {
     let mut frame = FRAME.get();
     frame.deadline.settle(now);
     FRAME.set(frame);

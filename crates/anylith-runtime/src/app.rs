@@ -372,7 +372,10 @@ impl<A: Application> Builder<A> {
         let mut setup = Setup::of(bootstrap, orders.replica, self.components, inherited)
             .map_err(|components| AppError::OtherBinary { components })?;
         setup.directory_is_hope = true;
-        let (replica, failures) = Replica::new(setup).map_err(AppError::Endpoint)?;
+        let (replica, failures) = Replica::new(setup).map_err(|error| match error.kind() {
+            io::ErrorKind::AddrInUse => AppError::EndpointTaken(error),
+            _ => AppError::Endpoint(error),
+        })?;
         Running::begin(
             replica,
             failures,

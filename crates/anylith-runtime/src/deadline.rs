@@ -5,6 +5,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use anylith_core::Allowance;
+
 /// How long a call may take where no edge says otherwise.
 pub(crate) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -85,6 +87,21 @@ impl Deadline {
         self.instant()
     }
 
+    /// How long a call had that began at `begun` under this limit, and was to be over at `end`.
+    pub(crate) fn allowance(self, begun: Instant, end: Instant) -> Allowance {
+        let had = end.saturating_duration_since(begun);
+        match self.length() {
+            Some(length) if length <= had => Allowance::OfEdge(length),
+            _ => Allowance::OfCaller(had),
+        }
+    }
+
+    /// The length that is counted from the first [`Deadline::settle`], before that.
+    pub(crate) fn length(self) -> Option<Duration> {
+        let length = (self.within != UNLIMITED).then(|| self.within.unsigned_abs());
+        length.map(Duration::from_nanos)
+    }
+
     fn instant(&self) -> Option<Instant> {
         let distance = Duration::from_nanos(self.at.unsigned_abs());
         match self.at {
@@ -120,6 +137,21 @@ mod tests {
         let mut deadline = Deadline::within(Duration::from_secs(2));
         let first = deadline.settle(now);
         assert_eq!(deadline.settle(now + Duration::from_secs(1)), first);
+    }
+
+    #[test]
+    fn what_a_call_had_is_its_edges_or_less_and_then_its_callers() {
+        let begun = Instant::now();
+        let limit = Deadline::within(Duration::from_secs(2));
+        let end = |left| {
+            let outer = Deadline::at(begun + Duration::from_secs(left));
+            outer.tightened(limit).settle(begun).unwrap()
+        };
+        let had = Allowance::OfEdge(Duration::from_secs(2));
+        assert_eq!(limit.allowance(begun, end(3)), had);
+        assert_eq!(limit.allowance(begun, end(2)), had);
+        let had = Allowance::OfCaller(Duration::from_secs(1));
+        assert_eq!(limit.allowance(begun, end(1)), had);
     }
 
     #[test]

@@ -7,11 +7,11 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use anylith_core::{CallError, Edge, EdgeSettings, Execution, LostAnswer, Name, Refusal};
-use anylith_rpc::{Callee, Failure, Items, Reply, Request};
+use anylith_core::{CallError, Edge, EdgeSettings, Execution, LostAnswer, Name, Overload, Refusal};
+use anylith_rpc::{Callee, Failure, Items, Reminder, Reply, Request};
 
 use arc_swap::ArcSwapOption;
 
@@ -19,6 +19,7 @@ use crate::{
     ambient,
     deadline::{DEFAULT_TIMEOUT, Deadline},
     gate::{Gate, Inside, Permit},
+    guard,
     interface::{CallResult, ImplementedBy, Interface, Method, Travels, check_names, checked},
     local::{Here, LocalCall},
     message::{ArgumentWriter, decode_result, decoded},
@@ -69,6 +70,8 @@ pub(crate) struct EdgeState<O: ?Sized> {
     later: ArcSwapOption<Local<O>>,
     /// The way to the other replicas; `None` outside of an application.
     remote: Option<Callee>,
+    /// Of calls that somebody's limit has kept from being executed.
+    overloads: Reminder,
     counters: Box<[MethodCounters]>,
 }
 
@@ -142,6 +145,7 @@ impl<O: ?Sized + Send + Sync + 'static> ClientEdge<O> {
             local,
             later: ArcSwapOption::empty(),
             remote,
+            overloads: Reminder::default(),
             counters: I::METHODS
                 .iter()
                 .map(|_| MethodCounters::default())
@@ -235,6 +239,26 @@ impl<O: ?Sized> EdgeState<O> {
         let caller = Some(self.caller.clone());
         let inside = Inside { method, caller };
         Some(here.gate.as_ref()?.stay(inside))
+    }
+
+    /// Counts a call that was not executed for `overload`, and logs it, if that was not done for a while.
+    fn tell_overload(&self, overload: &Overload) {
+        let Some(failed) = self.overloads.happened(Instant::now()) else {
+            return;
+        };
+        let edge = format!("{} -> {}", self.caller, self.callee);
+        let setting = match overload {
+            Overload::Edge { limit } => {
+                format!(": `[edges.\"{edge}\"] concurrency = {limit}`")
+            }
+            // The callee's own log names its setting.
+            _ => String::new(),
+        };
+        tracing::warn!(
+            target: "anylith",
+            failed,
+            "overloaded: calls of {edge} were not executed: {overload}{setting}"
+        );
     }
 
     /// Of a call that was under way when the time of its callee to drain was over.
@@ -351,14 +375,16 @@ impl<O: ?Sized + Send + Sync + 'static> RemoteCall<'_, O> {
     where
         R: CallResult<Value: Travels, Error: Travels + From<CallError>>,
     {
-        let result = match self.send(write, items, false).await {
+        let begun = Instant::now();
+        let end = ambient::settle(self.edge.limit(self.method), begun);
+        let result = match self.send(write, items, false, end).await {
             Ok(Reply::Message(message)) => decode_result::<R>(&message),
             Ok(Reply::Stream(_)) => Err(unexpected_stream()),
             Err(failure) => Err(failure),
         };
         self.edge
             .count(self.method, result.as_ref().err().map(Failure::execution));
-        result.unwrap_or_else(|failure| R::from_result(Err(self.fail(failure).into())))
+        result.unwrap_or_else(|failure| R::from_result(Err(self.fail(failure, begun, end).into())))
     }
 
     /// Makes a call that is answered by a stream.
@@ -371,7 +397,9 @@ impl<O: ?Sized + Send + Sync + 'static> RemoteCall<'_, O> {
         R: CallResult<Value: Travels, Error: Travels + From<CallError>>,
         E: Travels + From<CallError>,
     {
-        let result = match self.send(write, items, true).await {
+        let begun = Instant::now();
+        let end = ambient::settle(self.edge.limit(self.method), begun);
+        let result = match self.send(write, items, true, end).await {
             Ok(Reply::Stream(items)) => Ok(Ok(decoded::<R>(items, self.edge.edge(self.method)))),
             Ok(Reply::Message(message)) => match decode_result::<Result<(), E>>(&message) {
                 Ok(Err(error)) => Ok(Err(error)),
@@ -382,7 +410,7 @@ impl<O: ?Sized + Send + Sync + 'static> RemoteCall<'_, O> {
         };
         self.edge
             .count(self.method, result.as_ref().err().map(Failure::execution));
-        result.unwrap_or_else(|failure| Err(self.fail(failure).into()))
+        result.unwrap_or_else(|failure| Err(self.fail(failure, begun, end).into()))
     }
 
     async fn send(
@@ -390,6 +418,7 @@ impl<O: ?Sized + Send + Sync + 'static> RemoteCall<'_, O> {
         write: WriteArguments<'_>,
         items: Option<Items>,
         streaming_answer: bool,
+        deadline: Option<Instant>,
     ) -> Result<Reply, Failure> {
         let Some(callee) = &self.edge.remote else {
             let reason = "this client has no application behind it".to_owned();
@@ -405,7 +434,7 @@ impl<O: ?Sized + Send + Sync + 'static> RemoteCall<'_, O> {
             .call(Request {
                 method: self.method,
                 idempotent,
-                deadline: ambient::settle(self.edge.limit(self.method)),
+                deadline,
                 context: &context,
                 key: self.key,
                 hedge: self.edge.hedge(self.method),
@@ -416,8 +445,18 @@ impl<O: ?Sized + Send + Sync + 'static> RemoteCall<'_, O> {
             .await
     }
 
-    fn fail(&self, failure: Failure) -> CallError {
-        failure.at(self.edge.edge(self.method))
+    /// The error of a call that began at `begun` and was to be over at `end`.
+    fn fail(&self, failure: Failure, begun: Instant, end: Option<Instant>) -> CallError {
+        if let Failure::NotExecuted(Refusal::Overloaded(overload)) = &failure {
+            self.edge.tell_overload(overload);
+        }
+        let mut error = failure.at(self.edge.edge(self.method));
+        if let CallError::DeadlineExceeded { allowance, .. } = &mut error {
+            guard::count_late();
+            let limit = self.edge.limit(self.method);
+            *allowance = end.map(|end| limit.allowance(begun, end));
+        }
+        error
     }
 }
 

@@ -21,6 +21,19 @@ thread_local! {
 /// How many panics were caught in this process.
 static CAUGHT: AtomicU64 = AtomicU64::new(0);
 
+/// How many calls of this process were not answered in time.
+static LATE: AtomicU64 = AtomicU64::new(0);
+
+/// How many calls that this process made were not answered in time.
+pub(crate) fn late() -> u64 {
+    LATE.load(Ordering::Relaxed)
+}
+
+/// Counts a call that was not answered in time.
+pub(crate) fn count_late() {
+    LATE.fetch_add(1, Ordering::Relaxed);
+}
+
 /// How many panics of components were caught in this process.
 pub(crate) fn panics() -> u64 {
     CAUGHT.load(Ordering::Relaxed)
@@ -42,7 +55,7 @@ pub(crate) fn catch<T>(work: impl FnOnce() -> T) -> Result<T, String> {
         CAUGHT.fetch_add(1, Ordering::Relaxed);
         if !LOGGED.take() {
             // Under the frame of the component that panicked, whose name the log line takes from it.
-            tracing::error!(target: "anylith", panic = said, "the component panicked");
+            tracing::error!(target: "anylith", "the component panicked: {said}");
         }
         said
     })

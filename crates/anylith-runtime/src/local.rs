@@ -7,14 +7,14 @@ use std::{
     task::{Context, Poll},
 };
 
-use anylith_core::{CallError, Execution};
+use anylith_core::{Allowance, CallError, Execution};
 use futures_core::Stream;
 
 use crate::{
     ambient::{self, Frame},
     edge::{EdgeState, Local},
     gate::Permit,
-    guard::Alarm,
+    guard::{self, Alarm},
     interface::CallResult,
     serve::BoxFuture,
     streaming::{Streaming, StreamingOf},
@@ -136,8 +136,13 @@ impl<R: CallResult<Error: From<CallError>>, O: ?Sized> LocalFuture<'_, R, O> {
             return Poll::Pending;
         }
         let edge = self.edge.edge(self.method);
-        let execution = Execution::Unknown;
-        self.fail(CallError::DeadlineExceeded { edge, execution })
+        guard::count_late();
+        self.fail(CallError::DeadlineExceeded {
+            edge,
+            execution: Execution::Unknown,
+            // Over the time of a caller the caller itself watches.
+            allowance: self.edge.limit(self.method).length().map(Allowance::OfEdge),
+        })
     }
 
     #[cold]
@@ -163,6 +168,7 @@ where
         let mut polled = Poll::Pending;
         if let Err(message) = ambient::under(&mut frame, || polled = future.as_mut().poll(cx)) {
             let edge = this.edge.edge(this.method);
+            tracing::error!(target: "anylith", "the call {edge} failed with that panic");
             return this.fail(CallError::Panicked { edge, message });
         }
         if polled.is_pending() {
@@ -215,16 +221,19 @@ where
                 if !ambient::is_over(&mut this.alarm, &mut this.frame, cx) {
                     return Poll::Pending;
                 }
+                guard::count_late();
                 let edge = this.edge.edge(this.method);
                 CallError::DeadlineExceeded {
                     edge,
                     execution: Execution::Unknown,
+                    allowance: None,
                 }
             }
-            Err(message) => CallError::Panicked {
-                edge: this.edge.edge(this.method),
-                message,
-            },
+            Err(message) => {
+                let edge = this.edge.edge(this.method);
+                tracing::error!(target: "anylith", "the call {edge} failed with that panic");
+                CallError::Panicked { edge, message }
+            }
         };
         (this.items, this.inside) = (None, None);
         Poll::Ready(Some(Err(failure.into())))

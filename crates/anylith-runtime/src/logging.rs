@@ -73,7 +73,7 @@ fn log_panic(panic: &PanicHookInfo<'_>) {
     } else {
         "the component panicked"
     };
-    tracing::error!(target: "anylith", panic = said, at, backtrace, "{who}");
+    tracing::error!(target: "anylith", at, backtrace, "{who}: {said}");
     guard::panic_is_logged();
 }
 

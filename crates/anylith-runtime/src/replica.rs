@@ -321,6 +321,11 @@ impl Replica {
         self.offering.servers.first().map(Server::endpoint)
     }
 
+    /// All endpoints at which it answers calls.
+    pub(crate) fn endpoints(&self) -> Vec<Endpoint> {
+        self.offering.servers.iter().map(Server::endpoint).collect()
+    }
+
     /// How many components it may have.
     pub(crate) fn most_components(&self) -> usize {
         self.components().all.len() + self.others.len()
@@ -356,6 +361,7 @@ impl Replica {
     pub(crate) fn counters(&self) -> Counters {
         Counters {
             panicked: guard::panics(),
+            late: guard::late(),
             ..self.panel.network.counters()
         }
     }
@@ -428,6 +434,8 @@ impl Replica {
         }
         let mut lookout = Lookout::new();
         let mut states = self.states.subscribe();
+        let mut directory = self.panel.network.watch();
+        directory.mark_changed();
         let mut look = pin!(sleep(lookout.pause()));
         loop {
             let news = tokio::select! {
@@ -438,6 +446,9 @@ impl Replica {
                 }
                 // The sender lives as long as `self`.
                 _ = states.changed(), if lookout.has_told() => lookout.arrived(&self.waiting()),
+                // To look is to connect: whoever is said to be missing was asked before, though a component waits for one
+                // after the other.
+                _ = directory.changed() => lookout.arrived(&self.waiting()),
             };
             for news in news {
                 match news {

@@ -73,6 +73,7 @@ impl Running {
     ) -> Result<Self, AppError> {
         let replica = Arc::new(replica);
         let (stop, stop_asked) = watch::channel(false);
+        let nobody_else_tells = matches!(orders, Orders::File(_));
         // A supervisor tells systemd of itself; its replicas only inherit where to.
         let notifier = match &orders {
             Orders::Control(..) => None,
@@ -125,7 +126,12 @@ impl Running {
             }
         };
         match started {
-            Ok(()) => Ok(running),
+            Ok(()) => {
+                if nobody_else_tells {
+                    running.tell_ready();
+                }
+                Ok(running)
+            }
             Err(failure) => {
                 if let Some(reports) = reports {
                     conductor::report(&reports, &failure);
@@ -214,6 +220,24 @@ impl Running {
                 // Nobody reads any more: there is nobody to tell, either.
                 let _ = writeln!(io::stdout().lock(), "ready: {name} http://{address}");
             }
+        }
+    }
+
+    /// Writes into the log what is ready, and where.
+    fn tell_ready(&self) {
+        let states = self.replica.states();
+        let components: Vec<String> = states.borrow().keys().map(Name::to_string).collect();
+        let endpoints = self.replica.endpoints().into_iter();
+        let places = endpoints.map(|endpoint| format!("at {endpoint}"));
+        let doors = self.listeners.iter().filter_map(|(name, socket)| {
+            let address = socket.local_addr().ok()?;
+            Some(format!("{name} at http://{address}"))
+        });
+        let places: Vec<String> = places.chain(doors).collect();
+        let (components, places) = (components.join(", "), places.join(", "));
+        match places.is_empty() {
+            true => tracing::info!(target: "anylith", "ready: {components}"),
+            false => tracing::info!(target: "anylith", "ready: {components}; {places}"),
         }
     }
 

@@ -51,6 +51,8 @@ impl IncomingCall {
         F: Future<Output = Result<Answer, Failure>> + Send + 'static,
     {
         let edge = self.edge();
+        let method = self.methods.get(usize::from(self.incoming.method));
+        let method = method.map_or("unknown", |it| it.name);
         let Self {
             component,
             permit,
@@ -68,6 +70,7 @@ impl IncomingCall {
                     component,
                     deadline: incoming.deadline.map_or(Deadline::NONE, Deadline::at),
                 },
+                method,
                 context: incoming.context,
                 _permit: permit,
             }),
@@ -94,6 +97,8 @@ impl IncomingCall {
 /// What an answer is made under.
 struct Border {
     frame: Frame,
+    /// Its name.
+    method: &'static str,
     context: CallContext,
     /// Held until the answer is complete.
     _permit: Permit,
@@ -101,8 +106,18 @@ struct Border {
 
 impl Border {
     fn cross<T>(&mut self, poll: impl FnOnce() -> T) -> Result<T, Failure> {
-        let Self { frame, context, .. } = self;
-        ambient::with_context(context, || ambient::under(frame, poll)).map_err(Failure::Panicked)
+        let Self {
+            frame,
+            context,
+            method,
+            ..
+        } = self;
+        let crossed = ambient::with_context(context, || ambient::under(frame, poll));
+        crossed.map_err(|said| {
+            let (component, method) = (frame.component, *method);
+            tracing::error!(target: "anylith", "a call of {component}.{method} failed with that panic");
+            Failure::Panicked(said)
+        })
     }
 }
 

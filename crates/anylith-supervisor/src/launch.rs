@@ -270,14 +270,17 @@ impl Launch {
     }
 }
 
-/// How many replicas still run in `folder`, whether or not a supervisor watches them.
-pub fn living_replicas(folder: &RunFolder) -> usize {
+/// The replicas that still run in `folder`, whether or not a supervisor watches them, each with its process.
+pub fn living_replicas(folder: &RunFolder) -> BTreeMap<Name, u32> {
+    let of_stray = |stray: Stray| (stray.replica, stray.process.pid);
     let Some(mut record) = Record::read(&folder.record()) else {
-        return Stray::all(folder, &[]).len();
+        return Stray::all(folder, &[]).into_iter().map(of_stray).collect();
     };
     let strays = Stray::all(folder, &[&record.program.path]);
     let (living, strangers) = record.hold_living(strays);
-    living.len() + strangers.len()
+    let known = living.into_iter();
+    let known = known.map(|(replica, process)| (replica, process.pid));
+    known.chain(strangers.into_iter().map(of_stray)).collect()
 }
 
 /// The program that runs in `folder`, if any does.

@@ -85,6 +85,12 @@ struct Written<'a> {
 }
 
 impl LogLine {
+    /// When it was written, as far as that is known of a line without a time: as the line of its own log before it. UTC
+    /// after RFC 3339, with microseconds.
+    pub fn stands_at(&self) -> &str {
+        &self.stands_at
+    }
+
     /// Reads a line.
     pub fn parse(source: &Arc<str>, line: &[u8]) -> Self {
         let mut line = Self::read(Arc::clone(source), line);
@@ -105,7 +111,11 @@ impl LogLine {
             && let Ok(level) = written.level.parse()
         {
             let mut text = written.msg;
-            for (name, value) in &written.fields {
+            // What has several lines, such as a backtrace, comes last.
+            let is_long = |value: &Value| value.as_str().is_some_and(|text| text.contains('\n'));
+            let (long, short): (Vec<_>, Vec<_>) =
+                written.fields.iter().partition(|(_, value)| is_long(value));
+            for (name, value) in short.into_iter().chain(long) {
                 let value = match value {
                     Value::String(value) => Cow::Borrowed(value.as_str()),
                     other => Cow::Owned(other.to_string()),
@@ -192,6 +202,13 @@ mod tests {
         assert_eq!(line.level, Some(Level::Warn));
         assert_eq!(line.component.as_deref(), Some("Cart"));
         assert_eq!(line.text, "slow ms=12 user=a b");
+    }
+
+    #[test]
+    fn a_field_of_several_lines_comes_last() {
+        let line = br#"{"ts":"2026-01-02T03:04:05.000006Z","level":"ERROR","msg":"panicked: no","fields":{"backtrace":"0: a\n1: b","thread":"x"}}"#;
+        let line = LogLine::parse(&Arc::from("Cart-1"), line);
+        assert_eq!(line.text, "panicked: no thread=x backtrace=0: a\n1: b");
     }
 
     #[test]

@@ -220,6 +220,13 @@ impl Complaint<'_> {
                 self.component
             );
         }
+        let mistyped = self
+            .config
+            .and_then(|config| config.mistyped_reference(self.key))
+            .filter(|(wrong, meant)| wrong != meant);
+        if let Some((wrong, meant)) = mistyped {
+            return format!("did you mean `{meant}` in the place of `{wrong}`?");
+        }
         if self
             .config
             .is_some_and(|config| config.is_almost_reference(self.key))

@@ -6,7 +6,9 @@ use anylith_core::{SecretReference, SecretSource};
 use serde_json::{Map, Value as Json};
 
 use crate::{
-    Problem, Secrets, secrets,
+    Problem, Secrets,
+    nearest::nearest,
+    secrets,
     source::{At, Source},
     tree::{Item, Table, Value},
 };
@@ -106,6 +108,19 @@ impl Config {
         value.and_then(Json::as_object).is_some_and(|table| {
             !table.is_empty() && table.keys().all(|key| key == "env" || key == "file")
         })
+    }
+
+    /// The key that was written and the one that was meant, where the table under `key` is a reference to a secret but for
+    /// the name of its key.
+    pub(crate) fn mistyped_reference(&self, key: &str) -> Option<(&str, &'static str)> {
+        let value = key
+            .split('.')
+            .try_fold(&self.json, |json, part| json.get(part));
+        let table = value.and_then(Json::as_object)?;
+        match table.iter().collect::<Vec<_>>()[..] {
+            [(wrong, Json::String(_))] => Some((wrong, nearest(wrong, &["env", "file"])?)),
+            _ => None,
+        }
     }
 
     /// Where the value under `key`, a path with dots, was written; or the longest part of the path that is there.

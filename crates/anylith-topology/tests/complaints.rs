@@ -211,6 +211,23 @@ fn what_looks_like_a_secret_and_is_none_is_told_how_secrets_are_written() {
 }
 
 #[test]
+fn a_secret_whose_key_is_mistyped_is_told_the_right_one() {
+    for (toml, meant) in [
+        (
+            "key = { evn = \"KEY\" }",
+            "did you mean `env` in the place of `evn`?",
+        ),
+        (
+            "key = { fiel = \"p\" }",
+            "did you mean `file` in the place of `fiel`?",
+        ),
+    ] {
+        let problem = complaint(&cart(toml), "key", "invalid type: map, expected a string");
+        assert_eq!(problem.mend, meant);
+    }
+}
+
+#[test]
 fn a_secret_that_was_not_found_is_one_problem() {
     let settings = cart(
         "url = { env = \"GONE\" }\nsize = 1\n[components.Cart.more]\nkey = { env = \"GONE\" }",

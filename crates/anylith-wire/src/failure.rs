@@ -42,7 +42,11 @@ impl Failure {
             Self::Unknown(reason) => CallError::Unknown { edge, reason },
             Self::Panicked(message) => CallError::Panicked { edge, message },
             Self::Executed(reason) => CallError::Executed { edge, reason },
-            Self::DeadlineExceeded(execution) => CallError::DeadlineExceeded { edge, execution },
+            Self::DeadlineExceeded(execution) => CallError::DeadlineExceeded {
+                edge,
+                execution,
+                allowance: None,
+            },
             Self::Cancelled => CallError::Cancelled { edge },
             Self::Denied => CallError::Denied { edge },
             Self::Incompatible(detail) => CallError::Incompatible { edge, detail },

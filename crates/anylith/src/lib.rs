@@ -81,8 +81,8 @@
 //! The guide is in `docs/guide/` of the repository.
 
 pub use anylith_core::{
-    BadAnswer, Baggage, BaggageFull, BaggageItem, CallContext, CallError, Edge, Execution,
-    LostAnswer, Name, Overload, Refusal, TraceContext,
+    Allowance, BadAnswer, Baggage, BaggageFull, BaggageItem, CallContext, CallError, Edge,
+    Execution, LostAnswer, Name, Overload, Refusal, TraceContext,
 };
 pub use anylith_macros::{Component, app, component, test};
 #[doc(hidden)]

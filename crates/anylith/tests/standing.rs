@@ -25,6 +25,8 @@ const LONG: Duration = Duration::from_secs(60);
 #[anylith::component]
 pub trait Kitchen {
     async fn soup(&self) -> Result<u32, CallError>;
+    /// Is never done.
+    async fn roast(&self) -> Result<u32, CallError>;
 }
 
 #[derive(anylith::Component)]
@@ -35,6 +37,10 @@ impl Kitchen for Stove {
     async fn soup(&self) -> Result<u32, CallError> {
         Ok(1)
     }
+
+    async fn roast(&self) -> Result<u32, CallError> {
+        std::future::pending().await
+    }
 }
 
 /// Cannot be without a kitchen.
@@ -44,7 +50,49 @@ pub struct Guest {
     kitchen: KitchenClient,
 }
 
-anylith::app! { pub Inn = "inn" { Stove, Guest } }
+#[anylith::component]
+pub trait Cellar {
+    async fn wine(&self) -> Result<u32, CallError>;
+}
+
+#[derive(anylith::Component)]
+#[component(interface = Cellar)]
+pub struct Vault {}
+
+impl Cellar for Vault {
+    async fn wine(&self) -> Result<u32, CallError> {
+        Ok(1)
+    }
+}
+
+/// Cannot be without a cellar and a kitchen, in this order.
+#[derive(anylith::Component)]
+pub struct Diner {
+    #[expect(dead_code, reason = "it is dependent on it, and that is all")]
+    cellar: CellarClient,
+    #[expect(dead_code, reason = "it is dependent on it, and that is all")]
+    kitchen: KitchenClient,
+}
+
+/// Orders three roasts at once.
+#[derive(anylith::Component)]
+#[component(start)]
+pub struct Feast {
+    #[expect(dead_code, reason = "it was needed at the start")]
+    kitchen: KitchenClient,
+}
+
+impl Feast {
+    async fn start(parts: FeastParts) -> Result<Self, CallError> {
+        let kitchen = &parts.kitchen;
+        let _ = tokio::join!(kitchen.roast(), kitchen.roast(), kitchen.roast());
+        Ok(Self {
+            kitchen: parts.kitchen,
+        })
+    }
+}
+
+anylith::app! { pub Inn = "inn" { Stove, Vault, Guest, Diner, Feast } }
 
 /// Not a test: the process that the tests below start.
 #[tokio::test]
@@ -166,7 +214,7 @@ fn write(folder: &Path, replica: &str, component: &str, port: u16, identity: &Id
             "components": [component],
             "endpoints": endpoints,
             "directory": { "epoch": 1, "components": directory },
-            "callers": { "Kitchen": ["Guest"], "Guest": [] },
+            "callers": { "Kitchen": ["Guest", "Diner", "Feast"] },
         },
         "identity": { "certificates": "certificates.pem", "key": "key.pem", "roots": "roots.pem" },
         "grace_ms": 10_000,
@@ -218,11 +266,120 @@ fn a_replica_that_is_not_believed_says_so_while_it_waits() {
     let (guest, kitchen) = (temp.path().join("guest"), temp.path().join("kitchen"));
     let identity = issue(&authority(), "kitchen-two-1", "Kitchen", now);
     write(&kitchen, "kitchen-two-1", "Kitchen", port, &identity);
-    let _kitchen = Replica::start(&kitchen);
+    let mut kitchen = Replica::start(&kitchen);
     let identity = issue(&authority(), "guest-one-1", "Guest", now);
     write(&guest, "guest-one-1", "Guest", port, &identity);
-    let line = Replica::start(&guest).says("Guest has waited for");
+    let mut guest = Replica::start(&guest);
+    let line = guest.says("did not prove that it belongs to the application");
+    let place = format!("kitchen-two-1 at tcp:127.0.0.1:{port}");
+    assert!(line.contains(&place), "{line}");
+    let line = kitchen.says("does not take the certificate of this replica");
+    assert!(
+        line.contains("somebody who connected from 127.0.0.1:"),
+        "{line}"
+    );
+    let line = guest.says("Guest has waited for");
     assert!(line.contains("authority"), "{line}");
+}
+
+#[test]
+fn a_replica_whose_port_is_taken_names_it_and_what_to_change() {
+    let folder = tempfile::tempdir().unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let identity = issue(&authority(), "kitchen-two-1", "Kitchen", SystemTime::now());
+    write(folder.path(), "kitchen-two-1", "Kitchen", port, &identity);
+    let (said, _) = Replica::start(folder.path()).end();
+    for words in [
+        &format!("tcp:127.0.0.1:{port}: Address already in use"),
+        "running already",
+        "`port`",
+        "hosts.toml",
+    ] {
+        assert!(said.contains(words), "`{words}` is not in {said}");
+    }
+}
+
+#[test]
+fn what_is_ready_is_not_said_to_be_missing() {
+    let temp = tempfile::tempdir().unwrap();
+    let (authority, now) = (authority(), SystemTime::now());
+    let (cellar, kitchen) = (free_port(), free_port());
+    let (diner, stove) = (temp.path().join("diner"), temp.path().join("kitchen"));
+    let identity = issue(&authority, "kitchen-two-1", "Kitchen", now);
+    write(&stove, "kitchen-two-1", "Kitchen", kitchen, &identity);
+    let mut stove = Replica::start(&stove);
+    let line = stove.says("ready: Kitchen");
+    assert!(
+        line.contains(&format!("at tcp:127.0.0.1:{kitchen}")),
+        "{line}"
+    );
+    let identity = issue(&authority, "diner-one-1", "Diner", now);
+    write(&diner, "diner-one-1", "Diner", kitchen, &identity);
+    change(&diner, |orders| {
+        let place =
+            json!({"replica": "cellar-two-1", "endpoint": format!("tcp:127.0.0.1:{cellar}")});
+        orders["bootstrap"]["directory"]["components"]["Cellar"] = json!([place]);
+    });
+    let line = Replica::start(&diner).says("Diner has waited for 3 s");
+    assert!(
+        line.contains("Cellar") && !line.contains("Kitchen"),
+        "{line}"
+    );
+}
+
+#[test]
+fn an_overload_is_in_the_log_of_both_ends_with_the_setting() {
+    let temp = tempfile::tempdir().unwrap();
+    let (authority, port, now) = (authority(), free_port(), SystemTime::now());
+    let (feast, kitchen) = (temp.path().join("feast"), temp.path().join("kitchen"));
+    let identity = issue(&authority, "kitchen-two-1", "Kitchen", now);
+    write(&kitchen, "kitchen-two-1", "Kitchen", port, &identity);
+    change(&kitchen, |orders| {
+        let own = json!({"Kitchen": {"concurrency": {"at_most": 1}}});
+        orders["bootstrap"]["limits"]["components"] = own;
+    });
+    let mut kitchen = Replica::start(&kitchen);
+    let identity = issue(&authority, "feast-one-1", "Feast", now);
+    write(&feast, "feast-one-1", "Feast", port, &identity);
+    let mut feast = Replica::start(&feast);
+    let line = kitchen.says("overloaded");
+    for words in [
+        "Kitchen of kitchen-two-1",
+        "`[limits.components.Kitchen] concurrency = 1`",
+    ] {
+        assert!(line.contains(words), "{line}");
+    }
+    let line = feast.says("overloaded");
+    assert!(line.contains("Feast -> Kitchen"), "{line}");
+}
+
+#[test]
+fn a_limit_of_an_edge_is_in_the_log_of_its_caller_with_the_setting() {
+    let temp = tempfile::tempdir().unwrap();
+    let (authority, port, now) = (authority(), free_port(), SystemTime::now());
+    let (feast, kitchen) = (temp.path().join("feast"), temp.path().join("kitchen"));
+    let identity = issue(&authority, "kitchen-two-1", "Kitchen", now);
+    write(&kitchen, "kitchen-two-1", "Kitchen", port, &identity);
+    let _kitchen = Replica::start(&kitchen);
+    let identity = issue(&authority, "feast-one-1", "Feast", now);
+    write(&feast, "feast-one-1", "Feast", port, &identity);
+    change(&feast, |orders| {
+        let edge = json!({"caller": "Feast", "callee": "Kitchen", "concurrency": 1});
+        orders["bootstrap"]["edges"] = json!([edge]);
+    });
+    let line = Replica::start(&feast).says("overloaded");
+    // In JSON a quotation mark is marked.
+    let setting = r#"`[edges.\"Feast -> Kitchen\"] concurrency = 1`"#;
+    assert!(line.contains(setting), "{line}");
+}
+
+/// Changes the orders in `folder`.
+fn change(folder: &Path, change: impl FnOnce(&mut Value)) {
+    let file = folder.join("bootstrap.json");
+    let mut orders = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    change(&mut orders);
+    fs::write(file, orders.to_string()).unwrap();
 }
 
 /// What is done to the files of a replica, the file that is named, and what is said of it.

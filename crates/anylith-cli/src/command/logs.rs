@@ -85,7 +85,8 @@ async fn follow(
 }
 
 async fn is_running(folder: &RunFolder) -> bool {
-    ask(&folder.control_socket(), Request::Status).await.is_ok() || living_replicas(folder) > 0
+    ask(&folder.control_socket(), Request::Status).await.is_ok()
+        || !living_replicas(folder).is_empty()
 }
 
 fn unreadable(error: &io::Error) -> Failure {

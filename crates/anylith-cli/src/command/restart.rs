@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use anylith_supervisor::Request;
+use anylith_core::Name;
+use anylith_supervisor::{Answer, Request, ask};
 
-use super::change;
+use super::{change, last_run, runtime};
 use crate::{
     app::{self, App},
     args::RestartArgs,
@@ -17,10 +18,30 @@ pub(crate) fn restart(args: &RestartArgs) -> Result<(), Failure> {
     let app = App::find(&app)?;
     let group = group.map(|group| super::name("group", group)).transpose()?;
     let done = match &group {
-        Some(group) => format!("restarted {group}"),
+        Some(group) => format!("restarted {}", whole(&app, group)?),
         None => "restarted".to_owned(),
     };
     change::make(&app, Request::Restart { group }, &done)
+}
+
+/// What is restarted where `word` is typed: a group, with all that is in it.
+fn whole(app: &App, word: &Name) -> Result<String, Failure> {
+    let folder = last_run(app)?;
+    let answer = runtime()?.block_on(ask(&folder.control_socket(), Request::Status));
+    let groups = match answer {
+        Ok(Answer::Status(now)) => now.status.groups,
+        // The restart says why it cannot be asked for.
+        _ => Vec::new(),
+    };
+    let named = groups.iter().find(|group| group.name == *word);
+    let group = named.or_else(|| groups.iter().find(|group| group.components.contains(word)));
+    Ok(match group {
+        Some(group) if group.components != [group.name.clone()] => {
+            let components: Vec<&str> = group.components.iter().map(Name::as_str).collect();
+            format!("group {}: {}", group.name, components.join(", "))
+        }
+        _ => word.to_string(),
+    })
 }
 
 /// The group, and the application. One word alone is an application if it can be one: other commands take it there.

@@ -1,6 +1,6 @@
 //! `anylith scale`.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::Path};
 
 use anylith_core::Name;
 use anylith_supervisor::Request;
@@ -15,6 +15,12 @@ pub(crate) fn scale(args: &ScaleArgs) -> Result<(), Failure> {
         args.words.iter().partition(|word| word.contains('='));
     let app = match (apps.as_slice(), &args.app_flag) {
         ([], flag) => flag.clone().unwrap_or_else(|| ".".into()),
+        ([app], None) if numbers.is_empty() && is_only_a_name(app) => {
+            return Err(Failure::input(
+                format!("`{app}` is no GROUP=N, and no application either"),
+                format!("write how many replicas the group is to have: `{app}=2`"),
+            ));
+        }
         ([app], None) => app.into(),
         ([first, ..], _) => {
             return Err(Failure::input(
@@ -44,6 +50,11 @@ pub(crate) fn scale(args: &ScaleArgs) -> Result<(), Failure> {
         .collect();
     let done = format!("scaled {}", done.join(" "));
     change::make(&app, Request::Scale { groups }, &done)
+}
+
+/// Whether `word` cannot be meant as the path of an application.
+fn is_only_a_name(word: &str) -> bool {
+    Name::new(word).is_ok() && !Path::new(word).exists()
 }
 
 /// Reads `Catalog=3`.

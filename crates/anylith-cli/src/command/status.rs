@@ -1,6 +1,7 @@
 //! `anylith status`.
 
 use std::{
+    collections::BTreeMap,
     fmt::Write as _,
     io::{self, Write as _},
 };
@@ -64,23 +65,40 @@ impl<'a> From<&'a Overview> for Printed<'a> {
 /// Why the supervisor does not answer, and what still runs without one.
 pub(super) fn no_answer(app: &App, folder: &RunFolder, error: &AskError) -> Failure {
     match error {
-        AskError::NotRunning(_) => match living_replicas(folder) {
-            0 => not_running(app),
-            living => Failure::new(
-                format!("the supervisor is gone, and {living} replicas serve on without it"),
+        AskError::NotRunning(_) => {
+            let living = living_replicas(folder);
+            if living.is_empty() {
+                return not_running(app);
+            }
+            Failure::new(
+                serve_on(&living),
                 format!(
-                    "`{}` in the same topology takes them over; `{}` stops them",
+                    "`{}` in the same topology takes over what is left; `{}` stops it",
                     app.hint("run"),
                     app.hint("stop")
                 ),
-            ),
-        },
+            )
+        }
         AskError::Lost(cause) if cause.kind() == io::ErrorKind::TimedOut => silent(app, folder),
         AskError::Lost(_) | AskError::Malformed(_) => Failure::new(
             with_causes(error),
             "use the same version of this command as the one that runs the application",
         ),
     }
+}
+
+/// `the supervisor is gone, and 2 replicas serve on without it: Cart-1 (process 4711), Web-1 (process 4712)`
+fn serve_on(living: &BTreeMap<Name, u32>) -> String {
+    let serve = match living.len() {
+        1 => "1 replica serves".to_owned(),
+        several => format!("{several} replicas serve"),
+    };
+    let replicas: Vec<String> = living
+        .iter()
+        .map(|(replica, process)| format!("{replica} (process {process})"))
+        .collect();
+    let replicas = replicas.join(", ");
+    format!("the supervisor is gone, and {serve} on without it: {replicas}")
 }
 
 /// What is said of a supervisor that takes a connection and says nothing.

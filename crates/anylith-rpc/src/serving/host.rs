@@ -7,7 +7,7 @@ use std::sync::{
 
 use anylith_core::Limits;
 
-use super::intake::Intake;
+use super::{intake::Intake, overloads::Overloads};
 use crate::{flush_bell::FlushBell, serve::Serve, tally::Tally, trust::Trust};
 
 /// What the connections of a server share.
@@ -16,6 +16,7 @@ pub(crate) struct Host {
     pub(crate) flushed: FlushBell,
     pub(crate) trust: Arc<Trust>,
     pub(crate) tally: Arc<Tally>,
+    pub(super) overloads: Overloads,
     limits: Limits,
     /// Of each component, by its index. There are more when there are more components.
     intakes: Mutex<Vec<Arc<Intake>>>,
@@ -36,6 +37,7 @@ impl Host {
             flushed: FlushBell::default(),
             trust,
             tally,
+            overloads: Overloads::new(limits),
             limits: limits.clone(),
             intakes: Mutex::default(),
             connections: AtomicUsize::new(0),

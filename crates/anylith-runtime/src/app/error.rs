@@ -47,6 +47,12 @@ pub enum AppError {
     /// The replica cannot answer calls.
     #[error("cannot bind the endpoint of this replica")]
     Endpoint(#[source] io::Error),
+    /// Somebody has the endpoint of a replica with standing orders, such as itself, started twice.
+    #[error(
+        "cannot bind the endpoint of this replica: {0}: is this replica running already? If another program has the port, write \
+         another one into hosts.toml (`port` of its host, or `ports` of its group), render again, and copy to all hosts"
+    )]
+    EndpointTaken(io::Error),
     /// The control plane cannot be reached.
     #[error("cannot reach the control plane at {}", path.display())]
     NoControl {

@@ -121,11 +121,11 @@ impl Monitor {
                 target: "anylith",
                 %component,
                 reason,
-                "unhealthy: other replicas are called in the place of this one until it is well again"
+                "unhealthy: until it is well again it is called only if no other replica is healthy"
             ),
             (Health::Ill { since }, Health::Well { .. }) => {
                 let ill_for = now.duration_since(since);
-                tracing::info!(target: "anylith", %component, ?ill_for, "healthy again");
+                tracing::info!(target: "anylith", %component, "healthy again, after {ill_for:.1?}");
             }
             (Health::Awaited, Health::Awaited) if self.is_news(reason.as_ref()) => {
                 tracing::warn!(target: "anylith", %component, reason, "not healthy yet");

@@ -92,7 +92,8 @@ impl Lookout {
         let goes_on = |component: Name| {
             let missed = self.told.remove(&component).unwrap_or_default();
             let missed: Vec<&str> = missed.iter().map(Name::as_str).collect();
-            let text = format!("{component} goes on: {} is there", missed.join(", "));
+            let are = if missed.len() == 1 { "is" } else { "are" };
+            let text = format!("{component} goes on: {} {are} there", missed.join(", "));
             News::GoesOn { component, text }
         };
         gone.into_iter().map(goes_on).collect()
@@ -173,6 +174,17 @@ mod tests {
             ["Checkout goes on: Catalog is there"]
         );
         assert!(lookout.arrived(&nobody).is_empty() && !lookout.has_told());
+    }
+
+    #[test]
+    fn several_that_have_come_are_there() {
+        let mut lookout = Lookout::new();
+        let missing = [(name("Audit"), Vec::new()), (name("Prices"), Vec::new())];
+        lookout.look(&[(name("Web"), missing.into())].into());
+        assert_eq!(
+            texts(lookout.arrived(&BTreeMap::new())),
+            ["Web goes on: Audit, Prices are there"]
+        );
     }
 
     #[test]

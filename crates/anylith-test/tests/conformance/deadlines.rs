@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use anylith::{CallError, Execution};
+use anylith::{Allowance, CallError, Execution};
 
 use crate::{
     hops::{End, First as _, FirstClient, HopError, Hops, Trip},
@@ -98,10 +98,34 @@ async fn nobody_knows_whether_a_call_that_took_too_long_was_executed(first: Firs
 #[anylith::test(Hops, fakes(JournalClient = Recorder::default()), settings = EDGE_IN_THE_MIDDLE)]
 async fn a_deadline_in_the_middle_reaches_the_caller_as_the_error_it_is(first: FirstClient) {
     let error = first.go(&stay()).await.unwrap_err();
-    let HopError::Call(CallError::DeadlineExceeded { edge, .. }) = &error else {
+    let HopError::Call(error @ CallError::DeadlineExceeded { edge, .. }) = &error else {
         panic!("it failed in another way: {error:?}");
     };
     assert_eq!(edge.to_string(), "Second -> Third.go");
+    let given = "within 100ms, the deadline of this edge";
+    assert!(error.to_string().contains(given), "{error}");
+}
+
+#[anylith::test(Hops, fakes(JournalClient = Recorder::default()), settings = EDGE_OF_THE_TEST)]
+async fn a_call_that_was_too_late_says_whose_deadline_it_was(first: FirstClient) {
+    let error = first.go(&stay()).await.unwrap_err();
+    let HopError::Call(CallError::DeadlineExceeded {
+        edge, allowance, ..
+    }) = error
+    else {
+        panic!("it failed in another way: {error:?}");
+    };
+    let all = Duration::from_millis(300);
+    match allowance {
+        Some(Allowance::OfEdge(length)) => {
+            assert_eq!(
+                (edge.to_string().as_str(), length),
+                ("test -> First.go", all)
+            );
+        }
+        Some(Allowance::OfCaller(left)) => assert!(left < all, "{edge} had {left:?}"),
+        None => panic!("{edge} does not say it"),
+    }
 }
 
 #[anylith::test(Hops, fakes(JournalClient = Recorder::default()), settings = EDGE_IN_THE_MIDDLE)]

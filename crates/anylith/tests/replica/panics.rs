@@ -52,14 +52,15 @@ async fn a_panic_is_one_event_of_its_component_with_its_place() {
     soon(stderr.read_to_string(&mut log)).await.unwrap();
     soon(process.wait()).await.unwrap();
     assert!(!log.contains("thread '"), "{log}");
-    let events = log.lines().filter(|line| line.contains("panicked\""));
+    let is_event = |line: &&str| line.starts_with('{') && line.contains("panicked");
+    let events = log.lines().filter(is_event);
     let events: Vec<&str> = events.collect();
     let [event] = events[..] else {
         panic!("{log}");
     };
     for part in [
         r#""component":"Bomb""#,
-        r#""panic":"it went off""#,
+        r#""msg":"the component panicked: it went off""#,
         "panics.rs:",
     ] {
         assert!(event.contains(part), "{part} is missing in {event}");

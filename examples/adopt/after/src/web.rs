@@ -30,11 +30,9 @@ pub struct Web {
 
 impl Web {
     async fn serve(self: Arc<Self>, stopping: Stopping) -> io::Result<()> {
-        let listener = self.web.tcp()?;
-        tracing::info!("listening on {}", listener.local_addr()?);
-        axum::serve(listener, router(Self::clone(&self)))
-            .with_graceful_shutdown(stopping)
-            .await
+        tracing::info!("listening on {}", self.web.address()?);
+        let router = router(Self::clone(&self));
+        self.web.serve(router, stopping).await
     }
 }
 

@@ -1,6 +1,6 @@
 //! What people see of a run, and what they ask of it.
 
-use std::{collections::BTreeSet, fs::File, os::unix::fs::OpenOptionsExt as _};
+use std::{collections::BTreeSet, fs::File, os::unix::fs::OpenOptionsExt as _, time::SystemTime};
 
 use anylith_core::Name;
 use anylith_supervisor::{Notice, Overview, Progress, ReplicaState, Report, Supervisor};
@@ -167,7 +167,12 @@ impl Show {
         if !(self.in_background && is_of_replica)
             && let Some(text) = self.wording.of(report)
         {
-            self.say(&text);
+            // Among the lines of logs, which have their times; a start and a stop are watched.
+            let amid_logs = self.announced && !self.in_background && !self.waiting.has_begun();
+            match amid_logs {
+                true => self.say(&format!("{} {text}", time_now())),
+                false => self.say(&text),
+            }
         }
     }
 
@@ -202,6 +207,13 @@ impl Show {
         }
         self.failure.map_or(Ok(()), Err)
     }
+}
+
+/// The time as lines of logs show it: `12:03:04.123`.
+fn time_now() -> String {
+    let now = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
+    let time = now.split_once('T').map_or("", |(_, time)| time);
+    Paint::for_stderr().dim(time.trim_end_matches('Z'))
 }
 
 /// `starting boutique: 7 of 10 replicas are ready; Checkout waits for Payment`
