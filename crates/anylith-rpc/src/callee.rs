@@ -331,7 +331,9 @@ fn begin(route: &Route, request: &Request<'_>, now: Instant) -> Result<Call, Fai
         context: request.context,
         items: request.items.is_some(),
     };
-    let begun = route.connection.begin(&call, &mut arguments, now);
+    let begun = route
+        .connection
+        .begin(&call, &mut arguments, request.key.is_some(), now);
     if arguments.capacity() <= KEPT_SCRATCH_BYTES {
         SCRATCH.set(arguments);
     }
