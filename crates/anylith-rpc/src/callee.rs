@@ -289,8 +289,11 @@ impl Callee {
     fn second(&self, request: &mut Request<'_>, attempts: &Attempts) -> Option<InProgress> {
         let Inner { routes, budget, .. } = &*self.inner;
         let (first, now) = (attempts.avoid.as_ref()?, Instant::now());
+        if !attempts.may_hedge() {
+            return None;
+        }
         let route = routes.pick(request.key, Some(first), now)?;
-        if Arc::ptr_eq(&route.connection, first) || !budget.spend(Reason::Retry, now) {
+        if Arc::ptr_eq(&route.connection, first) || !budget.spend(Reason::Hedge, now) {
             return None;
         }
         // Where it cannot begin, the first goes on alone.

@@ -48,6 +48,8 @@ pub(crate) struct Connection {
     in_flight: AtomicUsize,
     /// How many calls were lost when it broke.
     lost: AtomicU32,
+    /// The peer was given up, since it read or said nothing for too long.
+    silent: AtomicBool,
     /// Whether it takes new calls.
     open: AtomicBool,
     /// When it took the last.
@@ -165,6 +167,7 @@ impl Connection {
             network,
             in_flight: AtomicUsize::new(0),
             lost: AtomicU32::new(0),
+            silent: AtomicBool::new(false),
             open: AtomicBool::new(true),
             closed: OnceLock::new(),
         }
@@ -220,6 +223,11 @@ impl Connection {
     /// How many calls were lost when it broke; 0 if it did not.
     pub(crate) fn lost(&self) -> u32 {
         self.lost.load(Relaxed)
+    }
+
+    /// Whether the peer was given up, since it read or said nothing for too long.
+    pub(crate) fn fell_silent(&self) -> bool {
+        self.silent.load(Relaxed)
     }
 
     /// Closes it once no calls are in flight.

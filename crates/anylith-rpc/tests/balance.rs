@@ -243,6 +243,14 @@ impl Pair {
         [self.counts[0].begun(), self.counts[1].begun()]
     }
 
+    /// Makes as many calls with `key` as allow one hedge.
+    async fn earn_a_hedge(&self, key: u64) {
+        for _ in 0..5 {
+            let call = making(&self.callee, LATER, "").key(key).message();
+            soon(call).await.unwrap();
+        }
+    }
+
     /// A key of calls that go to each of the two.
     async fn keys(&self) -> [u64; 2] {
         let mut keys = [None; 2];
@@ -308,9 +316,10 @@ async fn a_hedged_call_is_answered_by_another_replica_and_the_slow_one_is_told_t
         echo.call(call)
     };
     let pair = Pair::start([silent, quick]);
-    let [silent, _] = pair.keys().await;
+    let [silent, other] = pair.keys().await;
     let before = pair.counts[0].begun();
     for _ in 0..20 {
+        pair.earn_a_hedge(other).await;
         let call = making(&pair.callee, HELD, "hi")
             .key(silent)
             .idempotent()
@@ -345,6 +354,7 @@ async fn a_hedged_call_that_one_replica_may_have_executed_is_not_said_to_be_not_
     ]);
     let keys = pair.keys().await;
     for first in keys {
+        pair.earn_a_hedge(first).await;
         let before = pair.begun();
         let mut call = making(&pair.callee, HELD, "")
             .key(first)
@@ -372,6 +382,24 @@ async fn a_hedged_call_that_one_replica_may_have_executed_is_not_said_to_be_not_
         let told = call.now_or_never().expect("both have failed");
         assert_eq!(told, Err(Failure::DeadlineExceeded(Execution::Unknown)));
     }
+}
+
+#[tokio::test]
+async fn hedges_add_no_more_than_a_fifth_to_the_load() {
+    let pair = Pair::start([|echo, call| echo.call(call); 2]);
+    pair.keys().await;
+    let before = pair.begun().iter().sum::<usize>();
+    for _ in 0..100 {
+        let call = making(&pair.callee, NEVER, "").idempotent();
+        let call = call.hedge(Duration::ZERO).within(Duration::from_millis(4));
+        assert!(soon(call.message()).await.is_err());
+    }
+    let calls = before as u64 + 100;
+    let hedged = pair.network.counters().hedged;
+    assert!(
+        (1..=calls / 5).contains(&hedged),
+        "{hedged} in {calls} calls"
+    );
 }
 
 #[tokio::test]
