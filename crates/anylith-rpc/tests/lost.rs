@@ -189,25 +189,39 @@ async fn a_call_under_which_replicas_die_runs_in_two_of_them_at_most() {
     let (_, answers) = greetings(&world).await;
     // With what was executed comes the cut.
     let cuts = vec![At::Answer(answers + 1)];
-    for hedge in [None, Some(Duration::ZERO)] {
+    for hedged in [false, true] {
         let ways = [0; 5].map(|_| Cut::new(&world, cuts.clone()));
         let network = Network::new(name("Caller-2"), anylith_core::Limits::default());
         network.update(directory(1, &ways.each_ref().map(|way| &way.endpoint)));
         let callee = network.callee(name("Echo"), Fingerprint(1));
-        // They pay for a hedge, and are made once.
+        // They pay for a hedge, and are never sent.
         for _ in 0..5 {
-            let call = making(&callee, ECHO, "hi").message();
-            soon(call).await.unwrap_err();
+            let call = making(&callee, ECHO, "hi").within(Duration::ZERO);
+            soon(call.message()).await.unwrap_err();
         }
         let before = world.counts.begun();
-        let call = making(&callee, ECHO, "hi").idempotent();
-        let call = match hedge {
-            Some(after) => call.hedge(after),
-            None => call,
+        let call = tokio::spawn(async move {
+            let mut call = making(&callee, HELD, "hi").idempotent();
+            if hedged {
+                call = call.hedge(Duration::from_millis(100));
+            }
+            call.message().await
+        });
+        if hedged {
+            let both = |counts: &Counts| counts.begun() - before == 2;
+            world.counts.until(both).await;
+        }
+        let ended = async {
+            while !call.is_finished() {
+                world.counts.release.notify_waiters();
+                tokio::task::yield_now().await;
+            }
         };
-        let failure = soon(call.message()).await.unwrap_err();
+        soon(ended).await;
+        let failure = call.await.unwrap().unwrap_err();
         assert_eq!(failure.execution(), Execution::Unknown, "{failure}");
         assert_eq!(world.counts.begun() - before, 2);
+        assert_eq!(network.counters().hedged, u64::from(hedged));
     }
 }
 
