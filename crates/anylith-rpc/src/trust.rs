@@ -1,12 +1,7 @@
 //! Whom this replica believes, and whom it lets call: the certificates of an application, the users of a host, and
 //! the dependency graph.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    io,
-    sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, io, sync::Arc, time::Instant};
 
 use anylith_core::{Endpoint, Name};
 use anylith_wire::{Identity, ProtocolError, ServingEnd};
@@ -14,14 +9,10 @@ use arc_swap::ArcSwapOption;
 use tokio::net::{TcpStream, UnixStream};
 
 use crate::{
+    news::News,
     tally::Tally,
     tls::{IdentityError, Names, Tls, TlsStream, Unproven},
 };
-
-/// How often the same refusal is written to the log, at most.
-const AGAIN: Duration = Duration::from_secs(60);
-/// Of how many refusals it is kept when they were last written. Further ones are counted only.
-const REMEMBERED: usize = 256;
 
 /// What a replica is within its application.
 #[derive(Debug, Clone)]
@@ -53,8 +44,8 @@ pub(crate) struct Trust {
     /// What this replica proves itself with, and whose certificates it believes.
     tls: ArcSwapOption<Tls>,
     tally: Arc<Tally>,
-    /// When each refusal was last written to the log.
-    said: Mutex<HashMap<String, Instant>>,
+    /// The refusals that were written to the log.
+    news: News<String>,
 }
 
 impl Trust {
@@ -63,7 +54,7 @@ impl Trust {
             membership,
             tls: ArcSwapOption::empty(),
             tally,
-            said: Mutex::default(),
+            news: News::default(),
         }
     }
 
@@ -252,21 +243,6 @@ impl Trust {
 
     /// Whether `refusal` was not written to the log for a while.
     fn is_news(&self, refusal: &str) -> bool {
-        let now = Instant::now();
-        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
-        if said.len() >= REMEMBERED {
-            said.retain(|_, at| now.duration_since(*at) < AGAIN);
-        }
-        if said
-            .get(refusal)
-            .is_some_and(|at| now.duration_since(*at) < AGAIN)
-        {
-            return false;
-        }
-        if said.len() >= REMEMBERED && !said.contains_key(refusal) {
-            return false;
-        }
-        said.insert(refusal.to_owned(), now);
-        true
+        self.news.tell(refusal.to_owned(), Instant::now()).is_some()
     }
 }
