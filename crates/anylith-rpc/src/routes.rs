@@ -336,8 +336,7 @@ impl Routes {
             let awaited = self.awaited(key, now).filter(|_| avoid.is_none());
             let awaited = awaited.map(|until| patience.map_or(until, |at| until.min(at)));
             if let Some(until) = awaited.filter(|until| now < *until) {
-                let change = poll_fn(|cx| changed.as_mut().poll(cx));
-                let _ = timeout_at(until.into(), change).await;
+                let _ = timeout_at(until.into(), changed).await;
                 continue;
             }
             if let Some(route) = self.pick_now(key, avoid, now) {
