@@ -18,7 +18,8 @@ const FORWARDS_IN_A_SECOND: f64 = 100.0;
 /// So often all calls that were lost together may be made again, whatever is saved.
 const RESERVE_EVERY: Duration = Duration::from_secs(5);
 
-/// A token bucket: each call adds a part of a retry, and each retry takes one away.
+/// A token bucket: each call adds a part of a retry, and each retry takes one away. A hedge is in no need, so what comes in
+/// without calls is not for it.
 ///
 /// Calls are only counted; what they add up to is worked out when something failed.
 #[derive(Debug)]
@@ -32,6 +33,8 @@ pub(crate) struct Budget {
 #[derive(Debug)]
 struct Account {
     saved: f64,
+    /// How much of that calls have put in: what hedges may take.
+    earned: f64,
     forwards: f64,
     /// How many calls, and up to when, are in it already.
     counted: u64,
@@ -44,6 +47,8 @@ struct Account {
 pub(crate) enum Reason {
     /// The callee was asked, and may have worked.
     Retry,
+    /// It was asked and may still answer, but others may be quicker.
+    Hedge,
     /// The connection broke, and with this one it had so many calls in flight.
     Lost(u32),
     /// The call was not taken, or never left.
@@ -55,6 +60,7 @@ impl Budget {
     pub(crate) fn new(percent: u32) -> Self {
         let account = Account {
             saved: MOST_SAVED,
+            earned: 0.0,
             forwards: MOST_FORWARDS_SAVED,
             counted: 0,
             settled: None,
@@ -81,10 +87,9 @@ impl Budget {
         match reason {
             Reason::Forward => take_one(&mut account.forwards),
             _ if self.share == 0.0 => false,
-            Reason::Retry => take_one(&mut account.saved),
-            Reason::Lost(together) => {
-                take_one(&mut account.saved) || account.open_reserve(together, now)
-            }
+            Reason::Hedge if account.earned < 1.0 => false,
+            Reason::Hedge | Reason::Retry => account.take_one(),
+            Reason::Lost(together) => account.take_one() || account.open_reserve(together, now),
         }
     }
 }
@@ -97,10 +102,20 @@ impl Account {
         self.counted = calls;
         self.settled = Some(now.max(settled));
         let saved = self.saved + fresh * share + seconds * IN_A_SECOND;
+        self.earned = (self.earned + fresh * share).min(MOST_SAVED);
         // What the reserve has put in stays until it is spent.
         self.saved = saved.min(MOST_SAVED.max(self.saved));
         let forwards = self.forwards + fresh + seconds * FORWARDS_IN_A_SECOND;
         self.forwards = forwards.min(MOST_FORWARDS_SAVED);
+    }
+
+    /// Takes one of what is saved, and first of what calls have put in.
+    fn take_one(&mut self) -> bool {
+        let taken = take_one(&mut self.saved);
+        if taken {
+            self.earned = (self.earned - 1.0).max(0.0);
+        }
+        taken
     }
 
     /// Lets all that one death has lost be made again, and takes one of them.
@@ -154,6 +169,32 @@ mod tests {
     }
 
     #[test]
+    fn hedges_add_a_fifth_to_the_load_whatever_the_time_and_what_was_saved() {
+        let now = Instant::now();
+        let budget = Budget::new(20);
+        let mut hedged = 0;
+        for call in 0..1200 {
+            budget.call();
+            let at = now + Duration::from_millis(7) * call;
+            hedged += u32::from(budget.spend(Reason::Hedge, at));
+        }
+        assert!((239..=240).contains(&hedged), "{hedged}");
+        let later = now + Duration::from_secs(60);
+        assert_eq!(spent(&budget, Reason::Hedge, 100, later), 0);
+    }
+
+    #[test]
+    fn what_retries_have_spent_is_not_left_for_hedges() {
+        let now = Instant::now();
+        let budget = Budget::new(20);
+        for _ in 0..100 {
+            budget.call();
+        }
+        assert_eq!(spent(&budget, Reason::Retry, 15, now), 15);
+        assert_eq!(spent(&budget, Reason::Hedge, 100, now), 5);
+    }
+
+    #[test]
     fn an_outage_out_of_the_quiet_is_not_multiplied() {
         let budget = Budget::new(20);
         let retried = spent(&budget, Reason::Retry, 10_000, Instant::now());
@@ -191,6 +232,7 @@ mod tests {
         let now = Instant::now();
         assert!(!budget.spend(Reason::Retry, now));
         assert!(!budget.spend(Reason::Lost(10), now));
+        assert!(!budget.spend(Reason::Hedge, now));
         assert!(budget.spend(Reason::Forward, now));
     }
 

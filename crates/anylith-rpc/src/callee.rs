@@ -289,8 +289,11 @@ impl Callee {
     fn second(&self, request: &mut Request<'_>, attempts: &Attempts) -> Option<InProgress> {
         let Inner { routes, budget, .. } = &*self.inner;
         let (first, now) = (attempts.avoid.as_ref()?, Instant::now());
+        if !attempts.may_hedge() {
+            return None;
+        }
         let route = routes.pick(request.key, Some(first), now)?;
-        if Arc::ptr_eq(&route.connection, first) || !budget.spend(Reason::Retry, now) {
+        if Arc::ptr_eq(&route.connection, first) || !budget.spend(Reason::Hedge, now) {
             return None;
         }
         // Where it cannot begin, the first goes on alone.
@@ -331,7 +334,9 @@ fn begin(route: &Route, request: &Request<'_>, now: Instant) -> Result<Call, Fai
         context: request.context,
         items: request.items.is_some(),
     };
-    let begun = route.connection.begin(&call, &mut arguments, now);
+    let begun = route
+        .connection
+        .begin(&call, &mut arguments, request.key.is_some(), now);
     if arguments.capacity() <= KEPT_SCRATCH_BYTES {
         SCRATCH.set(arguments);
     }

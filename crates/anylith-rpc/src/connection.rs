@@ -49,6 +49,8 @@ pub(crate) struct Connection {
     in_flight: AtomicUsize,
     /// How many calls were lost when it broke.
     lost: AtomicU32,
+    /// The peer was given up, since it read or said nothing for too long.
+    silent: AtomicBool,
     /// Whether it takes new calls.
     open: AtomicBool,
     /// When it took the last.
@@ -80,6 +82,8 @@ struct Mailbox {
     /// The index of the component that is called.
     component: u16,
     begun: Instant,
+    /// It goes by a key.
+    keyed: bool,
     waker: Option<Waker>,
     stream: bool,
     /// Bounded by the credit of the call.
@@ -92,6 +96,18 @@ enum Over {
     Message(Bytes),
     End,
     Failed(Failure),
+}
+
+impl Mailbox {
+    /// Notes what came back of the replica that was called.
+    fn note(&self, outcome: Outcome, healths: &[Arc<Health>], now: Instant) {
+        let health = &healths[usize::from(self.component)];
+        if self.keyed {
+            health.note_of_key(outcome, now);
+        } else {
+            health.note(outcome, now.saturating_duration_since(self.begun), now);
+        }
+    }
 }
 
 impl Over {
@@ -154,6 +170,7 @@ impl Connection {
             network,
             in_flight: AtomicUsize::new(0),
             lost: AtomicU32::new(0),
+            silent: AtomicBool::new(false),
             open: AtomicBool::new(true),
             closed: OnceLock::new(),
             farewell: Notify::new(),
@@ -202,6 +219,11 @@ impl Connection {
         self.lost.load(Relaxed)
     }
 
+    /// Whether the peer was given up, since it read or said nothing for too long.
+    pub(crate) fn fell_silent(&self) -> bool {
+        self.silent.load(Relaxed)
+    }
+
     /// Waits until the peer goes away: it answers the calls in flight, and takes no others over this connection.
     pub(crate) async fn gone_away(&self) {
         self.farewell.notified().await;
@@ -216,11 +238,12 @@ impl Connection {
         state.ask();
     }
 
-    /// Begins a call; see [`CallingEnd::begin`].
+    /// Begins a call, which goes by a key or does not; see [`CallingEnd::begin`].
     pub(crate) fn begin(
         self: &Arc<Self>,
         call: &NewCall<'_>,
         arguments: &mut Vec<u8>,
+        keyed: bool,
         now: Instant,
     ) -> Result<Call, Failure> {
         let health = self.health(call.component);
@@ -239,6 +262,7 @@ impl Connection {
             call: id,
             component: call.component,
             begun: now,
+            keyed,
             waker: None,
             stream: false,
             items: VecDeque::new(),
@@ -305,9 +329,7 @@ impl State {
             CallingEvent::Begun { call } => {
                 let mailbox = self.mailbox(call)?;
                 if !std::mem::replace(&mut mailbox.stream, true) {
-                    let took = now.saturating_duration_since(mailbox.begun);
-                    let health = &healths[usize::from(mailbox.component)];
-                    health.note(Outcome::Answered, took, now);
+                    mailbox.note(Outcome::Answered, healths, now);
                 }
                 (call, None)
             }
@@ -322,8 +344,7 @@ impl State {
         let mailbox = self.mailbox(call)?;
         if let Some(over) = over {
             if let Some(outcome) = over.outcome(mailbox.stream) {
-                let took = now.saturating_duration_since(mailbox.begun);
-                healths[usize::from(mailbox.component)].note(outcome, took, now);
+                mailbox.note(outcome, healths, now);
             }
             mailbox.over = Some(over);
         }
@@ -424,7 +445,7 @@ impl Call {
         if std::mem::replace(&mut self.over, true) || mailbox.over.is_some() {
             return Execution::Unknown;
         }
-        let waited = (!mailbox.stream).then(|| mailbox.begun.elapsed());
+        let waited = (!mailbox.stream && !mailbox.keyed).then(|| mailbox.begun.elapsed());
         let execution = state.end.cancel(call);
         self.connection
             .in_flight

@@ -17,6 +17,7 @@ pub mod defect;
 mod flush_bell;
 mod lull;
 mod network;
+mod news;
 pub mod panic;
 mod pauses;
 mod peer;

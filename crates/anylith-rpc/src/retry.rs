@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anylith_core::{Execution, Refusal};
+use anylith_core::{Execution, LostAnswer, Refusal};
 use anylith_wire::Failure;
 
 use crate::{
@@ -19,8 +19,12 @@ const FIRST_PAUSE: Duration = Duration::from_millis(1);
 const LAST_PAUSE: Duration = Duration::from_millis(100);
 /// A call that is refused as overloaded is given up if it has failed this often, whatever the other failures were.
 const OVERLOADED_ATTEMPTS: u32 = 3;
-/// A call whose answer was lost this often is not made again: it may be what kills the replicas.
+/// A call whose answer was lost this often is not made again.
 const LOST_ATTEMPTS: u32 = 4;
+/// Nor is one that had so many connections break under it: it may be what kills the replicas, so it meets no third. Where
+/// a replica was stopped, or was given up since it said nothing, that is no sign of it, and a restart of all of them, or
+/// a host that is gone with several, is survived.
+const DEADLY_ATTEMPTS: u32 = 2;
 
 /// The attempts that were made for one call.
 #[derive(Debug)]
@@ -28,6 +32,8 @@ pub(crate) struct Attempts {
     failed: u32,
     /// How often the answer was lost.
     lost: u32,
+    /// How often for a connection that broke.
+    broken: u32,
     /// How long it may go on to be refused by replicas that take no calls.
     reach_timeout: Duration,
     /// When it was first refused so.
@@ -46,6 +52,7 @@ impl Attempts {
         Self {
             failed: 0,
             lost: 0,
+            broken: 0,
             reach_timeout,
             refused: None,
             failure: None,
@@ -69,7 +76,7 @@ impl Attempts {
         now: Instant,
     ) -> Result<Duration, Failure> {
         self.failed += 1;
-        self.lost += u32::from(matches!(failure, Failure::Unknown(_)));
+        self.count(&failure);
         let again = match &failure {
             _ if self.items_taken => {
                 planted(Defect::RetryStreams) && budget.spend(Reason::Retry, now)
@@ -90,13 +97,14 @@ impl Attempts {
                 let together = self.avoid.as_ref().map_or(0, |it| it.lost());
                 (idempotent || planted(Defect::RetryUnmarked))
                     && self.lost < LOST_ATTEMPTS
+                    && self.broken < DEADLY_ATTEMPTS
                     && budget.spend(Reason::Lost(together), now)
             }
             // The others would end the same way, or there is no time left: a call that finds no replica
             // has already waited as long as it may.
             _ => false,
         };
-        self.note(failure);
+        self.keep(failure);
         if !again {
             return Err(self.failure());
         }
@@ -112,8 +120,27 @@ impl Attempts {
         self.failure.take().unwrap_or(Failure::Cancelled)
     }
 
-    /// Keeps the failure that says most. What one attempt may have done, no later one undoes.
+    /// Whether two attempts may be under way at once: if both break there have not been too many.
+    pub(crate) fn may_hedge(&self) -> bool {
+        self.broken + 2 <= DEADLY_ATTEMPTS
+    }
+
+    /// Takes the failure of one of two attempts that were under way at once.
     pub(crate) fn note(&mut self, failure: Failure) {
+        self.count(&failure);
+        self.keep(failure);
+    }
+
+    fn count(&mut self, failure: &Failure) {
+        if let Failure::Unknown(why) = failure {
+            self.lost += 1;
+            let silent = self.avoid.as_ref().is_some_and(|it| it.fell_silent());
+            self.broken += u32::from(matches!(why, LostAnswer::Disconnected(_)) && !silent);
+        }
+    }
+
+    /// Keeps the failure that says most. What one attempt may have done, no later one undoes.
+    fn keep(&mut self, failure: Failure) {
         let earlier_says_more = self.failure.as_ref().is_some_and(|earlier| {
             failure.execution() == Execution::NotExecuted
                 && (earlier.execution() != Execution::NotExecuted
@@ -128,7 +155,6 @@ impl Attempts {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use anylith_core::LostAnswer;
 
     fn attempts() -> Attempts {
         Attempts::new(Duration::from_secs(3))
@@ -177,6 +203,16 @@ mod tests {
             assert_eq!(pause(&mut attempts, lost.clone(), true), None);
         }
         assert_eq!(pause(&mut attempts, lost.clone(), true), Some(lost));
+    }
+
+    #[test]
+    fn a_call_under_which_connections_break_is_made_again_once_and_by_itself() {
+        let broke = Failure::Unknown(LostAnswer::Disconnected("reset".into()));
+        let mut attempts = attempts();
+        assert!(attempts.may_hedge());
+        assert_eq!(pause(&mut attempts, broke.clone(), true), None);
+        assert!(!attempts.may_hedge());
+        assert_eq!(pause(&mut attempts, broke.clone(), true), Some(broke));
     }
 
     #[test]

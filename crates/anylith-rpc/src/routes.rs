@@ -4,14 +4,14 @@ use std::{
     pin::pin,
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicUsize, Ordering::Relaxed},
     },
     time::{Duration, Instant},
 };
 
 use anylith_core::{Address, Fingerprint, Name, Overload, Refusal};
 use anylith_wire::{Failure, Readiness};
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, Guard};
 use tokio::time::timeout_at;
 
 use crate::{
@@ -22,6 +22,10 @@ use crate::{
     ring::Ring,
 };
 
+/// How long a call by a key waits for the first connection to the replica that the key belongs to, where others take calls
+/// already; but for no longer than half of the time that it has.
+const HOME_PATIENCE: Duration = Duration::from_secs(1);
+
 /// Finds the ways to one component, and keeps them until the network changes.
 #[derive(Debug)]
 pub(crate) struct Routes {
@@ -30,8 +34,6 @@ pub(crate) struct Routes {
     fingerprint: Fingerprint,
     known: ArcSwap<Known>,
     pool: Arc<Pool>,
-    /// Calls go by their keys, at least some of them.
-    keyed: AtomicBool,
     /// Calls that wait for a way. Over the limit on calls of one connection they are refused.
     waiting: AtomicUsize,
 }
@@ -42,8 +44,10 @@ struct Known {
     version: u64,
     /// To those that are well; where none is, to those that take calls all the same.
     open: Vec<Route>,
-    /// The names of the directory's replicas, each with its place in `open`, if it has one.
-    places: Vec<(Name, Option<usize>)>,
+    /// The directory's replicas.
+    places: Vec<Place>,
+    /// When the last of them that may take calls in a moment is waited for no longer.
+    opening: Option<Instant>,
     /// Made of their names when the first call by a key comes.
     ring: OnceLock<Ring>,
     /// Why replicas of the directory cannot be called.
@@ -51,6 +55,17 @@ struct Known {
     /// Where there is no way: when there was last a reason to hope for one, which is that a replica was new in
     /// the directory, or a connection to one was there.
     hoped: Option<Instant>,
+}
+
+/// A replica of the directory.
+#[derive(Debug)]
+struct Place {
+    name: Name,
+    /// Which of [`Known::open`] leads to it, if one does.
+    open: Option<usize>,
+    /// Where it was connected to just now, or is being for the first time: until when it counts as one that will take
+    /// calls.
+    opening: Option<Instant>,
 }
 
 /// A way to a component.
@@ -75,18 +90,44 @@ impl Route {
 impl Known {
     /// The candidate that `key` belongs to.
     fn by_key(&self, key: u64, is_candidate: impl Fn(&Route) -> bool) -> Option<&Route> {
-        let names = || self.places.iter().map(|(name, _)| name.as_str());
-        let ring = self.ring.get_or_init(|| Ring::new(names()));
-        let in_flight = |replica: usize| {
-            let route = &self.open[self.places[replica].1?];
-            let health = route.health();
-            // One that is left out is looked at by a call that is its own.
-            let takes = is_candidate(route) && (health.is_in() || health.wants_probe());
-            takes.then(|| health.in_flight())
-        };
-        let found = &self.open[self.places[ring.find(key, in_flight)?].1?];
+        let in_flight = |replica: usize| self.in_flight(&self.places[replica], &is_candidate);
+        let found = &self.open[self.places[self.ring().find(key, in_flight)?].open?];
         found.health().take_probe();
         Some(found)
+    }
+
+    /// Until when a call waits for the replica that `key` belongs to, if that one may take calls in a moment.
+    fn awaited(&self, key: u64, now: Instant) -> Option<Instant> {
+        self.opening.filter(|until| now < *until)?;
+        let awaited = |place: &Place| place.opening.filter(|until| now < *until);
+        let in_flight = |replica: usize| {
+            let place = &self.places[replica];
+            let expected = awaited(place).map(|_| 0);
+            expected.or_else(|| self.in_flight(place, Route::is_usable))
+        };
+        awaited(&self.places[self.ring().find(key, in_flight)?])
+    }
+
+    /// Notes that the last of the places is to be awaited.
+    fn await_last(&mut self, until: Instant) {
+        if let Some(place) = self.places.last_mut() {
+            place.opening = Some(until);
+        }
+        self.opening = self.opening.max(Some(until));
+    }
+
+    fn ring(&self) -> &Ring {
+        let names = || self.places.iter().map(|place| place.name.as_str());
+        self.ring.get_or_init(|| Ring::new(names()))
+    }
+
+    /// How many calls a replica has, if it is one for calls by keys.
+    fn in_flight(&self, place: &Place, is_candidate: impl Fn(&Route) -> bool) -> Option<u32> {
+        let route = &self.open[place.open?];
+        let health = route.health();
+        // One that is left out is looked at by a call that is its own.
+        let takes = is_candidate(route) && (health.is_in() || health.wants_probe());
+        takes.then(|| health.in_flight())
     }
 }
 
@@ -176,7 +217,6 @@ impl Routes {
             fingerprint,
             known,
             pool,
-            keyed: AtomicBool::new(false),
             waiting: AtomicUsize::new(0),
         }
     }
@@ -192,21 +232,26 @@ impl Routes {
 
     /// The way for a call, if there is one now. `avoid` is taken only if it is the only one.
     ///
-    /// A call with a key goes to the replica that has the key on the ring; another one to the better one of two
-    /// random replicas.
+    /// A call with a key goes to the replica that has the key on the ring, and there is no way for it while that one
+    /// is connected to for the first time; another one goes to the better one of two random replicas.
     pub(crate) fn pick(
         &self,
         key: Option<u64>,
         avoid: Option<&Arc<Connection>>,
         now: Instant,
     ) -> Option<Route> {
-        let mut known = self.known.load();
-        // A peer that goes away is no change of the network, while it still answers calls.
-        let all_gone = || !known.open.is_empty() && !known.open.iter().any(Route::is_usable);
-        if known.version != self.network.version() || all_gone() {
-            self.known.store(Arc::new(self.look()));
-            known = self.known.load();
-        }
+        let awaited = key.is_some() && avoid.is_none() && self.awaited(key, now).is_some();
+        (!awaited).then(|| self.pick_now(key, avoid, now)).flatten()
+    }
+
+    /// The same, without regard to replicas that are not connected yet.
+    fn pick_now(
+        &self,
+        key: Option<u64>,
+        avoid: Option<&Arc<Connection>>,
+        now: Instant,
+    ) -> Option<Route> {
+        let known = self.known();
         let many = match known.open.as_slice() {
             [] => return None,
             [only] => return only.is_usable().then(|| only.clone()),
@@ -220,15 +265,31 @@ impl Routes {
         };
         let best = match key {
             None => self.by_load(many, is_other),
-            Some(key) => {
-                self.keyed.store(true, Relaxed);
-                known.by_key(key, is_other)
-            }
+            Some(key) => known.by_key(key, is_other),
         };
         // One that is left out is better than the one that failed just now, and that is better than none.
         best.or_else(|| many.iter().find(|route| is_other(route)))
             .or_else(|| many.iter().find(|route| route.is_usable()))
             .cloned()
+    }
+
+    /// The ways as they are now.
+    fn known(&self) -> Guard<Arc<Known>> {
+        let known = self.known.load();
+        // A peer that goes away is no change of the network, while it still answers calls.
+        let all_gone = || !known.open.is_empty() && !known.open.iter().any(Route::is_usable);
+        if known.version == self.network.version() && !all_gone() {
+            return known;
+        }
+        self.known.store(Arc::new(self.look()));
+        self.known.load()
+    }
+
+    /// Until when a call waits for the replica that its key belongs to, if it does.
+    fn awaited(&self, key: Option<u64>, now: Instant) -> Option<Instant> {
+        let known = self.known();
+        // Where nobody takes calls there is nothing to be chosen.
+        known.awaited(key.filter(|_| !known.open.is_empty())?, now)
     }
 
     /// The better one of two random candidates, or one that is to be looked at.
@@ -256,9 +317,8 @@ impl Routes {
     /// Compares the replicas, and says who is left out and who comes back.
     fn review(&self, routes: &[Route], now: Instant) {
         let healths: Vec<&Health> = routes.iter().map(Route::health).collect();
-        let keyed = self.keyed.load(Relaxed);
         let component = &self.component;
-        for verdict in self.pool.review(&healths, keyed, now) {
+        for verdict in self.pool.review(&healths, now) {
             let peer = |replica: usize| routes[replica].connection.peer();
             match verdict {
                 Verdict::LeftOut {
@@ -333,10 +393,19 @@ impl Routes {
             }
         }
         let _waiting = Waiting(&self.waiting);
+        let begun = Instant::now();
+        let patience = deadline.map(|at| begun + at.saturating_duration_since(begun) / 2);
         loop {
             let mut changed = pin!(self.network.changed.notified());
             changed.as_mut().enable();
-            if let Some(route) = self.pick(key, avoid, Instant::now()) {
+            let now = Instant::now();
+            let awaited = self.awaited(key, now).filter(|_| avoid.is_none());
+            let awaited = awaited.map(|until| patience.map_or(until, |at| until.min(at)));
+            if let Some(until) = awaited.filter(|until| now < *until) {
+                let _ = timeout_at(until.into(), changed).await;
+                continue;
+            }
+            if let Some(route) = self.pick_now(key, avoid, now) {
                 return Ok(route);
             }
             if let Some(detail) = self.incompatible() {
@@ -364,21 +433,35 @@ impl Routes {
         for address in self.network.directory().replicas(self.component.as_str()) {
             let peer = self.network.peer(address);
             let place = known.places.len();
-            known.places.push((address.replica.clone(), None));
+            known.places.push(Place {
+                name: address.replica.clone(),
+                open: None,
+                opening: None,
+            });
             hoped = hoped.max(peer.lost());
-            match way(peer.status(), &self.component, Some(self.fingerprint)) {
+            let status = peer.status();
+            // What it takes calls for it says after it has greeted.
+            let expected = match &status {
+                Status::Opening => true,
+                Status::Open(connection) => connection.is_open(),
+                Status::Failed(_) | Status::Incompatible(_) => false,
+            };
+            match way(status, &self.component, Some(self.fingerprint)) {
                 Ok((route, Readiness::Well)) => well.push((place, route)),
                 Ok((route, _)) => ill.push((place, route)),
                 Err(obstacle) => {
                     if let Obstacle::Passing { since, .. } = &obstacle {
                         hoped = since.map_or(hoped, |since| since.max(hoped));
+                        if expected {
+                            known.await_last(peer.lost() + HOME_PATIENCE);
+                        }
                     }
                     known.obstacles.push(obstacle.at(address));
                 }
             }
         }
         for (place, route) in if well.is_empty() { ill } else { well } {
-            known.places[place].1 = Some(known.open.len());
+            known.places[place].open = Some(known.open.len());
             known.open.push(route);
         }
         known.hoped = known.open.is_empty().then_some(hoped);

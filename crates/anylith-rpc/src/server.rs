@@ -4,6 +4,7 @@ mod guests;
 
 use std::{
     io,
+    mem::{Discriminant, discriminant},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -18,6 +19,7 @@ use tokio::{
 
 use self::guests::{Guests, Key};
 use crate::{
+    news::News,
     serve::Serve,
     serving::{Driver, Ended, Host, Serving, greet},
     tally::Tally,
@@ -45,6 +47,8 @@ pub struct Server {
 struct Shared {
     host: Arc<Host>,
     limits: Limits,
+    /// The ways in which callers broke the protocol that were written to the log.
+    breaches: News<Discriminant<ProtocolError>>,
     state: Mutex<State>,
 }
 
@@ -79,6 +83,7 @@ impl Server {
         let shared = Arc::new(Shared {
             host: Arc::new(Host::new(service, &limits, trust, tally)),
             limits,
+            breaches: News::default(),
             state,
         });
         let accepting = tokio::spawn(shared.clone().accept(listening));
@@ -230,7 +235,10 @@ impl Shared {
             Ended::Protocol(ProtocolError::Impostor(_)) => {}
             Ended::Protocol(error) => {
                 self.host.tally.misbehaved.up();
-                tracing::warn!(%error, "a caller broke the protocol");
+                // Whoever can connect can do so as often as he likes.
+                if let Some(more) = self.breaches.tell(discriminant(&error), Instant::now()) {
+                    tracing::warn!(%error, more, "a caller broke the protocol");
+                }
             }
         }
         self.lock().guests.leave(key);

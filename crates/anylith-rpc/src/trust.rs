@@ -1,13 +1,7 @@
 //! Whom this replica believes, and whom it lets call: the certificates of an application, the users of a host, and
 //! the dependency graph.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    fmt, io,
-    net::SocketAddr,
-    sync::{Arc, Mutex, PoisonError},
-    time::Instant,
-};
+use std::{collections::BTreeMap, fmt, io, net::SocketAddr, sync::Arc, time::Instant};
 
 use anylith_core::{Address, Endpoint, Name};
 use anylith_wire::{Identity, ProtocolError, ServingEnd};
@@ -15,13 +9,10 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::net::{TcpStream, UnixStream};
 
 use crate::{
-    reminder::AGAIN,
+    news::News,
     tally::Tally,
     tls::{IdentityError, Names, Tls, TlsStream, Unproven},
 };
-
-/// Of how many refusals it is kept when they were last written. Further ones are counted only.
-const REMEMBERED: usize = 256;
 
 /// What a replica is within its application.
 #[derive(Debug, Clone)]
@@ -90,8 +81,8 @@ pub(crate) struct Trust {
     /// What this replica proves itself with, and whose certificates it believes.
     tls: ArcSwapOption<Tls>,
     tally: Arc<Tally>,
-    /// When each refusal was last written to the log.
-    said: Mutex<HashMap<String, Instant>>,
+    /// The refusals that were written to the log.
+    news: News<String>,
 }
 
 impl Trust {
@@ -100,7 +91,7 @@ impl Trust {
             membership: ArcSwap::from_pointee(membership),
             tls: ArcSwapOption::empty(),
             tally,
-            said: Mutex::default(),
+            news: News::default(),
         }
     }
 
@@ -309,21 +300,6 @@ impl Trust {
 
     /// Whether `refusal` was not written to the log for a while.
     fn is_news(&self, refusal: &str) -> bool {
-        let now = Instant::now();
-        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
-        if said.len() >= REMEMBERED {
-            said.retain(|_, at| now.duration_since(*at) < AGAIN);
-        }
-        if said
-            .get(refusal)
-            .is_some_and(|at| now.duration_since(*at) < AGAIN)
-        {
-            return false;
-        }
-        if said.len() >= REMEMBERED && !said.contains_key(refusal) {
-            return false;
-        }
-        said.insert(refusal.to_owned(), now);
-        true
+        self.news.tell(refusal.to_owned(), Instant::now()).is_some()
     }
 }

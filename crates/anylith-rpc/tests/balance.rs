@@ -125,6 +125,61 @@ async fn calls_with_the_same_key_meet_the_same_replica() {
     }
 }
 
+#[tokio::test]
+async fn the_first_call_of_a_key_waits_until_its_replica_is_connected() {
+    let three = Three::start(Policy::default());
+    three.connected().await;
+    let home = three.home(7).await;
+    // For a second caller the way to that replica is shut at first.
+    let folder = Folder::new();
+    let (shut, target) = (folder.socket("shut"), &three.servers[home]);
+    let target = target.as_ref().unwrap().endpoint();
+    let (Endpoint::Unix(path), Endpoint::Unix(target)) = (&shut, target) else {
+        unreachable!()
+    };
+    let listener = tokio::net::UnixListener::bind(path).unwrap();
+    let mut directory = three.directory(1);
+    directory.components.get_mut("Echo").unwrap()[home].endpoint = shut;
+    let network = Network::new(name("Caller-2"), Limits::default());
+    network.update(directory);
+    let callee = network.callee(name("Echo"), Fingerprint(1));
+    let before = three.begun();
+    let call = tokio::spawn(async move { making(&callee, ECHO, "").key(7).message().await });
+    let (mut caller, _) = soon(listener.accept()).await.unwrap();
+    soon(network.offered(&name("Echo"))).await;
+    let mut server = tokio::net::UnixStream::connect(target).await.unwrap();
+    let way = tokio::spawn(async move {
+        let _ = tokio::io::copy_bidirectional(&mut caller, &mut server).await;
+    });
+    soon(call).await.unwrap().unwrap();
+    way.abort();
+    let mut expected = before;
+    expected[home] += 1;
+    assert_eq!(three.begun(), expected);
+}
+
+#[tokio::test]
+async fn a_key_whose_home_does_not_greet_is_answered_by_another_in_time() {
+    let three = Three::start(Policy::default());
+    let folder = Folder::new();
+    let mute = folder.socket("mute");
+    let Endpoint::Unix(path) = &mute else {
+        unreachable!()
+    };
+    // Its connections wait to be accepted.
+    let _listener = tokio::net::UnixListener::bind(path).unwrap();
+    let mut with_mute = three.directory(2);
+    let replicas = with_mute.components.get_mut("Echo").unwrap();
+    replicas[2].endpoint = mute.clone();
+    three.network.update(with_mute);
+    for key in 0..20 {
+        let call = making(&three.callee, ECHO, "hi").key(key);
+        let call = call.within(Duration::from_secs(4));
+        assert_eq!(soon(call.message()).await.unwrap(), b"hi", "key {key}");
+    }
+    assert_eq!(three.begun()[2], 0);
+}
+
 /// What a replica of [`Pair`] makes of a call.
 type Act = fn(&Echo, Incoming) -> Answering;
 
@@ -188,6 +243,14 @@ impl Pair {
         [self.counts[0].begun(), self.counts[1].begun()]
     }
 
+    /// Makes as many calls with `key` as allow one hedge.
+    async fn earn_a_hedge(&self, key: u64) {
+        for _ in 0..5 {
+            let call = making(&self.callee, LATER, "").key(key).message();
+            soon(call).await.unwrap();
+        }
+    }
+
     /// A key of calls that go to each of the two.
     async fn keys(&self) -> [u64; 2] {
         let mut keys = [None; 2];
@@ -209,6 +272,36 @@ impl Pair {
 }
 
 #[tokio::test]
+async fn a_replica_whose_keys_take_long_keeps_them() {
+    let slow: Act = |echo, mut call| {
+        if call.method != HELD {
+            return echo.call(call);
+        }
+        call.method = ECHO;
+        let answering = echo.call(call);
+        let slowly = async move {
+            tokio::time::sleep(Duration::from_millis(30)).await;
+            answering.await
+        };
+        slowly.boxed()
+    };
+    let pair = Pair::start([slow, slow]);
+    let [quick, slow] = pair.keys().await;
+    let before = pair.begun();
+    for _ in 0..30 {
+        for _ in 0..10 {
+            let call = making(&pair.callee, ECHO, "").key(quick).message();
+            soon(call).await.unwrap();
+        }
+        let call = making(&pair.callee, HELD, "").key(slow).message();
+        soon(call).await.unwrap();
+    }
+    let after = pair.begun();
+    assert_eq!(after, [before[0] + 300, before[1] + 30]);
+    assert_eq!(pair.network.counters().ejected, 0);
+}
+
+#[tokio::test]
 async fn a_hedged_call_is_answered_by_another_replica_and_the_slow_one_is_told_to_stop() {
     let silent: Act = |echo, mut call| {
         if call.method == HELD {
@@ -223,9 +316,10 @@ async fn a_hedged_call_is_answered_by_another_replica_and_the_slow_one_is_told_t
         echo.call(call)
     };
     let pair = Pair::start([silent, quick]);
-    let [silent, _] = pair.keys().await;
+    let [silent, other] = pair.keys().await;
     let before = pair.counts[0].begun();
     for _ in 0..20 {
+        pair.earn_a_hedge(other).await;
         let call = making(&pair.callee, HELD, "hi")
             .key(silent)
             .idempotent()
@@ -260,6 +354,7 @@ async fn a_hedged_call_that_one_replica_may_have_executed_is_not_said_to_be_not_
     ]);
     let keys = pair.keys().await;
     for first in keys {
+        pair.earn_a_hedge(first).await;
         let before = pair.begun();
         let mut call = making(&pair.callee, HELD, "")
             .key(first)
@@ -287,6 +382,24 @@ async fn a_hedged_call_that_one_replica_may_have_executed_is_not_said_to_be_not_
         let told = call.now_or_never().expect("both have failed");
         assert_eq!(told, Err(Failure::DeadlineExceeded(Execution::Unknown)));
     }
+}
+
+#[tokio::test]
+async fn hedges_add_no_more_than_a_fifth_to_the_load() {
+    let pair = Pair::start([|echo, call| echo.call(call); 2]);
+    pair.keys().await;
+    let before = pair.begun().iter().sum::<usize>();
+    for _ in 0..100 {
+        let call = making(&pair.callee, NEVER, "").idempotent();
+        let call = call.hedge(Duration::ZERO).within(Duration::from_millis(4));
+        assert!(soon(call.message()).await.is_err());
+    }
+    let calls = before as u64 + 100;
+    let hedged = pair.network.counters().hedged;
+    assert!(
+        (1..=calls / 5).contains(&hedged),
+        "{hedged} in {calls} calls"
+    );
 }
 
 #[tokio::test]

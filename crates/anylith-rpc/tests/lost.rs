@@ -173,13 +173,55 @@ async fn an_idempotent_call_survives_a_break_at_every_stage() {
         .map(At::Request)
         .chain((1..=answers + 14).map(At::Answer));
     for at in cuts {
-        let cut = Cut::new(&world, vec![at, at, At::Never]);
+        let cut = Cut::new(&world, vec![at, At::Never]);
         let (_network, callee) = cut.callee();
         let answer = soon(making(&callee, ECHO, "hi").idempotent().message()).await;
         assert_eq!(
             answer.unwrap_or_else(|failure| panic!("{at:?}: {failure}")),
             b"hi"
         );
+    }
+}
+
+#[tokio::test]
+async fn a_call_under_which_replicas_die_runs_in_two_of_them_at_most() {
+    let world = World::new().start();
+    let (_, answers) = greetings(&world).await;
+    // With what was executed comes the cut.
+    let cuts = vec![At::Answer(answers + 1)];
+    for hedged in [false, true] {
+        let ways = [0; 5].map(|_| Cut::new(&world, cuts.clone()));
+        let network = Network::new(name("Caller-2"), anylith_core::Limits::default());
+        network.update(directory(1, &ways.each_ref().map(|way| &way.endpoint)));
+        let callee = network.callee(name("Echo"), Fingerprint(1));
+        // They pay for a hedge, and are never sent.
+        for _ in 0..5 {
+            let call = making(&callee, ECHO, "hi").within(Duration::ZERO);
+            soon(call.message()).await.unwrap_err();
+        }
+        let before = world.counts.begun();
+        let call = tokio::spawn(async move {
+            let mut call = making(&callee, HELD, "hi").idempotent();
+            if hedged {
+                call = call.hedge(Duration::from_millis(100));
+            }
+            call.message().await
+        });
+        if hedged {
+            let both = |counts: &Counts| counts.begun() - before == 2;
+            world.counts.until(both).await;
+        }
+        let ended = async {
+            while !call.is_finished() {
+                world.counts.release.notify_waiters();
+                tokio::task::yield_now().await;
+            }
+        };
+        soon(ended).await;
+        let failure = call.await.unwrap().unwrap_err();
+        assert_eq!(failure.execution(), Execution::Unknown, "{failure}");
+        assert_eq!(world.counts.begun() - before, 2);
+        assert_eq!(network.counters().hedged, u64::from(hedged));
     }
 }
 

@@ -5,7 +5,10 @@
 mod support;
 
 use std::{
-    sync::atomic::Ordering::SeqCst,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
     time::{Duration, Instant},
 };
 
@@ -135,6 +138,66 @@ async fn garbage_ends_its_own_connection_and_no_other() {
     let _ = soon(puppet.stream.read_to_end(&mut said)).await;
     let call = making(&world.callee, ECHO, "hi").message();
     assert_eq!(soon(call).await.unwrap(), b"hi");
+}
+
+/// Counts the warnings of this thread.
+#[derive(Clone, Default)]
+struct Warnings(Arc<AtomicUsize>);
+
+impl tracing::Subscriber for Warnings {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+        *metadata.level() <= tracing::Level::WARN
+    }
+
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+
+    fn event(&self, _: &tracing::Event<'_>) {
+        self.0.fetch_add(1, SeqCst);
+    }
+
+    fn enter(&self, _: &tracing::span::Id) {}
+
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+#[tokio::test]
+async fn those_who_break_the_protocol_are_all_counted_and_do_not_fill_the_log() {
+    let warnings = Warnings::default();
+    let _subscribed = tracing::subscriber::set_default(warnings.clone());
+    let world = World::new().start();
+    let Endpoint::Unix(path) = world.server.endpoint() else {
+        panic!("a Unix socket")
+    };
+    let mut strangers = Vec::new();
+    for _ in 0..100 {
+        let mut stranger = UnixStream::connect(&path).await.unwrap();
+        let _ = stranger.write_all(&[b'x'; 64]).await;
+        strangers.push(stranger);
+    }
+    let misbehaved = |count| {
+        let serving = &world.serving;
+        soon(async move {
+            while serving.counters().misbehaved < count {
+                tokio::task::yield_now().await;
+            }
+        })
+    };
+    misbehaved(100).await;
+    assert_eq!(warnings.0.load(SeqCst), 1);
+    // Another way to break it is news, and what a peer puts into it is not.
+    for garbage in [0xff_u8, 0xfe, 0xfd] {
+        let mut puppet = Puppet::greeted(&world.server.endpoint()).await;
+        puppet.stream.write_all(&[garbage; 64]).await.unwrap();
+        strangers.push(puppet.stream);
+    }
+    misbehaved(103).await;
+    assert_eq!(warnings.0.load(SeqCst), 2);
 }
 
 /// Takes a connection, greets, and reads no more. Returns the connection.

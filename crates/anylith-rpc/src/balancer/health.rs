@@ -24,7 +24,7 @@ const PENALTY_US: u64 = 1_000_000;
 const REFUSAL: u64 = 4;
 
 /// How many times slower than its like is far slower.
-const FAR_SLOWER: u32 = 10;
+pub(super) const FAR_SLOWER: u32 = 10;
 /// A call that takes less is never slow, whatever its like takes, in microseconds.
 const SLOW_US: u32 = 5_000;
 
@@ -165,8 +165,22 @@ impl Health {
 
     /// Notes what came back for a call that was begun so long before `now`.
     pub(crate) fn note(&self, outcome: Outcome, took: Duration, now: Instant) {
-        let counts = &self.counts;
         let took = u32::try_from(took.as_micros()).unwrap_or(u32::MAX).max(1);
+        self.take_note(outcome, Some(took), now);
+    }
+
+    /// The same for a call by a key. How long it takes, and whether it errs, lies with the key: the other replicas have
+    /// other keys, so neither is compared.
+    pub(crate) fn note_of_key(&self, outcome: Outcome, now: Instant) {
+        let outcome = match outcome {
+            Outcome::Erred => Outcome::Answered,
+            other => other,
+        };
+        self.take_note(outcome, None, now);
+    }
+
+    fn take_note(&self, outcome: Outcome, took: Option<u32>, now: Instant) {
+        let counts = &self.counts;
         let latency = u64::from(self.latency_us.load(Relaxed));
         let (count, penalty) = match outcome {
             Outcome::Answered => (&counts.answered, 0),
@@ -190,13 +204,12 @@ impl Health {
             self.away_us.store(now.max(1), Relaxed);
         }
         let counted = match outcome {
-            Outcome::Answered => Some(took),
+            Outcome::Answered | Outcome::Late => took,
             // Errors are quick: at best it is as good as its like.
-            Outcome::Erred => Some(took.max(self.usual_us.load(Relaxed))),
-            Outcome::Late => Some(took),
+            Outcome::Erred => took.map(|took| took.max(self.usual_us.load(Relaxed))),
             Outcome::Refused | Outcome::Away | Outcome::Failed => None,
         };
-        if matches!(outcome, Outcome::Answered | Outcome::Late) {
+        if let (Outcome::Answered | Outcome::Late, Some(took)) = (outcome, took) {
             up(&counts.timed);
             if is_slow(took, self.usual_us.load(Relaxed)) {
                 up(&counts.slow);

@@ -14,7 +14,10 @@ use std::{
 
 use anylith_core::Address;
 
-use super::{fault::Fault, health::Health};
+use super::{
+    fault::Fault,
+    health::{FAR_SLOWER, Health},
+};
 
 /// How often the replicas are compared.
 const REVIEW: Duration = Duration::from_millis(100);
@@ -201,11 +204,10 @@ impl Pool {
                 .is_ok()
     }
 
-    /// Compares `replicas`, which are all that can be called now. `keyed`: calls go to them by their keys, so their
-    /// answers need not be alike.
+    /// Compares `replicas`, which are all that can be called now.
     ///
     /// At most half of them are left out, and one always stays.
-    pub(crate) fn review(&self, replicas: &[&Health], keyed: bool, now: Instant) -> Vec<Verdict> {
+    pub(crate) fn review(&self, replicas: &[&Health], now: Instant) -> Vec<Verdict> {
         // Two reviews at a time would leave out too many.
         let _alone = self.members();
         let mut records: Vec<MutexGuard<'_, Record>> = replicas
@@ -226,7 +228,7 @@ impl Pool {
             let theirs = Like::of(replicas.len(), replica, |other| fresh[other]);
             verdicts.extend(record.advance(replica, health, fresh[replica], &theirs, now_us));
         }
-        leave_out(replicas, &mut records, keyed, now_us, &mut verdicts);
+        leave_out(replicas, &mut records, &fresh, now_us, &mut verdicts);
         let windows: Vec<Window> = records.iter().map(|record| record.window).collect();
         for (replica, health) in replicas.iter().enumerate() {
             let theirs = Like::of(replicas.len(), replica, |other| windows[other]);
@@ -250,11 +252,12 @@ impl Pool {
     }
 }
 
-/// Leaves out those that are far worse than their like, the worst first, while that leaves half of them.
+/// Leaves out those that are far worse than their like, the worst first, while that leaves half of them. `fresh` is what
+/// each did since the last review.
 fn leave_out(
     replicas: &[&Health],
     records: &mut [MutexGuard<'_, Record>],
-    keyed: bool,
+    fresh: &[Window],
     now_us: u64,
     verdicts: &mut Vec<Verdict>,
 ) {
@@ -272,9 +275,15 @@ fn leave_out(
         let Some(its) = windows[replica] else {
             continue;
         };
-        let others = |other: usize| windows[other].unwrap_or_default();
-        let theirs = Like::of(replicas.len(), replica, others);
-        let fault = theirs.fault(health, &its, keyed);
+        let like = |of: fn(&Window, &Window) -> Window| {
+            Like::of(replicas.len(), replica, |other| {
+                let window = windows[other].as_ref();
+                window.map_or_else(Window::default, |window| of(window, &fresh[other]))
+            })
+        };
+        let theirs = like(|window, _| *window);
+        let lately = like(|_, fresh| *fresh);
+        let fault = theirs.fault(health, &its, &lately);
         faults.extend(fault.map(|fault| (replica, fault)));
     }
     faults.sort_by(|(_, one), (_, other)| other.gravity().total_cmp(&one.gravity()));
@@ -317,7 +326,8 @@ impl Like {
         }
     }
 
-    fn fault(&self, health: &Health, its: &Window, keyed: bool) -> Option<Fault> {
+    /// What is wrong with one that did `its`; `lately` is what the others did since the last review.
+    fn fault(&self, health: &Health, its: &Window, lately: &Self) -> Option<Fault> {
         let counts = &health.counts;
         let failed_in_a_row = counts.failed_in_a_row.load(Relaxed);
         if failed_in_a_row >= FAILED_IN_A_ROW && self.failed < 0.5 {
@@ -333,13 +343,17 @@ impl Like {
                 return Some(Fault::Fails(failed, self.failed));
             }
             let erred = its.share(its.erred);
-            if !keyed && erred >= ERRED_SHARE && erred >= self.erred * FAR {
+            if erred >= ERRED_SHARE && erred >= self.erred * FAR {
                 return Some(Fault::Errs(erred, self.erred));
             }
         }
-        let slow = its.slow >= SLOW_CALLS && its.is_slow();
-        let fault = || Some(Fault::Slow(its.latency_us()?, self.latency_us?));
-        slow.then(fault).flatten()
+        if its.slow < SLOW_CALLS || !its.is_slow() {
+            return None;
+        }
+        // Those calls were far slower than what was usual then. Where other calls come than before, it is not usual any
+        // more, and who had few calls before shows it first: what the others answer lately must be far quicker, too.
+        let (its, theirs) = (its.latency_us()?, self.latency_us?.max(lately.latency_us?));
+        is_far_slower(its, theirs).then_some(Fault::Slow(its, theirs))
     }
 }
 
@@ -400,7 +414,8 @@ impl Record {
             }
             Phase::Out { .. } => None,
             Phase::Probed { good } => {
-                let slow = fresh.is_slow();
+                let far = |its| theirs.latency_us.is_none_or(|it| is_far_slower(its, it));
+                let slow = fresh.is_slow() && fresh.latency_us().is_some_and(far);
                 // What the others do as well does not speak against it.
                 let failed = fresh.failed > 0.0 && theirs.failed < FAILED_SHARE;
                 let refused = fresh.refused > 0.0 && theirs.refused < FAILED_SHARE;
@@ -469,6 +484,10 @@ impl Record {
         self.probed_us = now_us;
         true
     }
+}
+
+fn is_far_slower(its_us: f64, theirs_us: f64) -> bool {
+    its_us >= theirs_us * f64::from(FAR_SLOWER)
 }
 
 fn median(mut values: Vec<f64>) -> Option<f64> {

@@ -155,7 +155,7 @@ impl World {
         let now = self.now();
         let healths: Vec<&Health> = self.replicas.iter().map(|(it, _)| &**it).collect();
         if self.pool.is_due(now) {
-            for verdict in self.pool.review(&healths, false, now) {
+            for verdict in self.pool.review(&healths, now) {
                 match verdict {
                     Verdict::LeftOut { replica, .. } => self.left_out.push(replica),
                     Verdict::Back { replica } => self.back.push(replica),
@@ -360,4 +360,76 @@ fn of_two_random_candidates_the_better_one_is_chosen() {
     assert_eq!(choose(3, |_| None, |_| 0), None);
     assert_eq!(choose(0, |_| Some(0), |_| 0), None);
     assert_eq!(choose(3, |at| (at == 2).then_some(9), |_| 0), Some(2));
+}
+
+/// What a review says of two replicas after these answers since the last, each a number and the milliseconds of one.
+fn reviewed(world: &mut World, answers: [&[(u32, u64)]; 2]) -> Vec<Verdict> {
+    world.now_us += 100_000;
+    let now = world.now();
+    for ((health, _), answers) in world.replicas.iter().zip(answers) {
+        for &(count, millis) in answers {
+            for _ in 0..count {
+                health.note(Outcome::Answered, Duration::from_millis(millis), now);
+            }
+        }
+    }
+    let healths: Vec<&Health> = world.replicas.iter().map(|(health, _)| &**health).collect();
+    world.pool.review(&healths, now)
+}
+
+#[test]
+fn a_replica_ten_times_slower_than_the_other_is_left_out() {
+    let mut world = World::new(2, 0);
+    assert_eq!(reviewed(&mut world, [&[(100, 1)], &[(10, 1)]]), []);
+    let verdicts = reviewed(&mut world, [&[(10, 1)], &[(20, 50)]]);
+    let [
+        Verdict::LeftOut {
+            replica: 1,
+            why: Fault::Slow(its, theirs),
+            ..
+        },
+    ] = verdicts[..]
+    else {
+        panic!("{verdicts:?}")
+    };
+    assert!(its >= 10.0 * theirs, "{its} and {theirs}");
+}
+
+#[test]
+fn when_slower_calls_come_than_before_no_replica_is_left_out() {
+    // The other answers quick ones as well.
+    let mut world = World::new(2, 0);
+    reviewed(&mut world, [&[(100, 1)], &[(10, 1)]]);
+    let mixed = [&[(20, 20)][..], &[(20, 20)]];
+    assert_eq!(reviewed(&mut world, mixed), []);
+    // The other had many quick ones just before.
+    let mut world = World::new(2, 0);
+    reviewed(&mut world, [&[(500, 1)], &[(1, 1)]]);
+    let changed = [&[(5, 20)][..], &[(5, 20)]];
+    assert_eq!(reviewed(&mut world, changed), []);
+    // Which of them answers the first of the slower ones is chance.
+    let mut world = World::new(2, 0);
+    reviewed(&mut world, [&[(500, 1)], &[(1, 1)]]);
+    assert_eq!(reviewed(&mut world, [&[], &[(5, 20)]]), []);
+    assert_eq!(reviewed(&mut world, [&[(5, 20)], &[]]), []);
+}
+
+#[test]
+fn how_long_calls_by_keys_take_leaves_nobody_out_and_says_nothing_of_other_calls() {
+    for seed in 0..SEEDS {
+        let mut world = World::new(3, seed);
+        world.run(3000);
+        for _ in 0..50 {
+            // The keys of one are slow, and fail in a way of their own.
+            for outcome in [Outcome::Answered, Outcome::Erred] {
+                for _ in 0..100 {
+                    world.replicas[1].0.note_of_key(outcome, world.now());
+                }
+            }
+            world.run(100);
+        }
+        assert!(world.left_out.is_empty(), "seed {seed}");
+        let share = world.run(2000).share(1);
+        assert!(share > 0.25, "seed {seed}: {share}");
+    }
 }

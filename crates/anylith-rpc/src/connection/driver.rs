@@ -274,6 +274,9 @@ impl Driver {
         let mut state = self.connection.lock();
         let now = alarm::now();
         let result = state.end.on_timeout(now, &mut self.events);
+        if result.is_err() {
+            self.connection.silent.store(true, Relaxed);
+        }
         for event in self.events.drain(..) {
             let waker = state.deliver(event, &self.connection.healths, now);
             self.wakers.extend(waker);
