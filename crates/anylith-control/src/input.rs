@@ -11,7 +11,7 @@ use crate::{action::Notice, event::Exit, fate::Ending, run::Run, timing::Timing}
 #[derive(Debug)]
 pub(crate) enum Input {
     Spawned {
-        run: Run,
+        run: Box<Run>,
     },
     SpawnFailed {
         error: String,

@@ -166,6 +166,7 @@ impl ControlPlane {
                         Some(pid),
                         endpoint(&self.spec, &self.sockets, &replica, incarnation),
                     );
+                    let run = Box::new(run);
                     self.tell(&replica, Input::Spawned { run }, now, &mut actions);
                 }
             }

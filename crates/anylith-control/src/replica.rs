@@ -89,7 +89,7 @@ impl Replica {
         let life = std::mem::replace(&mut self.life, Life::Stopped);
         let counted = life.run().map(|run| run.counters);
         let (life, steps) = match input {
-            Input::Spawned { run } => self.spawned(life, run, around),
+            Input::Spawned { run } => self.spawned(life, *run, around),
             Input::SpawnFailed { error } => self.spawn_failed(life, error, around),
             Input::Hello { hello, endpoint } => self.hello(life, hello, endpoint, around),
             Input::Said(word) => self.said(life, word, around),

@@ -202,7 +202,7 @@ impl Served {
         .await;
     }
 
-    async fn is_over(self) {
+    async fn ends(self) {
         soon(self.serving).await.unwrap().unwrap();
     }
 }
@@ -252,7 +252,7 @@ async fn an_idle_connection_is_passed_on_to_a_replica_that_stays() {
     let mut used = TcpStream::connect(door.address()).await.unwrap();
     ask(&mut used, "first").await;
     first.passes_on();
-    first.is_over().await;
+    first.ends().await;
     let second = door.serve("second");
     for connection in [&mut fresh, &mut used] {
         assert!(!says_close(&ask(connection, "second").await));
@@ -260,11 +260,11 @@ async fn an_idle_connection_is_passed_on_to_a_replica_that_stays() {
     // And once more, back and forth.
     let third = door.serve("third");
     second.passes_on();
-    second.is_over().await;
+    second.ends().await;
     assert!(!says_close(&ask(&mut used, "third").await));
     third.closes();
     assert!(says_close(&ask(&mut used, "third").await));
-    third.is_over().await;
+    third.ends().await;
 }
 
 #[tokio::test]
@@ -282,13 +282,13 @@ async fn what_was_read_of_a_request_goes_along() {
             tokio::task::yield_now().await;
         }
         first.passes_on();
-        first.is_over().await;
+        first.ends().await;
         let second = door.serve("second");
         say(&mut connection, "\n\r\n").await;
         assert!(!says_close(&hear(&mut connection, "second").await));
         ask(&mut connection, "second").await;
         second.closes();
-        second.is_over().await;
+        second.ends().await;
     }
 }
 
@@ -308,11 +308,11 @@ async fn a_request_under_way_is_answered_first_and_its_connection_passed_on() {
         assert!(!first.serving.is_finished());
         first.house.may_end.notify_one();
         assert!(!says_close(&hear(&mut connection, "first").await));
-        first.is_over().await;
+        first.ends().await;
         say(&mut connection, "TP/1.1\r\nhost: here\r\n\r\n").await;
         hear(&mut connection, "second").await;
         second.closes();
-        second.is_over().await;
+        second.ends().await;
     }
 }
 
@@ -337,15 +337,15 @@ async fn the_rest_of_a_body_is_never_taken_for_a_request() {
         if goes_on {
             sent.unwrap();
             hear(&mut connection, "first").await;
-            first.is_over().await;
+            first.ends().await;
             assert_eq!(begun.load(Ordering::Acquire), 0);
             ask(&mut connection, "second").await;
         } else {
-            first.is_over().await;
+            first.ends().await;
             assert_eq!(begun.load(Ordering::Acquire), 0);
         }
         second.closes();
-        second.is_over().await;
+        second.ends().await;
         assert_eq!(begun.load(Ordering::Acquire), usize::from(goes_on));
     }
 }
@@ -393,7 +393,7 @@ async fn a_connection_of_http_2_is_told_to_go_elsewhere() {
     })
     .await;
     drop(connection);
-    first.is_over().await;
+    first.ends().await;
 }
 
 #[tokio::test]
@@ -413,13 +413,13 @@ async fn an_upgraded_connection_stays_where_it_is() {
     assert!(head.starts_with(b"HTTP/1.1 101"), "{head:?}");
     first.passes_on();
     let second = door.serve("second");
-    first.is_over().await;
+    first.ends().await;
     say(&mut connection, "echo").await;
     let mut word = [0; 4];
     soon(connection.read_exact(&mut word)).await.unwrap();
     assert_eq!(&word, b"echo");
     second.closes();
-    second.is_over().await;
+    second.ends().await;
 }
 
 #[tokio::test]
@@ -435,7 +435,7 @@ async fn an_open_connection_is_told_with_an_answer_where_nobody_stays() {
         last.closes();
         assert!(says_close(&ask(&mut connection, "last").await));
         is_closed(connection).await;
-        last.is_over().await;
+        last.ends().await;
     }
 }
 
@@ -447,7 +447,7 @@ async fn a_silent_connection_keeps_nobody_from_stopping() {
     ask(&mut connection, "last").await;
     let begun = Instant::now();
     last.closes();
-    last.is_over().await;
+    last.ends().await;
     assert!(begun.elapsed() >= SILENT, "it was closed at once");
 }
 
@@ -465,7 +465,7 @@ async fn who_was_to_pass_on_and_is_left_alone_closes() {
     first.house.may_end.notify_one();
     assert!(says_close(&hear(&mut connection, "first").await));
     is_closed(connection).await;
-    first.is_over().await;
+    first.ends().await;
 }
 
 #[tokio::test]
@@ -475,11 +475,11 @@ async fn the_last_one_takes_what_was_passed_on_before_it_goes() {
     let mut connection = TcpStream::connect(door.address()).await.unwrap();
     ask(&mut connection, "first").await;
     first.passes_on();
-    first.is_over().await;
+    first.ends().await;
     let last = door.serve("last");
     last.closes();
     assert!(says_close(&ask(&mut connection, "last").await));
-    last.is_over().await;
+    last.ends().await;
 }
 
 #[tokio::test]
@@ -493,11 +493,11 @@ async fn nobody_is_taken_in_once_it_stops() {
     // It waits in the queue of the socket, which is still open elsewhere.
     let mut late = TcpStream::connect(door.address()).await.unwrap();
     say(&mut late, "GET / HTTP/1.1\r\nhost: here\r\n\r\n").await;
-    last.is_over().await;
+    last.ends().await;
     let next = door.serve("next");
     hear(&mut late, "next").await;
     next.closes();
-    next.is_over().await;
+    next.ends().await;
 }
 
 impl Door {
@@ -527,7 +527,7 @@ async fn who_comes_when_all_places_are_idle_gets_that_of_the_one_idle_for_longes
     assert!(!says_close(&ask(&mut first, "house").await));
     assert!(!says_close(&ask(&mut third, "house").await));
     house.closes();
-    house.is_over().await;
+    house.ends().await;
 }
 
 #[tokio::test]
@@ -546,7 +546,7 @@ async fn whoever_owes_a_request_goes_before_somebody_who_has_had_one() {
         is_closed(owes).await;
         ask(&mut idle, "house").await;
         house.closes();
-        house.is_over().await;
+        house.ends().await;
     }
 }
 
@@ -570,7 +570,7 @@ async fn who_comes_when_all_places_are_busy_waits_for_one() {
     // Now that they are idle, one of them is closed.
     hear(&mut late, "house").await;
     house.closes();
-    house.is_over().await;
+    house.ends().await;
 }
 
 #[tokio::test]
@@ -586,7 +586,7 @@ async fn an_idle_connection_of_http_2_gives_its_place_up() {
     let mut third = door.connect().await;
     ask(&mut third, "house").await;
     house.closes();
-    house.is_over().await;
+    house.ends().await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -612,7 +612,7 @@ async fn who_takes_too_long_for_the_head_of_a_request_is_closed() {
         assert!(right.contains(&waited), "{begins:?} after {waited:?}");
     }
     house.closes();
-    house.is_over().await;
+    house.ends().await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -630,5 +630,5 @@ async fn an_idle_connection_is_kept_for_longer_than_clients_keep_it() {
     assert_eq!(connection.read(&mut byte).await.unwrap(), 0);
     assert!(begun.elapsed() >= line::IDLE);
     house.closes();
-    house.is_over().await;
+    house.ends().await;
 }
