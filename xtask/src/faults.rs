@@ -16,7 +16,8 @@ const NEEDED: [&str; 4] = ["-p", "faults", "-p", "anylith-cli"];
 pub(crate) fn replace(passed: &PassedOn) -> Result<(), Stop> {
     Cargo::new(["build", "--quiet"]).then_all(NEEDED).run()?;
     // Only what is planted needs the application in which something can be planted.
-    if passed.arguments.iter().any(|it| it.starts_with("--plant")) {
+    let plants = |it: &String| it.starts_with("--plant") || it == "--smoke";
+    if passed.arguments.iter().any(plants) {
         build_planted(&NEEDED)?;
     }
     Err(suite()?.args(&passed.arguments).exec().into())

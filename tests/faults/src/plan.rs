@@ -232,7 +232,8 @@ impl Plan {
             .filter(|_| !fitting.is_empty())
             .map(|_| Strike {
                 fault: fitting[dice.usize(..fitting.len())],
-                at_ms: dice.u64(100..load_ms),
+                // What strikes when the load is over hits nothing.
+                at_ms: dice.u64(100..load_ms - 300),
                 for_ms: dice.u64(20..900).max(SEEN_MS),
                 pick: dice.u32(..),
             })
