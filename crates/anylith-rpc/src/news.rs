@@ -1,28 +1,22 @@
 //! What is written to the log once in a while, however often it happens.
 
 use std::{
+    borrow::Borrow,
     collections::HashMap,
     hash::Hash,
     sync::{Mutex, PoisonError},
     time::Instant,
 };
 
-use crate::reminder::AGAIN;
+use crate::reminder::Reminder;
 
 /// Of how many things it is kept when they were last written. Further ones are not written.
 const REMEMBERED: usize = 256;
 
-/// When what was last written to the log.
+/// A [`Reminder`] for each thing that may happen, where nobody knows beforehand what that is.
 #[derive(Debug)]
 pub(crate) struct News<K> {
-    told: Mutex<HashMap<K, Told>>,
-}
-
-#[derive(Debug)]
-struct Told {
-    at: Instant,
-    /// How often it happened since.
-    more: u64,
+    told: Mutex<HashMap<K, Reminder>>,
 }
 
 impl<K> Default for News<K> {
@@ -36,57 +30,50 @@ impl<K> Default for News<K> {
 impl<K: Eq + Hash> News<K> {
     /// Notes that `what` happened. If it is to be written to the log, returns how often it has happened and was not written
     /// since it last was.
-    pub(crate) fn tell(&self, what: K, now: Instant) -> Option<u64> {
-        let is_old = |told: &Told| now.saturating_duration_since(told.at) >= AGAIN;
+    pub(crate) fn tell<Q>(&self, what: &Q, now: Instant) -> Option<u64>
+    where
+        K: Borrow<Q>,
+        Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
+    {
         let mut all = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        match all.get_mut(&what) {
-            Some(told) if is_old(told) => {
-                told.at = now;
-                Some(std::mem::take(&mut told.more))
+        if !all.contains_key(what) {
+            if all.len() >= REMEMBERED {
+                all.retain(|_, told| !told.is_due(now));
             }
-            Some(told) => {
-                told.more += 1;
-                None
+            if all.len() >= REMEMBERED {
+                return None;
             }
-            None => {
-                if all.len() >= REMEMBERED {
-                    all.retain(|_, told| !is_old(told));
-                }
-                if all.len() >= REMEMBERED {
-                    return None;
-                }
-                all.insert(what, Told { at: now, more: 0 });
-                Some(0)
-            }
+            all.insert(what.to_owned(), Reminder::new(now));
         }
+        all[what].happened(now).map(|happened| happened - 1)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+
+    const MINUTE: Duration = Duration::from_secs(60);
 
     #[test]
     fn the_same_is_told_once_a_minute_with_how_often_it_happened() {
-        let (news, now) = (News::default(), Instant::now());
+        let (news, now) = (News::<String>::default(), Instant::now());
         assert_eq!(news.tell("garbage", now), Some(0));
         for _ in 0..7 {
-            assert_eq!(news.tell("garbage", now + AGAIN / 2), None);
+            assert_eq!(news.tell("garbage", now + MINUTE / 2), None);
         }
         assert_eq!(news.tell("silence", now), Some(0));
-        assert_eq!(news.tell("garbage", now + AGAIN), Some(7));
-        assert_eq!(news.tell("garbage", now + AGAIN * 2), Some(0));
+        assert_eq!(news.tell("garbage", now + MINUTE), Some(7));
+        assert_eq!(news.tell("garbage", now + MINUTE * 2), Some(0));
     }
 
     #[test]
     fn however_many_there_are_few_are_kept() {
         let (news, now) = (News::default(), Instant::now());
-        let told = |at: Instant| {
-            (0..10_000)
-                .filter(|it| news.tell(*it, at).is_some())
-                .count()
-        };
+        let told = |at: Instant| (0..10_000).filter(|it| news.tell(it, at).is_some()).count();
         assert_eq!(told(now), REMEMBERED);
-        assert_eq!(news.tell(10_000, now + AGAIN), Some(0));
+        assert_eq!(news.tell(&10_000, now + MINUTE), Some(0));
     }
 }

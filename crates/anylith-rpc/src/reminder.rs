@@ -6,7 +6,7 @@ use std::{
 };
 
 /// How often the same is written to the log, at most.
-pub(crate) const AGAIN: Duration = Duration::from_secs(60);
+const AGAIN: Duration = Duration::from_secs(60);
 
 /// Counts what happens often, and says once a minute that it is to be told. Without a lock, since what happens often
 /// is to be cheap.
@@ -20,20 +20,34 @@ pub struct Reminder {
 
 impl Default for Reminder {
     fn default() -> Self {
-        Self {
-            made: Instant::now(),
-            due_ms: AtomicU64::new(0),
-            untold: AtomicU64::new(0),
-        }
+        Self::new(Instant::now())
     }
 }
 
 impl Reminder {
+    /// One to which nothing has happened before `now`.
+    pub(crate) fn new(now: Instant) -> Self {
+        Self {
+            made: now,
+            due_ms: AtomicU64::new(0),
+            untold: AtomicU64::new(0),
+        }
+    }
+
+    /// Whether it would be told at `now` if it happened again.
+    pub(crate) fn is_due(&self, now: Instant) -> bool {
+        self.ms_at(now) >= self.due_ms.load(Relaxed)
+    }
+
+    fn ms_at(&self, now: Instant) -> u64 {
+        now.saturating_duration_since(self.made).as_millis() as u64
+    }
+
     /// Counts that it has happened once more, at `now`. Returns how often it has since it was told last, if it is to be
     /// told now.
     pub fn happened(&self, now: Instant) -> Option<u64> {
         self.untold.fetch_add(1, Relaxed);
-        let now_ms = now.saturating_duration_since(self.made).as_millis() as u64;
+        let now_ms = self.ms_at(now);
         let due_ms = self.due_ms.load(Relaxed);
         if now_ms < due_ms {
             return None;

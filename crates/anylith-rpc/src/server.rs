@@ -236,7 +236,7 @@ impl Shared {
             Ended::Protocol(error) => {
                 self.host.tally.misbehaved.up();
                 // Whoever can connect can do so as often as he likes.
-                if let Some(more) = self.breaches.tell(discriminant(&error), Instant::now()) {
+                if let Some(more) = self.breaches.tell(&discriminant(&error), Instant::now()) {
                     tracing::warn!(%error, more, "a caller broke the protocol");
                 }
             }

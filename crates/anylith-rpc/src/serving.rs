@@ -12,7 +12,6 @@ mod greeting;
 mod host;
 mod inflow;
 mod intake;
-mod overloads;
 mod waiting;
 
 use std::{
@@ -247,9 +246,10 @@ impl State {
 
     fn refuse_overloaded(&mut self, call: CallId, component: u16, now: Instant) {
         self.host.tally.overloaded.up();
-        if let Some(served) = self.end.components().get(usize::from(component)) {
-            let replica = &self.host.trust.membership().replica;
-            self.host.overloads.refused(replica, &served.name, now);
+        let component = usize::from(component);
+        if let Some(calls) = self.intakes[component].refused(now) {
+            let component = &self.end.components()[component].name;
+            self.host.tell_overloaded(component, calls);
         }
         let failure = Failure::NotExecuted(Refusal::Overloaded(Overload::Callee));
         self.clear(call, false);

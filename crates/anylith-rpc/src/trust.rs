@@ -300,6 +300,6 @@ impl Trust {
 
     /// Whether `refusal` was not written to the log for a while.
     fn is_news(&self, refusal: &str) -> bool {
-        self.news.tell(refusal.to_owned(), Instant::now()).is_some()
+        self.news.tell(refusal, Instant::now()).is_some()
     }
 }

@@ -5,9 +5,9 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering::Relaxed},
 };
 
-use anylith_core::Limits;
+use anylith_core::{Limits, Name};
 
-use super::{intake::Intake, overloads::Overloads};
+use super::intake::Intake;
 use crate::{flush_bell::FlushBell, serve::Serve, tally::Tally, trust::Trust};
 
 /// What the connections of a server share.
@@ -16,7 +16,6 @@ pub(crate) struct Host {
     pub(crate) flushed: FlushBell,
     pub(crate) trust: Arc<Trust>,
     pub(crate) tally: Arc<Tally>,
-    pub(super) overloads: Overloads,
     limits: Limits,
     /// Of each component, by its index. There are more when there are more components.
     intakes: Mutex<Vec<Arc<Intake>>>,
@@ -37,7 +36,6 @@ impl Host {
             flushed: FlushBell::default(),
             trust,
             tally,
-            overloads: Overloads::new(limits),
             limits: limits.clone(),
             intakes: Mutex::default(),
             connections: AtomicUsize::new(0),
@@ -54,6 +52,18 @@ impl Host {
             intakes.push(Arc::new(Intake::new(limit)));
         }
         intakes.clone()
+    }
+
+    /// Logs that so many calls of `component` were refused as too many.
+    pub(super) fn tell_overloaded(&self, component: &Name, calls: u64) {
+        let replica = &self.trust.membership().replica;
+        let setting = self.limits.concurrency_setting(component);
+        tracing::warn!(
+            %component,
+            refused = calls,
+            "overloaded: {component} of {replica} has as many calls as `{setting}` lets it take, or more than it can \
+             begin, and refuses others"
+        );
     }
 
     /// Counts a connection while what is returned lives.

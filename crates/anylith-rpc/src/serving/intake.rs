@@ -11,6 +11,7 @@ use std::{
 use anylith_core::Concurrency;
 
 use super::gradient::Gradient;
+use crate::reminder::Reminder;
 
 /// The way of other replicas' calls into one component of a server, over all connections.
 #[derive(Debug)]
@@ -19,6 +20,7 @@ pub(super) struct Intake {
     /// set apart.
     inside: AtomicU32,
     limit: Limit,
+    refused: Reminder,
 }
 
 #[derive(Debug)]
@@ -62,7 +64,14 @@ impl Intake {
         Self {
             inside: AtomicU32::new(0),
             limit,
+            refused: Reminder::default(),
         }
+    }
+
+    /// Counts a call that is refused as too many at `now`. Returns how many were since it was last told, if it is to be
+    /// told now.
+    pub(super) fn refused(&self, now: Instant) -> Option<u64> {
+        self.refused.happened(now)
     }
 
     /// Lets a call in that came at `now` over a connection which has `held` calls of this component in, being one of
