@@ -3,20 +3,12 @@
 use std::{
     fs,
     process::Stdio,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
     time::{Duration, Instant},
 };
 
-use anyhow::{bail, ensure};
-use boutique_load::{Load, Pace, Report};
-use e2e::{App, Shop, Visitors};
-use tokio::{
-    task::{JoinHandle, block_in_place},
-    time::sleep,
-};
+use anyhow::ensure;
+use e2e::{App, Crowd, Shop};
+use tokio::{task::block_in_place, time::sleep};
 
 /// Tasks that begin in a second, whatever the shop does.
 const RATE: f64 = 20.0;
@@ -42,63 +34,10 @@ fn shop() -> anyhow::Result<Shop> {
     Shop::with().topology("monolith").start_in(app)
 }
 
-/// Shoppers whose requests must all be answered, and rightly.
-struct Crowd {
-    over: Arc<AtomicBool>,
-    load: JoinHandle<anyhow::Result<Report>>,
-    visitors: Visitors,
-}
-
-impl Crowd {
-    fn begin(shop: &Shop) -> Self {
-        let load = Load {
-            shop: shop.url.clone(),
-            pace: Pace::Rate {
-                tasks_per_second: RATE,
-                users: 40,
-            },
-            length: Duration::from_secs(600),
-            warm_up: Duration::ZERO,
-            seed: 4,
-            reads_pages: true,
-        };
-        let over = Arc::new(AtomicBool::new(false));
-        let ended = Arc::clone(&over);
-        let load = tokio::spawn(async move {
-            let stop = async {
-                while !ended.load(Ordering::Acquire) {
-                    sleep(Duration::from_millis(20)).await;
-                }
-            };
-            load.run(stop, |_| {}).await
-        });
-        let visitors = Visitors::begin(&shop.url);
-        Self {
-            over,
-            load,
-            visitors,
-        }
-    }
-
-    async fn end(self, shop: &Shop) -> anyhow::Result<()> {
-        self.over.store(true, Ordering::Release);
-        let report = self.load.await??;
-        let seen = self.visitors.end().await?;
-        println!("{seen} requests on kept connections, and\n{report}");
-        if report.failed() > 0 {
-            let logs = shop.command(&["logs", "--level", "warn", "-n", "60"])?;
-            let logs = String::from_utf8_lossy(&logs.stdout).into_owned();
-            bail!("{report}\n{logs}");
-        }
-        ensure!(report.requests() > 100, "{report}");
-        Ok(())
-    }
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_dozen_reshapes_under_load_fail_no_request() -> anyhow::Result<()> {
     let shop = shop()?;
-    let crowd = Crowd::begin(&shop);
+    let crowd = Crowd::begin(&shop, RATE, 4);
     crowd.visitors.have_seen(50).await?;
     for topology in WAY {
         let begun = Instant::now();
@@ -122,7 +61,7 @@ async fn a_dozen_reshapes_under_load_fail_no_request() -> anyhow::Result<()> {
 async fn a_supervisor_that_is_killed_in_a_reshape_leaves_one_of_both_topologies()
 -> anyhow::Result<()> {
     let mut shop = shop()?;
-    let crowd = Crowd::begin(&shop);
+    let crowd = Crowd::begin(&shop, RATE, 4);
     crowd.visitors.have_seen(50).await?;
     let mut stands = "monolith".to_owned();
     for (step, topology) in ["micro", "window", "monolith", "vault"].iter().enumerate() {

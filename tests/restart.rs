@@ -1,17 +1,8 @@
 //! Processes that are replaced while people shop, and nobody notices.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
-
 use anyhow::{Context as _, ensure};
-use boutique_load::{Load, Pace};
-use e2e::{Shop, Visitors};
-use tokio::{task::block_in_place, time::sleep};
+use e2e::{Crowd, Replica, Shop, Visitors};
+use tokio::task::block_in_place;
 
 /// Tasks that begin in a second, whatever the shop does.
 const RATE: f64 = 25.0;
@@ -22,31 +13,8 @@ async fn a_restart_and_a_scale_down_under_load_fail_no_request() -> anyhow::Resu
         .topology("micro")
         .replicas("Frontend=2,Cart=2")
         .start()?;
-    let visitors = Visitors::begin(&shop.url);
-    let load = Load {
-        shop: shop.url.clone(),
-        pace: Pace::Rate {
-            tasks_per_second: RATE,
-            users: 40,
-        },
-        length: Duration::from_secs(600),
-        warm_up: Duration::ZERO,
-        seed: 1,
-        reads_pages: true,
-    };
-    let over = Arc::new(AtomicBool::new(false));
-    let loaded = tokio::spawn({
-        let over = Arc::clone(&over);
-        async move {
-            let stop = async {
-                while !over.load(Ordering::Acquire) {
-                    sleep(Duration::from_millis(20)).await;
-                }
-            };
-            load.run(stop, |_| {}).await
-        }
-    });
-    visitors.have_seen(100).await?;
+    let crowd = Crowd::begin(&shop, RATE, 1);
+    crowd.visitors.have_seen(100).await?;
     let before = shop.replicas()?;
     for arguments in [
         &["scale", "Frontend=3", "Cart=3"][..],
@@ -60,21 +28,12 @@ async fn a_restart_and_a_scale_down_under_load_fail_no_request() -> anyhow::Resu
             String::from_utf8_lossy(&done.stderr),
             shop.output()
         );
-        visitors.have_seen(50).await?;
+        crowd.visitors.have_seen(50).await?;
     }
     let after = shop.replicas()?;
     ensure!(after.len() == before.len() - 2, "{after:?}");
-    for replica in &after {
-        let old = before.iter().find(|one| one.id == replica.id);
-        let old = old.context("a replica that was not there")?;
-        ensure!(old.pid != replica.pid, "{} was not renewed", replica.id);
-    }
-    over.store(true, Ordering::Release);
-    let report = loaded.await??;
-    let seen = visitors.end().await?;
-    println!("{seen} requests on connections that were kept, and\n{report}");
-    ensure!(report.failed() == 0, "{report}");
-    ensure!(report.requests() > 100, "{report}");
+    all_renewed(&before, &after)?;
+    crowd.end(&shop).await?;
     ensure!(shop.stop()?, "the command failed");
     Ok(())
 }
@@ -94,12 +53,18 @@ async fn connections_outlive_a_supervisor_and_then_all_of_its_replicas() -> anyh
         ensure!(done.status.success(), "{arguments:?}: {}", shop.output());
         visitors.have_seen(50).await?;
     }
-    for replica in &shop.replicas()? {
+    all_renewed(&before, &shop.replicas()?)?;
+    visitors.end().await?;
+    ensure!(shop.stop()?, "the command failed");
+    Ok(())
+}
+
+/// Whether each replica of `after` was there before, as another process.
+fn all_renewed(before: &[Replica], after: &[Replica]) -> anyhow::Result<()> {
+    for replica in after {
         let old = before.iter().find(|one| one.id == replica.id);
         let old = old.context("a replica that was not there")?;
         ensure!(old.pid != replica.pid, "{} was not renewed", replica.id);
     }
-    visitors.end().await?;
-    ensure!(shop.stop()?, "the command failed");
     Ok(())
 }

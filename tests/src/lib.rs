@@ -4,6 +4,7 @@
 
 mod browser;
 mod build;
+mod crowd;
 mod door;
 mod hosted;
 mod leftovers;
@@ -15,6 +16,7 @@ mod visitors;
 
 pub use browser::Browser;
 pub use build::{repository, target_folder};
+pub use crowd::Crowd;
 pub use door::{Door, Moment, Out};
 pub use hosted::{HostedReplica, HostedShop};
 pub use shop::{App, Replica, Shop, Start};

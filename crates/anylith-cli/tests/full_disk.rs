@@ -80,6 +80,13 @@ impl Drop for Disk {
     }
 }
 
+/// A stage whose run folders are on a disk of their own; `None` where that is not permitted. Bound in this order, the disk is
+/// dropped last, after what runs on it was stopped.
+fn stage_on_a_disk() -> Option<(Disk, Stage)> {
+    let stage = Stage::with(OVER_TCP);
+    Some((Disk::below(&stage)?, stage))
+}
+
 /// Every file of the run folder that a supervisor must not harm, as it is.
 fn kept(stage: &Stage) -> Vec<Vec<u8>> {
     ["state.json", "authority/authority.json", "components"]
@@ -98,12 +105,8 @@ fn supervisor_of(path: &Path) -> Option<u32> {
 
 #[test]
 fn a_supervisor_that_dies_with_the_disk_full_is_replaced_by_one_that_adopts_everything() {
-    // Dropped last, after what runs on it was stopped.
-    let disk;
-    let stage = Stage::with(OVER_TCP);
-    disk = match Disk::below(&stage) {
-        Some(disk) => disk,
-        None => return,
+    let Some((disk, stage)) = stage_on_a_disk() else {
+        return;
     };
     let run = stage.run("--topology split --listen web=127.0.0.1:0");
     let (before, url) = (stage.pids(), run.ready.clone());
@@ -158,11 +161,8 @@ fn a_supervisor_that_dies_with_the_disk_full_is_replaced_by_one_that_adopts_ever
 
 #[test]
 fn what_was_started_anew_on_a_full_disk_is_adopted_and_stopped_all_the_same() {
-    let disk;
-    let stage = Stage::with(OVER_TCP);
-    disk = match Disk::below(&stage) {
-        Some(disk) => disk,
-        None => return,
+    let Some((disk, stage)) = stage_on_a_disk() else {
+        return;
     };
     let run = stage.run("--topology split --listen web=127.0.0.1:0");
     let (first, url) = (stage.pids(), run.ready.clone());
@@ -209,11 +209,8 @@ fn what_was_started_anew_on_a_full_disk_is_adopted_and_stopped_all_the_same() {
 
 #[test]
 fn what_was_started_on_a_full_disk_is_stopped_without_a_record() {
-    let disk;
-    let stage = Stage::with(OVER_TCP);
-    disk = match Disk::below(&stage) {
-        Some(disk) => disk,
-        None => return,
+    let Some((disk, stage)) = stage_on_a_disk() else {
+        return;
     };
     fs::create_dir_all(stage.temp.path().join("run/anylith")).unwrap();
     disk.fill();
@@ -236,11 +233,8 @@ fn what_was_started_on_a_full_disk_is_stopped_without_a_record() {
 
 #[test]
 fn a_supervisor_that_cannot_write_its_authority_serves_and_writes_it_when_there_is_room() {
-    let disk;
-    let stage = Stage::with(OVER_TCP);
-    disk = match Disk::below(&stage) {
-        Some(disk) => disk,
-        None => return,
+    let Some((disk, stage)) = stage_on_a_disk() else {
+        return;
     };
     let run = stage.run("--topology split --listen web=127.0.0.1:0");
     let before = stage.pids();
@@ -265,11 +259,8 @@ fn a_supervisor_that_cannot_write_its_authority_serves_and_writes_it_when_there_
 
 #[test]
 fn an_application_starts_on_a_full_disk_and_says_that_it_is_full() {
-    let disk;
-    let stage = Stage::with(OVER_TCP);
-    disk = match Disk::below(&stage) {
-        Some(disk) => disk,
-        None => return,
+    let Some((disk, stage)) = stage_on_a_disk() else {
+        return;
     };
     fs::create_dir_all(stage.temp.path().join("run/anylith")).unwrap();
     disk.fill();
