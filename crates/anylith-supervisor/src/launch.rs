@@ -21,9 +21,10 @@ use crate::{
     lock::{self, LockError},
     process::Process,
     record::{Build, Legacy, Program, Record, Shape},
+    remains::Remains,
     report::Report,
     run_folder::RunFolder,
-    stray::{self, Stray},
+    stray,
     supervisor::{Retiring, Supervisor},
 };
 
@@ -141,9 +142,10 @@ impl Launch {
             Err(LockError::Unusable(source)) => return Err(unusable(source)),
         };
         let launched = Some(Shape::of(&self.spec));
-        self.stand_by_changes();
+        let remains = Remains::of(Record::read(&folder.record()), &folder, Some(path));
+        self.stand_by_changes(&remains);
         let (legacy, lock, first) = self
-            .take_over(build, lock, &mut tell)
+            .take_over(remains, build, lock, &mut tell)
             .await
             .map_err(unusable)?;
         // Without it `logs` knows fewer names once the application has stopped.
@@ -168,16 +170,11 @@ impl Launch {
 
     /// Where what is asked for is what was asked for before, changes that were made since stand: who starts the same again
     /// does not mean to undo them.
-    fn stand_by_changes(&mut self) {
-        let Some(mut past) = Record::read(&self.folder.record()) else {
-            return;
-        };
-        if past.launched != Some(Shape::of(&self.spec)) {
-            return;
-        }
-        let programs = [&*past.program.path, &*self.program.path];
-        let strays = Stray::all(&self.folder, &programs);
-        if !past.hold_living(strays).0.is_empty() {
+    fn stand_by_changes(&mut self, remains: &Remains) {
+        if let Some(past) = &remains.record
+            && past.launched == Some(Shape::of(&self.spec))
+            && !remains.living.is_empty()
+        {
             Shape::of(&past.spec).form(&mut self.spec);
         }
     }
@@ -195,20 +192,21 @@ impl Launch {
     /// what is wanted now.
     async fn take_over(
         &self,
+        remains: Remains,
         build: Build,
         lock: File,
         tell: &mut impl FnMut(Retiring),
     ) -> io::Result<(Legacy, File, Option<Report>)> {
-        let within = self.timing.grace;
-        let Some(mut past) = Record::read(&self.folder.record()) else {
-            // Without a record nobody can say what they are.
-            stray::end(Stray::all(&self.folder, &[&self.program.path]), within).await;
+        let Remains {
+            record,
+            living,
+            strangers,
+        } = remains;
+        stray::end(strangers, self.timing.grace).await;
+        let Some(past) = record else {
             self.folder.sweep()?;
             return Ok((Legacy::default(), lock, None));
         };
-        let (before, own) = (past.program.path.clone(), &self.program.path);
-        let (living, strangers) = past.hold_living(Stray::all(&self.folder, &[&before, own]));
-        stray::end(strangers, within).await;
         let differences = difference::all(&past, self, build);
         let mut memory = past.memory.clone();
         if !living.is_empty() && differences.is_empty() {
@@ -272,15 +270,12 @@ impl Launch {
 
 /// The replicas that still run in `folder`, whether or not a supervisor watches them, each with its process.
 pub fn living_replicas(folder: &RunFolder) -> BTreeMap<Name, u32> {
-    let of_stray = |stray: Stray| (stray.replica, stray.process.pid);
-    let Some(mut record) = Record::read(&folder.record()) else {
-        return Stray::all(folder, &[]).into_iter().map(of_stray).collect();
-    };
-    let strays = Stray::all(folder, &[&record.program.path]);
-    let (living, strangers) = record.hold_living(strays);
-    let known = living.into_iter();
+    let remains = Remains::of(Record::read(&folder.record()), folder, None);
+    let known = remains.living.into_iter();
     let known = known.map(|(replica, process)| (replica, process.pid));
-    known.chain(strangers.into_iter().map(of_stray)).collect()
+    let strangers = remains.strangers.into_iter();
+    let strangers = strangers.map(|stray| (stray.replica, stray.process.pid));
+    known.chain(strangers).collect()
 }
 
 /// The program that runs in `folder`, if any does.
@@ -303,10 +298,10 @@ pub async fn stop_orphans(
     timing: Timing,
     mut tell: impl FnMut(Retiring),
 ) -> Result<usize, StartError> {
-    let Some(mut record) = Record::read(&folder.record()) else {
-        let strays = Stray::all(folder, &[]);
-        let replicas = strays.len();
-        stray::end(strays, timing.grace).await;
+    let Some(record) = Record::read(&folder.record()) else {
+        let remains = Remains::of(None, folder, None);
+        let replicas = remains.replicas();
+        stray::end(remains.strangers, timing.grace).await;
         return Ok(replicas);
     };
     let unusable = |source| StartError::Folder {
@@ -324,12 +319,13 @@ pub async fn stop_orphans(
         }
         Err(LockError::Unusable(source)) => return Err(unusable(source)),
     };
-    let strays = Stray::all(folder, &[&record.program.path]);
-    let (living, strangers) = record.hold_living(strays);
-    let replicas = living.len() + strangers.len();
-    stray::end(strangers, timing.grace).await;
-    if !living.is_empty() {
-        retire(record, living, folder, timing, lock, &mut tell)
+    let remains = Remains::of(Some(record), folder, None);
+    let replicas = remains.replicas();
+    stray::end(remains.strangers, timing.grace).await;
+    if let Some(record) = remains.record
+        && !remains.living.is_empty()
+    {
+        retire(record, remains.living, folder, timing, lock, &mut tell)
             .await
             .map_err(unusable)?;
     }

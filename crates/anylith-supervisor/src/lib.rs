@@ -27,6 +27,7 @@ mod log_reader;
 mod process;
 mod processes;
 mod record;
+mod remains;
 mod renewals;
 mod report;
 mod run_folder;
