@@ -35,6 +35,7 @@ mod spec;
 mod static_plan;
 mod status;
 mod timing;
+mod view;
 
 pub use action::{Action, Change, Failure, Notice};
 pub use event::{Event, Exit};

@@ -1,11 +1,8 @@
 //! Why a replica is not ready, or not stopped, in a sentence for people.
 
-use std::{
-    collections::BTreeMap,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
-use anylith_core::{Directory, Name};
+use anylith_core::Name;
 use anylith_wire::control::ComponentState;
 
 use crate::{
@@ -13,39 +10,29 @@ use crate::{
     listener::ListenerSocket,
     replica::Replica,
     run::{Illness, Run},
-    spec::Spec,
     timing::Timing,
+    view::View,
 };
 
-/// What the reasons are looked for in.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Scene<'a> {
-    pub(crate) spec: &'a Spec,
-    pub(crate) timing: &'a Timing,
-    pub(crate) directory: &'a Directory,
-    pub(crate) listeners: &'a BTreeMap<Name, ListenerSocket>,
-    pub(crate) now: Instant,
-}
-
 /// What keeps `replica`; `None` if nothing does, or nothing that lasts.
-pub(crate) fn about(replica: &Replica, scene: Scene<'_>) -> Option<String> {
+pub(crate) fn about(replica: &Replica, view: View<'_>) -> Option<String> {
     match &replica.life {
         Life::Due => Some("waits for the sockets of its listeners".to_owned()),
         Life::Awaited => Some("waits for its process, which is started elsewhere".to_owned()),
         Life::Adopting { .. } => Some("waits to be heard of again".to_owned()),
         Life::Starting { run, .. } | Life::Serving { run, .. } if run.pulse.is_silent() => {
-            Some(silent(run, scene.timing))
+            Some(silent(run, view.timing))
         }
-        Life::Serving { run, .. } if !run.ill.is_empty() => Some(unhealthy(run, scene)),
+        Life::Serving { run, .. } if !run.ill.is_empty() => Some(unhealthy(run, view)),
         Life::Starting { run, .. } if !run.connected => {
             Some("its process has not connected yet".to_owned())
         }
-        Life::Starting { run, .. } => waiting(replica, run, scene),
-        Life::Serving { run, .. } if !replica.coming.is_empty() => waiting(replica, run, scene),
-        Life::Draining { run, until, .. } => draining(replica, run, *until, scene),
+        Life::Starting { run, .. } => waiting(replica, run, view),
+        Life::Serving { run, .. } if !replica.coming.is_empty() => waiting(replica, run, view),
+        Life::Draining { run, until, .. } => draining(replica, run, *until, view),
         Life::Backoff { retry_at } => {
             let failure = replica.last_failure.as_ref()?;
-            let wait = retry_at.saturating_duration_since(scene.now);
+            let wait = retry_at.saturating_duration_since(view.now);
             let times = match replica.failures {
                 1 => "once".to_owned(),
                 many => format!("{many} times in a row"),
@@ -58,6 +45,26 @@ pub(crate) fn about(replica: &Replica, scene: Scene<'_>) -> Option<String> {
     }
 }
 
+/// That `replica` was not ready in time, and what keeps it.
+pub(crate) fn not_ready(replica: &Name, view: View<'_>) -> String {
+    let found = view.replicas.get(replica);
+    let reason = found.and_then(|replica| {
+        // Between two attempts nothing keeps it, and what it died of tells why it is late.
+        let died_of = || {
+            Some(format!(
+                "it failed before: {}",
+                replica.last_failure.as_ref()?
+            ))
+        };
+        about(replica, view).or_else(died_of)
+    });
+    let reason = reason.map_or(String::new(), |reason| format!(": {reason}"));
+    format!(
+        "{replica} was not ready within {:?}{reason}",
+        view.timing.ready
+    )
+}
+
 fn silent(run: &Run, timing: &Timing) -> String {
     if run.pulse.is_traced() {
         return "gives no sign of life, since a debugger holds it; it gets no calls".to_owned();
@@ -67,10 +74,10 @@ fn silent(run: &Run, timing: &Timing) -> String {
 }
 
 /// `Cart is unhealthy, for 7 s: the database is gone; others are called`.
-fn unhealthy(run: &Run, scene: Scene<'_>) -> String {
+fn unhealthy(run: &Run, view: View<'_>) -> String {
     let about = |(component, ill): (&Name, &Illness)| {
-        let ill_for = scene.now.saturating_duration_since(ill.since).as_secs();
-        let addresses = scene.directory.replicas(component.as_str());
+        let ill_for = view.now.saturating_duration_since(ill.since).as_secs();
+        let addresses = view.directory.replicas(component.as_str());
         let is_called = addresses.iter().any(|one| one.endpoint == run.endpoint);
         let what_follows = match is_called {
             true => "it is called all the same, since no other replica is healthy",
@@ -87,7 +94,7 @@ fn unhealthy(run: &Run, scene: Scene<'_>) -> String {
 }
 
 /// `Checkout waits for Payment, Cart; Frontend waits for Checkout`.
-fn waiting(replica: &Replica, run: &Run, scene: Scene<'_>) -> Option<String> {
+fn waiting(replica: &Replica, run: &Run, view: View<'_>) -> Option<String> {
     let taken_here = |name: &Name| {
         let state = run.components.get(name);
         matches!(
@@ -97,11 +104,11 @@ fn waiting(replica: &Replica, run: &Run, scene: Scene<'_>) -> Option<String> {
     };
     let missing =
         |component: &Name| {
-            let needed = scene.spec.dependencies.get(component);
+            let needed = view.spec.dependencies.get(component);
             let absent = needed.into_iter().flatten().filter(|name| {
                 match replica.components.contains(name) {
                     true => !taken_here(name),
-                    false => scene.directory.replicas(name.as_str()).is_empty(),
+                    false => view.directory.replicas(name.as_str()).is_empty(),
                 }
             });
             absent.map(Name::as_str).collect::<Vec<_>>().join(", ")
@@ -127,7 +134,7 @@ fn draining(
     replica: &Replica,
     run: &Run,
     until: Option<Instant>,
-    scene: Scene<'_>,
+    view: View<'_>,
 ) -> Option<String> {
     let finishing = |component: &Name| {
         let draining = run.components.get(component) == Some(&ComponentState::Draining);
@@ -139,7 +146,7 @@ fn draining(
     };
     let lines: Vec<String> = replica.components.iter().filter_map(finishing).collect();
     let left = |until: Instant| {
-        let left = until.saturating_duration_since(scene.now);
+        let left = until.saturating_duration_since(view.now);
         format!(
             "for {} s at most",
             (left + Duration::from_millis(999)).as_secs()
@@ -149,15 +156,15 @@ fn draining(
         (false, Some(until)) => Some(format!("{}, {}", lines.join(", "), left(until))),
         (false, None) => Some(lines.join(", ")),
         (true, Some(until)) => Some(format!("is about to end, {}", left(until))),
-        (true, None) => visited(replica, scene),
+        (true, None) => visited(replica, view),
     }
 }
 
 /// `takes in what waits at web`.
-fn visited(replica: &Replica, scene: Scene<'_>) -> Option<String> {
+fn visited(replica: &Replica, view: View<'_>) -> Option<String> {
     let shutting =
-        |listener: &&Name| matches!(scene.listeners[*listener], ListenerSocket::Shutting { .. });
-    let own = scene.spec.listeners.iter();
+        |listener: &&Name| matches!(view.listeners[*listener], ListenerSocket::Shutting { .. });
+    let own = view.spec.listeners.iter();
     let mut own = own
         .filter(|(_, by)| replica.components.contains(by))
         .map(|(listener, _)| listener);

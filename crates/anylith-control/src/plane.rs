@@ -409,27 +409,24 @@ impl ControlPlane {
 
     fn bootstrap(&self, name: &Name) -> Option<Bootstrap> {
         let replica = self.replicas.get(name)?;
-        let group = GroupSpec {
-            components: replica.settled_in(),
-            ..replica.as_group()
-        };
-        let listeners = match group.external {
+        let components = replica.settled_in();
+        let listeners = match replica.external {
             true => BTreeMap::new(),
-            false => self.spec.listeners_of(&group),
+            false => self.spec.listeners_of(&components),
         };
         Some(Bootstrap {
             app: self.spec.app.clone(),
             endpoints: vec![replica.run()?.endpoint.clone()],
             listeners,
-            config: self.spec.config_of(&group),
-            edges: self.spec.edges_of(&group),
+            config: self.spec.config_of(&components),
+            edges: self.spec.edges_of(&components),
             // The engine has the keys.
             identity: None,
-            callers: Some(self.spec.allowed_callers(&group)),
+            callers: Some(self.spec.allowed_callers(&components)),
             limits: self.spec.limits.clone(),
             directory: self.directory.clone(),
-            group: group.name,
-            components: group.components,
+            group: replica.group.clone(),
+            components,
         })
     }
 

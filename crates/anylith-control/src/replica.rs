@@ -446,16 +446,6 @@ impl Replica {
         self.life.state(&self.settled_in())
     }
 
-    /// The group that it would be alone in.
-    pub(crate) fn as_group(&self) -> GroupSpec {
-        GroupSpec {
-            name: self.group.clone(),
-            components: self.components.clone(),
-            replicas: 1,
-            external: self.external,
-        }
-    }
-
     /// Its components, but for those that are coming.
     pub(crate) fn settled_in(&self) -> Vec<Name> {
         let own = self.components.iter();

@@ -15,9 +15,11 @@ use crate::{
     action::{Change, Notice},
     defect::{Defect, planted},
     fate::Fate,
+    note::not_ready,
     replica::Replica,
-    roll::{View, given_up},
+    roll::given_up,
     spec::GroupSpec,
+    view::View,
 };
 
 /// A reshape that is under way.
@@ -163,7 +165,7 @@ fn prospect(groups: &[GroupSpec], by: Instant, view: View<'_>) -> Prospect {
                 return Prospect::none(name, why);
             }
             if view.now >= by {
-                let why = view.not_ready(&name);
+                let why = not_ready(&name, view);
                 return Prospect::none(name, why);
             }
             if !planted(Defect::SwitchEarly) {

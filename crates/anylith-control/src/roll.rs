@@ -4,23 +4,22 @@
 //! by one; in the end the stand-in is drained. So as many as are wanted are ready all the time.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeSet, VecDeque},
     fmt,
     time::Instant,
 };
 
-use anylith_core::{Directory, Name};
+use anylith_core::Name;
 
 use crate::{
     action::{Change, Failure, Notice},
     fate::Fate,
     life::Life,
-    listener::ListenerSocket,
-    note::{self, Scene},
+    note::not_ready,
     replica::{CRASH_LOOP, Replica},
-    spec::{GroupSpec, Spec},
+    spec::GroupSpec,
     status::ReplicaState,
-    timing::Timing,
+    view::View,
 };
 
 /// A restart that is under way.
@@ -78,60 +77,7 @@ pub(crate) enum Move {
     Over(Notice),
 }
 
-/// What changes look at.
-#[derive(Clone, Copy)]
-pub(crate) struct View<'a> {
-    pub(crate) spec: &'a Spec,
-    pub(crate) replicas: &'a BTreeMap<Name, Replica>,
-    pub(crate) timing: &'a Timing,
-    pub(crate) directory: &'a Directory,
-    pub(crate) listeners: &'a BTreeMap<Name, ListenerSocket>,
-    pub(crate) now: Instant,
-}
-
-impl<'a> View<'a> {
-    fn is_ready(self, replica: &Name) -> bool {
-        let replica = self.replicas.get(replica);
-        replica.is_some_and(|replica| replica.state() == ReplicaState::Ready)
-    }
-
-    pub(crate) fn group(self, name: &Name) -> Option<&'a GroupSpec> {
-        self.spec.groups.iter().find(|group| group.name == *name)
-    }
-
-    /// The replicas of `group`, those that are no more wanted among them.
-    pub(crate) fn replicas_of(self, group: &Name) -> impl Iterator<Item = &'a Replica> {
-        let all = self.replicas.values();
-        all.filter(move |replica| replica.group == *group)
-    }
-
-    /// That `replica` was not ready in time, and what keeps it.
-    pub(crate) fn not_ready(self, replica: &Name) -> String {
-        let scene = Scene {
-            spec: self.spec,
-            timing: self.timing,
-            directory: self.directory,
-            listeners: self.listeners,
-            now: self.now,
-        };
-        let found = self.replicas.get(replica);
-        let reason = found.and_then(|replica| {
-            // Between two attempts nothing keeps it, and what it died of tells why it is late.
-            let died_of = || {
-                Some(format!(
-                    "it failed before: {}",
-                    replica.last_failure.as_ref()?
-                ))
-            };
-            note::about(replica, scene).or_else(died_of)
-        });
-        let reason = reason.map_or(String::new(), |reason| format!(": {reason}"));
-        format!(
-            "{replica} was not ready within {:?}{reason}",
-            self.timing.ready
-        )
-    }
-
+impl View<'_> {
     /// Who of `left` is next: one that is not ready, so that nothing is lost by it, or else the first.
     fn next(self, group: &GroupSpec, left: &BTreeSet<u32>) -> Option<(u32, Name)> {
         let named = |ordinal: &u32| (*ordinal, group.replica_name(*ordinal));
@@ -253,7 +199,7 @@ impl Roll {
         }
         let why = match found.and_then(given_up) {
             Some(failure) => format!("{replica} does not start: {failure}"),
-            None if view.now >= by => view.not_ready(&replica),
+            None if view.now >= by => not_ready(&replica, view),
             None => {
                 self.stage = Stage::Awaits {
                     group,
@@ -297,7 +243,7 @@ impl Roll {
             let mut others = view.replicas_of(&group).map(|one| &one.name);
             let ill = others.find(|name| !view.is_ready(name));
             let and = ill.map_or(String::new(), |ill| {
-                format!(", and {}", view.not_ready(ill))
+                format!(", and {}", not_ready(ill, view))
             });
             return Some(failed(why + &and, ill.cloned()));
         }

@@ -7,8 +7,10 @@ use anylith_core::Name;
 use crate::{
     action::{Change, Notice},
     fate::Fate,
+    note::not_ready,
     replica::Replica,
-    roll::{View, given_up},
+    roll::given_up,
+    view::View,
 };
 
 /// A change of the number of replicas that is under way: the number is set, and has yet to be reached.
@@ -59,7 +61,7 @@ impl Scale {
             }
             let is_late = by.is_some_and(|by| by <= view.now);
             self.awaits = Some(name.clone());
-            return is_late.then(|| failed(view.not_ready(name), name));
+            return is_late.then(|| failed(not_ready(name, view), name));
         }
         // Those that leave have limits of their own.
         self.by = None;

@@ -134,13 +134,13 @@ impl Spec {
             .find(|group| group.components.iter().any(|name| *name == component))
     }
 
-    /// The listeners that replicas of `group` serve, in the order of their names, each with the file
-    /// descriptor at which a replica inherits it: from 3, as `LISTEN_FDS` has it.
-    pub fn listeners_of(&self, group: &GroupSpec) -> BTreeMap<Name, i32> {
+    /// The listeners that a replica with `components` serves, in the order of their names, each with the file
+    /// descriptor at which it inherits it: from 3, as `LISTEN_FDS` has it.
+    pub fn listeners_of(&self, components: &[Name]) -> BTreeMap<Name, i32> {
         let served = self
             .listeners
             .iter()
-            .filter(|(_, by)| group.components.contains(by));
+            .filter(|(_, by)| components.contains(by));
         served
             .zip(3..)
             .map(|((listener, _), fd)| (listener.clone(), fd))
@@ -156,21 +156,21 @@ impl Spec {
             .map(|(caller, _)| caller)
     }
 
-    /// Each component of `group` → those that may call it: the components that are dependent on it, and those that
+    /// Each of `components` → those that may call it: the components that are dependent on it, and those that
     /// somebody else runs, who drives the application from outside.
-    pub(crate) fn allowed_callers(&self, group: &GroupSpec) -> BTreeMap<Name, Vec<Name>> {
+    pub(crate) fn allowed_callers(&self, components: &[Name]) -> BTreeMap<Name, Vec<Name>> {
         let external = self.groups.iter().filter(|group| group.external);
         let driving: Vec<&Name> = external.flat_map(|group| &group.components).collect();
         let of = |component: &Name| {
             let callers = self.callers_of(component).chain(driving.iter().copied());
             (component.clone(), callers.cloned().collect())
         };
-        group.components.iter().map(of).collect()
+        components.iter().map(of).collect()
     }
 
-    /// The config of the components of `group`.
-    pub(crate) fn config_of(&self, group: &GroupSpec) -> BTreeMap<Name, serde_json::Value> {
-        let own = |(name, _): &(&Name, &serde_json::Value)| group.components.contains(name);
+    /// The config of `components`.
+    pub(crate) fn config_of(&self, components: &[Name]) -> BTreeMap<Name, serde_json::Value> {
+        let own = |(name, _): &(&Name, &serde_json::Value)| components.contains(name);
         self.config
             .iter()
             .filter(own)
@@ -178,9 +178,9 @@ impl Spec {
             .collect()
     }
 
-    /// The settings of edges that leave components of `group`.
-    pub(crate) fn edges_of(&self, group: &GroupSpec) -> Vec<EdgeSettings> {
-        let own: BTreeSet<&Name> = group.components.iter().collect();
+    /// The settings of edges that leave `components`.
+    pub(crate) fn edges_of(&self, components: &[Name]) -> Vec<EdgeSettings> {
+        let own: BTreeSet<&Name> = components.iter().collect();
         self.edges
             .iter()
             .filter(|edge| own.contains(&edge.caller))

@@ -289,7 +289,7 @@ impl Resident<'_> {
         });
         let secrets = settings.secrets.iter();
         let secrets = secrets.filter(|(name, _)| self.group.components.contains(name));
-        let listeners = spec.listeners_of(self.group);
+        let listeners = spec.listeners_of(&self.group.components);
         let listen = listeners
             .keys()
             .filter_map(|name| Some((name.clone(), *self.host.listeners.get(name)?)));
@@ -307,12 +307,12 @@ impl Resident<'_> {
                 components: self.group.components.clone(),
                 endpoints,
                 listeners,
-                config: spec.config_of(self.group),
-                edges: spec.edges_of(self.group),
+                config: spec.config_of(&self.group.components),
+                edges: spec.edges_of(&self.group.components),
                 limits: spec.limits.clone(),
                 directory,
                 identity: None,
-                callers: Some(spec.allowed_callers(self.group)),
+                callers: Some(spec.allowed_callers(&self.group.components)),
             },
         }
     }

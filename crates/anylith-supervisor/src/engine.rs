@@ -11,6 +11,7 @@ use std::{
 
 use anylith_control::{Action, ControlPlane, Event, GroupSpec, Refused, Spec, Timing};
 use anylith_core::{Endpoint, Name};
+use anylith_pki::Subject;
 use anylith_wire::control::{Group, Identity, Request, ToReplica};
 use rustix::process::Signal;
 use tokio::{
@@ -330,10 +331,7 @@ impl Engine {
 
     fn spawn(&mut self, replica: Name, incarnation: u64) -> Event {
         let (spec, program) = (self.plane.spec(), &self.ledger.record().program);
-        let group = self.plane.group_of(&replica);
-        let served = group
-            .map(|group| spec.listeners_of(&group))
-            .unwrap_or_default();
+        let served = spec.listeners_of(&self.plane.components_of(&replica));
         let sockets = self.listeners.sockets(served.into_keys());
         self.herald.begins(&replica);
         // A replica without a log is better than none.
@@ -368,9 +366,13 @@ impl Engine {
 
     /// A new identity for `replica`, where it needs one. Without it calls over TCP fail, and say why.
     fn identity_of(&mut self, replica: &Name) -> Option<Identity> {
-        let group = self.plane.group_of(replica)?;
-        let app = &self.plane.spec().app;
-        let (identity, report) = self.identities.as_mut()?.issue(app, &group, replica);
+        let subject = Subject {
+            app: self.plane.spec().app.clone(),
+            replica: replica.clone(),
+            group: self.plane.group_of(replica)?.clone(),
+            components: self.plane.components_of(replica),
+        };
+        let (identity, report) = self.identities.as_mut()?.issue(&subject);
         if let Some(report) = report {
             self.herald.report(report);
         }

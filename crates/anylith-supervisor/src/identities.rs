@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::SystemTime};
 
-use anylith_control::{GroupSpec, Spec};
+use anylith_control::Spec;
 use anylith_core::{Name, with_causes};
 use anylith_pki::{Authority, AuthorityError, Lifetimes, Subject};
 use anylith_topology::Transport;
@@ -49,26 +49,15 @@ impl Identities {
         }))
     }
 
-    /// A new identity for `replica`, of `group`; or none, which is tried again. And what people must be told.
-    pub(crate) fn issue(
-        &mut self,
-        app: &Name,
-        group: &GroupSpec,
-        replica: &Name,
-    ) -> (Option<Identity>, Option<Report>) {
-        let subject = Subject {
-            app: app.clone(),
-            replica: replica.clone(),
-            group: group.name.clone(),
-            components: group.components.clone(),
-        };
+    /// A new identity for `subject`; or none, which is tried again. And what people must be told.
+    pub(crate) fn issue(&mut self, subject: &Subject) -> (Option<Identity>, Option<Report>) {
         let now = SystemTime::now();
-        let issued = self.authority.issue(&subject, now);
+        let issued = self.authority.issue(subject, now);
         let outcome = issued
             .as_ref()
             .map(drop)
             .map_err(|error| with_causes(error));
-        let report = self.renewals.note(replica, outcome, now);
+        let report = self.renewals.note(&subject.replica, outcome, now);
         (issued.ok(), report)
     }
 

@@ -16,10 +16,11 @@ use crate::{
     refused::Refused,
     replica::Replica,
     reshape::{Reshape, Turn},
-    roll::{Move, Roll, View},
+    roll::{Move, Roll},
     scale::Scale,
     spec::GroupSpec,
     status::ReplicaState,
+    view::View,
 };
 
 /// The change that is under way. There is one at a time.
@@ -113,7 +114,7 @@ impl ControlPlane {
 
     /// The group that is meant by its own name, or by that of a component in it.
     fn meant(&self, name: &Name) -> Result<Name, Refused> {
-        let by_name = self.spec.groups.iter().find(|group| group.name == *name);
+        let by_name = self.spec.group(name);
         let group = name.clone();
         match by_name.or_else(|| self.spec.group_of(name.as_str())) {
             Some(found) if found.external => Err(Refused::External { group }),

@@ -9,10 +9,10 @@ use anylith_core::Name;
 
 use super::ControlPlane;
 use crate::{
-    note::{self, Scene},
+    note,
     replica::Replica,
-    spec::GroupSpec,
     status::{GroupStatus, Note, ReplicaStatus, Status},
+    view::View,
 };
 
 impl ControlPlane {
@@ -46,15 +46,16 @@ impl ControlPlane {
 
     /// Why replicas are not ready or not stopped, one line for each that is not and has a reason.
     pub fn notes(&self, now: Instant) -> Vec<Note> {
-        let scene = Scene {
+        let view = View {
             spec: &self.spec,
+            replicas: &self.replicas,
             timing: &self.timing,
             directory: &self.directory,
             listeners: &self.listeners,
             now,
         };
         let of = |replica: &Replica| {
-            let text = note::about(replica, scene)?;
+            let text = note::about(replica, view)?;
             Some(Note {
                 replica: replica.name.clone(),
                 text,
@@ -63,14 +64,15 @@ impl ControlPlane {
         self.replicas.values().filter_map(of).collect()
     }
 
-    /// What a replica is to be that is wanted, or still there: its group, as if it were alone in it, with all
-    /// components that it has or is to have.
-    pub fn group_of(&self, replica: &Name) -> Option<GroupSpec> {
-        let replica = self.replicas.get(replica)?;
-        Some(GroupSpec {
-            components: replica.all_components(),
-            ..replica.as_group()
-        })
+    /// The group of a replica that is wanted, or still there.
+    pub fn group_of(&self, replica: &Name) -> Option<&Name> {
+        self.replicas.get(replica).map(|replica| &replica.group)
+    }
+
+    /// All components that a replica has or is to have; none if there is no such replica.
+    pub fn components_of(&self, replica: &Name) -> Vec<Name> {
+        let replica = self.replicas.get(replica);
+        replica.map(Replica::all_components).unwrap_or_default()
     }
 
     /// The names of all groups.

@@ -170,20 +170,13 @@ impl ControlPlane {
     }
 
     fn additions(&self, components: Vec<Name>) -> Additions {
-        let group = GroupSpec {
-            // What a component is given does not depend on its group.
-            name: self.spec.app.clone(),
-            components,
-            replicas: 1,
-            external: false,
-        };
         Additions {
-            config: self.spec.config_of(&group),
-            edges: self.spec.edges_of(&group),
-            callers: Some(self.spec.allowed_callers(&group)),
+            config: self.spec.config_of(&components),
+            edges: self.spec.edges_of(&components),
+            callers: Some(self.spec.allowed_callers(&components)),
             // The engine has the keys.
             identity: None,
-            components: group.components,
+            components,
         }
     }
 }

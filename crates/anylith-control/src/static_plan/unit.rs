@@ -57,8 +57,10 @@ pub(super) fn all(
         })
         .collect();
     for listener in host.listeners.keys() {
-        let serving =
-            |resident: &&&Resident<'_>| spec.listeners_of(resident.group).contains_key(listener);
+        let serving = |resident: &&&Resident<'_>| {
+            spec.listeners_of(&resident.group.components)
+                .contains_key(listener)
+        };
         if let Some(first) = residents.iter().find(serving) {
             let text = socket(spec, host, listener.as_str(), &service_name(spec, first));
             units.push((socket_name(spec, listener.as_str()), text));
@@ -96,7 +98,7 @@ fn service(spec: &Spec, resident: &Resident<'_>, settings: &StaticSettings) -> S
     let runtime = runtime_folder(run);
     let views = views(&[home, binary, run]);
     let sockets: String = spec
-        .listeners_of(group)
+        .listeners_of(&group.components)
         .keys()
         .map(|listener| format!("Sockets={}\n", socket_name(spec, listener.as_str())))
         .collect();
