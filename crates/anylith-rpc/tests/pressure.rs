@@ -13,7 +13,7 @@ use std::{
 };
 
 use anylith_core::{Concurrency, Endpoint, Execution, Fingerprint, Limits, LostAnswer};
-use anylith_rpc::{Failure, ServedComponent};
+use anylith_rpc::{Callee, Failure, Network, ServedComponent};
 use anylith_wire::{
     Batch, Readiness, ServingEnd,
     frame::{Header, Kind},
@@ -200,6 +200,25 @@ async fn those_who_break_the_protocol_are_all_counted_and_do_not_fill_the_log() 
     assert_eq!(warnings.0.load(SeqCst), 2);
 }
 
+/// A socket where nobody answers yet.
+fn listening(folder: &Folder) -> (Endpoint, UnixListener) {
+    let endpoint = folder.socket("callee");
+    let Endpoint::Unix(path) = &endpoint else {
+        unreachable!()
+    };
+    let listener = UnixListener::bind(path).unwrap();
+    (endpoint, listener)
+}
+
+/// Such a socket, and what calls whoever will.
+fn calls_to_a_listener(folder: &Folder) -> (UnixListener, Network, Callee) {
+    let (endpoint, listener) = listening(folder);
+    let network = Network::new(name("Caller-1"), Limits::default());
+    network.update(directory(1, &[&endpoint]));
+    let callee = network.callee(name("Echo"), Fingerprint(1));
+    (listener, network, callee)
+}
+
 /// Takes a connection, greets, and reads no more. Returns the connection.
 async fn greet_and_read_no_more(listener: &UnixListener) -> UnixStream {
     let (mut stream, _) = listener.accept().await.unwrap();
@@ -236,14 +255,7 @@ async fn speak(stream: &mut UnixStream) {
 #[tokio::test(start_paused = true)]
 async fn a_callee_that_never_reads_is_given_up_and_its_calls_are_told_what_is_known() {
     let folder = Folder::new();
-    let endpoint = folder.socket("deaf");
-    let Endpoint::Unix(path) = &endpoint else {
-        unreachable!()
-    };
-    let listener = UnixListener::bind(path).unwrap();
-    let network = anylith_rpc::Network::new(name("Caller-1"), Limits::default());
-    network.update(directory(1, &[&endpoint]));
-    let callee = network.callee(name("Echo"), Fingerprint(1));
+    let (listener, _network, callee) = calls_to_a_listener(&folder);
     let first = making(&callee, ECHO, "hi").no_deadline().message();
     // More than a socket takes.
     let others = (0..16).map(|_| {
@@ -302,14 +314,7 @@ async fn a_caller_that_falls_silent_is_given_up_and_is_no_breaker_of_the_protoco
 #[tokio::test(start_paused = true)]
 async fn of_a_callee_that_hangs_is_said_that_it_did_not_answer() {
     let folder = Folder::new();
-    let endpoint = folder.socket("hung");
-    let Endpoint::Unix(path) = &endpoint else {
-        unreachable!()
-    };
-    let listener = UnixListener::bind(path).unwrap();
-    let network = anylith_rpc::Network::new(name("Caller-1"), Limits::default());
-    network.update(directory(1, &[&endpoint]));
-    let callee = network.callee(name("Echo"), Fingerprint(1));
+    let (listener, _network, callee) = calls_to_a_listener(&folder);
     let call = making(&callee, ECHO, "hi").no_deadline().message();
     let hung = async {
         let _hung = greet_and_read_no_more(&listener).await;
@@ -329,16 +334,12 @@ async fn of_a_callee_that_hangs_is_said_that_it_did_not_answer() {
 #[tokio::test]
 async fn a_deadline_is_kept_while_the_callee_does_not_read() {
     let folder = Folder::new();
-    let endpoint = folder.socket("deaf");
-    let Endpoint::Unix(path) = &endpoint else {
-        unreachable!()
-    };
-    let listener = UnixListener::bind(path).unwrap();
+    let (endpoint, listener) = listening(&folder);
     let deaf = tokio::spawn(async move {
         let _deaf = greet_and_read_no_more(&listener).await;
         std::future::pending::<()>().await;
     });
-    let network = anylith_rpc::Network::new(name("Caller-1"), Limits::default());
+    let network = Network::new(name("Caller-1"), Limits::default());
     network.update(directory(1, &[&endpoint]));
     let callee = network.callee(name("Echo"), Fingerprint(1));
     let over = |failure: Failure| matches!(failure, Failure::DeadlineExceeded(_));
@@ -360,16 +361,12 @@ async fn a_deadline_is_kept_while_the_callee_does_not_read() {
 #[tokio::test]
 async fn calls_to_a_server_that_never_greets_fail_and_say_so() {
     let folder = Folder::new();
-    let endpoint = folder.socket("mute");
-    let Endpoint::Unix(path) = &endpoint else {
-        unreachable!()
-    };
-    let _mute = UnixListener::bind(path).unwrap();
+    let (endpoint, _mute) = listening(&folder);
     let limits = Limits {
         reach_timeout_ms: 200,
         ..Limits::default()
     };
-    let network = anylith_rpc::Network::new(name("Caller-1"), limits);
+    let network = Network::new(name("Caller-1"), limits);
     network.update(directory(1, &[&endpoint]));
     let callee = network.callee(name("Echo"), Fingerprint(1));
     let failure = soon(making(&callee, ECHO, "").message()).await.unwrap_err();

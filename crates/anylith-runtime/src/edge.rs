@@ -10,7 +10,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anylith_core::{CallError, Edge, EdgeSettings, Execution, LostAnswer, Name, Overload, Refusal};
+use anylith_core::{
+    Allowance, CallError, Edge, EdgeSettings, Execution, LostAnswer, Name, Overload, Refusal,
+};
 use anylith_rpc::{Callee, Failure, Items, Reminder, Reply, Request};
 
 use arc_swap::ArcSwapOption;
@@ -264,6 +266,25 @@ impl<O: ?Sized> EdgeState<O> {
     /// Of a call that was under way when the time of its callee to drain was over.
     pub(crate) fn stopped(&self, method: u16) -> CallError {
         Failure::Unknown(LostAnswer::Stopped).at(self.edge(method))
+    }
+
+    /// Of a call that panicked in this process.
+    #[cold]
+    pub(crate) fn panicked(&self, method: u16, message: String) -> CallError {
+        let edge = self.edge(method);
+        tracing::error!(target: "anylith", "the call {edge} failed with that panic");
+        CallError::Panicked { edge, message }
+    }
+
+    /// Of a call that this process has not answered in time. It is counted.
+    #[cold]
+    pub(crate) fn late(&self, method: u16, allowance: Option<Allowance>) -> CallError {
+        guard::count_late();
+        CallError::DeadlineExceeded {
+            edge: self.edge(method),
+            execution: Execution::Unknown,
+            allowance,
+        }
     }
 
     /// The edge and method by name, for errors.

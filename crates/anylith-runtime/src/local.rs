@@ -7,14 +7,14 @@ use std::{
     task::{Context, Poll},
 };
 
-use anylith_core::{Allowance, CallError, Execution};
+use anylith_core::{Allowance, CallError};
 use futures_core::Stream;
 
 use crate::{
     ambient::{self, Frame},
     edge::{EdgeState, Local},
     gate::Permit,
-    guard::{self, Alarm},
+    guard::Alarm,
     interface::CallResult,
     serve::BoxFuture,
     streaming::{Streaming, StreamingOf},
@@ -135,14 +135,9 @@ impl<R: CallResult<Error: From<CallError>>, O: ?Sized> LocalFuture<'_, R, O> {
         if !ambient::is_over(&mut waiting.alarm, &mut waiting.frame, cx) {
             return Poll::Pending;
         }
-        let edge = self.edge.edge(self.method);
-        guard::count_late();
-        self.fail(CallError::DeadlineExceeded {
-            edge,
-            execution: Execution::Unknown,
-            // Over the time of a caller the caller itself watches.
-            allowance: self.edge.limit(self.method).length().map(Allowance::OfEdge),
-        })
+        // Over the time of a caller the caller itself watches.
+        let allowance = self.edge.limit(self.method).length().map(Allowance::OfEdge);
+        self.fail(self.edge.late(self.method, allowance))
     }
 
     #[cold]
@@ -167,9 +162,7 @@ where
         // The answer is written where it stays: to move it out through `under` costs more than all else here.
         let mut polled = Poll::Pending;
         if let Err(message) = ambient::under(&mut frame, || polled = future.as_mut().poll(cx)) {
-            let edge = this.edge.edge(this.method);
-            tracing::error!(target: "anylith", "the call {edge} failed with that panic");
-            return this.fail(CallError::Panicked { edge, message });
+            return this.fail(this.edge.panicked(this.method, message));
         }
         if polled.is_pending() {
             return this.wait(frame, cx);
@@ -221,19 +214,9 @@ where
                 if !ambient::is_over(&mut this.alarm, &mut this.frame, cx) {
                     return Poll::Pending;
                 }
-                guard::count_late();
-                let edge = this.edge.edge(this.method);
-                CallError::DeadlineExceeded {
-                    edge,
-                    execution: Execution::Unknown,
-                    allowance: None,
-                }
+                this.edge.late(this.method, None)
             }
-            Err(message) => {
-                let edge = this.edge.edge(this.method);
-                tracing::error!(target: "anylith", "the call {edge} failed with that panic");
-                CallError::Panicked { edge, message }
-            }
+            Err(message) => this.edge.panicked(this.method, message),
         };
         (this.items, this.inside) = (None, None);
         Poll::Ready(Some(Err(failure.into())))
