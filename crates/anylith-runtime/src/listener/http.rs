@@ -7,44 +7,22 @@
 
 mod guest;
 mod line;
+mod reception;
 mod seats;
 
-use std::{
-    convert::Infallible, error::Error, io, net::TcpListener, pin::pin, sync::Arc, time::Duration,
-};
+use std::{convert::Infallible, error::Error, io};
 
 use hyper::{
     Request, Response,
     body::{Body, Incoming},
 };
-use rustix::{
-    event::{PollFd, PollFlags, Timespec, poll},
-    process::{Resource, getrlimit},
-};
-use tokio::{
-    io::{Interest, unix::AsyncFd},
-    net::TcpStream,
-    sync::{Semaphore, watch},
-    task::JoinSet,
-    time::sleep,
-};
+use rustix::process::{Resource, getrlimit};
+use tokio::sync::Semaphore;
 use tower_service::Service;
 
-use self::{
-    guest::{Drain, Guest, Host},
-    seats::Seats,
-};
+use self::reception::Reception;
 use super::Listener;
-use crate::{
-    relay::{Giving, Taken, Taking},
-    stopping::Stopping,
-};
-
-/// The pause after no connection could be taken in: no file descriptor is left, and one will be.
-const CROWDED: Duration = Duration::from_millis(50);
-
-/// How long somebody new waits before others leave for him: another replica may take him in, or somebody leave anyway.
-const KNOCKS: Duration = Duration::from_millis(20);
+use crate::stopping::Stopping;
 
 /// The connections of a process that may have any number of file descriptors.
 const MANY: u64 = 1 << 20;
@@ -86,93 +64,12 @@ impl Listener {
         S::Future: Send,
         B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
     {
-        let door = self.socket.try_clone()?;
-        door.set_nonblocking(true)?;
-        #[expect(
-            deprecated,
-            reason = "unsound for types that change their descriptor; TcpListener can't"
-        )]
-        let door = AsyncFd::with_interest(door, Interest::READABLE)?;
         let relay = self.passage.relay.as_deref();
-        let taking = relay.map(Taking::new).transpose()?;
-        let giving = relay.map(Giving::new).transpose()?;
-        let drain = watch::Sender::new(Drain::No);
-        let host = Host {
-            service,
-            giving: giving.map(Arc::new),
-            drain: drain.subscribe(),
-        };
-        let seats = Seats::new(self.seats());
-        let mut connections = JoinSet::new();
-        let mut asked = pin!(stopping);
-        let (mut seat, mut is_full) = (None, false);
-        loop {
-            seat = seat.or_else(|| seats.try_take());
-            if seat.is_none() && !std::mem::replace(&mut is_full, true) {
-                let (listener, connections) = (self.name(), seats.all());
-                tracing::warn!(target: "anylith", listener, connections, "as many connections are open as are allowed: idle ones are closed for others that come");
-            }
-            tokio::select! {
-                biased;
-                () = &mut asked => break,
-                free = seats.take(), if seat.is_none() => seat = Some(free),
-                () = knock(&door), if seat.is_none() => {
-                    if seats.make_room() == 0 {
-                        // All are busy.
-                        tokio::select! {
-                            free = seats.take() => seat = Some(free),
-                            () = &mut asked => break,
-                            () = sleep(CROWDED) => {}
-                        }
-                    }
-                }
-                taken = take(taking.as_ref()), if seat.is_some() => match (taken, seat.take()) {
-                    (Ok(taken), Some(seat)) => {
-                        let guest = Guest::taken(taken, seat);
-                        connections.extend(guest.map(|guest| host.clone().attend(guest)));
-                    }
-                    (taken, free) => {
-                        seat = free;
-                        self.complain(taken.err()).await;
-                    }
-                },
-                accepted = accept(&door), if seat.is_some() => match (accepted, seat.take()) {
-                    (Ok(stream), Some(seat)) => {
-                        connections.spawn(host.clone().attend(Guest::new(stream, seat)));
-                    }
-                    (accepted, free) => {
-                        seat = free;
-                        self.complain(accepted.err()).await;
-                    }
-                },
-                Some(_) = connections.join_next() => {}
-            }
-        }
-        // Whoever waits there is taken in by others.
-        drop(door);
-        let mut others_stay = self.passage.others_stay.clone();
-        if host.giving.is_some() && *others_stay.borrow_and_update() {
-            drain.send_replace(Drain::PassesOn);
-        } else {
-            // Nobody would take it after this one.
-            while let Some(Ok(taken)) = taking.as_ref().map(Taking::try_take)
-                && let Some(seat) = seats.try_take()
-            {
-                let guest = Guest::taken(taken, seat);
-                connections.extend(guest.map(|guest| host.clone().attend(guest)));
-            }
-            drain.send_replace(Drain::Closes);
-        }
-        loop {
-            tokio::select! {
-                closed = connections.join_next() => if closed.is_none() {
-                    return Ok(());
-                },
-                Ok(()) = others_stay.changed() => if !*others_stay.borrow_and_update() {
-                    drain.send_replace(Drain::Closes);
-                },
-            }
-        }
+        let mut reception =
+            Reception::new(self.name(), &self.socket, relay, self.seats(), service)?;
+        reception.admit(stopping).await;
+        reception.leave(self.passage.others_stay.clone()).await;
+        Ok(())
     }
 
     /// How many connections it serves at a time.
@@ -181,59 +78,6 @@ impl Listener {
         let own = files.min(MANY) as usize / 4 * 3 / self.passage.listeners.max(1);
         let seats = self.connections.unwrap_or(own);
         seats.clamp(1, Semaphore::MAX_PERMITS)
-    }
-
-    /// Says why a connection could not be taken in, unless it is the client that went before, and waits a little.
-    async fn complain(&self, error: Option<io::Error>) {
-        let Some(error) = error else { return };
-        match error.kind() {
-            io::ErrorKind::ConnectionAborted
-            | io::ErrorKind::ConnectionRefused
-            | io::ErrorKind::ConnectionReset => {}
-            _ => {
-                tracing::warn!(target: "anylith", listener = self.name(), %error, "no connection can be taken in");
-                sleep(CROWDED).await;
-            }
-        }
-    }
-}
-
-/// The next connection of somebody new.
-async fn accept(door: &AsyncFd<TcpListener>) -> io::Result<TcpStream> {
-    let accept = |door: &TcpListener| door.accept();
-    let (stream, _) = door.async_io(Interest::READABLE, accept).await?;
-    stream.set_nonblocking(true)?;
-    TcpStream::from_std(stream)
-}
-
-/// Waits until somebody new waits at the door, and is taken in by nobody.
-async fn knock(door: &AsyncFd<TcpListener>) {
-    let look = |door: &TcpListener| match is_waited_at(door) {
-        true => Ok(()),
-        false => Err(io::ErrorKind::WouldBlock.into()),
-    };
-    loop {
-        // It fails only together with the runtime.
-        let _ = door.async_io(Interest::READABLE, look).await;
-        sleep(KNOCKS).await;
-        if is_waited_at(door.get_ref()) {
-            return;
-        }
-    }
-}
-
-/// Whether a connection could be taken in.
-fn is_waited_at(door: &TcpListener) -> bool {
-    let now = Timespec::default();
-    let mut door = [PollFd::new(door, PollFlags::IN)];
-    poll(&mut door, Some(&now)).is_ok_and(|ready| ready > 0)
-}
-
-/// The next connection that another replica passes on; never, where there is no relay.
-async fn take(taking: Option<&Taking>) -> io::Result<Taken> {
-    match taking {
-        Some(taking) => taking.take().await,
-        None => std::future::pending().await,
     }
 }
 

@@ -2,9 +2,13 @@ use std::{
     future::ready,
     net::SocketAddr,
     os::unix::net::UnixDatagram,
-    pin::Pin,
-    sync::atomic::{AtomicUsize, Ordering},
+    pin::{Pin, pin},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     task::{Context, Poll},
+    time::Duration,
 };
 
 use anylith_core::Name;
@@ -14,12 +18,12 @@ use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
-    sync::Notify,
+    sync::{Notify, watch},
     task::JoinHandle,
-    time::{Instant, timeout},
+    time::{Instant, sleep, timeout},
 };
 
-use super::{line::SILENT, *};
+use super::{line::SILENT, reception::KNOCKS, *};
 use crate::{listener::Passage, relay::Relay};
 
 /// Nothing that is waited for here takes so long, unless it never happens.
