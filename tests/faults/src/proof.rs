@@ -66,6 +66,15 @@ pub(crate) struct Evidence<'a> {
 }
 
 impl Claim {
+    /// That it was `seen`, or was not.
+    pub(crate) fn of(seen: bool, text: String) -> Self {
+        if seen {
+            Self::Seen(text)
+        } else {
+            Self::Unseen(text)
+        }
+    }
+
     /// Whether it holds. Where it does not, `excuse` says why it need not.
     pub(crate) fn settle(self, evidence: &Evidence<'_>, excuse: Option<String>) -> Proof {
         match self.seen(evidence) {
