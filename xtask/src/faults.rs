@@ -6,7 +6,8 @@ use cargo_metadata::MetadataCommand;
 
 use crate::{
     PassedOn,
-    step::{Cargo, Stop, succeed},
+    step::{Cargo, Stop},
+    transcript::{self, Show},
 };
 
 /// What the suite runs: itself, the command, and the application that faults are tried on.
@@ -27,7 +28,9 @@ pub(crate) fn replace(passed: &PassedOn) -> Result<(), Stop> {
 /// of the workspace are built.
 pub(crate) fn smoke() -> Result<(), Stop> {
     build_planted(&["--workspace"])?;
-    succeed(suite()?.arg("--smoke").status()?)
+    let mut suite = suite()?;
+    suite.arg("--smoke");
+    transcript::run(suite, Show::AsItComes)
 }
 
 /// Builds the application with defects in it, which is a program of its own.

@@ -93,7 +93,8 @@ fn run(tool: &Cargo, target: &Path, name: &str) -> Result<(), Stop> {
     fuzz.then_all(["--", "-seed=1", "-print_final_stats=0", "-verbosity=0"])
         .then(&format!("-max_total_time={SECONDS}"))
         .then(&format!("-timeout={INPUT_SECONDS}"))
-        .run()
+        // It prints a dictionary of what it learned, which tells nobody anything.
+        .run_quietly()
 }
 
 /// A call of `cargo fuzz`, after it was installed into the target folder if it is not on this machine.

@@ -7,6 +7,7 @@ mod machine;
 mod step;
 mod suite;
 mod tidy;
+mod transcript;
 
 use std::{path::Path, process::ExitCode};
 

@@ -3,9 +3,11 @@
 use std::{
     fmt,
     os::unix::process::CommandExt as _,
-    process::{Command, ExitStatus, Stdio},
+    process::{Command, ExitStatus},
     time::{Duration, Instant},
 };
+
+use crate::transcript::{self, Show};
 
 /// Why a chore ended early.
 #[derive(Debug)]
@@ -110,7 +112,12 @@ impl Cargo {
 
     /// Runs it to its end, with its output on ours.
     pub(crate) fn run(&self) -> Result<(), Stop> {
-        succeed(self.command().stdin(Stdio::null()).status()?)
+        transcript::run(self.command(), Show::AsItComes)
+    }
+
+    /// Runs it to its end, and shows its output only if it fails.
+    pub(crate) fn run_quietly(&self) -> Result<(), Stop> {
+        transcript::run(self.command(), Show::IfItFails)
     }
 }
 

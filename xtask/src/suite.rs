@@ -1,7 +1,9 @@
 //! Everything that must pass, in the order in which a mistake is cheapest to find.
 
 use std::{
-    env, iter,
+    env,
+    io::{self, IsTerminal as _},
+    iter,
     time::{Duration, Instant},
 };
 
@@ -11,6 +13,7 @@ use crate::{
     faults, fuzz, machine,
     step::{Cargo, Seconds, Stop, timed},
     tidy,
+    transcript::{self, Transcript},
 };
 
 /// Where it is set to `required`, tests that need root fail where they cannot run: see `tests/privileged`.
@@ -122,7 +125,13 @@ pub(crate) fn run(options: &Options) -> Result<(), Stop> {
     for (number, step) in iter::zip(1.., &steps) {
         let heading = format!("{number}/{} {}: {}", steps.len(), step.name, step.about);
         let (done, took) = timed(&heading, step.name, || (step.work)(options));
-        went.push((step.name, done.is_ok(), took));
+        let transcript = transcript::take();
+        let failure = done.is_err().then_some(transcript);
+        went.push(Went {
+            name: step.name,
+            failure,
+            took,
+        });
         match done {
             Ok(()) => {}
             Err(stop @ Stop::Unable(_)) => return Err(stop),
@@ -138,13 +147,36 @@ pub(crate) fn run(options: &Options) -> Result<(), Stop> {
     exit_code.map_or(Ok(()), |exit_code| Err(Stop::Failed { exit_code }))
 }
 
-fn summarise(went: &[(&str, bool, Duration)], all: Duration) {
-    println!();
-    for (name, passed, took) in went {
-        let word = if *passed { "passed" } else { "FAILED" };
-        println!("{name:<12}{word:<8}{:>12}", Seconds(*took).to_string());
+/// How a step went.
+struct Went {
+    name: &'static str,
+    /// What it printed, if it failed.
+    failure: Option<Transcript>,
+    took: Duration,
+}
+
+fn summarise(went: &[Went], all: Duration) {
+    // On a terminal one scrolls back to it; a log is read from its end.
+    if !io::stdout().is_terminal() {
+        for (step, failure) in went
+            .iter()
+            .filter_map(|it| Some((it, it.failure.as_ref()?)))
+        {
+            println!("\n── once more, why `{}` failed ──", step.name);
+            failure.why().for_each(|line| println!("{line}"));
+        }
     }
-    let failed = went.iter().filter(|(_, passed, _)| !passed).count();
+    println!();
+    for step in went {
+        let word = if step.failure.is_none() {
+            "passed"
+        } else {
+            "FAILED"
+        };
+        let name = step.name;
+        println!("{name:<12}{word:<8}{:>12}", Seconds(step.took).to_string());
+    }
+    let failed = went.iter().filter(|it| it.failure.is_some()).count();
     match failed {
         0 => println!("all {} steps passed in {}", went.len(), Seconds(all)),
         _ => println!(

@@ -14,7 +14,10 @@ use std::{fmt, fs, process::Command};
 use anyhow::Context as _;
 use cargo_metadata::MetadataCommand;
 
-use crate::step::{Cargo, Stop};
+use crate::{
+    step::{Cargo, Stop},
+    transcript,
+};
 
 /// One place that breaks a rule.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -88,7 +91,7 @@ pub(crate) fn run() -> Result<(), Stop> {
     ));
     findings.sort();
     for finding in &findings {
-        println!("{finding}");
+        transcript::say(&finding.to_string());
     }
     for (path, lines) in files::long(&files) {
         println!("note: {path} has {lines} lines; is there a noun in it that wants its own file?");
