@@ -256,6 +256,7 @@ impl Puppet {
                 let pong = FromReplica::Pong {
                     calls: BTreeMap::new(),
                     counters: Counters::default(),
+                    outcomes: Outcomes::default(),
                 };
                 say(control, &pong)
             }

@@ -125,6 +125,7 @@ impl World {
                 let message = FromReplica::Pong {
                     calls: self.calls.clone(),
                     counters: self.counters,
+                    outcomes: Outcomes::default(),
                 };
                 self.events.push_back(Event::Said {
                     replica: replica.clone(),
