@@ -56,7 +56,7 @@ pub enum Refused {
         topology: Name,
     },
     /// A build cannot take the place of the one that runs, a part at a time.
-    #[error("{what}; {mend}")]
+    #[error("{what}")]
     Unrollable {
         /// Why not.
         what: String,

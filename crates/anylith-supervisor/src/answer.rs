@@ -45,6 +45,9 @@ pub enum Answer {
         /// The groups that there are, if another one was asked for.
         #[serde(default)]
         known: Vec<Name>,
+        /// What to do instead, where that is known.
+        #[serde(default)]
+        mend: Option<String>,
     },
     /// The change that was asked for was given up. What has changed stays as it is; of a reshape or an upgrade nothing has.
     GivenUp {

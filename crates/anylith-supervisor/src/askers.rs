@@ -41,15 +41,22 @@ impl Askers {
             self.change.push(asker);
             return true;
         };
-        let why = refused.to_string();
+        let mut why = refused.to_string();
+        let mut mend = None;
         let known = match refused {
             Refused::UnknownGroup { known, .. } => known,
+            Refused::Unrollable {
+                what,
+                mend: instead,
+            } => {
+                (why, mend) = (what, Some(instead));
+                Vec::new()
+            }
             Refused::External { .. }
             | Refused::Number { .. }
             | Refused::Twice { .. }
             | Refused::Foreign { .. }
             | Refused::Door { .. }
-            | Refused::Unrollable { .. }
             | Refused::Unsteerable { .. }
             | Refused::Same { .. }
             | Refused::Busy { .. }
@@ -57,7 +64,7 @@ impl Askers {
             | Refused::Stopping => Vec::new(),
         };
         // Where he is gone, nobody wants to know.
-        let _ = asker.send(Answer::Refused { why, known });
+        let _ = asker.send(Answer::Refused { why, known, mend });
         false
     }
 

@@ -82,7 +82,7 @@ pub fn keep_builds(folder: &RunFolder, binary: &Path) -> Result<KeptBuild, KeepE
     keep_standing(&record, &builds).map_err(KeepError::Old)?;
     Ok(KeptBuild {
         path,
-        runs_already: record.stands_for(&source, build),
+        runs_already: record.is_standing(build) && record.memory.rollout.is_none(),
         source,
         config: record.spec.config,
     })

@@ -149,11 +149,25 @@ impl Record {
         kept.chain([self.program.path.clone()]).collect()
     }
 
-    /// Whether `build` of the program at `path` is what was launched, or what was rolled in and stands.
+    /// Whether `build` of the program at `path` is what was launched, or what was rolled in since and stands, or is about to.
     pub(crate) fn stands_for(&self, path: &Path, build: Build) -> bool {
+        let comes = self.memory.rollout.as_ref().map(|rollout| rollout.to);
+        let numbers = [Some(self.memory.build), comes];
+        let mut kept = numbers
+            .into_iter()
+            .flatten()
+            .filter_map(|it| self.kept.get(&it));
+        let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        let is = |program: &Path, its: Build| program == path && its == build;
+        let launched = fs::canonicalize(&self.program.path);
+        let launched = launched.as_deref().unwrap_or(&self.program.path);
+        kept.any(|kept| is(&kept.source, kept.build)) || is(launched, self.build)
+    }
+
+    /// Whether `build` is the one that stands.
+    pub(crate) fn is_standing(&self, build: Build) -> bool {
         let kept = self.kept.get(&self.memory.build);
-        let is_kept = kept.is_some_and(|kept| kept.source == path && kept.build == build);
-        is_kept || (self.program.path == path && self.build == build)
+        build == kept.map_or(self.build, |kept| kept.build)
     }
 
     /// Reads the record of an earlier supervisor. One that cannot be understood, of another version

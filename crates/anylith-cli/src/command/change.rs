@@ -99,11 +99,11 @@ pub(super) fn outcome(
         Ok(Answer::Changed { left }) => Ok(left),
         // Only upgrades do, which know what to say of it.
         Ok(Answer::Paused { .. }) => Ok(Vec::new()),
-        Ok(Answer::Refused { why, known }) if known.is_empty() => Err(Failure::new(
-            why,
-            format!("see with `{}` how things are", app.hint("status")),
-        )),
-        Ok(Answer::Refused { why, known }) => {
+        Ok(Answer::Refused { why, known, mend }) if known.is_empty() => {
+            let look = || format!("see with `{}` how things are", app.hint("status"));
+            Err(Failure::new(why, mend.unwrap_or_else(look)))
+        }
+        Ok(Answer::Refused { why, known, .. }) => {
             let known: Vec<&str> = known.iter().map(Name::as_str).collect();
             let wanted = why.rsplit(' ').next().unwrap_or_default();
             Err(Failure::input(
