@@ -11,6 +11,8 @@
 
 pub(crate) mod judgement;
 pub(crate) mod plan;
+mod rollout;
+mod watch;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -18,11 +20,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anylith_core::{Fingerprint, Name};
+use anylith_core::Name;
 use anylith_wire::control::{Outcomes, Steer};
-use serde::{Deserialize, Serialize};
 
-use self::plan::Borders;
+use self::{plan::Borders, watch::Watch};
 use crate::{
     action::{Change, Notice},
     defect::{Defect, planted},
@@ -30,78 +31,12 @@ use crate::{
     note::not_ready,
     replica::Replica,
     roll::given_up,
-    spec::{GroupSpec, Spec},
+    spec::GroupSpec,
     status::ReplicaState,
     view::View,
 };
 
-/// An upgrade that is under way, as the next control plane must know it. Which replica runs which build is remembered
-/// with each.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Rollout {
-    /// The build that was there.
-    pub from: u32,
-    /// The one that is to be.
-    pub to: u32,
-    /// What the interfaces look like in the new build.
-    pub interfaces: BTreeMap<Name, Fingerprint>,
-    /// After which share of each group's replicas it pauses, in percent; `None` if it does not, or has.
-    #[serde(default)]
-    pub canary: Option<u8>,
-    /// How long the new build is watched, in milliseconds.
-    #[serde(default)]
-    pub observe_ms: u64,
-    /// Whether no further step begins.
-    #[serde(default)]
-    pub paused: bool,
-    /// Why it goes back to the old build, if it does.
-    #[serde(default)]
-    pub setback: Option<Setback>,
-}
-
-/// Why an upgrade goes back.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Setback {
-    /// In a sentence.
-    pub why: String,
-    /// The replica that kept it, if one did.
-    #[serde(default)]
-    pub replica: Option<Name>,
-}
-
-impl Rollout {
-    /// The build that replicas are to run in the end, as far as is known now.
-    pub(crate) fn target(&self) -> u32 {
-        match self.setback {
-            None => self.to,
-            Some(_) => self.from,
-        }
-    }
-
-    /// The one that they are to leave.
-    fn source(&self) -> u32 {
-        match self.setback {
-            None => self.from,
-            Some(_) => self.to,
-        }
-    }
-
-    /// What the interfaces look like that are not the same in both builds, in `build`.
-    pub(crate) fn differing<'a>(
-        &'a self,
-        spec: &'a Spec,
-        build: u32,
-    ) -> impl Iterator<Item = (&'a Name, Fingerprint)> {
-        let both = spec.interfaces.iter().filter_map(|(component, old)| {
-            let new = self.interfaces.get(component)?;
-            (old != new).then_some((component, *old, *new))
-        });
-        both.map(move |(component, old, new)| match build == self.to {
-            true => (component, new),
-            false => (component, old),
-        })
-    }
-}
+pub use self::rollout::{Rollout, Setback};
 
 /// The machine.
 #[derive(Debug)]
@@ -115,40 +50,14 @@ pub(crate) struct Upgrade {
     first: Watch,
     /// And all of them, before the old build is given up.
     all: Watch,
+    /// How many replicas run the new build, and how many are to.
+    come: (usize, usize),
     /// When one of those that are not ready will have had its time.
     late_at: Option<Instant>,
     /// Whether people know that it pauses.
     pause_is_told: bool,
     /// All run the build that is to be, and what was added leaves; until then, whatever comes.
     settles: Option<Instant>,
-}
-
-/// Something is watched for a while: NotYet → Until → Done.
-#[derive(Debug, Clone, Copy)]
-enum Watch {
-    NotYet,
-    Until(Instant),
-    Done,
-}
-
-impl Watch {
-    /// Whether it was watched for as long as `observe`, from the first time that this was asked.
-    fn is_done(&mut self, observe: Duration, now: Instant) -> bool {
-        *self = match *self {
-            Self::NotYet if observe.is_zero() => Self::Done,
-            Self::NotYet => Self::Until(now + observe),
-            Self::Until(until) if until <= now => Self::Done,
-            other @ (Self::Until(_) | Self::Done) => other,
-        };
-        matches!(self, Self::Done)
-    }
-
-    fn next_tick(self) -> Option<Instant> {
-        match self {
-            Self::Until(until) => Some(until),
-            Self::NotYet | Self::Done => None,
-        }
-    }
 }
 
 /// What an upgrade asks of the control plane.
@@ -176,6 +85,7 @@ impl Upgrade {
             before: None,
             first: Watch::NotYet,
             all: Watch::NotYet,
+            come: (0, 0),
             late_at: None,
             pause_is_told: false,
             settles: None,
@@ -271,6 +181,9 @@ impl Upgrade {
             (one.name.clone(), since.unwrap_or(view.now))
         });
         self.unready = unready.collect();
+        let new = |one: &&Replica| one.build == self.rollout.to && !one.fate.ends_it();
+        let new = view.replicas.values().filter(new).count();
+        self.come = (new, regulars(view).count());
         let late_at = self
             .unready
             .values()
@@ -580,13 +493,17 @@ fn quota(share: u8, replicas: u32) -> u32 {
 }
 
 impl fmt::Display for Upgrade {
-    /// How far it has come: `upgrading; Cart-3 starts`.
+    /// How far it has come: `upgrading; 2 of 6 replicas run the new build; Cart-3 starts`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (new, all) = self.come;
         match &self.rollout.setback {
             Some(Setback { why, .. }) => write!(f, "rolling the upgrade back, since {why}")?,
             None if self.settles.is_some() => f.write_str("upgraded; what was added leaves")?,
             None if self.rollout.paused => f.write_str("the upgrade is paused")?,
             None => f.write_str("upgrading")?,
+        }
+        if self.settles.is_none() {
+            write!(f, "; {new} of {all} replicas run the new build")?;
         }
         match self.unready.keys().next() {
             Some(replica) => write!(f, "; {replica} starts"),

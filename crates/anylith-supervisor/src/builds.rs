@@ -1,14 +1,19 @@
 //! The builds that replicas are started from, kept where nobody writes over them.
 //!
-//! A binary that cargo has built is written over by the next build. As long as one build runs, that is its own business;
-//! while two are there, each replica that fails has to be started from its own. So an upgrade begins with a copy of both in
-//! the run folder. That of the build which runs is made of the file that a living replica was started from, which the kernel
-//! keeps for it (`/proc/PID/exe`), also if another one has taken its place.
+//! A binary that cargo has built is written over by the next build, and a replica that fails has to be started from its own
+//! all the same. So an upgrade begins with a copy of both builds in the run folder. That of the build which runs is made of
+//! the file that a living replica was started from, which the kernel keeps for it (`/proc/PID/exe`), also if another one has
+//! taken its place. Where nothing is rolled in the supervisor holds the file open, and copies it only when it was written over and
+//! a replica has to be started.
 
 use std::{
     collections::BTreeMap,
-    fs, io,
-    os::unix::fs::{DirBuilderExt, PermissionsExt},
+    fs::{self, File},
+    io,
+    os::{
+        fd::AsRawFd,
+        unix::fs::{DirBuilderExt, PermissionsExt},
+    },
     path::{Path, PathBuf},
 };
 
@@ -88,27 +93,75 @@ pub fn keep_builds(folder: &RunFolder, binary: &Path) -> Result<KeptBuild, KeepE
     })
 }
 
+/// The build that ran in `folder` before the one that does, where it is kept; `None` if there is none, or an upgrade is under
+/// way.
+pub fn previous_build(folder: &RunFolder) -> Option<PathBuf> {
+    let record = Record::read(&folder.record())?;
+    let stands = record.memory.build;
+    let mut others = record.kept.iter().filter(|(build, _)| **build != stands);
+    let (_, kept) = others.next_back()?;
+    record.memory.rollout.is_none().then(|| kept.path.clone())
+}
+
+/// The binary that was launched, open: it can be read as long as this is, whatever becomes of its path.
+#[derive(Debug)]
+pub(crate) struct Held(File);
+
+impl Held {
+    /// Takes hold of `build` at `path`, if it is there.
+    pub(crate) fn open(path: &Path, build: Build) -> Option<Self> {
+        let file = File::open(path).ok()?;
+        let held = Self(file);
+        Build::of(&held.path())
+            .is_ok_and(|found| found == build)
+            .then_some(held)
+    }
+
+    fn path(&self) -> PathBuf {
+        PathBuf::from(format!("/proc/self/fd/{}", self.0.as_raw_fd()))
+    }
+}
+
+/// Where the program that was launched is kept, if what is at its path now is another build; `None` if it is the same, or if
+/// that build is nowhere any more.
+pub(crate) fn rescue(record: &Record, held: Option<&Held>, folder: &RunFolder) -> Option<Kept> {
+    let is_there = Build::of(&record.program.path).is_ok_and(|found| found == record.build);
+    if is_there || record.kept.contains_key(&0) {
+        return None;
+    }
+    let path = keep_launched(record, held, &folder.builds()).ok()?;
+    Some(Kept {
+        path,
+        source: record.program.path.clone(),
+        build: record.build,
+    })
+}
+
 /// Keeps the build that stands, if it is not kept yet.
 fn keep_standing(record: &Record, builds: &Path) -> io::Result<()> {
-    if record.kept.contains_key(&record.memory.build) {
-        return Ok(());
+    match record.kept.contains_key(&record.memory.build) {
+        true => Ok(()),
+        false => keep_launched(record, None, builds).map(drop),
     }
+}
+
+/// Copies the build that was launched, from wherever it still is; returns where to.
+fn keep_launched(record: &Record, held: Option<&Held>, builds: &Path) -> io::Result<PathBuf> {
     let program = &record.program.path;
     let replicas = record.memory.replicas.values();
     let running = replicas.filter_map(|replica| replica.pid);
     let running = running.map(|pid| PathBuf::from(format!("/proc/{pid}/exe")));
     // A script is run by another program, so its own file is looked at, too.
-    let mut places: Vec<PathBuf> = running.collect();
-    places.push(program.clone());
+    let places = held.map(Held::path).into_iter().chain(running);
+    let mut places = places.chain([program.clone()]);
     let is_it = |place: &PathBuf| Build::of(place).is_ok_and(|found| found == record.build);
-    let place = places.iter().find(|place| is_it(place)).ok_or_else(|| {
-        let message = format!(
-            "{} was built anew, and no replica runs what was there",
-            program.display()
-        );
+    let place = places.find(is_it).ok_or_else(|| {
+        let program = program.display();
+        let message = format!("{program} was built anew, and no replica runs what was there");
         io::Error::new(io::ErrorKind::NotFound, message)
     })?;
-    copy(place, program.file_name().map(Path::new), builds).map(drop)
+    let (path, _) = copy(&place, program.file_name().map(Path::new), builds)?;
+    Ok(path)
 }
 
 /// Where `build` of a program called `name` is kept.

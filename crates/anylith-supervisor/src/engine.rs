@@ -24,7 +24,7 @@ use tokio::{
 use crate::{
     answer::{Answer, Overview},
     askers::Askers,
-    builds::Kept,
+    builds::{Held, Kept},
     connection::Arrival,
     herald::Herald,
     identities::Identities,
@@ -67,6 +67,8 @@ pub(crate) struct Engine {
     plane: ControlPlane,
     folder: RunFolder,
     ledger: Ledger,
+    /// What was launched, or what that was which is adopted.
+    held: Option<Held>,
     listeners: Listeners,
     processes: Processes,
     switchboard: Switchboard,
@@ -134,6 +136,7 @@ impl Engine {
             memory,
             started: BTreeMap::new(),
         };
+        let held = Held::open(&record.program.path, record.build);
         let listeners = Listeners::new(sockets);
         let overview = Overview {
             status: plane.status(&listeners.urls()),
@@ -146,6 +149,7 @@ impl Engine {
             plane,
             herald: Herald::new(&folder, overview),
             ledger: Ledger::new(record, folder.record()),
+            held,
             folder,
             listeners,
             processes,
@@ -336,11 +340,8 @@ impl Engine {
     }
 
     fn spawn(&mut self, replica: Name, incarnation: u64) -> Event {
+        let program = self.program_of(&replica);
         let spec = self.plane.spec();
-        let program = self
-            .ledger
-            .record()
-            .program_of(self.plane.build_of(&replica));
         let served = spec.listeners_of(&self.plane.components_of(&replica));
         let sockets = self.listeners.sockets(served.into_keys());
         self.herald.begins(&replica);

@@ -8,7 +8,8 @@ use std::{
 
 use anylith_core::{Manifest, with_causes};
 use anylith_supervisor::{
-    Answer, KeepError, KeptBuild, Request, RunFolder, Steer, Upgrade, UpgradePlan, ask, keep_builds,
+    Answer, AskError, KeepError, KeptBuild, Request, RunFolder, Steer, Upgrade, UpgradePlan, ask,
+    keep_builds, previous_build,
 };
 
 use super::{change, last_run, runtime};
@@ -19,6 +20,10 @@ use crate::{
     failure::Failure,
 };
 
+/// How an upgrade ends: for scripts, and for people.
+const UPGRADED: (&str, &str) = ("upgraded", "upgraded; the new build runs alone");
+const ROLLED_BACK: (&str, &str) = ("rolled_back", "rolled back; the old build runs alone");
+
 /// Rolls another build into an application that runs, or steers the upgrade that is under way.
 pub(crate) fn upgrade(args: &UpgradeArgs) -> Result<(), Failure> {
     let app = super::app(args.app.as_ref(), args.app_flag.as_ref())?;
@@ -26,8 +31,16 @@ pub(crate) fn upgrade(args: &UpgradeArgs) -> Result<(), Failure> {
     match (args.pause, args.resume, args.rollback) {
         (true, _, _) => steer(&app, &folder, Steer::Pause, args.json),
         (_, true, _) => steer(&app, &folder, Steer::Resume, args.json),
-        (_, _, true) => steer(&app, &folder, Steer::Rollback, args.json),
-        (false, false, false) => roll_in(&app, &folder, args),
+        (_, _, true) => roll_back(&app, &folder, args),
+        (false, false, false) => roll_in(&app, &folder, args, args.binary.clone(), UPGRADED),
+    }
+}
+
+/// Brings the old build back: that of the upgrade which is under way, or of the last one.
+fn roll_back(app: &App, folder: &RunFolder, args: &UpgradeArgs) -> Result<(), Failure> {
+    match previous_build(folder) {
+        Some(previous) => roll_in(app, folder, args, Some(previous), ROLLED_BACK),
+        None => steer(app, folder, Steer::Rollback, args.json),
     }
 }
 
@@ -35,16 +48,21 @@ fn steer(app: &App, folder: &RunFolder, steer: Steer, json: bool) -> Result<(), 
     let answer = change::wait(app, folder, Request::Steer(steer))?;
     match answer {
         // That is what was asked for.
-        Ok(Answer::GivenUp { .. }) if steer == Steer::Rollback => {
-            say(json, "rolled_back", "rolled back; the old build runs alone")
-        }
-        other => end(app, folder, other, json),
+        Ok(Answer::GivenUp { .. }) if steer == Steer::Rollback => say(json, ROLLED_BACK),
+        other => end(app, folder, other, json, UPGRADED),
     }
 }
 
-fn roll_in(app: &App, folder: &RunFolder, args: &UpgradeArgs) -> Result<(), Failure> {
-    let Some((build, manifest)) = runtime()?.block_on(prepare(app, folder, args))? else {
-        return say(args.json, "same", "that build runs already");
+fn roll_in(
+    app: &App,
+    folder: &RunFolder,
+    args: &UpgradeArgs,
+    binary: Option<PathBuf>,
+    done: (&str, &str),
+) -> Result<(), Failure> {
+    let prepared = prepare(app, folder, args, binary);
+    let Some((build, manifest)) = runtime()?.block_on(prepared)? else {
+        return say(args.json, ("same", "that build runs already"));
     };
     let request = |dry_run| {
         Request::Upgrade(Box::new(Upgrade {
@@ -65,7 +83,7 @@ fn roll_in(app: &App, folder: &RunFolder, args: &UpgradeArgs) -> Result<(), Fail
         return show(&plan, args.json);
     }
     let answer = change::wait(app, folder, request(false))?;
-    end(app, folder, answer, args.json)
+    end(app, folder, answer, args.json, done)
 }
 
 fn show(plan: &UpgradePlan, json: bool) -> Result<(), Failure> {
@@ -83,8 +101,9 @@ fn show(plan: &UpgradePlan, json: bool) -> Result<(), Failure> {
 fn end(
     app: &App,
     folder: &RunFolder,
-    answer: Result<Answer, anylith_supervisor::AskError>,
+    answer: Result<Answer, AskError>,
     json: bool,
+    done: (&str, &str),
 ) -> Result<(), Failure> {
     if let Ok(Answer::Paused { how }) = answer {
         let mend = format!(
@@ -92,13 +111,14 @@ fn end(
             app.hint("upgrade --resume"),
             app.hint("upgrade --rollback")
         );
-        return say(json, "paused", &mend);
+        return say(json, ("paused", &mend));
     }
-    let done = words(json, "upgraded", "upgraded; the new build runs alone")?;
+    let done = words(json, done)?;
     change::finish(app, folder, answer, &done)
 }
 
-fn words(json: bool, state: &str, text: &str) -> Result<String, Failure> {
+/// `text`, or `state` as JSON.
+fn words(json: bool, (state, text): (&str, &str)) -> Result<String, Failure> {
     if !json {
         return Ok(text.to_owned());
     }
@@ -106,8 +126,8 @@ fn words(json: bool, state: &str, text: &str) -> Result<String, Failure> {
     Ok(serde_json::to_string(&fields).map_err(io::Error::from)?)
 }
 
-fn say(json: bool, state: &str, text: &str) -> Result<(), Failure> {
-    writeln!(io::stdout(), "{}", words(json, state, text)?)?;
+fn say(json: bool, what: (&str, &str)) -> Result<(), Failure> {
+    writeln!(io::stdout(), "{}", words(json, what)?)?;
     Ok(())
 }
 
@@ -117,8 +137,9 @@ async fn prepare(
     app: &App,
     folder: &RunFolder,
     args: &UpgradeArgs,
+    binary: Option<PathBuf>,
 ) -> Result<Option<(KeptBuild, Manifest)>, Failure> {
-    let path = find(app, args).await?;
+    let path = find(app, args, binary).await?;
     let build = keep_builds(folder, &path).map_err(|error| not_kept(app, &error))?;
     if build.runs_already {
         return Ok(None);
@@ -149,9 +170,9 @@ async fn prepare(
     ))
 }
 
-async fn find(app: &App, args: &UpgradeArgs) -> Result<PathBuf, Failure> {
-    match &args.binary {
-        Some(path) if path.is_file() => Ok(path.clone()),
+async fn find(app: &App, args: &UpgradeArgs, binary: Option<PathBuf>) -> Result<PathBuf, Failure> {
+    match binary {
+        Some(path) if path.is_file() => Ok(path),
         Some(path) => Err(Failure::input(
             format!("there is no file {}", path.display()),
             "name the binary of the new build, as in `--binary target/release/shop`",

@@ -3,13 +3,26 @@
 use std::time::Instant;
 
 use anylith_control::{Event, Refused};
+use anylith_core::Name;
 use anylith_wire::control::{Steer, Upgrade};
 use tokio::sync::oneshot;
 
 use super::Engine;
-use crate::{answer::Answer, builds};
+use crate::{answer::Answer, builds, record::Program};
 
 impl Engine {
+    /// What `replica` is started from: its own build, also if another one is at its path now.
+    pub(super) fn program_of(&mut self, replica: &Name) -> Program {
+        let record = self.ledger.record();
+        if let Some(kept) = builds::rescue(record, self.held.as_ref(), &self.folder) {
+            let mut all = record.kept.clone();
+            all.insert(0, kept);
+            self.ledger.keep_builds(all);
+        }
+        let build = self.plane.build_of(replica);
+        self.ledger.record().program_of(build)
+    }
+
     pub(super) fn asked_to_upgrade(
         &mut self,
         upgrade: Upgrade,
