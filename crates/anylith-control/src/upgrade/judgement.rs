@@ -1,6 +1,10 @@
 //! Whether a new build fails more of its calls than the old one.
 
+use std::collections::BTreeMap;
+
 use anylith_wire::control::Outcomes;
+
+use crate::replica::Replica;
 
 /// With fewer calls than these nothing is said of a build.
 const FEWEST_CALLS: u64 = 20;
@@ -14,6 +18,57 @@ const WITHOUT_MEASURE: f64 = 0.5;
 /// How sure it has to be of either share, in standard deviations: chance alone is as far away once in 370 times, and never
 /// yet was for both at once.
 const DEVIATIONS: f64 = 3.0;
+
+/// How the calls of each build have ended since an upgrade began, those of processes that are over among them.
+#[derive(Debug, Default)]
+pub(crate) struct Account {
+    /// Process → what it has said; `None` before it was first looked at.
+    heard: Option<BTreeMap<u32, Heard>>,
+}
+
+#[derive(Debug)]
+struct Heard {
+    build: u32,
+    /// What it had counted before the upgrade.
+    before: Outcomes,
+    now: Outcomes,
+}
+
+impl Account {
+    /// Notes what replicas have said.
+    pub(crate) fn note<'r>(&mut self, replicas: impl Iterator<Item = &'r Replica>) {
+        let is_first = self.heard.is_none();
+        let heard = self.heard.get_or_insert_default();
+        for replica in replicas {
+            let Some((run, pid)) = replica.run().and_then(|run| Some((run, run.pid?))) else {
+                continue;
+            };
+            let one = heard.entry(pid).or_insert_with(|| Heard {
+                build: replica.build,
+                before: if is_first {
+                    run.outcomes
+                } else {
+                    Outcomes::default()
+                },
+                now: run.outcomes,
+            });
+            // They only grow, whatever one says who has forgotten them.
+            one.now.answered = one.now.answered.max(run.outcomes.answered);
+            one.now.failed = one.now.failed.max(run.outcomes.failed);
+        }
+    }
+
+    /// How those of `build` have ended.
+    pub(crate) fn of(&self, build: u32) -> Outcomes {
+        let mut all = Outcomes::default();
+        let heard = self.heard.iter().flat_map(BTreeMap::values);
+        for Heard { before, now, .. } in heard.filter(|one| one.build == build) {
+            all.answered += now.answered.saturating_sub(before.answered);
+            all.failed += now.failed.saturating_sub(before.failed);
+        }
+        all
+    }
+}
 
 /// Why the `new` build is not to stay, if its calls fail notably more often than those of the `old` one.
 ///
