@@ -46,6 +46,9 @@ pub(crate) enum Command {
     /// Divides the components into other groups while they are being called
     #[command(after_help = RESHAPE_EXAMPLES)]
     Reshape(ReshapeArgs),
+    /// Rolls another build in, replica by replica, while the old one serves
+    #[command(after_help = UPGRADE_EXAMPLES)]
+    Upgrade(UpgradeArgs),
     /// Drains and stops an application that runs
     Stop(StopArgs),
     /// Writes what others run an application with
@@ -116,6 +119,17 @@ Examples:
 
 What is new starts first. When all of it is ready calls go there, and what was before drains. If it does not get ready
 it is taken back, and nothing has changed. Ctrl-C leaves the command, and the reshape goes on.";
+
+const UPGRADE_EXAMPLES: &str = "\
+Examples:
+  anylith upgrade --binary target/release/shop --dry-run   says in which order, and whether it can be done
+  anylith upgrade                                          builds the application anew, and rolls that in
+  anylith upgrade --canary 10%                             a tenth of each group, and then waits for
+  anylith upgrade --resume                                 the rest, or
+  anylith upgrade --rollback                               all of it back
+
+A new build that does not start, keeps failing, or fails notably more of its calls than the old one is rolled back by
+itself. Ctrl-C leaves the command, and the upgrade goes on.";
 
 const LOGS_EXAMPLES: &str = "\
 Examples:
@@ -251,6 +265,42 @@ pub(crate) struct ReshapeArgs {
 }
 
 #[derive(Debug, Group)]
+pub(crate) struct UpgradeArgs {
+    /// Folder with an anylith.toml, or that file
+    #[arg(value_name = "APP")]
+    pub(crate) app: Option<PathBuf>,
+    /// The same as APP
+    #[arg(long = "app", value_name = "APP", conflicts_with = "app")]
+    pub(crate) app_flag: Option<PathBuf>,
+    /// The binary of the new build; what anylith.toml names, built anew, if it is left out
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["pause", "resume", "rollback"])]
+    pub(crate) binary: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) building: Building,
+    /// Waits for --resume when this share of each group's replicas runs the new build, and at least one, as in `10%`
+    #[arg(long, value_name = "SHARE", value_parser = share, conflicts_with_all = ["pause", "resume", "rollback"])]
+    pub(crate) canary: Option<u8>,
+    /// How long the new build is watched: the first replicas before others follow, and all of them at the end
+    #[arg(long, value_name = "TIME", value_parser = age, default_value = "3s", conflicts_with_all = ["pause", "resume", "rollback"])]
+    pub(crate) observe: Duration,
+    /// Begins no further step of the upgrade that is under way
+    #[arg(long, conflicts_with_all = ["resume", "rollback", "dry_run"])]
+    pub(crate) pause: bool,
+    /// Goes on with the upgrade that is paused
+    #[arg(long, conflicts_with_all = ["rollback", "dry_run"])]
+    pub(crate) resume: bool,
+    /// Brings the old build back everywhere
+    #[arg(long, conflicts_with = "dry_run")]
+    pub(crate) rollback: bool,
+    /// Says what would be done, and does nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Prints what is done, or would be, as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Group)]
 pub(crate) struct LogsArgs {
     /// Text that lines must have, in capitals or not; several words must all be there. The first word may be APP
     #[arg(value_name = "QUERY")]
@@ -318,6 +368,15 @@ pub(crate) struct StaticArgs {
 
 fn format(text: &str) -> Result<Format, String> {
     text.parse::<Format>().map_err(|error| error.to_string())
+}
+
+fn share(text: &str) -> Result<u8, String> {
+    let number = text.strip_suffix('%').unwrap_or(text).trim();
+    let share = number
+        .parse()
+        .ok()
+        .filter(|share| (1..=100).contains(share));
+    share.ok_or_else(|| "write a share from 1% to 100%, as in `10%`".to_owned())
 }
 
 fn age(text: &str) -> Result<Duration, String> {

@@ -12,6 +12,7 @@ pub(crate) mod run;
 pub(crate) mod scale;
 pub(crate) mod status;
 pub(crate) mod stop;
+pub(crate) mod upgrade;
 
 use std::path::{Path, PathBuf};
 

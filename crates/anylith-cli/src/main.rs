@@ -40,6 +40,7 @@ fn main() -> ExitCode {
         Command::Restart(args) => command::restart::restart(&args),
         Command::Scale(args) => command::scale::scale(&args),
         Command::Reshape(args) => command::reshape::reshape(&args),
+        Command::Upgrade(args) => command::upgrade::upgrade(&args),
         Command::Stop(args) => command::stop::stop(&args),
         Command::Render(Render::Static(args)) => command::render_static::render(args),
     };

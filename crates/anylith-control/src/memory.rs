@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anylith_core::Name;
 use serde::{Deserialize, Serialize};
 
-use crate::fate::Fate;
+use crate::{fate::Fate, upgrade::Rollout};
 
 /// What a control plane must know of the one before it.
 ///
@@ -22,6 +22,12 @@ pub struct Memory {
     /// come to need yet.
     #[serde(default)]
     pub extra: BTreeMap<Name, Extra>,
+    /// The build that stands: 0 is the one that was launched.
+    #[serde(default)]
+    pub build: u32,
+    /// The upgrade that was under way.
+    #[serde(default)]
+    pub rollout: Option<Rollout>,
 }
 
 /// A replica that the spec does not count.
@@ -48,4 +54,7 @@ pub struct Remembered {
     /// What was to become of it.
     #[serde(default)]
     pub fate: Fate,
+    /// The build that it was started from last, or is to be next.
+    #[serde(default)]
+    pub build: u32,
 }

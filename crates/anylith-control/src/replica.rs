@@ -37,6 +37,8 @@ pub(crate) struct Replica {
     /// had before must not suffer from them.
     pub(crate) coming: BTreeSet<Name>,
     pub(crate) external: bool,
+    /// The build that its process runs, or that the next one is started from.
+    pub(crate) build: u32,
     /// How often it was started.
     pub(crate) incarnation: u64,
     /// How often it was started again because it had failed.
@@ -75,6 +77,7 @@ impl Replica {
             components: group.components.clone(),
             coming: BTreeSet::new(),
             external: group.external,
+            build: past.build,
             incarnation: past.incarnation,
             restarts: past.restarts,
             failures: 0,
@@ -256,9 +259,14 @@ impl Replica {
                 run.unable.insert(component, message);
             }
             Word::Last { component, message } => run.say_last(component, message),
-            Word::Alive { calls, counters } => {
+            Word::Alive {
+                calls,
+                counters,
+                outcomes,
+            } => {
                 run.calls = calls;
                 run.counters = counters;
+                run.outcomes = outcomes;
             }
         }
         let life = match life {

@@ -5,7 +5,7 @@ use std::{
     fmt,
 };
 
-use anylith_core::{EdgeSettings, Limits, Manifest, Name};
+use anylith_core::{EdgeSettings, Fingerprint, Limits, Manifest, Name};
 use anylith_topology::{Plan, Transport};
 use serde::{Deserialize, Serialize};
 
@@ -33,6 +33,9 @@ pub struct Spec {
     /// What replicas call each other over.
     #[serde(default)]
     pub transport: Transport,
+    /// What the interface of each component looks like in the build that runs.
+    #[serde(default)]
+    pub interfaces: BTreeMap<Name, Fingerprint>,
 }
 
 impl fmt::Debug for Spec {
@@ -48,6 +51,7 @@ impl fmt::Debug for Spec {
             .field("edges", &self.edges)
             .field("limits", &self.limits)
             .field("transport", &self.transport)
+            .field("interfaces", &self.interfaces)
             .finish()
     }
 }
@@ -92,6 +96,14 @@ fn replica_name(group: &Name, ordinal: u32) -> Name {
     Name::new(name).expect("the start of a name, hexadecimal digits and an ordinal make a name")
 }
 
+/// What the interfaces look like of an application that says of itself what is in `manifest`.
+pub(crate) fn interfaces_of(manifest: &Manifest) -> BTreeMap<Name, Fingerprint> {
+    let components = manifest.components.iter();
+    components
+        .map(|component| (component.name.clone(), component.fingerprint))
+        .collect()
+}
+
 impl Spec {
     /// What `plan` asks for, of the application that says of itself what is in `manifest`.
     pub fn new(plan: &Plan, manifest: &Manifest) -> Self {
@@ -119,6 +131,7 @@ impl Spec {
             edges: plan.edges.clone(),
             limits: plan.limits.clone(),
             transport: plan.transport,
+            interfaces: interfaces_of(manifest),
         }
     }
 
@@ -206,6 +219,7 @@ mod tests {
             edges: Vec::new(),
             limits: Limits::default(),
             transport: Transport::Unix,
+            interfaces: BTreeMap::new(),
         };
         let printed = format!("{spec:?} {spec:#?}");
         assert!(

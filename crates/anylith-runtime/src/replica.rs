@@ -18,7 +18,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
 };
 
-use anylith_core::{Counters, Directory, EdgeSettings, Endpoint, Limits, Name};
+use anylith_core::{Counters, Directory, EdgeSettings, Endpoint, Fingerprint, Limits, Name};
 use anylith_rpc::{Identity, Membership, Network, ServedComponent, Server};
 use anylith_wire::control::{Bootstrap, ComponentState};
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -185,6 +185,8 @@ pub(crate) struct Replica {
     offering: Offering,
     states: watch::Sender<States>,
     failures: Failures,
+    /// What the interfaces of the application look like in this process.
+    interfaces: BTreeMap<Name, Fingerprint>,
     /// See [`Setup`].
     directory_is_hope: bool,
 }
@@ -278,7 +280,10 @@ impl Replica {
             let taken = network.set_identity(identity);
             taken.map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
         }
-        network.update(setup.directory);
+        let registrations = setup.components.iter().chain(&setup.others);
+        let interfaces = registrations.map(|it| (checked(it.name), it.fingerprint()));
+        let interfaces: BTreeMap<Name, Fingerprint> = interfaces.collect();
+        network.update(setup.directory.fitting(&interfaces));
         let waiting = |it: &Registration| (checked(it.name), ComponentState::Waiting.into());
         let states = watch::Sender::new(setup.components.iter().map(waiting).collect::<States>());
         let doors = setup.components.iter().map(door).collect();
@@ -311,6 +316,7 @@ impl Replica {
             offering,
             states,
             failures,
+            interfaces,
             directory_is_hope: setup.directory_is_hope,
         };
         Ok((replica, failed))
@@ -377,6 +383,7 @@ impl Replica {
 
     /// Takes a directory, unless it is older than the one in use.
     pub(crate) fn update(&self, directory: Directory) {
+        let directory = directory.fitting(&self.interfaces);
         self.panel.network.update(directory);
     }
 

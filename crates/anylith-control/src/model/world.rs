@@ -10,6 +10,7 @@ use anylith_core::{Directory, Endpoint, Limits, Name};
 use anylith_topology::Transport;
 use anylith_wire::control::{CONTROL_PROTOCOL, ComponentState, FromReplica, Hello, ToReplica};
 
+use super::upgrade::{self, Builds};
 use crate::{Action, ControlPlane, Event, Exit, GroupSpec, Memory, Notice, Spec, Timing};
 
 type Shape = &'static [(&'static str, &'static [&'static str], u32)];
@@ -67,43 +68,45 @@ pub(super) enum Fault {
 }
 
 #[derive(Debug, Default)]
-struct Process {
+pub(super) struct Process {
     pid: u32,
     incarnation: u64,
+    pub(super) build: u32,
     welcomed: Option<Endpoint>,
     connected: bool,
-    components: BTreeMap<Name, ComponentState>,
+    pub(super) components: BTreeMap<Name, ComponentState>,
     /// Those that it was given while it ran.
     added: BTreeSet<Name>,
     lingers: BTreeSet<Name>,
-    directory: Directory,
+    pub(super) directory: Directory,
     inbox: VecDeque<ToReplica>,
     outbox: VecDeque<Event>,
 }
 
 /// An application, and what it was asked for.
 pub(super) struct World {
-    plane: ControlPlane,
+    pub(super) plane: ControlPlane,
     now: Instant,
-    processes: BTreeMap<Name, Process>,
+    pub(super) processes: BTreeMap<Name, Process>,
     /// Of processes that are over, what the control plane has yet to learn.
     over: BTreeMap<Name, VecDeque<Event>>,
-    published: Directory,
-    notices: Vec<Notice>,
+    pub(super) published: Directory,
+    pub(super) notices: Vec<Notice>,
     asked: Option<(Spec, Spec)>,
+    pub(super) builds: Builds,
     next_pid: u32,
     no_spawn: bool,
     /// Whether all have been ready once.
     began: bool,
     crashed: bool,
-    faults: usize,
-    controls: usize,
+    pub(super) faults: usize,
+    pub(super) controls: usize,
     stopping: bool,
     done: bool,
     wrong: Option<String>,
 }
 
-fn name(text: &str) -> Name {
+pub(super) fn name(text: &str) -> Name {
     Name::new(text).unwrap()
 }
 
@@ -118,7 +121,7 @@ fn groups(shape: usize) -> Vec<GroupSpec> {
 }
 
 /// `Front` calls `Cart` and `Stock`; `Cart` calls `Stock`.
-fn spec(shape: usize) -> Spec {
+pub(super) fn spec(shape: usize) -> Spec {
     Spec {
         app: name("model"),
         topology: name(&format!("shape{shape}")),
@@ -133,6 +136,7 @@ fn spec(shape: usize) -> Spec {
         edges: Vec::new(),
         limits: Limits::default(),
         transport: Transport::default(),
+        interfaces: upgrade::interfaces(0, &[]),
     }
 }
 
@@ -160,6 +164,7 @@ impl World {
             published: Directory::default(),
             notices: Vec::new(),
             asked: None,
+            builds: Builds::default(),
             next_pid: 100,
             no_spawn: false,
             began: false,
@@ -183,16 +188,21 @@ impl World {
     /// A reshape to another topology is asked for.
     pub(super) fn asks_for(&mut self, shape: usize) {
         let to = spec(shape);
-        self.notices.clear();
-        (self.faults, self.controls, self.no_spawn) = (0, 0, false);
-        for process in self.processes.values_mut() {
-            process.lingers.clear();
-        }
+        self.begins_anew();
         self.asked = Some((self.plane.spec().clone(), to.clone()));
         self.feed(Event::ReshapeAsked {
             topology: to.topology,
             groups: to.groups,
         });
+    }
+
+    /// What went wrong before is over.
+    pub(super) fn begins_anew(&mut self) {
+        self.notices.clear();
+        (self.faults, self.controls, self.no_spawn) = (0, 0, false);
+        for process in self.processes.values_mut() {
+            process.lingers.clear();
+        }
     }
 
     /// Everything is to stop.
@@ -238,13 +248,14 @@ impl World {
             ComponentState::Waiting => {
                 let there = |of: &Name| {
                     let here = process.components.get(of) == Some(&ComponentState::Ready);
-                    here || !process.directory.replicas(of.as_str()).is_empty()
+                    here || self.builds.is_there(of, process)
                 };
                 self.plane.spec().dependencies[component].iter().all(there)
             }
             // It takes longer than any change has patience for, and comes to an end then.
             ComponentState::Starting => {
-                !process.lingers.contains(component) || self.plane.change().is_none()
+                let is_over = |how: String| how.starts_with("rolling");
+                !process.lingers.contains(component) || self.plane.change().is_none_or(is_over)
             }
             ComponentState::Draining => true,
             ComponentState::Ready | ComponentState::Unhealthy | ComponentState::Stopped => false,
@@ -294,6 +305,11 @@ impl World {
                 match state {
                     Some(ComponentState::Waiting) => {
                         self.says(replica, component, ComponentState::Starting);
+                    }
+                    Some(ComponentState::Starting)
+                        if self.builds.fails(&self.processes[replica]) =>
+                    {
+                        self.ends(replica, Exit::Code(1));
                     }
                     Some(ComponentState::Starting) => {
                         self.says(replica, component, ComponentState::Ready);
@@ -463,7 +479,7 @@ impl World {
         self.feed(Event::Tick);
     }
 
-    fn feed(&mut self, event: Event) {
+    pub(super) fn feed(&mut self, event: Event) {
         let mut events = VecDeque::from([event]);
         while let Some(event) = events.pop_front() {
             for action in self.plane.on(event, self.now) {
@@ -487,6 +503,7 @@ impl World {
                 let process = Process {
                     pid,
                     incarnation,
+                    build: self.plane.build_of(&replica),
                     ..Process::default()
                 };
                 let before = self.processes.insert(replica.clone(), process);
@@ -537,6 +554,10 @@ impl World {
             }
         }
         if self.began && !self.crashed && !self.stopping {
+            if let Err(wrong) = self.judge_upgrade(&directory) {
+                self.finds(wrong);
+                return;
+            }
             for component in ["Front", "Cart", "Stock"] {
                 if directory.replicas(component).is_empty() {
                     self.finds(format!("{component} is nowhere"));
