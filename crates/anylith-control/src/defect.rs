@@ -13,6 +13,12 @@ pub(crate) enum Defect {
     ForgetNew,
     /// The next control plane does not know that a reshape was under way.
     NoMemory,
+    /// A singleton may start while the one before it drains.
+    TwoAtOnce,
+    /// The next control plane does not know who has a singleton.
+    ForgetHolder,
+    /// What a singleton has handed over is forgotten by the next control plane.
+    ForgetState,
 }
 
 /// Whether the test that runs has planted `defect`.

@@ -44,6 +44,7 @@ impl Askers {
             Refused::External { .. }
             | Refused::Number { .. }
             | Refused::Twice { .. }
+            | Refused::Crowded { .. }
             | Refused::Foreign { .. }
             | Refused::Door { .. }
             | Refused::Same { .. }
