@@ -219,7 +219,27 @@ pub enum Notice {
         /// Why.
         why: String,
     },
-    /// A change was given up. What has changed stays as it is; of a reshape nothing has.
+    /// Another build is rolled in.
+    Upgrading {
+        /// How many replicas there are.
+        replicas: u32,
+    },
+    /// An upgrade begins no further step until it is told to.
+    UpgradePaused {
+        /// How far it has come.
+        how: String,
+    },
+    /// Every replica runs the new build.
+    Upgraded {
+        /// How many.
+        replicas: u32,
+    },
+    /// An upgrade goes back to the old build.
+    RollingBack {
+        /// Why.
+        why: String,
+    },
+    /// A change was given up. What has changed stays as it is; of a reshape or an upgrade nothing has.
     ChangeFailed {
         /// Which kind.
         what: Change,
@@ -241,6 +261,8 @@ pub enum Change {
     Scale,
     /// To divide the components into other groups.
     Reshape,
+    /// To run another build.
+    Upgrade,
 }
 
 impl fmt::Display for Change {
@@ -249,6 +271,7 @@ impl fmt::Display for Change {
             Self::Restart => "restart",
             Self::Scale => "change of the number of replicas",
             Self::Reshape => "reshape",
+            Self::Upgrade => "upgrade",
         })
     }
 }

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Instant};
 
 use anylith_core::{Counters, Endpoint, Name};
-use anylith_wire::control::{ComponentState, Hello};
+use anylith_wire::control::{ComponentState, Hello, Outcomes};
 
 use crate::{action::Notice, event::Exit, fate::Ending, run::Run, timing::Timing};
 
@@ -54,6 +54,7 @@ pub(crate) enum Word {
     Alive {
         calls: BTreeMap<Name, u64>,
         counters: Counters,
+        outcomes: Outcomes,
     },
 }
 

@@ -36,6 +36,7 @@ mod spec;
 mod static_plan;
 mod status;
 mod timing;
+mod upgrade;
 mod view;
 
 pub use action::{Action, Change, Failure, Notice};
@@ -50,3 +51,7 @@ pub use spec::{GroupSpec, Spec};
 pub use static_plan::{IDENTITY_FILES, StaticHost, StaticPlan, StaticReplica, StaticSettings};
 pub use status::{GroupStatus, Note, ReplicaState, ReplicaStatus, Status};
 pub use timing::Timing;
+pub use upgrade::{
+    Rollout, Setback,
+    plan::{GroupUpgrade, UpgradePlan},
+};

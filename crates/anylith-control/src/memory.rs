@@ -6,7 +6,7 @@ use anylith_core::Name;
 use anylith_wire::control::Handed;
 use serde::{Deserialize, Serialize};
 
-use crate::fate::Fate;
+use crate::{fate::Fate, upgrade::Rollout};
 
 /// What a control plane must know of the one before it.
 ///
@@ -23,6 +23,12 @@ pub struct Memory {
     /// come to need yet.
     #[serde(default)]
     pub extra: BTreeMap<Name, Extra>,
+    /// The build that stands: 0 is the one that was launched.
+    #[serde(default)]
+    pub build: u32,
+    /// The upgrade that was under way.
+    #[serde(default)]
+    pub rollout: Option<Rollout>,
     /// Who has each component of which there is one at a time.
     #[serde(default)]
     pub seats: BTreeMap<Name, Seat>,
@@ -80,4 +86,7 @@ pub struct Remembered {
     /// What was to become of it.
     #[serde(default)]
     pub fate: Fate,
+    /// The build that it was started from last, or is to be next.
+    #[serde(default)]
+    pub build: u32,
 }

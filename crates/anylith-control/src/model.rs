@@ -4,6 +4,7 @@
 //! random, or each possibility in turn. Whatever happens, each directory names components that answer, nobody drains
 //! who is still named, and in the end one topology runs, and nothing of another.
 
+mod upgrade;
 mod world;
 
 // Only this test asks.

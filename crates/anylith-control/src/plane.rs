@@ -5,6 +5,7 @@ mod look;
 mod publish;
 mod reshape;
 mod singletons;
+mod upgrade;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -48,6 +49,8 @@ pub struct ControlPlane {
     replicas: BTreeMap<Name, Replica>,
     /// Replicas that are gone for good. What they were started as is not given out twice.
     past: BTreeMap<Name, Remembered>,
+    /// The build that stands.
+    build: u32,
     change: Option<UnderWay>,
     listeners: BTreeMap<Name, ListenerSocket>,
     seats: Seats,
@@ -92,7 +95,11 @@ impl ControlPlane {
         let heard_by = now + timing.reconnect;
         for (group, ordinal) in wanted(&spec) {
             let name = group.replica_name(ordinal);
-            let past = past.remove(&name).unwrap_or_default();
+            let mut past = past.remove(&name).unwrap_or_default();
+            // One that does not run begins with what stands, but for one that an upgrade has started.
+            if past.pid.is_none() && memory.rollout.is_none() {
+                past.build = memory.build;
+            }
             let endpoint = endpoint(&spec, &sockets, &name, past.incarnation);
             let replica = Replica::new(ordinal, group, past, endpoint, heard_by);
             replicas.insert(name, replica);
@@ -132,6 +139,7 @@ impl ControlPlane {
         let directory = Directory {
             epoch: memory.epoch,
             components: BTreeMap::new(),
+            ..Directory::default()
         };
         let phase = Phase::Adopting {
             heard: BTreeSet::new(),
@@ -143,7 +151,8 @@ impl ControlPlane {
             sockets,
             replicas,
             past,
-            change: None,
+            build: memory.build,
+            change: memory.rollout.clone().map(UnderWay::upgrade),
             listeners,
             directory,
             directory_is_unknown: memory.epoch > 0,
@@ -198,6 +207,13 @@ impl ControlPlane {
             Event::ReshapeAsked { topology, groups } => {
                 self.reshape(topology, groups, now, &mut actions);
             }
+            Event::UpgradeAsked {
+                build,
+                interfaces,
+                canary,
+                observe_ms,
+            } => self.upgrade(build, interfaces, canary, observe_ms, &mut actions),
+            Event::Steered(steer) => self.steer(steer, &mut actions),
             Event::StopAsked => self.stop(now, &mut actions),
             Event::KillAsked => {
                 self.stop(now, &mut actions);
@@ -232,6 +248,7 @@ impl ControlPlane {
             restarts: replica.restarts,
             pid: replica.run().and_then(|run| run.pid),
             fate: replica.fate,
+            build: replica.build,
         };
         let own = self.replicas.values().filter(|replica| !replica.external);
         let mut replicas = self.past.clone();
@@ -253,6 +270,8 @@ impl ControlPlane {
             replicas,
             extra,
             seats: self.seats.memory(),
+            build: self.build,
+            rollout: self.rollout(),
         }
     }
 
@@ -324,7 +343,15 @@ impl ControlPlane {
                 Word::NotStarted { component, message }
             }
             FromReplica::Failed { component, message } => Word::Last { component, message },
-            FromReplica::Pong { calls, counters } => Word::Alive { calls, counters },
+            FromReplica::Pong {
+                calls,
+                counters,
+                outcomes,
+            } => Word::Alive {
+                calls,
+                counters,
+                outcomes,
+            },
             FromReplica::Unknown => return,
         };
         self.tell(replica, Input::Said(word), now, actions);
@@ -459,6 +486,7 @@ impl ControlPlane {
                         actions.push(Action::Report(Notice::Adopted { replicas }));
                     }
                     self.phase = Phase::Running(Readiness::Never);
+                    self.advance_change(now, actions);
                     self.dismiss_stand_ins(now, actions);
                 }
                 self.go_on(now, actions);

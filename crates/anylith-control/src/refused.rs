@@ -68,6 +68,20 @@ pub enum Refused {
         /// The topology that runs.
         topology: Name,
     },
+    /// A build cannot take the place of the one that runs, a part at a time.
+    #[error("{what}")]
+    Unrollable {
+        /// Why not.
+        what: String,
+        /// What to do instead.
+        mend: String,
+    },
+    /// What was said to an upgrade does not fit how things are.
+    #[error("{why}")]
+    Unsteerable {
+        /// Why.
+        why: &'static str,
+    },
     /// There is nothing to change.
     #[error("{topology} runs already")]
     Same {

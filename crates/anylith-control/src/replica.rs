@@ -43,6 +43,8 @@ pub(crate) struct Replica {
     /// Those of them with which it was not asked to make room.
     pub(crate) needed: BTreeSet<Name>,
     pub(crate) external: bool,
+    /// The build that its process runs, or that the next one is started from.
+    pub(crate) build: u32,
     /// How often it was started.
     pub(crate) incarnation: u64,
     /// How often it was started again because it had failed.
@@ -84,6 +86,7 @@ impl Replica {
             seated: BTreeSet::new(),
             needed: BTreeSet::new(),
             external: group.external,
+            build: past.build,
             incarnation: past.incarnation,
             restarts: past.restarts,
             failures: 0,
@@ -266,9 +269,14 @@ impl Replica {
                 run.unable.insert(component, message);
             }
             Word::Last { component, message } => run.say_last(component, message),
-            Word::Alive { calls, counters } => {
+            Word::Alive {
+                calls,
+                counters,
+                outcomes,
+            } => {
                 run.calls = calls;
                 run.counters = counters;
+                run.outcomes = outcomes;
             }
         }
         let life = match life {

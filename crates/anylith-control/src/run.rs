@@ -6,7 +6,7 @@ use std::{
 };
 
 use anylith_core::{Counters, Endpoint, Name};
-use anylith_wire::control::{ComponentState, Hello};
+use anylith_wire::control::{ComponentState, Hello, Outcomes};
 
 use crate::{action::Failure, event::Exit, pulse::Pulse};
 
@@ -26,6 +26,8 @@ pub(crate) struct Run {
     pub(crate) calls: BTreeMap<Name, u64>,
     /// What its process has counted, when it was last heard of.
     pub(crate) counters: Counters,
+    /// How the calls ended that its process has answered, when it was last heard of.
+    pub(crate) outcomes: Outcomes,
     /// The components that were ready and are unhealthy.
     pub(crate) ill: BTreeMap<Name, Illness>,
     /// What keeps components that start from agreeing that they are healthy.
@@ -66,6 +68,7 @@ impl Run {
             told: BTreeSet::new(),
             calls: BTreeMap::new(),
             counters: Counters::default(),
+            outcomes: Outcomes::default(),
             ill: BTreeMap::new(),
             doubts: BTreeMap::new(),
             unable: BTreeMap::new(),

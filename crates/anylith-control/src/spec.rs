@@ -5,7 +5,7 @@ use std::{
     fmt,
 };
 
-use anylith_core::{EdgeSettings, Limits, Manifest, Name, Singleton};
+use anylith_core::{EdgeSettings, Fingerprint, Limits, Manifest, Name, Singleton};
 use anylith_topology::{Plan, Transport};
 use serde::{Deserialize, Serialize};
 
@@ -36,6 +36,9 @@ pub struct Spec {
     /// The components of which there is one at a time.
     #[serde(default)]
     pub singletons: BTreeMap<Name, Singleton>,
+    /// What the interface of each component looks like in the build that runs.
+    #[serde(default)]
+    pub interfaces: BTreeMap<Name, Fingerprint>,
 }
 
 impl fmt::Debug for Spec {
@@ -52,6 +55,7 @@ impl fmt::Debug for Spec {
             .field("limits", &self.limits)
             .field("transport", &self.transport)
             .field("singletons", &self.singletons)
+            .field("interfaces", &self.interfaces)
             .finish()
     }
 }
@@ -96,6 +100,14 @@ fn replica_name(group: &Name, ordinal: u32) -> Name {
     Name::new(name).expect("the start of a name, hexadecimal digits and an ordinal make a name")
 }
 
+/// What the interfaces look like of an application that says of itself what is in `manifest`.
+pub(crate) fn interfaces_of(manifest: &Manifest) -> BTreeMap<Name, Fingerprint> {
+    let components = manifest.components.iter();
+    components
+        .map(|component| (component.name.clone(), component.fingerprint))
+        .collect()
+}
+
 impl Spec {
     /// What `plan` asks for, of the application that says of itself what is in `manifest`.
     pub fn new(plan: &Plan, manifest: &Manifest) -> Self {
@@ -126,6 +138,7 @@ impl Spec {
             limits: plan.limits.clone(),
             transport: plan.transport,
             singletons,
+            interfaces: interfaces_of(manifest),
         }
     }
 
@@ -221,6 +234,7 @@ mod tests {
             limits: Limits::default(),
             transport: Transport::Unix,
             singletons: BTreeMap::new(),
+            interfaces: BTreeMap::new(),
         };
         let printed = format!("{spec:?} {spec:#?}");
         assert!(

@@ -62,6 +62,10 @@ pub struct ReplicaStatus {
     pub state: ReplicaState,
     /// How often it was started again because it had failed.
     pub restarts: u64,
+    /// The build that it runs, by number: the one that was launched is 0, which in JSON is left out, and each that was rolled
+    /// in has the next one.
+    #[serde(default, skip_serializing_if = "is_first")]
+    pub build: u32,
     /// What its processes have counted; in JSON without what is 0.
     #[serde(
         default,
@@ -75,6 +79,11 @@ pub struct ReplicaStatus {
     /// Whether it has a process that gives no sign of life.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub silent: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
+fn is_first(build: &u32) -> bool {
+    *build == 0
 }
 
 fn counted<S: Serializer>(counters: &Counters, serializer: S) -> Result<S::Ok, S::Error> {

@@ -15,7 +15,10 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use crate::replica::{Replica, Standing, States};
+use crate::{
+    guard,
+    replica::{Replica, Standing, States},
+};
 
 /// The first pause before connecting again, which doubles up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
@@ -210,6 +213,7 @@ impl Link {
                         let pong = FromReplica::Pong {
                             calls: replica.calls_inside(),
                             counters: replica.counters(),
+                            outcomes: guard::outcomes(),
                         };
                         self.send(&pong).await?;
                     }

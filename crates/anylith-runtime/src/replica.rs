@@ -19,7 +19,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
 };
 
-use anylith_core::{Counters, Directory, EdgeSettings, Endpoint, Limits, Name};
+use anylith_core::{Counters, Directory, EdgeSettings, Endpoint, Fingerprint, Limits, Name};
 use anylith_rpc::{Identity, Membership, Network, ServedComponent, Server};
 use anylith_wire::control::{Bootstrap, ComponentState};
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -206,6 +206,8 @@ pub(crate) struct Replica {
     offering: Offering,
     states: watch::Sender<States>,
     failures: Failures,
+    /// What the interfaces of the application look like in this process.
+    interfaces: BTreeMap<Name, Fingerprint>,
     /// See [`Setup`].
     directory_is_hope: bool,
 }
@@ -301,7 +303,10 @@ impl Replica {
             let taken = network.set_identity(identity);
             taken.map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
         }
-        network.update(setup.directory);
+        let registrations = setup.components.iter().chain(&setup.others);
+        let interfaces = registrations.map(|it| (checked(it.name), it.fingerprint()));
+        let interfaces: BTreeMap<Name, Fingerprint> = interfaces.collect();
+        network.update(setup.directory.fitting(&interfaces));
         let held = setup.held;
         let is_held = |it: &Registration| held.iter().any(|name| *name == it.name);
         let waiting = |it: &Registration| (checked(it.name), Standing::waiting(is_held(it)));
@@ -337,6 +342,7 @@ impl Replica {
             offering,
             states,
             failures,
+            interfaces,
             directory_is_hope: setup.directory_is_hope,
         };
         Ok((replica, failed))
@@ -403,6 +409,7 @@ impl Replica {
 
     /// Takes a directory, unless it is older than the one in use.
     pub(crate) fn update(&self, directory: Directory) {
+        let directory = directory.fitting(&self.interfaces);
         self.panel.network.update(directory);
     }
 
@@ -442,8 +449,10 @@ impl Replica {
         let mut lookout = pin!(self.look_out());
         loop {
             let started = tokio::select! {
-                started = starting.join_next() => started,
+                biased;
+                // First, so that what was waited for is told to be there before nothing is left to start.
                 never = &mut lookout => match never {},
+                started = starting.join_next() => started,
             };
             let Some(started) = started else {
                 return Ok(());

@@ -33,7 +33,7 @@ use anylith_core::{
 };
 use anylith_wire::control::{
     Bootstrap, CONTROL_PROTOCOL, ComponentState, Decoder, ENV_CONTROL, ENV_INCARNATION,
-    ENV_REPLICA, ENV_ROLE, FromReplica, Hello, Opening, ToReplica, encode,
+    ENV_REPLICA, ENV_ROLE, FromReplica, Hello, Opening, Outcomes, ToReplica, encode,
 };
 use rustix::{
     net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags},
@@ -257,6 +257,7 @@ impl Puppet {
                 let pong = FromReplica::Pong {
                     calls: BTreeMap::new(),
                     counters: Counters::default(),
+                    outcomes: Outcomes::default(),
                 };
                 say(control, &pong)
             }

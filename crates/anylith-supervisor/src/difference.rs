@@ -15,7 +15,9 @@ use crate::{
 pub(crate) fn all(past: &Record, launch: &Launch, build: Build) -> Vec<String> {
     let mut found = of_specs(&past.spec, &launch.spec);
     let (was, is) = (&past.program, &launch.program);
-    if was.path != is.path {
+    if past.stands_for(&is.path, build) {
+        // It is what runs, or what that has become.
+    } else if was.path != is.path {
         let (was, is) = (was.path.display(), is.path.display());
         found.push(format!("the binary is {is}, and was {was}"));
     } else if past.build != build {

@@ -167,6 +167,9 @@ fn is_trouble(report: &Report) -> bool {
             | Notice::Reshaping { .. }
             | Notice::Switched { .. }
             | Notice::Reshaped { .. }
+            | Notice::Upgrading { .. }
+            | Notice::UpgradePaused { .. }
+            | Notice::Upgraded { .. }
             | Notice::Stopping => false,
             Notice::Failed { .. }
             | Notice::CrashLoop { .. }
@@ -177,6 +180,7 @@ fn is_trouble(report: &Report) -> bool {
             | Notice::NotStarted { .. }
             | Notice::Unhealthy { .. }
             | Notice::TakingBack { .. }
+            | Notice::RollingBack { .. }
             | Notice::ChangeFailed { .. }
             | Notice::ListenerLost { .. }
             | Notice::ForeignProtocol { .. } => true,

@@ -230,6 +230,16 @@ fn notice_line(notice: &Notice, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         }
         Notice::Reshaped { to } => write!(f, "{to} runs, and nothing of what was before"),
         Notice::TakingBack { stays, why } => write!(f, "{stays} stays: {why}"),
+        Notice::Upgrading { replicas } => {
+            let replicas = replicas_text(*replicas as usize);
+            write!(f, "rolling another build into {replicas}")
+        }
+        Notice::UpgradePaused { how } => f.write_str(how),
+        Notice::Upgraded { replicas } => {
+            let replicas = replicas_text(*replicas as usize);
+            write!(f, "upgraded {replicas}; the new build runs alone")
+        }
+        Notice::RollingBack { why } => write!(f, "the old build comes back: {why}"),
         Notice::ChangeFailed { what, why, .. } => write!(f, "the {what} was given up: {why}"),
         Notice::Stopping => f.write_str("draining"),
     }

@@ -10,9 +10,9 @@
 //!
 //! The first message of a connection says what the connection is for: see [`Opening`].
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, path::PathBuf};
 
-use anylith_core::{Counters, Directory, Endpoint, Name};
+use anylith_core::{Counters, Directory, Endpoint, Manifest, Name};
 pub use anylith_core::{EdgeSettings, Limits};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -102,7 +102,49 @@ pub enum Request {
         #[serde(default)]
         dry_run: bool,
     },
+    /// To roll another build in, replica by replica. The answer comes when that is done, when it waits for
+    /// [`Steer::Resume`], or when the old build runs everywhere again.
+    Upgrade(Box<Upgrade>),
+    /// To steer the upgrade that is under way. The answer comes as with [`Request::Upgrade`]; to a pause at once.
+    Steer(Steer),
     /// For something that a later build can do: it is answered with the status. Nobody sends it.
+    #[serde(other)]
+    Unknown,
+}
+
+/// What [`Request::Upgrade`] asks for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Upgrade {
+    /// The binary of the new build, where nobody writes over it.
+    pub binary: PathBuf,
+    /// Where it was taken from, for people.
+    pub source: PathBuf,
+    /// What it says of itself.
+    pub manifest: Manifest,
+    /// The share of the replicas of each group, in percent and at least one, after which it waits for
+    /// [`Steer::Resume`].
+    #[serde(default)]
+    pub canary: Option<u8>,
+    /// For how long the first replicas of the new build are watched before others follow, and all of them before the old
+    /// build is given up, in milliseconds.
+    #[serde(default)]
+    pub observe_ms: u64,
+    /// To say what it would do, and do nothing.
+    #[serde(default)]
+    pub dry_run: bool,
+}
+
+/// What can be said to an upgrade that is under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Steer {
+    /// To begin no further step.
+    Pause,
+    /// To go on.
+    Resume,
+    /// To bring the old build back everywhere.
+    Rollback,
+    /// Something of a later build. Nobody sends it.
     #[serde(other)]
     Unknown,
 }
@@ -169,10 +211,24 @@ pub enum FromReplica {
         /// What its process has counted since it began.
         #[serde(default)]
         counters: Counters,
+        /// How the calls ended that its process has answered since it began.
+        #[serde(default)]
+        outcomes: Outcomes,
     },
     /// Something of a later build. Nobody sends it.
     #[serde(other)]
     Unknown,
+}
+
+/// How calls ended: those that came from other processes, and the requests of listeners that speak HTTP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Outcomes {
+    /// How many were answered, however.
+    #[serde(default)]
+    pub answered: u64,
+    /// How many of these with an error of the component, with a panic, or with a status of HTTP from 500 on.
+    #[serde(default)]
+    pub failed: u64,
 }
 
 /// A replica introduces itself, for the first time or again.

@@ -16,6 +16,16 @@ const ASK_EVERY: Duration = Duration::from_millis(200);
 /// Asks for a change, and comes back when it is made: then `done` is printed.
 pub(super) fn make(app: &App, request: Request, done: &str) -> Result<(), Failure> {
     let folder = last_run(app)?;
+    let answer = wait(app, &folder, request)?;
+    finish(app, &folder, answer, done)
+}
+
+/// Asks for a change, shows how far it comes, and returns the answer.
+pub(super) fn wait(
+    app: &App,
+    folder: &RunFolder,
+    request: Request,
+) -> Result<Result<Answer, AskError>, Failure> {
     let screen = Screen::start(None);
     let answer = runtime()?.block_on(async {
         let mut signals = Signals::listen()?;
@@ -27,7 +37,17 @@ pub(super) fn make(app: &App, request: Request, done: &str) -> Result<(), Failur
     });
     screen.progress("");
     screen.end();
-    let left = outcome(app, &folder, answer?)?;
+    answer
+}
+
+/// Says how a change has ended: `done`, if it is made.
+pub(super) fn finish(
+    app: &App,
+    folder: &RunFolder,
+    answer: Result<Answer, AskError>,
+    done: &str,
+) -> Result<(), Failure> {
+    let left = outcome(app, folder, answer)?;
     let warning = Paint::for_stderr().bold_yellow("warning");
     for left in left {
         writeln!(std::io::stderr(), "{warning}: {left}")?;
@@ -50,20 +70,22 @@ async fn ask_patiently(
             () = tokio::time::sleep(ASK_EVERY) => {}
         }
         tokio::select! {
-            answer = &mut changed => return answer,
-            status = ask(socket, Request::Status) => match status {
-                Ok(Answer::Status(now)) => screen.progress(now.change.unwrap_or_default()),
-                Err(error @ AskError::Lost(_)) => return Err(error),
-                Ok(
-                    Answer::Stopped { .. }
-                    | Answer::Changed { .. }
-                    | Answer::Plan(_)
-                    | Answer::Refused { .. }
-                    | Answer::GivenUp { .. },
-                )
-                | Err(AskError::NotRunning(_) | AskError::Malformed(_)) => {}
-            }
-        }
+                    answer = &mut changed => return answer,
+                    status = ask(socket, Request::Status) => match status {
+                        Ok(Answer::Status(now)) => screen.progress(now.change.unwrap_or_default()),
+                        Err(error @ AskError::Lost(_)) => return Err(error),
+                        Ok(
+                            Answer::Stopped { .. }
+                            | Answer::Changed { .. }
+                            | Answer::Plan(_)
+        | Answer::UpgradePlan(_)
+        | Answer::Paused { .. }
+                            | Answer::Refused { .. }
+                            | Answer::GivenUp { .. },
+                        )
+                        | Err(AskError::NotRunning(_) | AskError::Malformed(_)) => {}
+                    }
+                }
     }
 }
 
@@ -75,11 +97,13 @@ pub(super) fn outcome(
 ) -> Result<Vec<String>, Failure> {
     match answer {
         Ok(Answer::Changed { left }) => Ok(left),
-        Ok(Answer::Refused { why, known }) if known.is_empty() => Err(Failure::new(
-            why,
-            format!("see with `{}` how things are", app.hint("status")),
-        )),
-        Ok(Answer::Refused { why, known }) => {
+        // Only upgrades do, which know what to say of it.
+        Ok(Answer::Paused { .. }) => Ok(Vec::new()),
+        Ok(Answer::Refused { why, known, mend }) if known.is_empty() => {
+            let look = || format!("see with `{}` how things are", app.hint("status"));
+            Err(Failure::new(why, mend.unwrap_or_else(look)))
+        }
+        Ok(Answer::Refused { why, known, .. }) => {
             let known: Vec<&str> = known.iter().map(Name::as_str).collect();
             let wanted = why.rsplit(' ').next().unwrap_or_default();
             Err(Failure::input(
@@ -100,7 +124,7 @@ pub(super) fn outcome(
             Err(Failure::new(why, mend))
         }
         Ok(Answer::Stopped { .. }) => Err(super::not_running(app)),
-        Ok(Answer::Status(_) | Answer::Plan(_)) => Err(Failure::new(
+        Ok(Answer::Status(_) | Answer::Plan(_) | Answer::UpgradePlan(_)) => Err(Failure::new(
             "the supervisor is of an older version, which cannot do that",
             format!("`{}` and run it again", app.hint("stop")),
         )),

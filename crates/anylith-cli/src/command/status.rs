@@ -28,6 +28,8 @@ pub(crate) fn status(args: &StatusArgs) -> Result<(), Failure> {
             Answer::Stopped { .. }
             | Answer::Changed { .. }
             | Answer::Plan(_)
+            | Answer::UpgradePlan(_)
+            | Answer::Paused { .. }
             | Answer::Refused { .. }
             | Answer::GivenUp { .. },
         ) => return Err(not_running(&app)),

@@ -12,6 +12,7 @@ use anylith_wire::control::{
     CONTROL_PROTOCOL, ComponentState, FromReplica, Handed, Hello, ToReplica,
 };
 
+use super::upgrade::{self, Builds};
 use crate::{Action, ControlPlane, Event, Exit, GroupSpec, Memory, Notice, Spec, Timing};
 
 type Shape = &'static [(&'static str, &'static [&'static str], u32)];
@@ -72,12 +73,13 @@ pub(super) enum Fault {
 }
 
 #[derive(Debug, Default)]
-struct Process {
+pub(super) struct Process {
     pid: u32,
     incarnation: u64,
+    pub(super) build: u32,
     welcomed: Option<Endpoint>,
     connected: bool,
-    components: BTreeMap<Name, ComponentState>,
+    pub(super) components: BTreeMap<Name, ComponentState>,
     /// Those that it was given while it ran.
     added: BTreeSet<Name>,
     lingers: BTreeSet<Name>,
@@ -89,28 +91,29 @@ struct Process {
     yields: bool,
     /// What `Cart` has handed over here.
     handed: Option<Handed>,
-    directory: Directory,
+    pub(super) directory: Directory,
     inbox: VecDeque<ToReplica>,
     outbox: VecDeque<Event>,
 }
 
 /// An application, and what it was asked for.
 pub(super) struct World {
-    plane: ControlPlane,
+    pub(super) plane: ControlPlane,
     now: Instant,
-    processes: BTreeMap<Name, Process>,
+    pub(super) processes: BTreeMap<Name, Process>,
     /// Of processes that are over, what the control plane has yet to learn.
     over: BTreeMap<Name, VecDeque<Event>>,
-    published: Directory,
-    notices: Vec<Notice>,
+    pub(super) published: Directory,
+    pub(super) notices: Vec<Notice>,
     asked: Option<(Spec, Spec)>,
+    pub(super) builds: Builds,
     next_pid: u32,
     no_spawn: bool,
     /// Whether all have been ready once.
     began: bool,
     crashed: bool,
-    faults: usize,
-    controls: usize,
+    pub(super) faults: usize,
+    pub(super) controls: usize,
     stopping: bool,
     done: bool,
     wrong: Option<String>,
@@ -126,7 +129,7 @@ pub(super) struct World {
     taken: Option<Handed>,
 }
 
-fn name(text: &str) -> Name {
+pub(super) fn name(text: &str) -> Name {
     Name::new(text).unwrap()
 }
 
@@ -141,7 +144,7 @@ fn groups(shape: usize) -> Vec<GroupSpec> {
 }
 
 /// `Front` calls `Cart` and `Stock`; `Cart` calls `Stock`.
-fn spec(shape: usize) -> Spec {
+pub(super) fn spec(shape: usize) -> Spec {
     Spec {
         app: name("model"),
         topology: name(&format!("shape{shape}")),
@@ -156,6 +159,7 @@ fn spec(shape: usize) -> Spec {
         edges: Vec::new(),
         limits: Limits::default(),
         transport: Transport::default(),
+        interfaces: upgrade::interfaces(0, &[]),
         singletons: BTreeMap::new(),
     }
 }
@@ -205,6 +209,7 @@ impl World {
             published: Directory::default(),
             notices: Vec::new(),
             asked: None,
+            builds: Builds::default(),
             next_pid: 100,
             no_spawn: false,
             began: false,
@@ -234,7 +239,7 @@ impl World {
     pub(super) fn asks_for(&mut self, shape: usize) {
         let mut to = spec(shape);
         to.singletons.clone_from(&self.plane.spec().singletons);
-        self.forgets_the_past();
+        self.begins_anew();
         self.restarts = false;
         self.asked = Some((self.plane.spec().clone(), to.clone()));
         self.feed(Event::ReshapeAsked {
@@ -245,14 +250,15 @@ impl World {
 
     /// All replicas are to be started anew.
     pub(super) fn restarts(&mut self) {
-        self.forgets_the_past();
+        self.begins_anew();
         self.restarts = true;
         let spec = self.plane.spec().clone();
         self.asked = Some((spec.clone(), spec));
         self.feed(Event::RestartAsked { group: None });
     }
 
-    fn forgets_the_past(&mut self) {
+    /// What went wrong before is over.
+    pub(super) fn begins_anew(&mut self) {
         self.notices.clear();
         (self.faults, self.controls, self.no_spawn) = (0, 0, false);
         for process in self.processes.values_mut() {
@@ -304,13 +310,14 @@ impl World {
             ComponentState::Waiting => {
                 let there = |of: &Name| {
                     let here = process.components.get(of) == Some(&ComponentState::Ready);
-                    here || !process.directory.replicas(of.as_str()).is_empty()
+                    here || self.builds.is_there(of, process)
                 };
                 self.plane.spec().dependencies[component].iter().all(there)
             }
             // It takes longer than any change has patience for, and comes to an end then.
             ComponentState::Starting => {
-                !process.lingers.contains(component) || self.plane.change().is_none()
+                let is_over = |how: String| how.starts_with("rolling");
+                !process.lingers.contains(component) || self.plane.change().is_none_or(is_over)
             }
             ComponentState::Draining => true,
             ComponentState::Ready | ComponentState::Unhealthy | ComponentState::Stopped => false,
@@ -360,6 +367,11 @@ impl World {
                 match state {
                     Some(ComponentState::Waiting) => {
                         self.says(replica, component, ComponentState::Starting);
+                    }
+                    Some(ComponentState::Starting)
+                        if self.builds.fails(&self.processes[replica]) =>
+                    {
+                        self.ends(replica, Exit::Code(1));
                     }
                     Some(ComponentState::Starting) => {
                         self.says(replica, component, ComponentState::Ready);
@@ -607,7 +619,7 @@ impl World {
         self.feed(Event::Tick);
     }
 
-    fn feed(&mut self, event: Event) {
+    pub(super) fn feed(&mut self, event: Event) {
         // Until it is heard of that it is ready nobody calls it, and another one may begin with the same.
         let is_ready =
             |it: &Name, state: &ComponentState| *it == "Cart" && *state == ComponentState::Ready;
@@ -650,6 +662,7 @@ impl World {
                 let process = Process {
                     pid,
                     incarnation,
+                    build: self.plane.build_of(&replica),
                     ..Process::default()
                 };
                 let before = self.processes.insert(replica.clone(), process);
@@ -700,6 +713,10 @@ impl World {
             }
         }
         if self.began && !self.crashed && !self.stopping {
+            if let Err(wrong) = self.judge_upgrade(&directory) {
+                self.finds(wrong);
+                return;
+            }
             for component in ["Front", "Cart", "Stock"] {
                 let moves = self.alone && component == "Cart" && directory.is_moving(component);
                 if directory.replicas(component).is_empty() && !moves {

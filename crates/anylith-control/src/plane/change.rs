@@ -20,6 +20,7 @@ use crate::{
     scale::Scale,
     spec::GroupSpec,
     status::ReplicaState,
+    upgrade::{Rollout, Step, Upgrade},
     view::View,
 };
 
@@ -29,14 +30,20 @@ pub(super) enum UnderWay {
     Roll(Roll),
     Scale(Scale),
     Reshape(Reshape),
+    Upgrade(Box<Upgrade>),
 }
 
 impl UnderWay {
+    pub(super) fn upgrade(rollout: Rollout) -> Self {
+        Self::Upgrade(Box::new(Upgrade::new(rollout)))
+    }
+
     pub(super) fn next_tick(&self) -> Option<Instant> {
         match self {
             Self::Roll(roll) => roll.next_tick(),
             Self::Scale(scale) => scale.next_tick(),
             Self::Reshape(reshape) => reshape.next_tick(),
+            Self::Upgrade(upgrade) => upgrade.next_tick(),
         }
     }
 
@@ -45,6 +52,7 @@ impl UnderWay {
             Self::Roll(_) => Change::Restart,
             Self::Scale(_) => Change::Scale,
             Self::Reshape(_) => Change::Reshape,
+            Self::Upgrade(_) => Change::Upgrade,
         }
     }
 }
@@ -55,6 +63,7 @@ impl fmt::Display for UnderWay {
             Self::Roll(roll) => roll.fmt(f),
             Self::Scale(scale) => scale.fmt(f),
             Self::Reshape(reshape) => reshape.fmt(f),
+            Self::Upgrade(upgrade) => upgrade.fmt(f),
         }
     }
 }
@@ -113,7 +122,8 @@ impl ControlPlane {
             (Phase::Adopting { .. }, _) => Err(Refused::Adopting),
             (Phase::Running(_), Some(mut under_way)) => {
                 let waits = self.change.as_ref().and_then(UnderWay::next_tick);
-                if waits.is_some() {
+                let is_limited = !matches!(self.change, Some(UnderWay::Upgrade(_)));
+                if waits.is_some() && is_limited {
                     let ready = self.timing.ready;
                     under_way += &format!(", for which it has {ready:?} before it is given up");
                 }
@@ -215,6 +225,7 @@ impl ControlPlane {
         let past = Remembered {
             pid: None,
             fate,
+            build: self.build,
             ..self.past.remove(&name).unwrap_or_default()
         };
         let endpoint = endpoint(&self.spec, &self.sockets, &name, past.incarnation);
@@ -257,6 +268,14 @@ impl ControlPlane {
                     Some(Turn::Over(notice)) => Some(Move::Over(notice)),
                     None => None,
                 },
+                Some(UnderWay::Upgrade(upgrade)) => match upgrade.advance(view) {
+                    Some(Step::Over(notice)) => Some(Move::Over(notice)),
+                    Some(step) => {
+                        self.take_step(step, now, actions);
+                        continue;
+                    }
+                    None => None,
+                },
                 None => None,
             };
             match step {
@@ -293,6 +312,7 @@ impl ControlPlane {
     pub(super) fn dismiss_stand_ins(&mut self, now: Instant, actions: &mut Vec<Action>) {
         let needs = |group: &Name| match &self.change {
             Some(UnderWay::Roll(roll)) => roll.needs_stand_in(group),
+            Some(UnderWay::Upgrade(upgrade)) => upgrade.needs_stand_ins(),
             Some(UnderWay::Scale(_) | UnderWay::Reshape(_)) | None => false,
         };
         let lacks = |group: &Name| {
@@ -312,9 +332,13 @@ impl ControlPlane {
     pub(super) fn bury(&mut self) {
         let stopped = |replica: &&mut Replica| matches!(replica.life, Life::Stopped);
         let mut gone = Vec::new();
+        let build = self.next_build();
         for replica in self.replicas.values_mut().filter(stopped) {
             match replica.fate {
-                Fate::Renewed => replica.renew(),
+                Fate::Renewed => {
+                    replica.renew();
+                    replica.build = build;
+                }
                 Fate::Leaves | Fate::StandsIn => gone.push(replica.name.clone()),
                 Fate::Stays => {}
             }
@@ -326,6 +350,7 @@ impl ControlPlane {
                     restarts: replica.restarts,
                     pid: None,
                     fate: Fate::Stays,
+                    build: self.build,
                 };
                 self.past.insert(name, past);
             }

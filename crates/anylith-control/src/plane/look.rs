@@ -95,6 +95,7 @@ fn replica_status(replica: &Replica) -> ReplicaStatus {
         address: run.map(|run| run.endpoint.clone()),
         state: replica.state(),
         restarts: replica.restarts,
+        build: replica.build,
         counters: replica.counters(),
         unhealthy: run.map(reasons).unwrap_or_default(),
         silent: run.is_some_and(|run| run.pulse.is_silent()),

@@ -23,12 +23,15 @@ impl ControlPlane {
         for component in self.seats.moving() {
             components.entry(component.clone()).or_default();
         }
+        let interfaces = self.differing_interfaces();
+        let is_news =
+            (&components, &interfaces) != (&self.directory.components, &self.directory.interfaces);
         // Also that nobody answers is news to those who think that somebody does.
-        if std::mem::take(&mut self.directory_is_unknown) || components != self.directory.components
-        {
+        if std::mem::take(&mut self.directory_is_unknown) || is_news {
             self.directory = Directory {
                 epoch: self.directory.epoch + 1,
                 components,
+                interfaces,
             };
             actions.push(Action::Publish(self.directory.clone()));
         }

@@ -7,6 +7,7 @@ mod changes;
 mod health;
 mod signs_of_life;
 mod trouble;
+mod upgrade;
 mod world;
 
 use std::{collections::BTreeMap, time::Duration};

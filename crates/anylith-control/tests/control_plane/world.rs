@@ -90,6 +90,7 @@ pub(crate) fn spec(groups: &[(&str, &[&str], u32)]) -> Spec {
         limits: Limits::default(),
         transport: Transport::default(),
         singletons: BTreeMap::new(),
+        interfaces: BTreeMap::new(),
     }
 }
 

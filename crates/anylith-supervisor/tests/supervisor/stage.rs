@@ -112,6 +112,7 @@ impl Stage {
             limits: Limits::default(),
             transport: Transport::default(),
             singletons: BTreeMap::new(),
+            interfaces: BTreeMap::new(),
         };
         let journal = self
             .temp

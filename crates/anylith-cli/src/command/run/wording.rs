@@ -58,7 +58,10 @@ impl Wording {
             | Notice::Scaled { .. }
             | Notice::Reshaping { .. }
             | Notice::Switched { .. }
-            | Notice::Reshaped { .. } => report.to_string(),
+            | Notice::Reshaped { .. }
+            | Notice::Upgrading { .. }
+            | Notice::UpgradePaused { .. }
+            | Notice::Upgraded { .. } => report.to_string(),
             Notice::Failed {
                 replica, failure, ..
             } => {
@@ -87,6 +90,7 @@ impl Wording {
             | Notice::NotStarted { .. }
             | Notice::Unhealthy { .. }
             | Notice::TakingBack { .. }
+            | Notice::RollingBack { .. }
             | Notice::ChangeFailed { .. }
             | Notice::Silent { .. }
             | Notice::ListenerLost { .. }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anylith_control::{Event, Exit};
 use anylith_core::{Directory, Name};
 use anylith_wire::control::{
-    Bootstrap, CONTROL_PROTOCOL, ComponentState, FromReplica, Hello, ToReplica,
+    Bootstrap, CONTROL_PROTOCOL, ComponentState, FromReplica, Hello, Outcomes, ToReplica,
 };
 
 use super::{Fault, World, name};
@@ -125,6 +125,7 @@ impl World {
                 let message = FromReplica::Pong {
                     calls: self.calls.clone(),
                     counters: self.counters,
+                    outcomes: Outcomes::default(),
                 };
                 self.events.push_back(Event::Said {
                     replica: replica.clone(),

@@ -1,0 +1,513 @@
+//! Another build of the application, replica by replica, while the old one serves.
+//!
+//! Every group gets one replica more, of the new build. When all of these are ready, the others are drained, stopped and
+//! started from the new build, one by one; in the end those that were added leave. Where the interface of a component
+//! has changed, callers only meet callees of their own build: so callees of the new build come before its callers, and
+//! one callee of the old build stays until the last caller of that build is gone. Going back is the same with the builds
+//! exchanged.
+//!
+//! What is to be done follows from which replica runs which build, and from [`Rollout`]. A control plane that knows both
+//! goes on where the one before it was killed.
+
+pub(crate) mod judgement;
+pub(crate) mod plan;
+mod rollout;
+mod watch;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    time::{Duration, Instant},
+};
+
+use anylith_core::Name;
+use anylith_wire::control::{Outcomes, Steer};
+
+use self::{plan::Borders, watch::Watch};
+use crate::{
+    action::{Change, Notice},
+    defect::{Defect, planted},
+    fate::Fate,
+    note::not_ready,
+    replica::Replica,
+    roll::given_up,
+    spec::GroupSpec,
+    status::ReplicaState,
+    view::View,
+};
+
+pub use self::rollout::{Rollout, Setback};
+
+/// The machine.
+#[derive(Debug)]
+pub(crate) struct Upgrade {
+    rollout: Rollout,
+    /// Since when replicas of the build that is to be are not ready.
+    unready: BTreeMap<Name, Instant>,
+    /// How the calls of each process had ended when this control plane first looked.
+    before: Option<BTreeMap<u32, Outcomes>>,
+    /// One replica of the new build in each group is watched for a while, before others follow.
+    first: Watch,
+    /// And all of them, before the old build is given up.
+    all: Watch,
+    /// How many replicas run the new build, and how many are to.
+    come: (usize, usize),
+    /// When one of those that are not ready will have had its time.
+    late_at: Option<Instant>,
+    /// Whether people know that it pauses.
+    pause_is_told: bool,
+    /// All run the build that is to be, and what was added leaves; until then, whatever comes.
+    settles: Option<Instant>,
+}
+
+/// What an upgrade asks of the control plane.
+#[derive(Debug)]
+pub(crate) enum Step {
+    /// Add a replica of `build` to this group.
+    Add { group: Name, build: u32 },
+    /// Drain a replica, and start it from the build that is to be.
+    Renew { replica: Name },
+    /// Drain a replica that was added, and forget it.
+    Leave { replica: Name },
+    /// From now on the new build stands.
+    Stand,
+    /// Tell people.
+    Tell(Notice),
+    /// It is over: tell people.
+    Over(Notice),
+}
+
+impl Upgrade {
+    pub(crate) fn new(rollout: Rollout) -> Self {
+        Self {
+            rollout,
+            unready: BTreeMap::new(),
+            before: None,
+            first: Watch::NotYet,
+            all: Watch::NotYet,
+            come: (0, 0),
+            late_at: None,
+            pause_is_told: false,
+            settles: None,
+        }
+    }
+
+    /// What the next control plane must know of it; `None` once one build stands alone.
+    pub(crate) fn rollout(&self) -> Option<&Rollout> {
+        self.settles.is_none().then_some(&self.rollout)
+    }
+
+    /// What stands from now on.
+    pub(crate) fn stands(&self) -> &Rollout {
+        &self.rollout
+    }
+
+    /// The build that replicas are started from which were drained for it.
+    pub(crate) fn target(&self) -> u32 {
+        self.rollout.target()
+    }
+
+    /// Whether replicas that were added are still needed.
+    pub(crate) fn needs_stand_ins(&self) -> bool {
+        self.settles.is_none()
+    }
+
+    /// Whether `steer` can be said to it now.
+    ///
+    /// # Errors
+    ///
+    /// Why it cannot.
+    pub(crate) fn check(&self, steer: Steer) -> Result<(), &'static str> {
+        match steer {
+            _ if self.settles.is_some() => Err("the upgrade is all but over"),
+            Steer::Rollback => Ok(()),
+            Steer::Pause | Steer::Resume if self.rollout.setback.is_some() => {
+                Err("the upgrade is being rolled back, which nothing stops")
+            }
+            Steer::Pause => Ok(()),
+            Steer::Resume if self.rollout.paused || self.rollout.canary.is_some() => Ok(()),
+            Steer::Resume => Err("the upgrade is not paused"),
+            Steer::Unknown => Err("this supervisor does not know what that is"),
+        }
+    }
+
+    /// Takes what was said to it.
+    pub(crate) fn steer(&mut self, steer: Steer) {
+        if self.check(steer).is_err() {
+            return;
+        }
+        match steer {
+            Steer::Pause => {
+                self.rollout.paused = true;
+                self.pause_is_told = false;
+            }
+            Steer::Resume => {
+                self.rollout.paused = false;
+                self.rollout.canary = None;
+            }
+            Steer::Rollback => self.turn_back("it was asked for".to_owned(), None),
+            Steer::Unknown => {}
+        }
+    }
+
+    fn turn_back(&mut self, why: String, replica: Option<Name>) {
+        let setback = Setback { why, replica };
+        self.rollout.setback.get_or_insert(setback);
+        self.rollout.paused = false;
+        self.unready.clear();
+    }
+
+    /// Looks at how things are; returns what is to be done about it. Asked again and again, it returns `None` in the
+    /// end: something has to happen first.
+    pub(crate) fn advance(&mut self, view: View<'_>) -> Option<Step> {
+        if let Some(by) = self.settles {
+            return self.settle(by, view);
+        }
+        self.look(view);
+        match self.rollout.setback {
+            None => self.forward(view),
+            Some(_) => self.backward(view),
+        }
+    }
+
+    /// Notes since when replicas of the build that is to be are not ready, and how calls had ended before.
+    fn look(&mut self, view: View<'_>) {
+        let target = self.rollout.target();
+        let waits = |one: &&Replica| one.build == target && !one.fate.ends_it();
+        let unready = view.replicas.values().filter(waits);
+        let unready = unready.filter(|one| one.state() != ReplicaState::Ready);
+        let unready = unready.map(|one| {
+            let since = self.unready.get(&one.name).copied();
+            (one.name.clone(), since.unwrap_or(view.now))
+        });
+        self.unready = unready.collect();
+        let new = |one: &&Replica| one.build == self.rollout.to && !one.fate.ends_it();
+        let new = view.replicas.values().filter(new).count();
+        self.come = (new, regulars(view).count());
+        let late_at = self
+            .unready
+            .values()
+            .map(|since| *since + view.timing.ready);
+        self.late_at = late_at.filter(|at| *at > view.now).min();
+        self.before.get_or_insert_with(|| {
+            let runs = view.replicas.values().filter_map(Replica::run);
+            let counted = runs.filter_map(|run| Some((run.pid?, run.outcomes)));
+            counted.collect()
+        });
+    }
+
+    fn forward(&mut self, view: View<'_>) -> Option<Step> {
+        if let Some(Setback { why, replica }) = self.find_setback(view) {
+            let notice = Notice::RollingBack { why: why.clone() };
+            self.turn_back(why, replica);
+            return Some(Step::Tell(notice));
+        }
+        if self.rollout.paused {
+            return self.pause(view);
+        }
+        if let Some(step) = self.seed(view) {
+            return step;
+        }
+        let observe = Duration::from_millis(self.rollout.observe_ms);
+        if self.is_busy(view) || !self.first.is_done(observe, view.now) {
+            return None;
+        }
+        let mut groups: Vec<&GroupSpec> = view.spec.groups.iter().collect();
+        if let Some(share) = self.rollout.canary {
+            groups.retain(|group| self.has_come(group, view) < quota(share, group.replicas));
+            if groups.is_empty() {
+                self.rollout.canary = None;
+                self.rollout.paused = true;
+                self.pause_is_told = false;
+                return self.pause(view);
+            }
+        }
+        if let Some(replica) = self.next(&groups, view) {
+            return Some(Step::Renew { replica });
+        }
+        let mut regular = regulars(view);
+        let is_old = |one: &Replica| one.build != self.rollout.to;
+        if regular.any(is_old) || !self.all.is_done(observe, view.now) {
+            return None;
+        }
+        self.settles = Some(view.now + view.timing.ready);
+        Some(Step::Stand)
+    }
+
+    /// Nothing further begins, and people are told once what was begun is done.
+    fn pause(&mut self, view: View<'_>) -> Option<Step> {
+        if self.pause_is_told || self.is_busy(view) {
+            return None;
+        }
+        self.pause_is_told = true;
+        let how = self.to_string();
+        Some(Step::Tell(Notice::UpgradePaused { how }))
+    }
+
+    /// Puts a replica of the new build beside each group. `None` once all are ready; else what is to be done for that,
+    /// if anything can be.
+    fn seed(&self, view: View<'_>) -> Option<Option<Step>> {
+        let borders = self.borders(view);
+        let mut waits = false;
+        for group in &view.spec.groups {
+            let name = group.replica_name(group.replicas + 1);
+            match view.replicas.get(&name) {
+                Some(one) if one.fate == Fate::StandsIn && one.build == self.rollout.to => {
+                    waits |= one.state() != ReplicaState::Ready;
+                }
+                // It stands in for somebody since before.
+                Some(one) if one.fate == Fate::StandsIn => {
+                    return Some(Some(Step::Leave { replica: name }));
+                }
+                Some(_) => waits = true,
+                None if self.may_come(group, &borders, view) => {
+                    let (group, build) = (group.name.clone(), self.rollout.to);
+                    return Some(Some(Step::Add { group, build }));
+                }
+                None => waits = true,
+            }
+        }
+        waits.then_some(None)
+    }
+
+    fn backward(&mut self, view: View<'_>) -> Option<Step> {
+        let (source, target) = (self.rollout.source(), self.rollout.target());
+        let borders = self.borders(view);
+        if self.is_busy(view) {
+            return None;
+        }
+        let is_left = |one: &Replica| one.build == source;
+        if !view.replicas.values().any(is_left) {
+            self.settles = Some(view.now + view.timing.ready);
+            return self.advance(view);
+        }
+        for group in &view.spec.groups {
+            let mut regular = regulars(view).filter(|one| one.group == group.name);
+            let ill = |one: &&Replica| is_left(one) && one.state() != ReplicaState::Ready;
+            let ill = regular.clone().find(ill);
+            if let Some(ill) = ill.filter(|one| {
+                self.may_go(one, &borders, view) && self.may_come(group, &borders, view)
+            }) {
+                let replica = ill.name.clone();
+                return Some(Step::Renew { replica });
+            }
+            let has_left = !regular.any(is_left);
+            let added = view.replicas.get(&group.replica_name(group.replicas + 1));
+            match added {
+                Some(one) if is_left(one) && one.fate == Fate::StandsIn => {
+                    let replica = one.name.clone();
+                    // Where others are still to be renewed, another one takes its place.
+                    let goes = has_left
+                        || (can_spare(one, group, view) && self.may_come(group, &borders, view));
+                    if goes && self.may_go(one, &borders, view) {
+                        return Some(Step::Leave { replica });
+                    }
+                }
+                None if !has_left && self.may_come(group, &borders, view) => {
+                    let (group, build) = (group.name.clone(), target);
+                    return Some(Step::Add { group, build });
+                }
+                Some(_) | None => {}
+            }
+        }
+        let groups: Vec<&GroupSpec> = view.spec.groups.iter().collect();
+        let replica = self.next(&groups, view)?;
+        Some(Step::Renew { replica })
+    }
+
+    /// What was added leaves by itself, since nobody needs it.
+    fn settle(&mut self, by: Instant, view: View<'_>) -> Option<Step> {
+        let mut replicas = view.replicas.values();
+        if view.now < by && replicas.any(|replica| replica.fate != Fate::Stays) {
+            return None;
+        }
+        Some(Step::Over(match self.rollout.setback.clone() {
+            None => Notice::Upgraded {
+                replicas: regulars(view).count() as u32,
+            },
+            Some(Setback { why, replica }) => Notice::ChangeFailed {
+                what: Change::Upgrade,
+                why,
+                replica,
+            },
+        }))
+    }
+
+    /// What keeps the new build from being rolled in, if anything does.
+    fn find_setback(&self, view: View<'_>) -> Option<Setback> {
+        let new = |one: &&Replica| one.build == self.rollout.to && !one.fate.ends_it();
+        for replica in view.replicas.values().filter(new) {
+            let name = &replica.name;
+            let since = self.unready.get(name);
+            let is_late = since.is_some_and(|since| view.now >= *since + view.timing.ready);
+            let why = match given_up(replica) {
+                Some(failure) => format!("{name} does not run with the new build: {failure}"),
+                None if is_late => not_ready(name, view),
+                None => continue,
+            };
+            let replica = Some(name.clone());
+            return Some(Setback { why, replica });
+        }
+        let (new, old) = (
+            self.outcomes(self.rollout.to, view),
+            self.outcomes(self.rollout.from, view),
+        );
+        judgement::fails_more(new, old).map(|why| Setback { why, replica: None })
+    }
+
+    /// How the calls have ended that replicas of `build` have answered since the upgrade began.
+    fn outcomes(&self, build: u32, view: View<'_>) -> Outcomes {
+        let replicas = view.replicas.values().filter(|one| one.build == build);
+        let mut all = Outcomes::default();
+        for run in replicas.filter_map(Replica::run) {
+            let before = self.before.as_ref().zip(run.pid);
+            let before = before.and_then(|(before, pid)| before.get(&pid).copied());
+            let before = before.unwrap_or_default();
+            all.answered += run.outcomes.answered.saturating_sub(before.answered);
+            all.failed += run.outcomes.failed.saturating_sub(before.failed);
+        }
+        all
+    }
+
+    /// Whether a step was begun that is not done.
+    fn is_busy(&self, view: View<'_>) -> bool {
+        view.replicas.values().any(|one| match one.fate {
+            Fate::Renewed => true,
+            Fate::Leaves => false,
+            Fate::Stays | Fate::StandsIn => match self.unready.get(&one.name) {
+                None => false,
+                Some(_) if self.rollout.setback.is_none() => true,
+                // Going back is not held up by one that does not get well.
+                Some(since) => given_up(one).is_none() && view.now < *since + view.timing.ready,
+            },
+        })
+    }
+
+    /// The replica that is to be drained and started from the build that is to be: of the group that has come least far.
+    fn next(&self, groups: &[&GroupSpec], view: View<'_>) -> Option<Name> {
+        let source = self.rollout.source();
+        let borders = self.borders(view);
+        let mut groups = groups.to_vec();
+        // Callees first where it is the same.
+        groups.sort_by_key(|group| {
+            let come = u64::from(self.has_come(group, view)) << 16;
+            (
+                come / u64::from(group.replicas.max(1)),
+                borders.depth(&group.name),
+            )
+        });
+        groups.into_iter().find_map(|group| {
+            let own = regulars(view).filter(|one| one.group == group.name);
+            let left = own.filter(|one| one.build == source && one.fate == Fate::Stays);
+            let mut left: Vec<&Replica> = left.collect();
+            left.sort_by_key(|one| (one.state() == ReplicaState::Ready, one.ordinal));
+            let may = |one: &&&Replica| {
+                can_spare(one, group, view)
+                    && self.may_go(one, &borders, view)
+                    && self.may_come(group, &borders, view)
+            };
+            left.iter().find(may).map(|one| one.name.clone())
+        })
+    }
+
+    /// How many replicas of `group` run the build that is to be, and are ready.
+    fn has_come(&self, group: &GroupSpec, view: View<'_>) -> u32 {
+        let own = view.replicas_of(&group.name);
+        own.filter(|one| self.serves(one, self.rollout.target()))
+            .count() as u32
+    }
+
+    fn serves(&self, replica: &Replica, build: u32) -> bool {
+        replica.build == build && !replica.fate.ends_it() && replica.state() == ReplicaState::Ready
+    }
+
+    fn borders(&self, view: View<'_>) -> Borders {
+        let changed = self.rollout.differing(view.spec, self.rollout.to);
+        let changed: BTreeSet<&Name> = changed.map(|(component, _)| component).collect();
+        Borders::new(view.spec, &changed)
+    }
+
+    /// Whether a replica of `group` may begin to run the build that is to be: what it calls is there for it.
+    fn may_come(&self, group: &GroupSpec, borders: &Borders, view: View<'_>) -> bool {
+        if planted(Defect::CallersFirst) {
+            return true;
+        }
+        let target = self.rollout.target();
+        borders.callees_of(&group.name).all(|callee| {
+            let mut there = view.replicas_of(callee);
+            there.any(|one| self.serves(one, target))
+        })
+    }
+
+    /// Whether `replica` may leave the build that it runs: those who call it from the same build have another one, or are
+    /// gone.
+    fn may_go(&self, replica: &Replica, borders: &Borders, view: View<'_>) -> bool {
+        if planted(Defect::NoLastCallee) {
+            return true;
+        }
+        let build = replica.build;
+        let is_ready = replica.state() == ReplicaState::Ready;
+        let mut others = view.replicas_of(&replica.group);
+        let has_another = others.any(|one| {
+            one.name != replica.name
+                && one.build == build
+                && !one.fate.ends_it()
+                && (!is_ready || one.state() == ReplicaState::Ready)
+        });
+        let mut callers = borders.callers_of(&replica.group);
+        has_another || callers.all(|caller| view.replicas_of(caller).all(|one| one.build != build))
+    }
+
+    /// When it wants a tick.
+    pub(crate) fn next_tick(&self) -> Option<Instant> {
+        let watched = self
+            .first
+            .next_tick()
+            .into_iter()
+            .chain(self.all.next_tick());
+        watched.chain(self.late_at).chain(self.settles).min()
+    }
+}
+
+/// Whether `replica` may go, and as many as are wanted are still ready.
+fn can_spare(replica: &Replica, group: &GroupSpec, view: View<'_>) -> bool {
+    let ready = |one: &&Replica| one.state() == ReplicaState::Ready && !one.fate.ends_it();
+    let ready = view.replicas_of(&group.name).filter(ready).count();
+    replica.state() != ReplicaState::Ready
+        || ready > group.replicas as usize
+        || planted(Defect::TooFew)
+}
+
+/// The replicas that the spec counts.
+fn regulars<'a>(view: View<'a>) -> impl Iterator<Item = &'a Replica> + Clone {
+    view.replicas.values().filter(move |one| {
+        let group = view.group(&one.group);
+        group.is_some_and(|group| one.ordinal <= group.replicas)
+    })
+}
+
+/// How many of so many replicas are `share` percent, at least one.
+fn quota(share: u8, replicas: u32) -> u32 {
+    let part = (u64::from(share) * u64::from(replicas)).div_ceil(100);
+    (part as u32).clamp(1, replicas)
+}
+
+impl fmt::Display for Upgrade {
+    /// How far it has come: `upgrading; 2 of 6 replicas run the new build; Cart-3 starts`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (new, all) = self.come;
+        match &self.rollout.setback {
+            Some(Setback { why, .. }) => write!(f, "rolling the upgrade back, since {why}")?,
+            None if self.settles.is_some() => f.write_str("upgraded; what was added leaves")?,
+            None if self.rollout.paused => f.write_str("the upgrade is paused")?,
+            None => f.write_str("upgrading")?,
+        }
+        if self.settles.is_none() {
+            write!(f, "; {new} of {all} replicas run the new build")?;
+        }
+        match self.unready.keys().next() {
+            Some(replica) => write!(f, "; {replica} starts"),
+            None => Ok(()),
+        }
+    }
+}
