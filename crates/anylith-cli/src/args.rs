@@ -28,6 +28,9 @@ pub(crate) enum Command {
     /// Builds an application and runs it in a topology, until Ctrl-C drains it
     #[command(after_help = RUN_EXAMPLES)]
     Run(RunArgs),
+    /// Runs an application while it is worked on: each change of its sources is built, and put in place while it serves
+    #[command(after_help = DEV_EXAMPLES)]
+    Dev(DevArgs),
     /// Says everything that is wrong with an application's topologies and config
     Check(CheckArgs),
     /// Draws which component is dependent on which
@@ -94,6 +97,13 @@ Examples:
 
 On standard output is a line `ready: NAME URL` for each listener; all else is on standard error.";
 
+const DEV_EXAMPLES: &str = "\
+Examples:
+  anylith dev                                the application of this folder, whole
+  anylith dev --topology micro               a process for each component
+
+A build that fails leaves the one before it serving. Ctrl-C drains the application and ends it.";
+
 const RESTART_EXAMPLES: &str = "\
 Examples:
   anylith restart                            every replica of the application of this folder
@@ -103,8 +113,8 @@ A group first gets one replica more; then its replicas are drained, stopped and 
 not get ready, nothing more is stopped. Ctrl-C leaves the command, and the restart goes on.
 
 During a restart a second replica exists for a moment, however few are wanted: it starts before the other stops. State
-that must not be lost belongs in a database, or in a file that two processes can share safely; or use `anylith stop` and
-then `anylith run` in the place of `anylith restart`.";
+that must not be lost belongs in a database, or in a file that two processes can share safely; or the component is a
+singleton, which hands it over.";
 
 const SCALE_EXAMPLES: &str = "\
 Examples:
@@ -160,6 +170,44 @@ pub(crate) struct RunArgs {
     /// Is the process that stays when the one with `--detach` comes back
     #[arg(long, hide = true)]
     pub(crate) in_background: bool,
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct DevArgs {
+    /// Folder with an anylith.toml, or that file
+    #[arg(value_name = "APP", default_value = ".")]
+    pub(crate) app: PathBuf,
+    /// The topology to run in: monolith, micro, or one of anylith.toml
+    #[arg(long, value_name = "NAME", default_value = "monolith")]
+    pub(crate) topology: String,
+    /// Replicas of every group, or of some, as in `4` or `Catalog=3,Cart=2`
+    #[arg(long, value_name = "N|GROUP=N,...", allow_negative_numbers = true)]
+    pub(crate) replicas: Option<String>,
+    #[command(flatten)]
+    pub(crate) overriding: Overriding,
+    #[command(flatten)]
+    pub(crate) building: Building,
+}
+
+impl From<DevArgs> for RunArgs {
+    fn from(args: DevArgs) -> Self {
+        let DevArgs {
+            app,
+            topology,
+            replicas,
+            overriding,
+            building,
+        } = args;
+        Self {
+            app,
+            topology,
+            replicas,
+            overriding,
+            building,
+            detach: false,
+            in_background: false,
+        }
+    }
 }
 
 #[derive(Debug, Group)]

@@ -3,6 +3,7 @@
 mod change;
 pub(crate) mod check;
 pub(crate) mod detach;
+pub(crate) mod dev;
 pub(crate) mod graph;
 pub(crate) mod logs;
 pub(crate) mod render_static;

@@ -134,6 +134,26 @@ pub enum Notice {
         /// What it still did, and for how long it had been given time.
         left: String,
     },
+    /// A component of which there is one at a time begins without the state of the one before it.
+    BeginsAnew {
+        /// The replica.
+        replica: Name,
+        /// The component.
+        component: Name,
+        /// Why.
+        why: String,
+    },
+    /// A component of which there is one at a time could not start beside others that run, and is started again.
+    NotStarted {
+        /// The replica.
+        replica: Name,
+        /// The component.
+        component: Name,
+        /// Why.
+        why: String,
+        /// After this time.
+        retry_in: Duration,
+    },
     /// A component can be called and is better not: others take its place until it is well again.
     Unhealthy {
         /// The replica.

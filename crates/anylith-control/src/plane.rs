@@ -4,6 +4,7 @@ mod change;
 mod look;
 mod publish;
 mod reshape;
+mod singletons;
 mod upgrade;
 
 use std::{
@@ -32,6 +33,7 @@ use crate::{
     readiness::Readiness,
     replica::Replica,
     run::Run,
+    seats::Seats,
     spec::{GroupSpec, Spec},
     status::ReplicaState,
     timing::Timing,
@@ -51,6 +53,7 @@ pub struct ControlPlane {
     build: u32,
     change: Option<UnderWay>,
     listeners: BTreeMap<Name, ListenerSocket>,
+    seats: Seats,
     directory: Directory,
     /// Whether replicas may have a directory of an earlier control plane, of which nothing is known but its epoch.
     directory_is_unknown: bool,
@@ -142,6 +145,7 @@ impl ControlPlane {
             heard: BTreeSet::new(),
         };
         Self {
+            seats: Seats::new(&spec, &memory.seats),
             spec,
             timing,
             sockets,
@@ -232,7 +236,9 @@ impl ControlPlane {
             Phase::Adopting { .. } | Phase::Running(_) | Phase::Done => None,
         };
         let change = self.change.as_ref().and_then(UnderWay::next_tick);
-        replicas.chain(listeners).chain(stop).chain(change).min()
+        let seats = self.seats.next_tick();
+        let others = stop.into_iter().chain(change).chain(seats);
+        replicas.chain(listeners).chain(others).min()
     }
 
     /// What the next control plane must know if this one is killed now.
@@ -263,6 +269,7 @@ impl ControlPlane {
             epoch: self.directory.epoch,
             replicas,
             extra,
+            seats: self.seats.memory(),
             build: self.build,
             rollout: self.rollout(),
         }
@@ -301,6 +308,9 @@ impl ControlPlane {
             heard.insert(replica.clone());
         }
         let endpoint = endpoint(&self.spec, &self.sockets, &replica, hello.incarnation);
+        if let Some(replica) = self.replicas.get(&replica) {
+            self.seats.greeted(replica, &hello);
+        }
         self.tell(&replica, Input::Hello { hello, endpoint }, now, actions);
     }
 
@@ -324,6 +334,11 @@ impl ControlPlane {
                 state,
                 reason,
             },
+            FromReplica::HandedOver {
+                component,
+                state,
+                lost,
+            } => return self.handed_over(replica, &component, (state, lost)),
             FromReplica::NotStarted { component, message } => {
                 Word::NotStarted { component, message }
             }
@@ -450,6 +465,7 @@ impl ControlPlane {
             // The engine has the keys.
             identity: None,
             callers: Some(self.spec.allowed_callers(&components)),
+            held: self.held_back(&components),
             limits: self.spec.limits.clone(),
             directory: self.directory.clone(),
             group: replica.group.clone(),
@@ -459,6 +475,7 @@ impl ControlPlane {
 
     /// Compares what should be with what is, after every event.
     fn settle(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        self.look_at_seats();
         self.tell_all(|| Input::Tick, now, actions);
         match &mut self.phase {
             Phase::Adopting { heard } => {
@@ -517,9 +534,11 @@ impl ControlPlane {
         if planted(Defect::DrainEarly) {
             self.exchange(now, actions);
         }
+        let make_room = self.make_room();
         // Out of the directory first, and then the word to stop. While others are still to be heard of, it may not be
         // out of it yet.
         self.publish(actions);
+        actions.extend(make_room);
         if matches!(self.phase, Phase::Running(_)) {
             actions.extend(drain::send_off(
                 &self.spec,
@@ -529,6 +548,7 @@ impl ControlPlane {
             ));
         }
         self.exchange(now, actions);
+        self.grant_seats(now, actions);
         self.notice_readiness(actions);
     }
 

@@ -28,6 +28,19 @@ pub enum Refused {
         /// What was asked for.
         replicas: u32,
     },
+    /// There is one at a time of a component, and one replica of its group.
+    #[error(
+        "{component} is a singleton, of which there is one at a time, so {group} cannot have {replicas} replicas: reshape into a \
+         topology in which {component} has a group of its own, and give more replicas to the others"
+    )]
+    Crowded {
+        /// The component.
+        component: Name,
+        /// The group that it is in, or would be.
+        group: Name,
+        /// What was asked for.
+        replicas: u32,
+    },
     /// One group is named twice, by its own name and a component's, or by two components'.
     #[error("{one} and {other} are in one group: say once how many replicas it is to have")]
     Twice {

@@ -151,7 +151,8 @@ fn prospect(groups: &[GroupSpec], by: Instant, view: View<'_>) -> Prospect {
                 continue;
             };
             let news = news_in(replica, group, view);
-            let unready = |component: &&Name| !is_ready(replica, component);
+            let unready =
+                |component: &&Name| !is_ready(replica, component) && !waits(replica, component);
             if !news.iter().any(unready) {
                 continue;
             }
@@ -193,12 +194,18 @@ fn news_in<'g>(replica: &Replica, group: &'g GroupSpec, view: View<'_>) -> Vec<&
     group.components.iter().filter(|_| alone).collect()
 }
 
+/// Whether `replica` is ready for `component` but for the one of it that there is elsewhere.
+fn waits(replica: &Replica, component: &Name) -> bool {
+    let has_it = replica.run().is_some_and(|run| run.waits_with(component));
+    replica.held.contains(component) && has_it
+}
+
 fn is_ready(replica: &Replica, component: &Name) -> bool {
     let answers = replica.life.answers(component, ComponentState::Ready);
     answers.is_some() && !replica.fate.ends_it()
 }
 
-/// Whether nothing runs any more that the topology that stands does not want.
+/// Whether nothing runs any more that the topology that stands does not want, and what there is one of has come to its place.
 fn has_settled(view: View<'_>) -> bool {
     view.replicas.values().all(|replica| {
         let clean = |components: &BTreeMap<Name, ComponentState>| {
@@ -208,6 +215,10 @@ fn has_settled(view: View<'_>) -> bool {
             running.all(|(component, _)| replica.components.contains(component))
         };
         let run = replica.run();
-        replica.fate != Fate::Leaves && run.is_none_or(|run| clean(&run.components))
+        let alone = replica.components.iter();
+        let mut alone = alone.filter(|component| view.spec.singletons.contains_key(*component));
+        let arrived =
+            alone.all(|component| is_ready(replica, component) || waits(replica, component));
+        replica.fate != Fate::Leaves && arrived && run.is_none_or(|run| clean(&run.components))
     })
 }

@@ -5,7 +5,7 @@ use std::{
     fmt,
 };
 
-use anylith_core::{EdgeSettings, Fingerprint, Limits, Manifest, Name};
+use anylith_core::{EdgeSettings, Fingerprint, Limits, Manifest, Name, Singleton};
 use anylith_topology::{Plan, Transport};
 use serde::{Deserialize, Serialize};
 
@@ -33,6 +33,9 @@ pub struct Spec {
     /// What replicas call each other over.
     #[serde(default)]
     pub transport: Transport,
+    /// The components of which there is one at a time.
+    #[serde(default)]
+    pub singletons: BTreeMap<Name, Singleton>,
     /// What the interface of each component looks like in the build that runs.
     #[serde(default)]
     pub interfaces: BTreeMap<Name, Fingerprint>,
@@ -51,6 +54,7 @@ impl fmt::Debug for Spec {
             .field("edges", &self.edges)
             .field("limits", &self.limits)
             .field("transport", &self.transport)
+            .field("singletons", &self.singletons)
             .field("interfaces", &self.interfaces)
             .finish()
     }
@@ -114,9 +118,11 @@ impl Spec {
             external: false,
         });
         let mut dependencies = BTreeMap::new();
-        let mut listeners = BTreeMap::new();
+        let (mut listeners, mut singletons) = (BTreeMap::new(), BTreeMap::new());
         for component in &manifest.components {
             dependencies.insert(component.name.clone(), component.dependencies.clone());
+            let singleton = component.singleton;
+            singletons.extend(singleton.map(|it| (component.name.clone(), it)));
             for listener in &component.listeners {
                 listeners.insert(listener.clone(), component.name.clone());
             }
@@ -131,6 +137,7 @@ impl Spec {
             edges: plan.edges.clone(),
             limits: plan.limits.clone(),
             transport: plan.transport,
+            singletons,
             interfaces: interfaces_of(manifest),
         }
     }
@@ -181,6 +188,13 @@ impl Spec {
         components.iter().map(of).collect()
     }
 
+    /// The first of `components` of which there is one at a time, where a group of so many `replicas` would have more.
+    pub(crate) fn crowded<'c>(&self, components: &'c [Name], replicas: u32) -> Option<&'c Name> {
+        let mut found = components.iter();
+        let found = found.find(|component| self.singletons.contains_key(*component));
+        found.filter(|_| replicas > 1)
+    }
+
     /// The config of `components`.
     pub(crate) fn config_of(&self, components: &[Name]) -> BTreeMap<Name, serde_json::Value> {
         let own = |(name, _): &(&Name, &serde_json::Value)| components.contains(name);
@@ -219,6 +233,7 @@ mod tests {
             edges: Vec::new(),
             limits: Limits::default(),
             transport: Transport::Unix,
+            singletons: BTreeMap::new(),
             interfaces: BTreeMap::new(),
         };
         let printed = format!("{spec:?} {spec:#?}");

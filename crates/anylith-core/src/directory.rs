@@ -63,7 +63,7 @@ pub struct Directory {
     /// older directory than its own keeps its own.
     pub epoch: u64,
     /// The ready replicas of each component, in the order of their names. A component without a ready
-    /// replica may be absent.
+    /// replica is absent, or there without any: then it is on its way from one place to another.
     pub components: BTreeMap<Name, Vec<Address>>,
     /// Component → replica → what its interface looks like there. Only components are in it whose replicas are of builds
     /// that differ in it; all others look the same everywhere.
@@ -90,6 +90,11 @@ impl Directory {
     /// The ready replicas of `component`; empty if there are none.
     pub fn replicas(&self, component: &str) -> &[Address] {
         self.components.get(component).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether `component` answers nowhere and is on its way, so that calls do well to wait for it.
+    pub fn is_moving(&self, component: &str) -> bool {
+        self.components.get(component).is_some_and(Vec::is_empty)
     }
 }
 

@@ -24,6 +24,7 @@ pub use directory::{Address, Directory, Endpoint, InvalidEndpoint};
 pub use error::{Allowance, BadAnswer, CallError, Edge, Execution, LostAnswer, Overload, Refusal};
 pub use manifest::{
     ComponentManifest, Fingerprint, Manifest, MethodManifest, MethodShape, MisfitManifest,
+    Singleton,
 };
 pub use name::{InvalidName, Name};
 pub use secret::{SecretReference, SecretSource};

@@ -341,7 +341,7 @@ impl Shared {
         let now = Instant::now();
         let mut changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
         for name in before.components.keys().chain(after.components.keys()) {
-            if before.replicas(name.as_str()) != after.replicas(name.as_str()) {
+            if before.components.get(name) != after.components.get(name) {
                 changes.insert(name.clone(), now);
             }
         }

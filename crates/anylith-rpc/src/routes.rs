@@ -55,6 +55,8 @@ struct Known {
     /// Where there is no way: when there was last a reason to hope for one, which is that a replica was new in
     /// the directory, or a connection to one was there.
     hoped: Option<Instant>,
+    /// Whether there is no way because the component is on its way: then a call waits as long as it may.
+    moving: bool,
 }
 
 /// A replica of the directory.
@@ -368,8 +370,8 @@ impl Routes {
         Failure::NotExecuted(Refusal::Unreachable(text))
     }
 
-    /// Waits for a way until `deadline`, and while there is hope: [`Limits::reach_timeout`] from the last reason for
-    /// it. So the calls of an outage wait, those in the midst of it fail at once, and a caller with a deadline of
+    /// Waits for a way until `deadline`, and while there is hope: as long as the directory says that the component is on
+    /// its way, or else [`Limits::reach_timeout`] from the last reason for it. So the calls of an outage wait, those in the midst of it fail at once, and a caller with a deadline of
     /// ten seconds is not held up for ten seconds by a callee that is gone.
     ///
     /// [`Limits::reach_timeout`]: anylith_core::Limits::reach_timeout
@@ -411,9 +413,14 @@ impl Routes {
             if let Some(detail) = self.incompatible() {
                 return Err(Failure::Incompatible(detail));
             }
-            let hoped = self.known.load().hoped.unwrap_or_else(Instant::now);
+            let known = self.known.load();
+            let hoped = known.hoped.unwrap_or_else(Instant::now);
             let until = hoped + self.reach_timeout();
-            let until = deadline.map_or(until, |deadline| until.min(deadline));
+            let until = match deadline {
+                Some(deadline) if known.moving => deadline,
+                Some(deadline) => until.min(deadline),
+                None => until,
+            };
             if timeout_at(until.into(), changed).await.is_err() {
                 let obstacle = self.obstacle(hoped);
                 return Err(Failure::NotExecuted(Refusal::Unreachable(obstacle)));
@@ -465,6 +472,8 @@ impl Routes {
             known.open.push(route);
         }
         known.hoped = known.open.is_empty().then_some(hoped);
+        let directory = self.network.directory();
+        known.moving = directory.is_moving(self.component.as_str());
         known
     }
 
@@ -485,6 +494,10 @@ impl Routes {
     fn obstacle(&self, hoped: Instant) -> String {
         let known = self.known.load();
         let seconds = hoped.elapsed().as_secs_f64();
+        if known.moving {
+            let component = &self.component;
+            return format!("{component} is on its way to another place, for {seconds:.1} s now");
+        }
         if known.obstacles.is_empty() {
             let epoch = self.network.directory().epoch;
             return format!(

@@ -260,6 +260,7 @@ impl<A: Application> Builder<A> {
             identity: None,
             callers: Some(callers),
             through_the_wire,
+            held: Vec::new(),
         };
         let own = setup.name.clone();
         let (replica, failures) = Replica::new(setup).map_err(AppError::Endpoint)?;

@@ -84,7 +84,8 @@ pub mod __rt {
     /// Calling the hooks of a component.
     pub mod hook {
         pub use crate::hook::{
-            HealthyHook, ServeHook, StartHook, StopHook, healthy, serve, start, stop,
+            HandOverHook, HandedStartHook, HealthyHook, ServeHook, StartHook, StopHook, hand_over,
+            healthy, serve, start, start_with, stop,
         };
     }
 }

@@ -247,6 +247,19 @@ impl Account {
         let (name, standing) = states
             .iter()
             .find(|(name, standing)| self.told.get(*name) != Some(*standing))?;
+        let told = self.told.get(name).and_then(|told| told.bequest.as_ref());
+        if let (Some(bequest), None) = (&standing.bequest, told) {
+            let told = Standing {
+                bequest: Some(Arc::clone(bequest)),
+                ..ComponentState::Draining.into()
+            };
+            self.told.insert(name.clone(), told);
+            return Some(FromReplica::HandedOver {
+                component: name.clone(),
+                state: bequest.state.clone(),
+                lost: bequest.lost.clone(),
+            });
+        }
         self.told.insert(name.clone(), standing.clone());
         if standing.not_started {
             return Some(FromReplica::NotStarted {
@@ -266,9 +279,14 @@ impl Account {
 fn states(replica: &Replica) -> BTreeMap<Name, ComponentState> {
     let states = replica.states();
     let states = states.borrow();
+    // Of one that hands something over it is said afterwards that it has stopped.
+    let state = |standing: &Standing| match standing.bequest {
+        Some(_) => ComponentState::Draining,
+        None => standing.state,
+    };
     states
         .iter()
-        .map(|(name, standing)| (name.clone(), standing.state))
+        .map(|(name, standing)| (name.clone(), state(standing)))
         .collect()
 }
 

@@ -196,6 +196,7 @@ impl OrdersFile {
             directory,
             identity,
             callers,
+            held: _,
         } = bootstrap;
         let before = &mut self.orders.bootstrap;
         if (&app, &replica) != (&before.app, &self.orders.replica) {

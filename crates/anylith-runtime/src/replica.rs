@@ -6,6 +6,7 @@ mod health;
 mod lookout;
 mod offering;
 mod taking_in;
+mod turn;
 
 use std::{
     any::Any,
@@ -30,6 +31,7 @@ use tokio::{
 };
 
 pub(crate) use failures::ComponentFailure;
+use turn::{Bequest, Turn};
 
 use crate::{
     ambient::Frame,
@@ -62,6 +64,10 @@ pub(crate) struct Standing {
     pub(crate) reason: Option<String>,
     /// Whether it has stopped because it could not start beside others that run.
     pub(crate) not_started: bool,
+    /// Whether it waits until there is no other one of it.
+    pub(crate) held: bool,
+    /// What it has handed over before it stopped.
+    pub(crate) bequest: Option<Arc<Bequest>>,
 }
 
 impl Standing {
@@ -70,6 +76,18 @@ impl Standing {
             state,
             reason,
             not_started: false,
+            held: false,
+            bequest: None,
+        }
+    }
+}
+
+impl Standing {
+    /// It has not begun to start; it is `held` back where another one of it may be at work.
+    fn waiting(held: bool) -> Self {
+        Self {
+            held,
+            ..ComponentState::Waiting.into()
         }
     }
 }
@@ -134,6 +152,8 @@ pub(crate) struct Setup {
     pub(crate) callers: Option<BTreeMap<Name, Vec<Name>>>,
     /// Whether calls within the process go over its own socket as well.
     pub(crate) through_the_wire: bool,
+    /// Those of its components that start only when they are granted that.
+    pub(crate) held: Vec<Name>,
 }
 
 impl Setup {
@@ -170,6 +190,7 @@ impl Setup {
             identity: bootstrap.identity,
             callers: bootstrap.callers,
             through_the_wire: false,
+            held: bootstrap.held,
         })
     }
 }
@@ -203,12 +224,14 @@ struct Components {
 struct Hosted {
     name: Name,
     registration: Registration,
+    turn: Turn,
     phase: Mutex<Phase>,
 }
 
 impl Hosted {
-    fn new(registration: Registration) -> Arc<Self> {
+    fn new(registration: Registration, held: &[Name]) -> Arc<Self> {
         Arc::new(Self {
+            turn: Turn::new(held.iter().any(|name| *name == registration.name)),
             name: checked(registration.name),
             registration,
             phase: Mutex::new(Phase::Starting),
@@ -284,14 +307,17 @@ impl Replica {
         let interfaces = registrations.map(|it| (checked(it.name), it.fingerprint()));
         let interfaces: BTreeMap<Name, Fingerprint> = interfaces.collect();
         network.update(setup.directory.fitting(&interfaces));
-        let waiting = |it: &Registration| (checked(it.name), ComponentState::Waiting.into());
+        let held = setup.held;
+        let is_held = |it: &Registration| held.iter().any(|name| *name == it.name);
+        let waiting = |it: &Registration| (checked(it.name), Standing::waiting(is_held(it)));
         let states = watch::Sender::new(setup.components.iter().map(waiting).collect::<States>());
         let doors = setup.components.iter().map(door).collect();
         let doors = Arc::new(Doors::new(doors, states.subscribe()));
         let serve = |endpoint| network.serve(endpoint, Arc::<Doors>::clone(&doors));
         let servers = setup.endpoints.iter().map(serve);
         let offering = Offering::new(servers.collect::<io::Result<_>>()?, states.subscribe());
-        let all: Vec<Arc<Hosted>> = setup.components.into_iter().map(Hosted::new).collect();
+        let components = setup.components.into_iter();
+        let all: Vec<Arc<Hosted>> = components.map(|it| Hosted::new(it, &held)).collect();
         let (failures, failed) = Failures::of(all.len() + setup.others.len());
         let panel = Panel {
             network,
@@ -499,21 +525,34 @@ impl Replica {
 
     async fn start_one(&self, hosted: &Hosted) -> Result<(), ComponentFailure> {
         let name = &hosted.name;
-        self.dependencies_ready(&hosted.registration).await;
+        tokio::select! {
+            () = self.dependencies_ready(&hosted.registration) => hosted.turn.comes().await,
+            () = hosted.turn.is_over() => {}
+        }
         if hosted.drained().is_some() {
+            self.enter(name, ComponentState::Stopped);
             return Ok(());
         }
         self.enter(name, ComponentState::Starting);
         let wiring = Wiring {
             component: name.clone(),
             panel: Arc::clone(&self.panel),
+            handed: hosted.turn.handed(),
         };
         let frame = Frame::of(hosted.registration.name);
-        let built = Framed {
+        let building = Framed {
             future: (hosted.registration.build)(wiring),
             frame,
-        }
-        .await;
+        };
+        // What comes after a singleton waits until it is gone: it is not brought to an end first.
+        let is_singleton = hosted.registration.singleton.is_some();
+        let built = tokio::select! {
+            built = building => built,
+            () = hosted.turn.is_over(), if is_singleton => {
+                self.enter(name, ComponentState::Stopped);
+                return Ok(());
+            }
+        };
         let built = match built {
             Ok(Ok(built)) => built,
             Ok(Err(error)) => {
@@ -552,14 +591,22 @@ impl Replica {
             let mut states = self.states.subscribe();
             loop {
                 let here = states.borrow_and_update().get(*dependency).cloned();
+                // Another one of it is elsewhere.
+                let is_held = here.as_ref().is_some_and(|standing| standing.held);
                 match here.map(|standing| standing.state) {
                     Some(ComponentState::Ready | ComponentState::Unhealthy) => break,
-                    Some(ComponentState::Waiting | ComponentState::Starting) => {
+                    Some(ComponentState::Waiting | ComponentState::Starting) if !is_held => {
                         // The senders live as long as `self`, so waiting ends with what is waited for.
                         let _ = states.changed().await;
                     }
                     // It may come to be here while it is waited for elsewhere.
-                    Some(ComponentState::Draining | ComponentState::Stopped) | None => {
+                    Some(
+                        ComponentState::Waiting
+                        | ComponentState::Starting
+                        | ComponentState::Draining
+                        | ComponentState::Stopped,
+                    )
+                    | None => {
                         tokio::select! {
                             () = self.taken_elsewhere(dependency) => break,
                             _ = states.changed() => {}

@@ -70,6 +70,7 @@ fn manifest() -> Manifest {
         }],
         fingerprint: Fingerprint::EMPTY.with(of),
         misfits: Vec::new(),
+        singleton: None,
     };
     Manifest {
         app: name("puppet"),

@@ -55,6 +55,7 @@ impl Askers {
             Refused::External { .. }
             | Refused::Number { .. }
             | Refused::Twice { .. }
+            | Refused::Crowded { .. }
             | Refused::Foreign { .. }
             | Refused::Door { .. }
             | Refused::Unsteerable { .. }

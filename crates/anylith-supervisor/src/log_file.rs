@@ -176,6 +176,8 @@ fn is_trouble(report: &Report) -> bool {
             | Notice::Silent { .. }
             | Notice::Overdue { .. }
             | Notice::CutShort { .. }
+            | Notice::BeginsAnew { .. }
+            | Notice::NotStarted { .. }
             | Notice::Unhealthy { .. }
             | Notice::TakingBack { .. }
             | Notice::RollingBack { .. }

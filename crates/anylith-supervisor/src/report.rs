@@ -173,6 +173,24 @@ fn notice_line(notice: &Notice, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             f,
             "{replica} was drained before {component} was done: {left}"
         ),
+        Notice::BeginsAnew {
+            replica,
+            component,
+            why,
+        } => write!(
+            f,
+            "{component} begins in {replica} without the state of the one before it: {why}"
+        ),
+        Notice::NotStarted {
+            replica,
+            component,
+            why,
+            retry_in,
+        } => write!(
+            f,
+            "{component} does not start in {replica}, and {}: {why}",
+            again(*retry_in)
+        ),
         Notice::Unhealthy {
             replica,
             component,

@@ -10,6 +10,7 @@ use crate::{
     Graph, Problem, Settings,
     nearest::suggest,
     settings::{GroupSettings, PlacedEdge, TopologySettings},
+    singleton,
     source::At,
 };
 
@@ -277,6 +278,7 @@ impl Check<'_> {
         if topology.complete && stars < 2 {
             self.whole(name, topology, star);
             self.shared_listeners(topology);
+            self.crowded(topology);
         }
     }
 
@@ -326,6 +328,23 @@ impl Check<'_> {
                 star.name
             );
             self.report(&star.at, what, "take the group out");
+        }
+    }
+
+    /// A component of which there is one at a time has a group of one replica.
+    fn crowded(&mut self, topology: &TopologySettings) {
+        let members = topology.members(self.manifest);
+        for (group, members) in topology.groups.iter().zip(members) {
+            let singletons = singleton::among(&members, self.manifest);
+            if let Some(component) = singletons.first().filter(|_| group.replicas > 1) {
+                let named = group
+                    .components
+                    .iter()
+                    .find(|(name, _)| *component == name.as_str());
+                let at = named.map_or(&group.at, |(_, at)| at);
+                let what = singleton::too_many(component, &group.name, group.replicas);
+                self.report(at, what, singleton::mend(component, members.len()));
+            }
         }
     }
 

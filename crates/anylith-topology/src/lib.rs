@@ -21,6 +21,7 @@ mod quantity;
 mod replicas;
 mod secrets;
 mod settings;
+mod singleton;
 mod source;
 mod tree;
 

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Graph, Problem, Problems, ReplicaChange, Settings, Transport, nearest::suggest,
-    settings::TopologySettings,
+    settings::TopologySettings, singleton,
 };
 
 /// The topology in which all components run in one process.
@@ -60,6 +60,9 @@ pub struct GroupPlan {
     pub listeners: Vec<Name>,
     /// How many replicas it has, at least one.
     pub replicas: u32,
+    /// Those of its components of which there is one at a time. With any of them it has one replica.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub singletons: Vec<Name>,
 }
 
 impl Plan {
@@ -110,6 +113,7 @@ impl Settings {
         let mut groups = ordered(groups, &graph, manifest);
         if self.topologies.get(topology).is_none_or(|own| own.complete) {
             replicas.apply(&mut groups, &mut problems);
+            singleton::check(&groups, replicas, &mut problems);
         }
         if !problems.is_empty() {
             return Err(Problems::new(problems));
@@ -149,6 +153,7 @@ impl Settings {
             components,
             listeners: Vec::new(),
             replicas,
+            singletons: Vec::new(),
         };
         let all = manifest
             .components
@@ -240,6 +245,7 @@ fn ordered(groups: Vec<GroupPlan>, graph: &Graph, manifest: &Manifest) -> Vec<Gr
     let mut groups = groups;
     for group in &mut groups {
         group.components.sort_by_key(&place);
+        group.singletons = singleton::among(&group.components, manifest);
         let of = |name: &Name| manifest.component(name.as_str()).map(|c| &c.listeners);
         for listener in group.components.iter().filter_map(of).flatten() {
             if !group.listeners.contains(listener) {

@@ -16,7 +16,10 @@ use anylith_core::{Counters, Directory, Endpoint, Manifest, Name};
 pub use anylith_core::{EdgeSettings, Limits};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-pub use crate::identity::Identity;
+pub use crate::{
+    handed::{Handed, MAX_STATE_BYTES},
+    identity::Identity,
+};
 
 /// The version of these messages.
 pub const CONTROL_PROTOCOL: u32 = 1;
@@ -175,6 +178,16 @@ pub enum FromReplica {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
     },
+    /// A component that was told to [`ToReplica::Yield`] has finished its calls; that it has stopped is said next.
+    HandedOver {
+        /// The component.
+        component: Name,
+        /// Its state. `None` if it could not be had, or if it has none to hand over.
+        state: Option<Handed>,
+        /// Why it could not be had, for people to read.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        lost: Option<String>,
+    },
     /// A component that [`ToReplica::Start`] was about cannot start. It counts as stopped, and the replica goes on
     /// without it.
     NotStarted {
@@ -276,6 +289,22 @@ pub enum ToReplica {
         /// After this long, in milliseconds, calls still in flight are dropped.
         grace_ms: u64,
     },
+    /// As [`ToReplica::Drain`], for a component of which there is one at a time: what comes after it waits for it. After its
+    /// last call it hands its state over, if it can: [`FromReplica::HandedOver`].
+    Yield {
+        /// The component.
+        component: Name,
+        /// After this long, in milliseconds, calls still in flight are dropped.
+        grace_ms: u64,
+    },
+    /// A component that was held back may start: there is no other one of it any more. Said twice it means the same.
+    Grant {
+        /// The component.
+        component: Name,
+        /// What the one before it has handed over.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        state: Option<Handed>,
+    },
     /// Drain what still runs, in reverse dependency order, and exit with code 0.
     Stop {
         /// After this long, in milliseconds, calls still in flight are dropped.
@@ -333,6 +362,9 @@ pub struct Bootstrap {
     /// only an engine does that knows no graph, every replica of the application may.
     #[serde(default)]
     pub callers: Option<BTreeMap<Name, Vec<Name>>>,
+    /// Those of its components that start only when [`ToReplica::Grant`] says so, since another one may still be at work.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub held: Vec<Name>,
 }
 
 impl fmt::Debug for Bootstrap {
@@ -351,6 +383,7 @@ impl fmt::Debug for Bootstrap {
             .field("directory", &self.directory)
             .field("identity", &self.identity)
             .field("callers", &self.callers)
+            .field("held", &self.held)
             .finish()
     }
 }
@@ -372,6 +405,9 @@ pub struct Additions {
     /// What the replica proves itself with from now on: that it has these components, too.
     #[serde(default)]
     pub identity: Option<Identity>,
+    /// See [`Bootstrap::held`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub held: Vec<Name>,
 }
 
 impl fmt::Debug for Additions {
@@ -383,6 +419,7 @@ impl fmt::Debug for Additions {
             .field("edges", &self.edges)
             .field("callers", &self.callers)
             .field("identity", &self.identity)
+            .field("held", &self.held)
             .finish()
     }
 }
@@ -547,6 +584,7 @@ mod tests {
                 roots: "public".into(),
             }),
             callers: None,
+            held: Vec::new(),
         };
         let identity = ToReplica::Identity(bootstrap.identity.clone().unwrap());
         for message in [ToReplica::Welcome(Box::new(bootstrap)), identity] {

@@ -234,6 +234,7 @@ impl Host {
                 },
                 identity: None,
                 callers: None,
+                held: Vec::new(),
             },
             listen: BTreeMap::new(),
             secrets: BTreeMap::new(),

@@ -96,6 +96,17 @@ impl ControlPlane {
                 let (group, replicas) = (group.clone(), *replicas);
                 return Err(Refused::Number { group, replicas });
             }
+            let meant = self.meant(group)?;
+            let components = self.spec.group(&meant).map(|group| &*group.components);
+            let crowded = self.spec.crowded(components.unwrap_or_default(), *replicas);
+            if let Some(component) = crowded.cloned() {
+                let (group, replicas) = (meant, *replicas);
+                return Err(Refused::Crowded {
+                    component,
+                    group,
+                    replicas,
+                });
+            }
         }
         Ok(())
     }

@@ -20,6 +20,9 @@ impl ControlPlane {
         for (component, addresses) in self.answering(ComponentState::Unhealthy) {
             components.entry(component).or_insert(addresses);
         }
+        for component in self.seats.moving() {
+            components.entry(component.clone()).or_default();
+        }
         let interfaces = self.differing_interfaces();
         let is_news =
             (&components, &interfaces) != (&self.directory.components, &self.directory.interfaces);
@@ -38,10 +41,15 @@ impl ControlPlane {
     fn answering(&self, state: ComponentState) -> BTreeMap<Name, Vec<Address>> {
         let mut components: BTreeMap<Name, Vec<Address>> = BTreeMap::new();
         for replica in self.replicas.values() {
-            for component in &replica.components {
-                // Where a reshape prepares another place for it, nobody is sent there yet.
-                let stands = self.spec.group_of(component.as_str());
-                if stands.is_none_or(|group| group.name != replica.group) {
+            for component in &replica.all_components() {
+                // Where a reshape prepares another place for it, nobody is sent there yet. One that is alone is called where
+                // it is.
+                let stands = || self.spec.group_of(component.as_str());
+                let is_called = self
+                    .seats
+                    .allows(component, replica)
+                    .unwrap_or_else(|| stands().is_some_and(|group| group.name == replica.group));
+                if !is_called {
                     continue;
                 }
                 if let Some(endpoint) = replica.life.answers(component, state) {

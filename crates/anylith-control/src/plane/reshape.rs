@@ -138,6 +138,7 @@ impl ControlPlane {
             let starts: Vec<Name> = replica.coming.iter().filter(starts).cloned().collect();
             for component in &starts {
                 run.enter(component.clone(), ComponentState::Waiting, None, now);
+                run.told.remove(component);
             }
             let runs = |state: &ComponentState| match state {
                 ComponentState::Waiting
@@ -147,7 +148,11 @@ impl ControlPlane {
                 ComponentState::Draining | ComponentState::Stopped => false,
             };
             let goes = run.components.iter();
-            let goes = goes.filter(|(component, state)| runs(state) && !wanted.contains(component));
+            // What is alone goes when somebody is ready to come: see `make_room`.
+            let is_seated = |component: &Name| replica.seated.contains(component);
+            let goes = goes.filter(|(component, state)| {
+                runs(state) && !wanted.contains(component) && !is_seated(component)
+            });
             let goes: Vec<Name> = goes.map(|(component, _)| component.clone()).collect();
             for component in goes {
                 run.enter(component.clone(), ComponentState::Draining, None, now);
@@ -169,11 +174,12 @@ impl ControlPlane {
         }
     }
 
-    fn additions(&self, components: Vec<Name>) -> Additions {
+    pub(super) fn additions(&self, components: Vec<Name>) -> Additions {
         Additions {
             config: self.spec.config_of(&components),
             edges: self.spec.edges_of(&components),
             callers: Some(self.spec.allowed_callers(&components)),
+            held: self.held_back(&components),
             // The engine has the keys.
             identity: None,
             components,

@@ -177,6 +177,13 @@ fn check(spec: &Spec, groups: &[GroupSpec]) -> Result<(), Refused> {
             let (group, replicas) = (group.name.clone(), group.replicas);
             return Err(Refused::Number { group, replicas });
         }
+        if let Some(component) = spec.crowded(&group.components, group.replicas) {
+            return Err(Refused::Crowded {
+                component: component.clone(),
+                group: group.name.clone(),
+                replicas: group.replicas,
+            });
+        }
         if group.components.is_empty() {
             return foreign(format!("{} has no components", group.name));
         }

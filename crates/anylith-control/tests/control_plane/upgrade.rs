@@ -25,6 +25,7 @@ fn manifest(changed: &[&str]) -> Manifest {
             methods: Vec::new(),
             fingerprint: Fingerprint(u64::from(changed.iter().any(|it| *component == **it))),
             misfits: Vec::new(),
+            singleton: None,
         }
     };
     Manifest {

@@ -89,6 +89,7 @@ pub(crate) fn spec(groups: &[(&str, &[&str], u32)]) -> Spec {
         edges: Vec::new(),
         limits: Limits::default(),
         transport: Transport::default(),
+        singletons: BTreeMap::new(),
         interfaces: BTreeMap::new(),
     }
 }

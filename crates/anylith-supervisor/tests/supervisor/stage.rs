@@ -111,6 +111,7 @@ impl Stage {
             edges: Vec::new(),
             limits: Limits::default(),
             transport: Transport::default(),
+            singletons: BTreeMap::new(),
             interfaces: BTreeMap::new(),
         };
         let journal = self

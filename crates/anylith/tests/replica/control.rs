@@ -92,6 +92,7 @@ impl Control {
             directory,
             identity: None,
             callers: callers.map(allowed),
+            held: Vec::new(),
         };
         line.say(&ToReplica::Welcome(Box::new(bootstrap))).await;
         line

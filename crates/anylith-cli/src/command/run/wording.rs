@@ -86,6 +86,8 @@ impl Wording {
             }
             Notice::Overdue { .. }
             | Notice::CutShort { .. }
+            | Notice::BeginsAnew { .. }
+            | Notice::NotStarted { .. }
             | Notice::Unhealthy { .. }
             | Notice::TakingBack { .. }
             | Notice::RollingBack { .. }
