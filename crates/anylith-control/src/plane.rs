@@ -1,5 +1,6 @@
 //! The control plane: all replicas and listeners of an application, and what they owe each other.
 
+mod autoscale;
 mod change;
 mod look;
 mod publish;
@@ -16,7 +17,7 @@ use anylith_wire::control::{
     Bootstrap, CONTROL_PROTOCOL, ComponentState, FromReplica, Hello, ToReplica,
 };
 
-use self::change::UnderWay;
+use self::{autoscale::Watch, change::UnderWay};
 use crate::{
     action::{Action, Notice},
     defect::{Defect, planted},
@@ -47,6 +48,7 @@ pub struct ControlPlane {
     /// Replicas that are gone for good. What they were started as is not given out twice.
     past: BTreeMap<Name, Remembered>,
     change: Option<UnderWay>,
+    watch: Watch,
     listeners: BTreeMap<Name, ListenerSocket>,
     directory: Directory,
     /// Whether replicas may have a directory of an earlier control plane, of which nothing is known but its epoch.
@@ -111,6 +113,7 @@ impl ControlPlane {
                 name: extra.group.clone(),
                 components: extra.components.clone(),
                 replicas: 0,
+                scaling: None,
                 external: false,
             });
             let endpoint = endpoint(&spec, &sockets, name, past.incarnation);
@@ -128,7 +131,7 @@ impl ControlPlane {
             .collect();
         let directory = Directory {
             epoch: memory.epoch,
-            components: BTreeMap::new(),
+            ..Directory::default()
         };
         let phase = Phase::Adopting {
             heard: BTreeSet::new(),
@@ -140,6 +143,7 @@ impl ControlPlane {
             replicas,
             past,
             change: None,
+            watch: Watch::default(),
             listeners,
             directory,
             directory_is_unknown: memory.epoch > 0,
@@ -309,7 +313,16 @@ impl ControlPlane {
                 Word::NotStarted { component, message }
             }
             FromReplica::Failed { component, message } => Word::Last { component, message },
-            FromReplica::Pong { calls, counters } => Word::Alive { calls, counters },
+            FromReplica::Pong {
+                calls,
+                counters,
+                load,
+            } => Word::Alive {
+                calls,
+                counters,
+                load,
+            },
+            FromReplica::Wanted { component } => return self.called(component, replica),
             FromReplica::Unknown => return,
         };
         self.tell(replica, Input::Said(word), now, actions);
@@ -361,7 +374,9 @@ impl ControlPlane {
             timing: &self.timing,
             ending,
         };
+        let group = replica.group.clone();
         let steps = replica.on(input, &around);
+        let measure = self.is_measured(&group);
         for step in steps {
             let replica = name.clone();
             let grace_ms = self.timing.grace.as_millis() as u64;
@@ -375,7 +390,7 @@ impl ControlPlane {
                 }
                 Step::Ask => Some(Action::Send {
                     replica,
-                    message: ToReplica::Ping,
+                    message: ToReplica::Ping { measure },
                 }),
                 Step::Examine => Some(Action::Examine { replica }),
                 Step::Stop => Some(Action::Send {
@@ -448,6 +463,7 @@ impl ControlPlane {
             Phase::Running(_) => {
                 self.advance_change(now, actions);
                 self.dismiss_stand_ins(now, actions);
+                self.autoscale(now, actions);
                 self.go_on(now, actions);
             }
             Phase::Stopping { by } => {
@@ -531,7 +547,7 @@ impl ControlPlane {
 
     fn notice_readiness(&mut self, actions: &mut Vec<Action>) {
         // A change tells itself how it goes.
-        if self.change.is_some() {
+        if self.change.is_some() || self.is_adjusting() {
             return;
         }
         let ready = self

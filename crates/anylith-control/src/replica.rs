@@ -256,9 +256,15 @@ impl Replica {
                 run.unable.insert(component, message);
             }
             Word::Last { component, message } => run.say_last(component, message),
-            Word::Alive { calls, counters } => {
+            Word::Alive {
+                calls,
+                counters,
+                load,
+            } => {
                 run.calls = calls;
                 run.counters = counters;
+                run.load_is_new |= load.is_some();
+                run.load = load.or(run.load);
             }
         }
         let life = match life {

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Instant};
 
 use anylith_core::{Counters, Endpoint, Name};
-use anylith_wire::control::{ComponentState, Hello};
+use anylith_wire::control::{ComponentState, Hello, Load};
 
 use crate::{action::Failure, event::Exit, pulse::Pulse};
 
@@ -21,6 +21,10 @@ pub(crate) struct Run {
     pub(crate) calls: BTreeMap<Name, u64>,
     /// What its process has counted, when it was last heard of.
     pub(crate) counters: Counters,
+    /// What it bore, when it was last asked for it.
+    pub(crate) load: Option<Load>,
+    /// Whether that was said since somebody looked.
+    pub(crate) load_is_new: bool,
     /// The components that were ready and are unhealthy.
     pub(crate) ill: BTreeMap<Name, Illness>,
     /// What keeps components that start from agreeing that they are healthy.
@@ -60,6 +64,8 @@ impl Run {
             components: BTreeMap::new(),
             calls: BTreeMap::new(),
             counters: Counters::default(),
+            load: None,
+            load_is_new: false,
             ill: BTreeMap::new(),
             doubts: BTreeMap::new(),
             unable: BTreeMap::new(),

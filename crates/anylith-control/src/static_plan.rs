@@ -251,6 +251,7 @@ impl Resident<'_> {
                 .into_iter()
                 .map(|component| (component.clone(), replicas(&component)))
                 .collect(),
+            ..Directory::default()
         }
     }
 

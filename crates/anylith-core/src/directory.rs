@@ -1,6 +1,12 @@
 //! Where each component answers right now.
 
-use std::{collections::BTreeMap, fmt, net::SocketAddr, path::PathBuf, str::FromStr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    net::SocketAddr,
+    path::PathBuf,
+    str::FromStr,
+};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
@@ -65,12 +71,26 @@ pub struct Directory {
     /// The ready replicas of each component, in the order of their names. A component without a ready
     /// replica may be absent.
     pub components: BTreeMap<Name, Vec<Address>>,
+    /// The components of which nothing runs until they are called: then a replica is started, and the call waits for it.
+    /// None of them has a ready replica.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub dormant: BTreeSet<Name>,
 }
 
 impl Directory {
     /// The ready replicas of `component`; empty if there are none.
     pub fn replicas(&self, component: &str) -> &[Address] {
         self.components.get(component).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether nothing of `component` runs until it is called.
+    pub fn is_dormant(&self, component: &str) -> bool {
+        self.dormant.contains(component)
+    }
+
+    /// Whether `component` can be called: it has a ready replica, or gets one when it is called.
+    pub fn can_call(&self, component: &str) -> bool {
+        !self.replicas(component).is_empty() || self.is_dormant(component)
     }
 }
 

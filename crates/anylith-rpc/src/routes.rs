@@ -207,6 +207,17 @@ pub(crate) fn way(
     Ok((route, readiness))
 }
 
+/// Whether `changed` resolves before `until`, if that ever comes.
+async fn changes(changed: impl Future<Output = ()>, until: Option<Instant>) -> bool {
+    match until {
+        Some(until) => timeout_at(until.into(), changed).await.is_ok(),
+        None => {
+            changed.await;
+            true
+        }
+    }
+}
+
 impl Routes {
     pub(crate) fn new(network: Arc<Shared>, component: Name, fingerprint: Fingerprint) -> Self {
         let known = ArcSwap::default();
@@ -368,7 +379,8 @@ impl Routes {
         Failure::NotExecuted(Refusal::Unreachable(text))
     }
 
-    /// Waits for a way until `deadline`, and while there is hope: [`Limits::reach_timeout`] from the last reason for
+    /// Waits for a way until `deadline`: if nothing of the component runs until it is called, for as long as it takes to
+    /// start one; else while there is hope: [`Limits::reach_timeout`] from the last reason for
     /// it. So the calls of an outage wait, those in the midst of it fail at once, and a caller with a deadline of
     /// ten seconds is not held up for ten seconds by a callee that is gone.
     ///
@@ -411,14 +423,29 @@ impl Routes {
             if let Some(detail) = self.incompatible() {
                 return Err(Failure::Incompatible(detail));
             }
-            let hoped = self.known.load().hoped.unwrap_or_else(Instant::now);
-            let until = hoped + self.reach_timeout();
-            let until = deadline.map_or(until, |deadline| until.min(deadline));
-            if timeout_at(until.into(), changed).await.is_err() {
-                let obstacle = self.obstacle(hoped);
+            // What is started for this call is worth waiting for, as long as somebody has it in mind to start it.
+            let hoped = match self.network.wakes(&self.component) {
+                true => None,
+                false => Some(self.known.load().hoped.unwrap_or_else(Instant::now)),
+            };
+            let until = hoped.map(|hoped| hoped + self.reach_timeout());
+            let until = until.into_iter().chain(deadline).min();
+            if !changes(changed, until).await {
+                let obstacle = match hoped {
+                    Some(hoped) => self.obstacle(hoped),
+                    None => self.sleeper(begun),
+                };
                 return Err(Failure::NotExecuted(Refusal::Unreachable(obstacle)));
             }
         }
+    }
+
+    /// That what was asked for at `begun` is not there.
+    fn sleeper(&self, begun: Instant) -> String {
+        let (component, seconds) = (&self.component, begun.elapsed().as_secs_f64());
+        format!(
+            "nothing ran of {component}, and none that was started for this call is ready after {seconds:.1} s"
+        )
     }
 
     /// Looks through the directory and the connections; begins to connect where that was not done yet.

@@ -403,6 +403,7 @@ fn directory_of_one(
     Ok(Directory {
         epoch: 1,
         components: components.collect::<Result<_, _>>()?,
+        ..Directory::default()
     })
 }
 

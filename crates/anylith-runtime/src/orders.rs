@@ -434,6 +434,7 @@ mod tests {
             orders.bootstrap.directory = Directory {
                 epoch: 1,
                 components: [(name("Stock"), vec![at])].into(),
+                ..Directory::default()
             };
             change(&mut orders);
             let refused = file.difference(orders).unwrap_err();

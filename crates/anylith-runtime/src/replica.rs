@@ -3,13 +3,14 @@
 mod drain;
 mod failures;
 mod health;
+mod load;
 mod lookout;
 mod offering;
 mod taking_in;
 
 use std::{
     any::Any,
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     convert::Infallible,
     future::pending,
     io,
@@ -30,6 +31,7 @@ use tokio::{
 };
 
 pub(crate) use failures::ComponentFailure;
+pub(crate) use load::Gauge;
 
 use crate::{
     ambient::Frame,
@@ -375,6 +377,11 @@ impl Replica {
         &self.panel
     }
 
+    /// The components of which nothing runs, and that calls of this replica wait for.
+    pub(crate) fn wanted(&self) -> watch::Receiver<BTreeSet<Name>> {
+        self.panel.network.wanted()
+    }
+
     /// Takes a directory, unless it is older than the one in use.
     pub(crate) fn update(&self, directory: Directory) {
         self.panel.network.update(directory);
@@ -569,7 +576,7 @@ impl Replica {
             network.offered(&checked(component)).await;
             return;
         }
-        let is_ready = |directory: &Arc<Directory>| !directory.replicas(component).is_empty();
+        let is_ready = |directory: &Arc<Directory>| directory.can_call(component);
         // The sender lives as long as `self`.
         let _ = network.watch().wait_for(is_ready).await;
     }

@@ -252,10 +252,11 @@ impl Puppet {
                 let _busy = self.busy.lock();
                 exit(0);
             }
-            ToReplica::Ping => {
+            ToReplica::Ping { .. } => {
                 let pong = FromReplica::Pong {
                     calls: BTreeMap::new(),
                     counters: Counters::default(),
+                    load: None,
                 };
                 say(control, &pong)
             }

@@ -43,6 +43,8 @@ impl Askers {
             Refused::UnknownGroup { known, .. } => known,
             Refused::External { .. }
             | Refused::Number { .. }
+            | Refused::Range { .. }
+            | Refused::Shut { .. }
             | Refused::Twice { .. }
             | Refused::Foreign { .. }
             | Refused::Door { .. }

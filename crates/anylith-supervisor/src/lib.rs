@@ -38,7 +38,7 @@ mod switchboard;
 pub use answer::{Answer, AskError, Overview, ask};
 pub use anylith_control::{
     Becomes, CRASH_LOOP, Change, Exit, Failure, GroupChange, GroupSpec, GroupStatus, Note, Notice,
-    Processes, ReplicaState, ReplicaStatus, ReshapePlan, Spec, Status, Timing,
+    Processes, ReplicaState, ReplicaStatus, ReshapePlan, ScalingStatus, Spec, Status, Timing,
 };
 pub use anylith_wire::control::{ENV_CONTROL, ENV_ROLE, Group, Request};
 pub use launch::{Launch, StartError, living_replicas, stop_orphans, what_runs};

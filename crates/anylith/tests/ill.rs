@@ -230,6 +230,7 @@ impl Host {
                 directory: Directory {
                     epoch: 1,
                     components: [(name("Patient"), patients.into())].into(),
+                    ..Directory::default()
                 },
                 identity: None,
                 callers: None,

@@ -20,12 +20,16 @@ impl ControlPlane {
         for (component, addresses) in self.answering(ComponentState::Unhealthy) {
             components.entry(component).or_insert(addresses);
         }
+        let dormant = self.dormant(&components);
         // Also that nobody answers is news to those who think that somebody does.
-        if std::mem::take(&mut self.directory_is_unknown) || components != self.directory.components
+        if std::mem::take(&mut self.directory_is_unknown)
+            || components != self.directory.components
+            || dormant != self.directory.dormant
         {
             self.directory = Directory {
                 epoch: self.directory.epoch + 1,
                 components,
+                dormant,
             };
             actions.push(Action::Publish(self.directory.clone()));
         }

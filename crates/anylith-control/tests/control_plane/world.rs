@@ -73,6 +73,7 @@ pub(crate) fn spec(groups: &[(&str, &[&str], u32)]) -> Spec {
         name: name(of),
         components: components.iter().map(|of| name(of)).collect(),
         replicas: *replicas,
+        scaling: None,
         external: false,
     };
     Spec {

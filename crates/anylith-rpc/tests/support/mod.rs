@@ -323,6 +323,7 @@ pub(crate) fn directory(epoch: u64, endpoints: &[&Endpoint]) -> Directory {
     Directory {
         epoch,
         components: [(name("Echo"), replicas)].into(),
+        ..Directory::default()
     }
 }
 

@@ -116,6 +116,7 @@ pub(crate) fn directory(epoch: u64, components: &[(&str, &Endpoint)]) -> Directo
     Directory {
         epoch,
         components: components.iter().map(at).collect(),
+        ..Directory::default()
     }
 }
 

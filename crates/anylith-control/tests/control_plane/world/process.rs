@@ -121,10 +121,11 @@ impl World {
                     self.events.push_back(Event::ListenerHeld { listener });
                 }
             }
-            ToReplica::Ping => {
+            ToReplica::Ping { .. } => {
                 let message = FromReplica::Pong {
                     calls: self.calls.clone(),
                     counters: self.counters,
+                    load: None,
                 };
                 self.events.push_back(Event::Said {
                     replica: replica.clone(),
