@@ -385,6 +385,7 @@ impl Length {
         let (what, mend) = match quantity::duration(text) {
             Some(length) if within.contains(&length) => return Some(length),
             Some(Duration::ZERO) => (format!("{name} leaves no time for any call"), *range),
+            Some(short) if short < *within.start() => (format!("{name} is too short"), *range),
             Some(_) => (format!("{name} is longer than a day"), *range),
             None => (format!("`{text}` is not a length of time"), mend),
         };
