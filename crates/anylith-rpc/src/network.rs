@@ -1,7 +1,7 @@
 //! What a replica has of the data plane: its place in it, the directory, and the connections to others.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, HashMap},
     io,
     pin::{Pin, pin},
     sync::{
@@ -61,8 +61,8 @@ pub(crate) struct Shared {
     /// Grows whenever a call might find another way than before.
     version: AtomicU64,
     pub(crate) changed: Notify,
-    /// Components of which nothing runs, and that calls wait for.
-    wanted: watch::Sender<BTreeSet<Name>>,
+    /// Components of which nothing runs, and that calls wait for → the epoch in which the first of these came.
+    wanted: watch::Sender<BTreeMap<Name, u64>>,
     pub(crate) tally: Arc<Tally>,
 }
 
@@ -191,7 +191,7 @@ impl Network {
             self.shared.forget_absent(&directory);
             self.shared.wanted.send_if_modified(|wanted| {
                 let before = wanted.len();
-                wanted.retain(|component| directory.is_dormant(component.as_str()));
+                wanted.retain(|component, _| directory.is_dormant(component.as_str()));
                 wanted.len() != before
             });
             self.shared.bump();
@@ -214,9 +214,10 @@ impl Network {
         self.shared.directory.subscribe()
     }
 
-    /// The components that the directory calls dormant and that calls wait for, as that changes: somebody is to start
-    /// them. One stays among them until the directory says something else of it.
-    pub fn wanted(&self) -> watch::Receiver<BTreeSet<Name>> {
+    /// The components that the directory calls dormant and that calls wait for, as that changes, each with the epoch in
+    /// which the first of these calls came: somebody is to start them. One stays among them until the directory says
+    /// something else of it.
+    pub fn wanted(&self) -> watch::Receiver<BTreeMap<Name, u64>> {
         self.shared.wanted.subscribe()
     }
 
@@ -316,11 +317,18 @@ impl Shared {
 
     /// Whether nothing of `component` runs until it is called. If so, it counts as called.
     pub(crate) fn wakes(&self, component: &Name) -> bool {
-        if !self.directory.borrow().is_dormant(component.as_str()) {
+        // Held, so that no other directory comes in between.
+        let directory = self.directory.borrow();
+        if !directory.is_dormant(component.as_str()) {
             return false;
         }
-        self.wanted
-            .send_if_modified(|wanted| wanted.insert(component.clone()));
+        self.wanted.send_if_modified(|wanted| {
+            let is_new = !wanted.contains_key(component);
+            if is_new {
+                wanted.insert(component.clone(), directory.epoch);
+            }
+            is_new
+        });
         true
     }
 

@@ -1,12 +1,6 @@
 //! A replica's connection to the control plane. It comes back when it breaks.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    io,
-    path::PathBuf,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, io, path::PathBuf, sync::Arc, time::Duration};
 
 use anylith_core::{Endpoint, Name};
 use anylith_rpc::Pauses;
@@ -153,7 +147,7 @@ impl Link {
             made: Vec::new(),
             sent: 0,
             wanted: replica.wanted(),
-            asked_for: BTreeSet::new(),
+            asked_for: BTreeMap::new(),
         };
         if self.port_unknown {
             account
@@ -245,9 +239,9 @@ struct Account {
     /// How many of them were sent over this connection.
     sent: usize,
     /// The components of which nothing runs, and that calls wait for.
-    wanted: watch::Receiver<BTreeSet<Name>>,
+    wanted: watch::Receiver<BTreeMap<Name, u64>>,
     /// Those of them that were asked for over this connection.
-    asked_for: BTreeSet<Name>,
+    asked_for: BTreeMap<Name, u64>,
 }
 
 impl Account {
@@ -283,11 +277,11 @@ impl Account {
     /// A component to ask for, which counts as asked for then.
     fn wish(&mut self) -> Option<Name> {
         let wanted = self.wanted.borrow_and_update();
-        self.asked_for
-            .retain(|component| wanted.contains(component));
-        let wish = wanted.difference(&self.asked_for).next().cloned();
-        self.asked_for.extend(wish.clone());
-        wish
+        let news =
+            |(component, since): &(&Name, &u64)| self.asked_for.get(*component) != Some(*since);
+        let (component, since) = wanted.iter().find(news)?;
+        self.asked_for.insert(component.clone(), *since);
+        Some(component.clone())
     }
 }
 

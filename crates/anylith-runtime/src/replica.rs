@@ -10,7 +10,7 @@ mod taking_in;
 
 use std::{
     any::Any,
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     convert::Infallible,
     future::pending,
     io,
@@ -378,7 +378,8 @@ impl Replica {
     }
 
     /// The components of which nothing runs, and that calls of this replica wait for.
-    pub(crate) fn wanted(&self) -> watch::Receiver<BTreeSet<Name>> {
+    /// Each with the epoch in which the first of these calls came.
+    pub(crate) fn wanted(&self) -> watch::Receiver<BTreeMap<Name, u64>> {
         self.panel.network.wanted()
     }
 
