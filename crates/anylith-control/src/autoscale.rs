@@ -70,16 +70,8 @@ impl Burden {
             (one, other) => one.or(other),
         };
         self.p99 = p99.map(|us| Duration::from_micros(us as u64));
-        // What a replica says is not trusted to be a number.
-        let sound = |number: f64| {
-            if number.is_finite() {
-                number.max(0.0)
-            } else {
-                0.0
-            }
-        };
-        self.concurrency += sound(load.concurrency);
-        self.cores += sound(load.cores);
+        self.concurrency += load.concurrency_millis as f64 / 1e3;
+        self.cores += load.cpu_millis as f64 / 1e3;
         self.calls = self.calls.saturating_add(load.calls);
         self.replicas += 1;
     }

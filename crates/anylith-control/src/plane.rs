@@ -457,6 +457,8 @@ impl ControlPlane {
                         actions.push(Action::Report(Notice::Adopted { replicas }));
                     }
                     self.phase = Phase::Running(Readiness::Never);
+                    // What was called meanwhile has waited for this.
+                    self.autoscale(now, actions);
                 }
                 self.go_on(now, actions);
             }

@@ -33,6 +33,11 @@ impl Dice {
     }
 }
 
+/// In thousandths, as replicas say it.
+fn millis(number: f64) -> u64 {
+    (number * 1000.0).round() as u64
+}
+
 /// A group under a load, second by second. A replica that was just started bears nothing yet.
 struct Group {
     scaling: Scaling,
@@ -91,7 +96,7 @@ impl Group {
     fn calls(&mut self, concurrency: f64) {
         let ready = self.ready().max(1);
         let each = Load {
-            concurrency: concurrency / f64::from(ready),
+            concurrency_millis: millis(concurrency / f64::from(ready)),
             calls: concurrency.ceil() as u64,
             ..Load::default()
         };
@@ -269,7 +274,7 @@ fn a_group_that_is_busy_with_computing_grows_until_each_uses_its_part_of_a_core(
         let ready = group.ready();
         let used = 3.3_f64.min(f64::from(ready));
         let each = Load {
-            cores: used / f64::from(ready),
+            cpu_millis: millis(used / f64::from(ready)),
             calls: 100,
             ..Load::default()
         };
@@ -346,7 +351,7 @@ fn a_replica_of_which_nothing_is_heard_is_not_taken_for_an_idle_one() {
             ..Burden::default()
         };
         let load = Load {
-            concurrency: 15.0,
+            concurrency_millis: millis(15.0),
             calls: 15,
             ..Load::default()
         };
@@ -382,24 +387,20 @@ fn target() -> impl Strategy<Value = Target> {
 }
 
 fn load() -> impl Strategy<Value = Load> {
-    let number = prop_oneof![
-        8 => 0.0..200.0_f64,
-        1 => Just(0.0),
-        1 => prop_oneof![Just(f64::NAN), Just(f64::INFINITY), Just(-1.0), Just(1e300)],
-    ];
+    let number = prop_oneof![8 => 0..200_000_u64, 1 => Just(0), 1 => any::<u64>()];
     let p99_us = prop_oneof![
         Just(None),
         any::<u64>().prop_map(Some),
         (0_u64..100_000).prop_map(Some)
     ];
-    (number.clone(), number, p99_us, any::<u16>()).prop_map(
-        |(concurrency, cores, p99_us, calls)| Load {
-            concurrency,
-            cores,
-            p99_us,
-            calls: calls.into(),
-        },
-    )
+    let calls = prop_oneof![8 => 0..1000_u64, 1 => any::<u64>()];
+    let all = (number.clone(), number, p99_us, calls);
+    all.prop_map(|(concurrency_millis, cpu_millis, p99_us, calls)| Load {
+        concurrency_millis,
+        cpu_millis,
+        p99_us,
+        calls,
+    })
 }
 
 proptest! {
@@ -437,8 +438,8 @@ proptest! {
         let mut group = Group::new(scaling);
         for concurrency in before {
             let load = Load {
-                concurrency,
-                cores: concurrency / 100.0,
+                concurrency_millis: millis(concurrency),
+                cpu_millis: millis(concurrency / 100.0),
                 p99_us: Some((concurrency * 1000.0) as u64),
                 calls: 10,
             };

@@ -148,6 +148,7 @@ impl Link {
             sent: 0,
             wanted: replica.wanted(),
             asked_for: BTreeMap::new(),
+            gauge: None,
         };
         if self.port_unknown {
             account
@@ -193,7 +194,6 @@ impl Link {
         orders: &mpsc::Sender<ToReplica>,
     ) -> io::Result<()> {
         let mut last = false;
-        let mut gauge = None;
         loop {
             while let Some(news) = account.news() {
                 self.send(&news).await?;
@@ -205,7 +205,7 @@ impl Link {
                 changed = account.states.changed() => last = changed.is_err(),
                 // The sender lives as long as `replica`.
                 Ok(()) = account.wanted.changed() => {}
-                gauge = is_due(&mut gauge) => gauge.look(replica),
+                gauge = is_due(&mut account.gauge) => gauge.look(replica),
                 report = account.reports.recv() => match report {
                     Some(report) => account.made.push(report),
                     // What has changed by now is still told.
@@ -217,7 +217,7 @@ impl Link {
                         let pong = FromReplica::Pong {
                             calls: replica.calls_inside(),
                             counters: replica.counters(),
-                            load: measured(&mut gauge, measure, replica),
+                            load: measured(&mut account.gauge, measure, replica),
                         };
                         self.send(&pong).await?;
                     }
@@ -242,6 +242,8 @@ struct Account {
     wanted: watch::Receiver<BTreeMap<Name, u64>>,
     /// Those of them that were asked for over this connection.
     asked_for: BTreeMap<Name, u64>,
+    /// What measures the replica, while it is asked what it bears.
+    gauge: Option<Gauge>,
 }
 
 impl Account {

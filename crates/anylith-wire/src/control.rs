@@ -175,15 +175,15 @@ pub enum FromReplica {
 }
 
 /// What a replica bore, between one question and the next.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Load {
-    /// The calls that were under way on average, in the component that had most.
-    pub concurrency: f64,
+    /// The calls that were under way on average, in thousandths, in the component that had most.
+    pub concurrency_millis: u64,
     /// How many calls have ended, or are under way.
     pub calls: u64,
-    /// How many cores its process used on average.
-    pub cores: f64,
+    /// How much of a core its process used on average, in thousandths.
+    pub cpu_millis: u64,
     /// 99 of 100 calls that ended took no longer, in microseconds, in the component that took longest; `None` if none
     /// ended.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -18,7 +18,7 @@ fn scaled(min: u32, max: u32) -> Spec {
 
 fn calls(concurrency: f64) -> Load {
     Load {
-        concurrency,
+        concurrency_millis: (concurrency * 1000.0) as u64,
         calls: concurrency.ceil() as u64,
         ..Load::default()
     }

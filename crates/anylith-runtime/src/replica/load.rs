@@ -83,15 +83,13 @@ impl Gauge {
         let (now, cpu) = (Instant::now(), cpu_used());
         let length = now.saturating_duration_since(self.since);
         let used = cpu.saturating_sub(self.cpu);
-        let cores = match length {
-            Duration::ZERO => 0.0,
-            length => used.as_secs_f64() / length.as_secs_f64(),
-        };
+        // Rounded up, so that a little is not nothing.
+        let cpu_millis = (used.as_micros() * 1000).div_ceil(length.as_micros().max(1)) as u64;
         let most = self.under_way.values().copied().max().unwrap_or(0);
         let load = Load {
-            concurrency: rounded(most as f64 / f64::from(self.looked.max(1))),
+            concurrency_millis: most.saturating_mul(1000) / u64::from(self.looked.max(1)),
             calls,
-            cores: rounded(cores),
+            cpu_millis,
             p99_us,
         };
         (self.since, self.cpu) = (now, cpu);
@@ -100,11 +98,6 @@ impl Gauge {
         self.look(replica);
         load
     }
-}
-
-/// With two digits: what is sent is short.
-fn rounded(number: f64) -> f64 {
-    (number * 100.0).round() / 100.0
 }
 
 fn doors(replica: &Replica) -> impl Iterator<Item = Arc<Door>> {

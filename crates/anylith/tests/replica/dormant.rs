@@ -157,7 +157,7 @@ async fn a_replica_says_what_it_bears_while_it_is_asked_for_it() {
     // What was under way since before counts, too, until it is over.
     load(&mut line, true).await;
     let held = load(&mut line, true).await.unwrap();
-    assert_eq!((held.calls, held.concurrency), (1, 1.0));
+    assert_eq!((held.calls, held.concurrency_millis), (1, 1000));
     call.abort();
     assert_eq!(load(&mut line, false).await, None);
 }

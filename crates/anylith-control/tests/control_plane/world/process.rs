@@ -56,7 +56,7 @@ impl World {
             .keys()
             .filter(|one| group(one) == group(replica));
         Load {
-            concurrency: self.load.concurrency / like.count().max(1) as f64,
+            concurrency_millis: self.load.concurrency_millis / like.count().max(1) as u64,
             ..self.load
         }
     }
