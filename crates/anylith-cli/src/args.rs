@@ -119,7 +119,13 @@ singleton, which hands it over.";
 const SCALE_EXAMPLES: &str = "\
 Examples:
   anylith scale Catalog=3                    two more, if there is one
-  anylith scale Catalog=1 Cart=2             the highest numbers are drained and leave";
+  anylith scale Catalog=1 Cart=2             the highest numbers are drained and leave
+  anylith scale Catalog=1..6                 from one to six, by what they bear
+  anylith scale Catalog=0..6                 none while nothing is called; the first call starts one
+
+A number holds until another one is given, also in a group whose number followed what its replicas bear. In a range the
+control plane chooses: so that each replica bears the target that anylith.toml has for the group, or 16 calls under way
+if it has none. How many there are and why is in `anylith status`. Ctrl-C leaves the command, and the change goes on.";
 
 const RESHAPE_EXAMPLES: &str = "\
 Examples:
@@ -157,7 +163,7 @@ pub(crate) struct RunArgs {
     /// The topology to run in: monolith, micro, or one of anylith.toml
     #[arg(long, value_name = "NAME", default_value = "monolith")]
     pub(crate) topology: String,
-    /// Replicas of every group, or of some, as in `4` or `Catalog=3,Cart=2`
+    /// Replicas of every group, or of some, as in `4` or `Catalog=3,Cart=1..6`
     #[arg(long, value_name = "N|GROUP=N,...", allow_negative_numbers = true)]
     pub(crate) replicas: Option<String>,
     #[command(flatten)]
@@ -282,8 +288,8 @@ pub(crate) struct RestartArgs {
 
 #[derive(Debug, Group)]
 pub(crate) struct ScaleArgs {
-    /// How many replicas groups are to have, as in `Catalog=3 Cart=2`; and APP, if it is not this folder
-    #[arg(value_name = "GROUP=N|APP", required = true)]
+    /// How many replicas groups are to have, as in `Catalog=3 Cart=0..5`; and APP, if it is not this folder
+    #[arg(value_name = "GROUP=N|GROUP=N..M|APP", required = true)]
     pub(crate) words: Vec<String>,
     /// The same as APP
     #[arg(long = "app", value_name = "APP")]
@@ -301,7 +307,7 @@ pub(crate) struct ReshapeArgs {
     /// The same as APP
     #[arg(long = "app", value_name = "APP", conflicts_with = "app")]
     pub(crate) app_flag: Option<PathBuf>,
-    /// Replicas of every group, or of some, as in `4` or `Catalog=3,Cart=2`
+    /// Replicas of every group, or of some, as in `4` or `Catalog=3,Cart=1..6`
     #[arg(long, value_name = "N|GROUP=N,...", allow_negative_numbers = true)]
     pub(crate) replicas: Option<String>,
     /// Says what would be done, and does nothing

@@ -195,6 +195,17 @@ pub enum Notice {
         /// Group → how many replicas it has.
         groups: BTreeMap<Name, u32>,
     },
+    /// A group gets another number of replicas, because of what they bear, or because it is called.
+    Autoscaled {
+        /// The group.
+        group: Name,
+        /// How many it is to have now.
+        now: u32,
+        /// How many it had.
+        before: u32,
+        /// Why, in words.
+        why: String,
+    },
     /// The components are divided into other groups: what is new starts.
     Reshaping {
         /// The topology that runs.

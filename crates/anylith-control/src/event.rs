@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use anylith_core::{Fingerprint, Name};
+use anylith_core::{Fingerprint, Name, Size};
 use anylith_wire::control::{FromReplica, Hello, Steer};
 
 use crate::spec::GroupSpec;
@@ -82,7 +82,7 @@ pub enum Event {
     /// Give groups other numbers of replicas. What [`crate::ControlPlane::check_scale`] refuses changes nothing.
     ScaleAsked {
         /// Group → how many.
-        groups: BTreeMap<Name, u32>,
+        groups: BTreeMap<Name, Size>,
     },
     /// Divide the components into other groups. What [`crate::ControlPlane::check_reshape`] refuses changes nothing.
     ReshapeAsked {

@@ -10,6 +10,7 @@
 //! - [`Memory`]: what must outlive the control plane, so that the next one takes over what runs.
 
 mod action;
+mod autoscale;
 mod defect;
 mod drain;
 mod endpoint;
@@ -40,6 +41,7 @@ mod upgrade;
 mod view;
 
 pub use action::{Action, Change, Failure, Notice};
+pub use autoscale::{Autoscaler, Burden, Verdict};
 pub use event::{Event, Exit};
 pub use fate::Fate;
 pub use memory::{Extra, Holder, Memory, Remembered, Seat};
@@ -49,7 +51,7 @@ pub use replica::CRASH_LOOP;
 pub use reshape::plan::{Becomes, GroupChange, Processes, ReshapePlan};
 pub use spec::{GroupSpec, Spec};
 pub use static_plan::{IDENTITY_FILES, StaticHost, StaticPlan, StaticReplica, StaticSettings};
-pub use status::{GroupStatus, Note, ReplicaState, ReplicaStatus, Status};
+pub use status::{GroupStatus, Note, ReplicaState, ReplicaStatus, ScalingStatus, Status};
 pub use timing::Timing;
 pub use upgrade::{
     Rollout, Setback,

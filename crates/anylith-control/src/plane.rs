@@ -1,5 +1,6 @@
 //! The control plane: all replicas and listeners of an application, and what they owe each other.
 
+mod autoscale;
 mod change;
 mod look;
 mod publish;
@@ -18,7 +19,7 @@ use anylith_wire::control::{
     Bootstrap, CONTROL_PROTOCOL, ComponentState, FromReplica, Hello, ToReplica,
 };
 
-use self::change::UnderWay;
+use self::{autoscale::Watch, change::UnderWay};
 use crate::{
     action::{Action, Notice},
     defect::{Defect, planted},
@@ -52,6 +53,7 @@ pub struct ControlPlane {
     /// The build that stands.
     build: u32,
     change: Option<UnderWay>,
+    watch: Watch,
     listeners: BTreeMap<Name, ListenerSocket>,
     seats: Seats,
     directory: Directory,
@@ -121,6 +123,7 @@ impl ControlPlane {
                 name: extra.group.clone(),
                 components: extra.components.clone(),
                 replicas: 0,
+                scaling: None,
                 external: false,
             });
             let endpoint = endpoint(&spec, &sockets, name, past.incarnation);
@@ -138,7 +141,6 @@ impl ControlPlane {
             .collect();
         let directory = Directory {
             epoch: memory.epoch,
-            components: BTreeMap::new(),
             ..Directory::default()
         };
         let phase = Phase::Adopting {
@@ -153,6 +155,7 @@ impl ControlPlane {
             past,
             build: memory.build,
             change: memory.rollout.clone().map(UnderWay::upgrade),
+            watch: Watch::default(),
             listeners,
             directory,
             directory_is_unknown: memory.epoch > 0,
@@ -347,11 +350,14 @@ impl ControlPlane {
                 calls,
                 counters,
                 outcomes,
+                load,
             } => Word::Alive {
                 calls,
                 counters,
                 outcomes,
+                load,
             },
+            FromReplica::Wanted { component } => return self.called(component, replica),
             FromReplica::Unknown => return,
         };
         self.tell(replica, Input::Said(word), now, actions);
@@ -403,7 +409,9 @@ impl ControlPlane {
             timing: &self.timing,
             ending,
         };
+        let group = replica.group.clone();
         let steps = replica.on(input, &around);
+        let measure = self.is_measured(&group);
         for step in steps {
             let replica = name.clone();
             let grace_ms = self.timing.grace.as_millis() as u64;
@@ -417,7 +425,7 @@ impl ControlPlane {
                 }
                 Step::Ask => Some(Action::Send {
                     replica,
-                    message: ToReplica::Ping,
+                    message: ToReplica::Ping { measure },
                 }),
                 Step::Examine => Some(Action::Examine { replica }),
                 Step::Stop => Some(Action::Send {
@@ -488,12 +496,15 @@ impl ControlPlane {
                     self.phase = Phase::Running(Readiness::Never);
                     self.advance_change(now, actions);
                     self.dismiss_stand_ins(now, actions);
+                    // What was called meanwhile has waited for this.
+                    self.autoscale(now, actions);
                 }
                 self.go_on(now, actions);
             }
             Phase::Running(_) => {
                 self.advance_change(now, actions);
                 self.dismiss_stand_ins(now, actions);
+                self.autoscale(now, actions);
                 self.go_on(now, actions);
             }
             Phase::Stopping { by } => {
@@ -580,7 +591,7 @@ impl ControlPlane {
 
     fn notice_readiness(&mut self, actions: &mut Vec<Action>) {
         // A change tells itself how it goes.
-        if self.change.is_some() {
+        if self.change.is_some() || self.is_adjusting() {
             return;
         }
         let ready = self

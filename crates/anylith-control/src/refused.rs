@@ -41,6 +41,28 @@ pub enum Refused {
         /// What was asked for.
         replicas: u32,
     },
+    /// The range begins beyond its end.
+    #[error(
+        "{group} cannot have from {min} to {max} replicas: write the fewest first, as in {max}..{min}"
+    )]
+    Range {
+        /// The group.
+        group: Name,
+        /// What was asked for as the fewest.
+        min: u32,
+        /// What was asked for as the most.
+        max: u32,
+    },
+    /// Who connects to a listener starts no replica, as a call does.
+    #[error(
+        "{group} serves the listener {listener}, where nobody would answer without a replica: write 1 for the fewest"
+    )]
+    Shut {
+        /// The group.
+        group: Name,
+        /// The listener.
+        listener: Name,
+    },
     /// One group is named twice, by its own name and a component's, or by two components'.
     #[error("{one} and {other} are in one group: say once how many replicas it is to have")]
     Twice {

@@ -273,10 +273,13 @@ impl Replica {
                 calls,
                 counters,
                 outcomes,
+                load,
             } => {
                 run.calls = calls;
                 run.counters = counters;
                 run.outcomes = outcomes;
+                run.load_is_new |= load.is_some();
+                run.load = load.or(run.load);
             }
         }
         let life = match life {

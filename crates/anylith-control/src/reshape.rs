@@ -95,6 +95,14 @@ impl Reshape {
         }
     }
 
+    /// Whether it is about to make something of a group called `name`.
+    pub(crate) fn prepares(&self, name: &Name) -> bool {
+        match &self.stage {
+            Stage::Prepares { groups, .. } => groups.iter().any(|group| group.name == *name),
+            Stage::Leaves { .. } | Stage::Returns { .. } => false,
+        }
+    }
+
     /// When it wants a tick.
     pub(crate) fn next_tick(&self) -> Option<Instant> {
         match &self.stage {

@@ -6,7 +6,7 @@ use std::{
 };
 
 use anylith_core::{Counters, Endpoint, Name};
-use anylith_wire::control::{ComponentState, Hello, Outcomes};
+use anylith_wire::control::{ComponentState, Hello, Load, Outcomes};
 
 use crate::{action::Failure, event::Exit, pulse::Pulse};
 
@@ -28,6 +28,10 @@ pub(crate) struct Run {
     pub(crate) counters: Counters,
     /// How the calls ended that its process has answered, when it was last heard of.
     pub(crate) outcomes: Outcomes,
+    /// What it bore, when it was last asked for it.
+    pub(crate) load: Option<Load>,
+    /// Whether that was said since somebody looked.
+    pub(crate) load_is_new: bool,
     /// The components that were ready and are unhealthy.
     pub(crate) ill: BTreeMap<Name, Illness>,
     /// What keeps components that start from agreeing that they are healthy.
@@ -69,6 +73,8 @@ impl Run {
             calls: BTreeMap::new(),
             counters: Counters::default(),
             outcomes: Outcomes::default(),
+            load: None,
+            load_is_new: false,
             ill: BTreeMap::new(),
             doubts: BTreeMap::new(),
             unable: BTreeMap::new(),

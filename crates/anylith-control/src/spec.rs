@@ -5,7 +5,7 @@ use std::{
     fmt,
 };
 
-use anylith_core::{EdgeSettings, Fingerprint, Limits, Manifest, Name, Singleton};
+use anylith_core::{EdgeSettings, Fingerprint, Limits, Manifest, Name, Scaling, Singleton, Size};
 use anylith_topology::{Plan, Transport};
 use serde::{Deserialize, Serialize};
 
@@ -67,8 +67,11 @@ pub struct GroupSpec {
     pub name: Name,
     /// What runs in it.
     pub components: Vec<Name>,
-    /// How many replicas it has, at least 1.
+    /// How many replicas it has; 0 only where its range allows it, and nothing of it is called.
     pub replicas: u32,
+    /// Within which bounds that number follows what they bear, if it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scaling: Option<Scaling>,
     /// Whether its replicas are processes that somebody else starts, and that connect by themselves.
     #[serde(default)]
     pub external: bool,
@@ -78,6 +81,24 @@ impl GroupSpec {
     /// The names of its replicas: the group's, a hyphen, and an ordinal from 1.
     pub fn replica_names(&self) -> impl Iterator<Item = Name> + '_ {
         (1..=self.replicas).map(|ordinal| self.replica_name(ordinal))
+    }
+
+    /// Gives it another size; returns how many replicas it had. With a range the number stays, as far as that has it, and
+    /// what each replica is to bear stays as it was said.
+    pub(crate) fn set_size(&mut self, size: Size) -> u32 {
+        let before = self.replicas;
+        match size {
+            Size::Fixed(replicas) => {
+                self.replicas = replicas;
+                self.scaling = self.scaling.map(|had| Scaling::resized(Some(had), size));
+            }
+            Size::Between { .. } => {
+                let scaling = Scaling::resized(self.scaling, size);
+                self.replicas = scaling.clamp(before);
+                self.scaling = Some(scaling);
+            }
+        }
+        before
     }
 
     /// The name of the replica with this number.
@@ -115,6 +136,7 @@ impl Spec {
             name: group.name.clone(),
             components: group.components.clone(),
             replicas: group.replicas,
+            scaling: group.scaling,
             external: false,
         });
         let mut dependencies = BTreeMap::new();
@@ -249,6 +271,7 @@ mod tests {
             name: Name::new(name).unwrap(),
             components: Vec::new(),
             replicas: 2,
+            scaling: None,
             external: false,
         };
         let (one, other) = (group("x".repeat(48)), group(format!("{}y", "x".repeat(47))));

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use anylith_core::{Counters, Endpoint, Name};
+use anylith_core::{Counters, Endpoint, Name, Target};
 use serde::{Deserialize, Serialize, Serializer};
 
 /// The application as it is now. Its JSON is what `anylith status --json` prints.
@@ -45,8 +45,26 @@ pub struct GroupStatus {
     pub name: Name,
     /// What runs in it.
     pub components: Vec<Name>,
+    /// How its number of replicas comes about, if it follows what they bear.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scaling: Option<ScalingStatus>,
     /// Its replicas, in the order of their ordinals.
     pub replicas: Vec<ReplicaStatus>,
+}
+
+/// How many replicas a group is to have, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScalingStatus {
+    /// How many.
+    pub wanted: u32,
+    /// The fewest that it may have.
+    pub min: u32,
+    /// The most.
+    pub max: u32,
+    /// What each of them is to bear.
+    pub target: Target,
+    /// Why there are to be so many, for people to read.
+    pub why: String,
 }
 
 /// One replica of a [`Status`].

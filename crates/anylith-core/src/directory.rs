@@ -1,6 +1,12 @@
 //! Where each component answers right now.
 
-use std::{collections::BTreeMap, fmt, net::SocketAddr, path::PathBuf, str::FromStr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    net::SocketAddr,
+    path::PathBuf,
+    str::FromStr,
+};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
@@ -69,6 +75,10 @@ pub struct Directory {
     /// that differ in it; all others look the same everywhere.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub interfaces: BTreeMap<Name, BTreeMap<Name, Fingerprint>>,
+    /// The components of which nothing runs until they are called: then a replica is started, and the call waits for it.
+    /// None of them has a ready replica.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub dormant: BTreeSet<Name>,
 }
 
 impl Directory {
@@ -95,6 +105,16 @@ impl Directory {
     /// Whether `component` answers nowhere and is on its way, so that calls do well to wait for it.
     pub fn is_moving(&self, component: &str) -> bool {
         self.components.get(component).is_some_and(Vec::is_empty)
+    }
+
+    /// Whether nothing of `component` runs until it is called.
+    pub fn is_dormant(&self, component: &str) -> bool {
+        self.dormant.contains(component)
+    }
+
+    /// Whether `component` can be called: it has a ready replica, or gets one when it is called.
+    pub fn can_call(&self, component: &str) -> bool {
+        !self.replicas(component).is_empty() || self.is_dormant(component)
     }
 }
 
@@ -127,6 +147,7 @@ mod tests {
             epoch: 3,
             components: BTreeMap::from([(name("Cart"), replicas.clone()), (name("Ad"), replicas)]),
             interfaces: BTreeMap::from([(name("Cart"), seen)]),
+            dormant: BTreeSet::new(),
         };
         let own = BTreeMap::from([(name("Cart"), Fingerprint(2)), (name("Ad"), Fingerprint(7))]);
         let fitting = directory.clone().fitting(&own);

@@ -11,6 +11,7 @@ mod directory;
 mod error;
 mod manifest;
 mod name;
+mod scaling;
 mod secret;
 mod settings;
 mod shape;
@@ -27,6 +28,7 @@ pub use manifest::{
     Singleton,
 };
 pub use name::{InvalidName, Name};
+pub use scaling::{Scaling, Size, Target};
 pub use secret::{SecretReference, SecretSource};
 pub use settings::{ComponentLimits, Concurrency, EdgeSettings, Limits};
 pub use shape::Misfit;

@@ -209,6 +209,17 @@ pub(crate) fn way(
     Ok((route, readiness))
 }
 
+/// Whether `changed` resolves before `until`, if that ever comes.
+async fn changes(changed: impl Future<Output = ()>, until: Option<Instant>) -> bool {
+    match until {
+        Some(until) => timeout_at(until.into(), changed).await.is_ok(),
+        None => {
+            changed.await;
+            true
+        }
+    }
+}
+
 impl Routes {
     pub(crate) fn new(network: Arc<Shared>, component: Name, fingerprint: Fingerprint) -> Self {
         let known = ArcSwap::default();
@@ -370,8 +381,9 @@ impl Routes {
         Failure::NotExecuted(Refusal::Unreachable(text))
     }
 
-    /// Waits for a way until `deadline`, and while there is hope: as long as the directory says that the component is on
-    /// its way, or else [`Limits::reach_timeout`] from the last reason for it. So the calls of an outage wait, those in the midst of it fail at once, and a caller with a deadline of
+    /// Waits for a way until `deadline`: if nothing of the component runs until it is called, for as long as it takes to
+    /// start one; if the directory says that it is on its way, as long; else while there is hope: [`Limits::reach_timeout`]
+    /// from the last reason for it. So the calls of an outage wait, those in the midst of it fail at once, and a caller with a deadline of
     /// ten seconds is not held up for ten seconds by a callee that is gone.
     ///
     /// [`Limits::reach_timeout`]: anylith_core::Limits::reach_timeout
@@ -413,19 +425,32 @@ impl Routes {
             if let Some(detail) = self.incompatible() {
                 return Err(Failure::Incompatible(detail));
             }
+            // What is started for this call, or is on its way, is worth waiting for, as long as somebody has it in mind.
             let known = self.known.load();
+            let wakes = self.network.wakes(&self.component);
             let hoped = known.hoped.unwrap_or_else(Instant::now);
-            let until = hoped + self.reach_timeout();
+            let patience = (!wakes).then(|| hoped + self.reach_timeout());
             let until = match deadline {
-                Some(deadline) if known.moving => deadline,
-                Some(deadline) => until.min(deadline),
-                None => until,
+                Some(deadline) if known.moving => Some(deadline),
+                _ => patience.into_iter().chain(deadline).min(),
             };
-            if timeout_at(until.into(), changed).await.is_err() {
-                let obstacle = self.obstacle(hoped);
+            if !changes(changed, until).await {
+                let obstacle = if wakes {
+                    self.sleeper(begun)
+                } else {
+                    self.obstacle(hoped)
+                };
                 return Err(Failure::NotExecuted(Refusal::Unreachable(obstacle)));
             }
         }
+    }
+
+    /// That what was asked for at `begun` is not there.
+    fn sleeper(&self, begun: Instant) -> String {
+        let (component, seconds) = (&self.component, begun.elapsed().as_secs_f64());
+        format!(
+            "nothing ran of {component}, and none that was started for this call is ready after {seconds:.1} s"
+        )
     }
 
     /// Looks through the directory and the connections; begins to connect where that was not done yet.

@@ -28,6 +28,7 @@ mod listener;
 mod local;
 mod logging;
 mod message;
+mod meter;
 mod notify;
 mod orders;
 mod relay;

@@ -3,6 +3,7 @@
 mod drain;
 mod failures;
 mod health;
+mod load;
 mod lookout;
 mod offering;
 mod taking_in;
@@ -31,6 +32,7 @@ use tokio::{
 };
 
 pub(crate) use failures::ComponentFailure;
+pub(crate) use load::Gauge;
 use turn::{Bequest, Turn};
 
 use crate::{
@@ -407,6 +409,12 @@ impl Replica {
         &self.panel
     }
 
+    /// The components of which nothing runs, and that calls of this replica wait for.
+    /// Each with the epoch in which the first of these calls came.
+    pub(crate) fn wanted(&self) -> watch::Receiver<BTreeMap<Name, u64>> {
+        self.panel.network.wanted()
+    }
+
     /// Takes a directory, unless it is older than the one in use.
     pub(crate) fn update(&self, directory: Directory) {
         let directory = directory.fitting(&self.interfaces);
@@ -625,7 +633,7 @@ impl Replica {
             network.offered(&checked(component)).await;
             return;
         }
-        let is_ready = |directory: &Arc<Directory>| !directory.replicas(component).is_empty();
+        let is_ready = |directory: &Arc<Directory>| directory.can_call(component);
         // The sender lives as long as `self`.
         let _ = network.watch().wait_for(is_ready).await;
     }

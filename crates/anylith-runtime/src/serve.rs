@@ -249,6 +249,11 @@ impl Doors {
         });
     }
 
+    /// All of them.
+    pub(crate) fn all(&self) -> Vec<Arc<Door>> {
+        self.rooms.load().doors.clone()
+    }
+
     /// The door of `component`.
     pub(crate) fn of(&self, component: &str) -> Option<Arc<Door>> {
         let rooms = self.rooms.load();

@@ -253,11 +253,12 @@ impl Puppet {
                 let _busy = self.busy.lock();
                 exit(0);
             }
-            ToReplica::Ping => {
+            ToReplica::Ping { .. } => {
                 let pong = FromReplica::Pong {
                     calls: BTreeMap::new(),
                     counters: Counters::default(),
                     outcomes: Outcomes::default(),
+                    load: None,
                 };
                 say(control, &pong)
             }

@@ -54,6 +54,8 @@ impl Askers {
             }
             Refused::External { .. }
             | Refused::Number { .. }
+            | Refused::Range { .. }
+            | Refused::Shut { .. }
             | Refused::Twice { .. }
             | Refused::Crowded { .. }
             | Refused::Foreign { .. }

@@ -602,6 +602,7 @@ fn group_spec(group: Group) -> GroupSpec {
         name: group.name,
         components: group.components,
         replicas: group.replicas,
+        scaling: group.scaling,
         external: false,
     }
 }

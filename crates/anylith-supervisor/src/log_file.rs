@@ -164,6 +164,7 @@ fn is_trouble(report: &Report) -> bool {
             | Notice::Restarted { .. }
             | Notice::Scaling { .. }
             | Notice::Scaled { .. }
+            | Notice::Autoscaled { .. }
             | Notice::Reshaping { .. }
             | Notice::Switched { .. }
             | Notice::Reshaped { .. }

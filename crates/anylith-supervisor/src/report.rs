@@ -221,6 +221,16 @@ fn notice_line(notice: &Notice, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             let groups: Vec<String> = groups.iter().map(of).collect();
             f.write_str(&groups.join(", "))
         }
+        Notice::Autoscaled {
+            group,
+            now,
+            before,
+            why,
+        } => write!(
+            f,
+            "{group} from {before} to {}: {why}",
+            replicas_text(*now as usize)
+        ),
         Notice::Reshaping { from, to } => write!(f, "reshaping {from} to {to}"),
         Notice::Switched { to } => {
             write!(

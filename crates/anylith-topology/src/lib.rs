@@ -31,6 +31,6 @@ pub use nearest::suggest;
 pub use overrides::Overrides;
 pub use plan::{BUILT_IN, GroupPlan, MICRO, MONOLITH, Plan};
 pub use problem::{Excerpt, Place, Problem, Problems};
-pub use replicas::{MAX_REPLICAS, ReplicaChange};
+pub use replicas::{MAX_REPLICAS, ReplicaChange, read_size};
 pub use secrets::{Secrets, Unread};
 pub use settings::{AppSettings, Reading, Settings, Transport};

@@ -35,9 +35,10 @@ pub(crate) fn check(groups: &[GroupPlan], asked: &ReplicaChange, problems: &mut 
     if *asked == ReplicaChange::NONE {
         return;
     }
-    for group in groups.iter().filter(|group| group.replicas > 1) {
+    let most = |group: &GroupPlan| group.scaling.map_or(group.replicas, |scaling| scaling.max);
+    for group in groups.iter().filter(|group| most(group) > 1) {
         if let Some(component) = group.singletons.first() {
-            let what = too_many(component, &group.name, group.replicas);
+            let what = too_many(component, &group.name, most(group));
             let mend = match group.components.len() {
                 1 => format!("add {}=1 to it", group.name),
                 many => mend(component, many),

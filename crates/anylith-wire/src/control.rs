@@ -12,7 +12,7 @@
 
 use std::{collections::BTreeMap, fmt, path::PathBuf};
 
-use anylith_core::{Counters, Directory, Endpoint, Manifest, Name};
+use anylith_core::{Counters, Directory, Endpoint, Manifest, Name, Scaling, Size};
 pub use anylith_core::{EdgeSettings, Limits};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -90,7 +90,7 @@ pub enum Request {
     /// To have other numbers of replicas. The answer comes when they are reached.
     Scale {
         /// Group, or a component in it → how many.
-        groups: BTreeMap<Name, u32>,
+        groups: BTreeMap<Name, Size>,
     },
     /// To divide the components into other groups. The answer comes when that is done, or taken back.
     Reshape {
@@ -158,6 +158,9 @@ pub struct Group {
     pub components: Vec<Name>,
     /// How many replicas it has, at least 1.
     pub replicas: u32,
+    /// Within which bounds that number follows what they bear, if it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scaling: Option<Scaling>,
 }
 
 /// What a replica says to the control plane.
@@ -214,6 +217,15 @@ pub enum FromReplica {
         /// How the calls ended that its process has answered since it began.
         #[serde(default)]
         outcomes: Outcomes,
+        /// What it bore since it was last asked for it, if it was.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        load: Option<Load>,
+    },
+    /// Calls of this component wait, and the directory says that nothing of it runs until it is called. Said once, and once
+    /// more on each new connection, for as long as the directory says so.
+    Wanted {
+        /// The component.
+        component: Name,
     },
     /// Something of a later build. Nobody sends it.
     #[serde(other)]
@@ -229,6 +241,22 @@ pub struct Outcomes {
     /// How many of these with an error of the component, with a panic, or with a status of HTTP from 500 on.
     #[serde(default)]
     pub failed: u64,
+}
+
+/// What a replica bore, between one question and the next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Load {
+    /// The calls that were under way on average, in thousandths, in the component that had most.
+    pub concurrency_millis: u64,
+    /// How many calls have ended, or are under way.
+    pub calls: u64,
+    /// How much of a core its process used on average, in thousandths.
+    pub cpu_millis: u64,
+    /// 99 of 100 calls that ended took no longer, in microseconds, in the component that took longest; `None` if none
+    /// ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub p99_us: Option<u64>,
 }
 
 /// A replica introduces itself, for the first time or again.
@@ -316,7 +344,11 @@ pub enum ToReplica {
     },
     /// Give a sign of life: [`FromReplica::Pong`]. A replica that gives none is taken out of the directory, and
     /// replaced after a while.
-    Ping,
+    Ping {
+        /// To say with it what it bears, from now on until it is asked without.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        measure: bool,
+    },
     /// Send the socket of this listener to the control plane, on a connection of its own that begins with
     /// [`Opening::Listener`].
     HandOver {

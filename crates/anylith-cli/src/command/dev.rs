@@ -117,7 +117,9 @@ impl<'a> Bench<'a> {
             match put {
                 Ok((Outcome::InPlace, built)) => {
                     let took = built.elapsed().as_millis();
-                    say(&format!("the new build serves, {took} ms after it was built"));
+                    say(&format!(
+                        "the new build serves, {took} ms after it was built"
+                    ));
                 }
                 Ok((Outcome::Same, _)) => say("nothing that runs has changed by it"),
                 Ok((Outcome::Anew(prepared), _)) => {

@@ -138,6 +138,7 @@ fn groups(shape: usize) -> Vec<GroupSpec> {
         name: name(of),
         components: components.iter().map(|of| name(of)).collect(),
         replicas: *replicas,
+        scaling: None,
         external: false,
     };
     SHAPES[shape].iter().map(group).collect()

@@ -19,12 +19,14 @@ impl ControlPlane {
     /// The application as it is now, with its listeners at `urls`.
     pub fn status(&self, urls: &BTreeMap<Name, String>) -> Status {
         let group_status = |(name, components): (&Name, &Vec<Name>)| {
+            let group = self.spec.group(name);
             let replicas = self.replicas.values();
             let mut replicas: Vec<&Replica> = replicas.filter(|one| one.group == *name).collect();
             replicas.sort_by_key(|replica| replica.ordinal);
             GroupStatus {
                 name: name.clone(),
                 components: components.clone(),
+                scaling: group.and_then(|group| self.scaling_status(group)),
                 replicas: replicas.into_iter().map(replica_status).collect(),
             }
         };

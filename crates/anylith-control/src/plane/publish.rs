@@ -24,14 +24,18 @@ impl ControlPlane {
             components.entry(component.clone()).or_default();
         }
         let interfaces = self.differing_interfaces();
-        let is_news =
-            (&components, &interfaces) != (&self.directory.components, &self.directory.interfaces);
+        let dormant = self.dormant(&components);
+        let next = Directory {
+            epoch: self.directory.epoch,
+            components,
+            interfaces,
+            dormant,
+        };
         // Also that nobody answers is news to those who think that somebody does.
-        if std::mem::take(&mut self.directory_is_unknown) || is_news {
+        if std::mem::take(&mut self.directory_is_unknown) || next != self.directory {
             self.directory = Directory {
-                epoch: self.directory.epoch + 1,
-                components,
-                interfaces,
+                epoch: next.epoch + 1,
+                ..next
             };
             actions.push(Action::Publish(self.directory.clone()));
         }

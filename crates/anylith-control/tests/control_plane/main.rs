@@ -5,6 +5,7 @@
 mod adoption;
 mod changes;
 mod health;
+mod scaling;
 mod signs_of_life;
 mod trouble;
 mod upgrade;

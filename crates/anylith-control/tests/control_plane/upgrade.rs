@@ -76,6 +76,7 @@ fn counted(world: &mut World, build: u32, answered: u64, failed: u64) {
                 calls: BTreeMap::new(),
                 counters: Default::default(),
                 outcomes: Outcomes { answered, failed },
+                load: None,
             },
         });
     }
@@ -173,7 +174,7 @@ fn what_is_said_to_an_upgrade_has_to_fit_how_it_is() {
     assert_eq!(check(&world, Steer::Resume), "the upgrade is not paused");
     world.happens(Event::Steered(Steer::Pause));
     assert_eq!(check(&world, Steer::Resume), "");
-    let scale = BTreeMap::from([(name("Cart"), 3)]);
+    let scale = BTreeMap::from([(name("Cart"), 3.into())]);
     let busy = world.plane.check_scale(&scale).unwrap_err().to_string();
     assert!(busy.contains("the upgrade is paused"), "{busy}");
     world.happens(Event::Steered(Steer::Rollback));

@@ -95,6 +95,7 @@ impl Stage {
             name: name(of),
             components: components.iter().map(|of| name(of)).collect(),
             replicas: *replicas,
+            scaling: None,
             external: false,
         };
         let spec = Spec {

@@ -56,6 +56,7 @@ impl Wording {
             | Notice::Restarted { .. }
             | Notice::Scaling { .. }
             | Notice::Scaled { .. }
+            | Notice::Autoscaled { .. }
             | Notice::Reshaping { .. }
             | Notice::Switched { .. }
             | Notice::Reshaped { .. }
