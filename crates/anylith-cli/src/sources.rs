@@ -63,6 +63,10 @@ impl Sources {
         package: Option<&str>,
         binary: Option<&str>,
     ) -> Result<Self, Failure> {
+        #[expect(
+            deprecated,
+            reason = "unsound for types that change their descriptor; OwnedFd can't"
+        )]
         let inotify = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)
             .map_err(io::Error::from)
             .and_then(|fd| AsyncFd::with_interest(fd, Interest::READABLE))
@@ -133,7 +137,12 @@ impl Sources {
         read.await
             .map_err(|error| not_watched(Path::new("the sources"), &error))?;
         let mut is_source = false;
-        for Happened { folder, name, flags } in happened {
+        for Happened {
+            folder,
+            name,
+            flags,
+        } in happened
+        {
             // More has happened than the kernel could keep.
             if flags.contains(ReadFlags::QUEUE_OVERFLOW) {
                 is_source = true;
@@ -308,7 +317,9 @@ async fn packages(app: &App, package: Option<&str>) -> Result<Vec<PathBuf>, Fail
         }
         let found = metadata.packages.iter();
         let found = found.filter(|package| package.folder() == folder);
-        left.extend(found.flat_map(|package| package.dependencies.iter().filter_map(|it| it.path.clone())));
+        left.extend(
+            found.flat_map(|package| package.dependencies.iter().filter_map(|it| it.path.clone())),
+        );
         folders.push(folder);
     }
     Ok(folders)
@@ -346,7 +357,13 @@ mod tests {
         for path in ["/s/src/main.rs", "/s/Cargo.toml", "/s/anylith.toml"] {
             assert!(is_called_like_one(Path::new(path)), "{path}");
         }
-        for path in ["/s/src/main.rs~", "/s/.main.rs.swp", "/s/.#main.rs", "/s/4913", "/s/x.db"] {
+        for path in [
+            "/s/src/main.rs~",
+            "/s/.main.rs.swp",
+            "/s/.#main.rs",
+            "/s/4913",
+            "/s/x.db",
+        ] {
             assert!(!is_called_like_one(Path::new(path)), "{path}");
         }
     }

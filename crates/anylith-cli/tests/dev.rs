@@ -123,11 +123,18 @@ fn an_edit_is_served_and_a_build_that_fails_disturbs_nobody() {
     workshop.until("it says so", || {
         workshop.said().contains("the new build serves, ")
     });
-    workshop.edit("const GREETING: &str = \"visit\"", "const GREETING: &str = 7");
+    workshop.edit(
+        "const GREETING: &str = \"visit\"",
+        "const GREETING: &str = 7",
+    );
     workshop.until("it says that the build has failed", || {
         workshop.said().contains("the build before it serves on")
     });
-    assert!(workshop.said().contains("mismatched types"), "{}", workshop.said());
+    assert!(
+        workshop.said().contains("mismatched types"),
+        "{}",
+        workshop.said()
+    );
     assert_eq!(greeting(&url, &mut last), "call");
     workshop.edit("\"visit\"", "\"hello\"");
     workshop.until("it is mended", || greeting(&url, &mut last) == "hello");
@@ -136,7 +143,10 @@ fn an_edit_is_served_and_a_build_that_fails_disturbs_nobody() {
     });
     let pids = workshop.stage.pids();
     let said = workshop.said();
-    for line in said.lines().filter(|line| line.contains("ms after it was built")) {
+    for line in said
+        .lines()
+        .filter(|line| line.contains("ms after it was built"))
+    {
         println!("{line}");
     }
     assert_eq!(workshop.close(), Some(0));
@@ -156,6 +166,10 @@ fn other_components_are_started_anew() {
         let status = workshop.stage.call("status --json");
         status.code() == 0 && status.out().contains("\"More\"")
     });
-    assert!(workshop.said().contains("starting it anew"), "{}", workshop.said());
+    assert!(
+        workshop.said().contains("starting it anew"),
+        "{}",
+        workshop.said()
+    );
     assert_eq!(workshop.close(), Some(0));
 }

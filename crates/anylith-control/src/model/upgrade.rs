@@ -249,6 +249,7 @@ fn manifest(interfaces: &BTreeMap<Name, Fingerprint>) -> Manifest {
                 methods: Vec::new(),
                 fingerprint: interfaces[component],
                 misfits: Vec::new(),
+                singleton: None,
             })
             .collect(),
     }
