@@ -33,7 +33,7 @@ pub(crate) fn stop(args: &StopArgs) -> Result<(), Failure> {
     ));
     let stopped = runtime()?.block_on(async {
         let socket = folder.control_socket();
-        let mut answer = ask_patiently(&socket, request, &screen, &mut waiting).await;
+        let mut answer = ask_patiently(&socket, request.clone(), &screen, &mut waiting).await;
         if answer.as_ref().is_err_and(has_ended) {
             answer = ask_patiently(&socket, request, &screen, &mut waiting).await;
         }
