@@ -10,23 +10,27 @@
 //! goes on where the one before it was killed.
 
 pub(crate) mod judgement;
+mod passage;
 pub(crate) mod plan;
 mod rollout;
+mod steering;
 mod watch;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     fmt,
     time::{Duration, Instant},
 };
 
 use anylith_core::Name;
-use anylith_wire::control::{Outcomes, Steer};
 
-use self::{plan::Borders, watch::Watch};
+use self::{
+    judgement::Account,
+    passage::{can_spare, quota, regulars},
+    watch::Watch,
+};
 use crate::{
     action::{Change, Notice},
-    defect::{Defect, planted},
     fate::Fate,
     note::not_ready,
     replica::Replica,
@@ -44,8 +48,8 @@ pub(crate) struct Upgrade {
     rollout: Rollout,
     /// Since when replicas of the build that is to be are not ready.
     unready: BTreeMap<Name, Instant>,
-    /// How the calls of each process had ended when this control plane first looked.
-    before: Option<BTreeMap<u32, Outcomes>>,
+    /// How the calls of both builds end.
+    account: Account,
     /// One replica of the new build in each group is watched for a while, before others follow.
     first: Watch,
     /// And all of them, before the old build is given up.
@@ -82,7 +86,7 @@ impl Upgrade {
         Self {
             rollout,
             unready: BTreeMap::new(),
-            before: None,
+            account: Account::default(),
             first: Watch::NotYet,
             all: Watch::NotYet,
             come: (0, 0),
@@ -112,51 +116,6 @@ impl Upgrade {
         self.settles.is_none()
     }
 
-    /// Whether `steer` can be said to it now.
-    ///
-    /// # Errors
-    ///
-    /// Why it cannot.
-    pub(crate) fn check(&self, steer: Steer) -> Result<(), &'static str> {
-        match steer {
-            _ if self.settles.is_some() => Err("the upgrade is all but over"),
-            Steer::Rollback => Ok(()),
-            Steer::Pause | Steer::Resume if self.rollout.setback.is_some() => {
-                Err("the upgrade is being rolled back, which nothing stops")
-            }
-            Steer::Pause => Ok(()),
-            Steer::Resume if self.rollout.paused || self.rollout.canary.is_some() => Ok(()),
-            Steer::Resume => Err("the upgrade is not paused"),
-            Steer::Unknown => Err("this supervisor does not know what that is"),
-        }
-    }
-
-    /// Takes what was said to it.
-    pub(crate) fn steer(&mut self, steer: Steer) {
-        if self.check(steer).is_err() {
-            return;
-        }
-        match steer {
-            Steer::Pause => {
-                self.rollout.paused = true;
-                self.pause_is_told = false;
-            }
-            Steer::Resume => {
-                self.rollout.paused = false;
-                self.rollout.canary = None;
-            }
-            Steer::Rollback => self.turn_back("it was asked for".to_owned(), None),
-            Steer::Unknown => {}
-        }
-    }
-
-    fn turn_back(&mut self, why: String, replica: Option<Name>) {
-        let setback = Setback { why, replica };
-        self.rollout.setback.get_or_insert(setback);
-        self.rollout.paused = false;
-        self.unready.clear();
-    }
-
     /// Looks at how things are; returns what is to be done about it. Asked again and again, it returns `None` in the
     /// end: something has to happen first.
     pub(crate) fn advance(&mut self, view: View<'_>) -> Option<Step> {
@@ -170,7 +129,7 @@ impl Upgrade {
         }
     }
 
-    /// Notes since when replicas of the build that is to be are not ready, and how calls had ended before.
+    /// Notes since when replicas of the build that is to be are not ready, how far it has come, and how calls end.
     fn look(&mut self, view: View<'_>) {
         let target = self.rollout.target();
         let waits = |one: &&Replica| one.build == target && !one.fate.ends_it();
@@ -189,11 +148,7 @@ impl Upgrade {
             .values()
             .map(|since| *since + view.timing.ready);
         self.late_at = late_at.filter(|at| *at > view.now).min();
-        self.before.get_or_insert_with(|| {
-            let runs = view.replicas.values().filter_map(Replica::run);
-            let counted = runs.filter_map(|run| Some((run.pid?, run.outcomes)));
-            counted.collect()
-        });
+        self.account.note(view.replicas.values());
     }
 
     fn forward(&mut self, view: View<'_>) -> Option<Step> {
@@ -348,25 +303,8 @@ impl Upgrade {
             let replica = Some(name.clone());
             return Some(Setback { why, replica });
         }
-        let (new, old) = (
-            self.outcomes(self.rollout.to, view),
-            self.outcomes(self.rollout.from, view),
-        );
-        judgement::fails_more(new, old).map(|why| Setback { why, replica: None })
-    }
-
-    /// How the calls have ended that replicas of `build` have answered since the upgrade began.
-    fn outcomes(&self, build: u32, view: View<'_>) -> Outcomes {
-        let replicas = view.replicas.values().filter(|one| one.build == build);
-        let mut all = Outcomes::default();
-        for run in replicas.filter_map(Replica::run) {
-            let before = self.before.as_ref().zip(run.pid);
-            let before = before.and_then(|(before, pid)| before.get(&pid).copied());
-            let before = before.unwrap_or_default();
-            all.answered += run.outcomes.answered.saturating_sub(before.answered);
-            all.failed += run.outcomes.failed.saturating_sub(before.failed);
-        }
-        all
+        let complaint = self.account.complaint(self.rollout.to, self.rollout.from);
+        complaint.map(|why| Setback { why, replica: None })
     }
 
     /// Whether a step was begun that is not done.
@@ -383,81 +321,6 @@ impl Upgrade {
         })
     }
 
-    /// The replica that is to be drained and started from the build that is to be: of the group that has come least far.
-    fn next(&self, groups: &[&GroupSpec], view: View<'_>) -> Option<Name> {
-        let source = self.rollout.source();
-        let borders = self.borders(view);
-        let mut groups = groups.to_vec();
-        // Callees first where it is the same.
-        groups.sort_by_key(|group| {
-            let come = u64::from(self.has_come(group, view)) << 16;
-            (
-                come / u64::from(group.replicas.max(1)),
-                borders.depth(&group.name),
-            )
-        });
-        groups.into_iter().find_map(|group| {
-            let own = regulars(view).filter(|one| one.group == group.name);
-            let left = own.filter(|one| one.build == source && one.fate == Fate::Stays);
-            let mut left: Vec<&Replica> = left.collect();
-            left.sort_by_key(|one| (one.state() == ReplicaState::Ready, one.ordinal));
-            let may = |one: &&&Replica| {
-                can_spare(one, group, view)
-                    && self.may_go(one, &borders, view)
-                    && self.may_come(group, &borders, view)
-            };
-            left.iter().find(may).map(|one| one.name.clone())
-        })
-    }
-
-    /// How many replicas of `group` run the build that is to be, and are ready.
-    fn has_come(&self, group: &GroupSpec, view: View<'_>) -> u32 {
-        let own = view.replicas_of(&group.name);
-        own.filter(|one| self.serves(one, self.rollout.target()))
-            .count() as u32
-    }
-
-    fn serves(&self, replica: &Replica, build: u32) -> bool {
-        replica.build == build && !replica.fate.ends_it() && replica.state() == ReplicaState::Ready
-    }
-
-    fn borders(&self, view: View<'_>) -> Borders {
-        let changed = self.rollout.differing(view.spec, self.rollout.to);
-        let changed: BTreeSet<&Name> = changed.map(|(component, _)| component).collect();
-        Borders::new(view.spec, &changed)
-    }
-
-    /// Whether a replica of `group` may begin to run the build that is to be: what it calls is there for it.
-    fn may_come(&self, group: &GroupSpec, borders: &Borders, view: View<'_>) -> bool {
-        if planted(Defect::CallersFirst) {
-            return true;
-        }
-        let target = self.rollout.target();
-        borders.callees_of(&group.name).all(|callee| {
-            let mut there = view.replicas_of(callee);
-            there.any(|one| self.serves(one, target))
-        })
-    }
-
-    /// Whether `replica` may leave the build that it runs: those who call it from the same build have another one, or are
-    /// gone.
-    fn may_go(&self, replica: &Replica, borders: &Borders, view: View<'_>) -> bool {
-        if planted(Defect::NoLastCallee) {
-            return true;
-        }
-        let build = replica.build;
-        let is_ready = replica.state() == ReplicaState::Ready;
-        let mut others = view.replicas_of(&replica.group);
-        let has_another = others.any(|one| {
-            one.name != replica.name
-                && one.build == build
-                && !one.fate.ends_it()
-                && (!is_ready || one.state() == ReplicaState::Ready)
-        });
-        let mut callers = borders.callers_of(&replica.group);
-        has_another || callers.all(|caller| view.replicas_of(caller).all(|one| one.build != build))
-    }
-
     /// When it wants a tick.
     pub(crate) fn next_tick(&self) -> Option<Instant> {
         let watched = self
@@ -467,29 +330,6 @@ impl Upgrade {
             .chain(self.all.next_tick());
         watched.chain(self.late_at).chain(self.settles).min()
     }
-}
-
-/// Whether `replica` may go, and as many as are wanted are still ready.
-fn can_spare(replica: &Replica, group: &GroupSpec, view: View<'_>) -> bool {
-    let ready = |one: &&Replica| one.state() == ReplicaState::Ready && !one.fate.ends_it();
-    let ready = view.replicas_of(&group.name).filter(ready).count();
-    replica.state() != ReplicaState::Ready
-        || ready > group.replicas as usize
-        || planted(Defect::TooFew)
-}
-
-/// The replicas that the spec counts.
-fn regulars<'a>(view: View<'a>) -> impl Iterator<Item = &'a Replica> + Clone {
-    view.replicas.values().filter(move |one| {
-        let group = view.group(&one.group);
-        group.is_some_and(|group| one.ordinal <= group.replicas)
-    })
-}
-
-/// How many of so many replicas are `share` percent, at least one.
-fn quota(share: u8, replicas: u32) -> u32 {
-    let part = (u64::from(share) * u64::from(replicas)).div_ceil(100);
-    (part as u32).clamp(1, replicas)
 }
 
 impl fmt::Display for Upgrade {

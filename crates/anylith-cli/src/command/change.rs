@@ -70,22 +70,22 @@ async fn ask_patiently(
             () = tokio::time::sleep(ASK_EVERY) => {}
         }
         tokio::select! {
-                    answer = &mut changed => return answer,
-                    status = ask(socket, Request::Status) => match status {
-                        Ok(Answer::Status(now)) => screen.progress(now.change.unwrap_or_default()),
-                        Err(error @ AskError::Lost(_)) => return Err(error),
-                        Ok(
-                            Answer::Stopped { .. }
-                            | Answer::Changed { .. }
-                            | Answer::Plan(_)
-        | Answer::UpgradePlan(_)
-        | Answer::Paused { .. }
-                            | Answer::Refused { .. }
-                            | Answer::GivenUp { .. },
-                        )
-                        | Err(AskError::NotRunning(_) | AskError::Malformed(_)) => {}
-                    }
-                }
+            answer = &mut changed => return answer,
+            status = ask(socket, Request::Status) => match status {
+                Ok(Answer::Status(now)) => screen.progress(now.change.unwrap_or_default()),
+                Err(error @ AskError::Lost(_)) => return Err(error),
+                Ok(
+                    Answer::Stopped { .. }
+                    | Answer::Changed { .. }
+                    | Answer::Plan(_)
+                    | Answer::UpgradePlan(_)
+                    | Answer::Paused { .. }
+                    | Answer::Refused { .. }
+                    | Answer::GivenUp { .. },
+                )
+                | Err(AskError::NotRunning(_) | AskError::Malformed(_)) => {}
+            }
+        }
     }
 }
 

@@ -79,26 +79,26 @@ async fn ask_patiently(
             () = tokio::time::sleep(ASK_EVERY) => {}
         }
         tokio::select! {
-                    answer = &mut stopped => return answer,
-                    status = ask(socket, Request::Status) => match status {
-                        Ok(Answer::Status(now)) => {
-                            waiting.begin();
-                            waiting.show(screen, &now);
-                        }
-                        Err(error @ AskError::Lost(_)) => return Err(error),
-                        // It is about to end, and says so itself.
-                        Ok(
-                            Answer::Stopped { .. }
-                            | Answer::Changed { .. }
-                            | Answer::Plan(_)
-        | Answer::UpgradePlan(_)
-        | Answer::Paused { .. }
-                            | Answer::Refused { .. }
-                            | Answer::GivenUp { .. },
-                        )
-                        | Err(AskError::NotRunning(_) | AskError::Malformed(_)) => {}
-                    }
+            answer = &mut stopped => return answer,
+            status = ask(socket, Request::Status) => match status {
+                Ok(Answer::Status(now)) => {
+                    waiting.begin();
+                    waiting.show(screen, &now);
                 }
+                Err(error @ AskError::Lost(_)) => return Err(error),
+                // It is about to end, and says so itself.
+                Ok(
+                    Answer::Stopped { .. }
+                    | Answer::Changed { .. }
+                    | Answer::Plan(_)
+                    | Answer::UpgradePlan(_)
+                    | Answer::Paused { .. }
+                    | Answer::Refused { .. }
+                    | Answer::GivenUp { .. },
+                )
+                | Err(AskError::NotRunning(_) | AskError::Malformed(_)) => {}
+            }
+        }
     }
 }
 

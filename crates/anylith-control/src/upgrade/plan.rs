@@ -8,7 +8,7 @@ use std::{
 use anylith_core::{Manifest, Name};
 use serde::{Deserialize, Serialize};
 
-use super::quota;
+use super::passage::quota;
 use crate::{
     refused::Refused,
     reshape::plan::Processes,

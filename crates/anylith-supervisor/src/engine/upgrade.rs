@@ -14,12 +14,14 @@ impl Engine {
     /// What `replica` is started from: its own build, also if another one is at its path now.
     pub(super) fn program_of(&mut self, replica: &Name) -> Program {
         let record = self.ledger.record();
-        if let Some(kept) = builds::rescue(record, self.held.as_ref(), &self.folder) {
+        let build = self.plane.build_of(replica);
+        if build == 0
+            && let Some(kept) = builds::rescue(record, self.held.as_ref(), &self.folder)
+        {
             let mut all = record.kept.clone();
             all.insert(0, kept);
             self.ledger.keep_builds(all);
         }
-        let build = self.plane.build_of(replica);
         self.ledger.record().program_of(build)
     }
 
