@@ -63,6 +63,10 @@ impl Sources {
         package: Option<&str>,
         binary: Option<&str>,
     ) -> Result<Self, Failure> {
+        #[expect(
+            deprecated,
+            reason = "unsound for types that change their descriptor; OwnedFd can't"
+        )]
         let inotify = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)
             .map_err(io::Error::from)
             .and_then(|fd| AsyncFd::with_interest(fd, Interest::READABLE))

@@ -303,11 +303,8 @@ impl Upgrade {
             let replica = Some(name.clone());
             return Some(Setback { why, replica });
         }
-        let (new, old) = (
-            self.account.of(self.rollout.to),
-            self.account.of(self.rollout.from),
-        );
-        judgement::fails_more(new, old).map(|why| Setback { why, replica: None })
+        let complaint = self.account.complaint(self.rollout.to, self.rollout.from);
+        complaint.map(|why| Setback { why, replica: None })
     }
 
     /// Whether a step was begun that is not done.

@@ -1,12 +1,17 @@
 //! Whether a new build fails more of its calls than the old one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use anylith_core::Name;
 use anylith_wire::control::Outcomes;
 
 use crate::replica::Replica;
 
-/// With fewer calls than these nothing is said of a build.
+/// With fewer failures than these nothing is said of a build: its callers soon leave a replica out that fails, so there may
+/// not be many more.
+const FEWEST_FAILURES: u64 = 5;
+
+/// With fewer calls than these nobody is measured by a build.
 const FEWEST_CALLS: u64 = 20;
 
 /// By how much more of its calls a build has to fail than the other one, as a part of 1.
@@ -28,6 +33,7 @@ pub(crate) struct Account {
 
 #[derive(Debug)]
 struct Heard {
+    group: Name,
     build: u32,
     /// What it had counted before the upgrade.
     before: Outcomes,
@@ -44,6 +50,7 @@ impl Account {
                 continue;
             };
             let one = heard.entry(pid).or_insert_with(|| Heard {
+                group: replica.group.clone(),
                 build: replica.build,
                 before: if is_first {
                     run.outcomes
@@ -58,11 +65,27 @@ impl Account {
         }
     }
 
-    /// How those of `build` have ended.
-    pub(crate) fn of(&self, build: u32) -> Outcomes {
+    /// Why the build `new` is not to stay, if the calls of a group fail notably more often in it than in `old`. Each group is
+    /// measured by itself: the failures of one would not show among the calls of all.
+    pub(crate) fn complaint(&self, new: u32, old: u32) -> Option<String> {
+        let heard = self.heard.iter().flat_map(BTreeMap::values);
+        let groups: BTreeSet<&Name> = heard.map(|one| &one.group).collect();
+        groups.into_iter().find_map(|group| {
+            let (new, old) = (self.of(group, new), self.of(group, old));
+            fails_more(new, old).then(|| {
+                let words = |of: Outcomes| format!("{} of {}", of.failed, of.answered);
+                let (fails, failed) = (words(new), words(old));
+                format!("{group} fails {fails} calls with the new build, and failed {failed} with the old one")
+            })
+        })
+    }
+
+    /// How those of `group` with `build` have ended.
+    fn of(&self, group: &Name, build: u32) -> Outcomes {
         let mut all = Outcomes::default();
         let heard = self.heard.iter().flat_map(BTreeMap::values);
-        for Heard { before, now, .. } in heard.filter(|one| one.build == build) {
+        let own = heard.filter(|one| one.group == *group && one.build == build);
+        for Heard { before, now, .. } in own {
             all.answered += now.answered.saturating_sub(before.answered);
             all.failed += now.failed.saturating_sub(before.failed);
         }
@@ -70,23 +93,20 @@ impl Account {
     }
 }
 
-/// Why the `new` build is not to stay, if its calls fail notably more often than those of the `old` one.
+/// Whether calls of the `new` build fail notably more often than those of the `old` one.
 ///
 /// The two shares are compared by their Wilson score intervals (E. B. Wilson, "Probable inference, the law of succession,
 /// and statistical inference", 1927): even the lowest share that the new build may have must be above the highest that the
 /// old one may have.
-pub(crate) fn fails_more(new: Outcomes, old: Outcomes) -> Option<String> {
-    if new.answered < FEWEST_CALLS {
-        return None;
+fn fails_more(new: Outcomes, old: Outcomes) -> bool {
+    if new.failed < FEWEST_FAILURES {
+        return false;
     }
     let allowed = match old.answered {
         ..FEWEST_CALLS => WITHOUT_MEASURE,
         _ => interval(old).1 + MARGIN,
     };
-    (interval(new).0 > allowed).then(|| {
-        let (fails, failed) = (words(new), words(old));
-        format!("the new build fails {fails} of its calls, and the old one {failed}")
-    })
+    interval(new).0 > allowed
 }
 
 /// Between which shares the one of failed calls lies.
@@ -101,24 +121,20 @@ fn interval(outcomes: Outcomes) -> (f64, f64) {
     ((middle - spread) / scale, (middle + spread) / scale)
 }
 
-fn words(outcomes: Outcomes) -> String {
-    format!("{} of {}", outcomes.failed, outcomes.answered)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn fails(new: (u64, u64), old: (u64, u64)) -> bool {
         let outcomes = |(failed, answered)| Outcomes { answered, failed };
-        fails_more(outcomes(new), outcomes(old)).is_some()
+        fails_more(outcomes(new), outcomes(old))
     }
 
     #[test]
     fn a_build_that_fails_all_of_a_few_calls_is_found() {
-        assert!(fails((20, 20), (0, 1000)));
+        assert!(fails((5, 5), (0, 1000)));
         assert!(fails((20, 20), (0, 0)), "and without a measure");
-        assert!(!fails((19, 19), (0, 1000)), "so few say nothing");
+        assert!(!fails((4, 4), (0, 1000)), "so few say nothing");
     }
 
     #[test]

@@ -209,6 +209,23 @@ fn check(spec: &Spec, manifest: &Manifest) -> Result<(), Refused> {
             let what = format!("{name} is no longer dependent on {callee} in the new build");
             return Err(unrollable(what, ANEW));
         }
+        let was_alone = spec.singletons.contains_key(name);
+        if component.singleton.is_some() != was_alone {
+            let now = if was_alone {
+                "no singleton"
+            } else {
+                "a singleton"
+            };
+            let what = format!("{name} is {now} in the new build, and was otherwise before");
+            return Err(unrollable(what, ANEW));
+        }
+        // There is one, so callers of one of the builds would have none.
+        let interface = spec.interfaces.get(name);
+        if was_alone && interface.is_some_and(|interface| *interface != component.fingerprint) {
+            let what =
+                format!("the interface of {name}, a singleton, is another one in the new build");
+            return Err(unrollable(what, ANEW));
+        }
         let serves = |listener: &Name| spec.listeners.get(listener) == Some(name);
         let mut served = spec.listeners.iter().filter(|(_, by)| *by == name);
         let more = component.listeners.iter().find(|it| !serves(it));

@@ -112,7 +112,8 @@ fn a_build_whose_calls_fail_goes_away_by_itself() {
         _ => None,
     });
     // The first that says so is enough.
-    let expected = "the new build fails 60 of 100 of its calls, and the old one 60 of 6000";
+    let expected =
+        "Cart fails 60 of 100 calls with the new build, and failed 20 of 2000 with the old one";
     assert_eq!(why, Some(expected));
     assert_eq!(world.plane.build(), 0);
 }
