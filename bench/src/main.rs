@@ -20,6 +20,7 @@ mod pair;
 mod payload;
 mod ratio;
 mod report;
+mod reshape;
 mod role;
 mod round;
 mod shop;
@@ -106,6 +107,16 @@ const BENCHMARKS: &[Benchmark] = &[
         about: "ten times what a replica can do for 20 s, with and without limits",
         run: overload::overload,
     },
+    Benchmark {
+        name: "reshape",
+        about: "a hundred reshapes of the shop at 300 requests a second",
+        run: reshape::reshape,
+    },
+    Benchmark {
+        name: "reshape-kill",
+        about: "the same, and in each of them a replica or the supervisor is killed",
+        run: reshape::reshape_kill,
+    },
 ];
 
 /// Measures Anylith against its peers.
@@ -138,7 +149,7 @@ fn main() -> Result<ExitCode> {
     }
     if arguments.list {
         for Benchmark { name, about, .. } in BENCHMARKS {
-            println!("{name:<8} {about}");
+            println!("{name:<12} {about}");
         }
         return Ok(ExitCode::SUCCESS);
     }
