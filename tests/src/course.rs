@@ -100,6 +100,7 @@ impl Course {
         let app = App::copy()?;
         app.add_settings(groupings.settings())?;
         let shop = block_in_place(|| Shop::with().topology("monolith").start_in(app))?;
+        println!("{}", groupings.settings());
         let mut topologies = vec!["monolith".to_owned(), "micro".to_owned()];
         topologies.extend_from_slice(groupings.names());
         let Plan {

@@ -69,12 +69,6 @@ fn grouping(rng: &mut Rng, name: &str) -> String {
     let mut settings = format!("\n[topologies.{name}]\n");
     let groups = groups.iter().zip(members);
     for (group, members) in groups.filter(|(_, members)| !members.is_empty()) {
-        // A living replica has the sockets that it was started with.
-        let own = format!("{group}-of-{name}");
-        let group = match members.contains(&"Frontend") {
-            true => own.as_str(),
-            false => group,
-        };
         let replicas = 1 + u32::from(rng.u32(..DOUBLED) == 0);
         // Writing to a string does not fail.
         let _ = writeln!(

@@ -44,7 +44,10 @@ pub use memory::{Extra, Memory, Remembered};
 pub use plane::ControlPlane;
 pub use refused::Refused;
 pub use replica::CRASH_LOOP;
-pub use reshape::plan::{Becomes, GroupChange, Processes, ReshapePlan};
+pub use reshape::{
+    memory::MemoryUse,
+    plan::{Becomes, GroupChange, Processes, ReshapePlan},
+};
 pub use spec::{GroupSpec, Spec};
 pub use static_plan::{IDENTITY_FILES, StaticHost, StaticPlan, StaticReplica, StaticSettings};
 pub use status::{GroupStatus, Note, ReplicaState, ReplicaStatus, Status};

@@ -45,7 +45,6 @@ impl Askers {
             | Refused::Number { .. }
             | Refused::Twice { .. }
             | Refused::Foreign { .. }
-            | Refused::Door { .. }
             | Refused::Same { .. }
             | Refused::Busy { .. }
             | Refused::Adopting

@@ -22,6 +22,7 @@ mod replicas;
 mod secrets;
 mod settings;
 mod source;
+mod topology_file;
 mod tree;
 
 pub use graph::Graph;
@@ -33,3 +34,4 @@ pub use problem::{Excerpt, Place, Problem, Problems};
 pub use replicas::{MAX_REPLICAS, ReplicaChange};
 pub use secrets::{Secrets, Unread};
 pub use settings::{AppSettings, Reading, Settings, Transport};
+pub use topology_file::TopologyFile;

@@ -15,6 +15,40 @@ const ASK_EVERY: Duration = Duration::from_millis(200);
 
 /// Asks for a change, and comes back when it is made: then `done` is printed.
 pub(super) fn make(app: &App, request: Request, done: &str) -> Result<(), Failure> {
+    settle(app, request)?;
+    writeln!(std::io::stdout(), "{done}")?;
+    Ok(())
+}
+
+/// Asks for a change, and comes back when it has begun, which `begins` what the supervisor then says of it; or if it is over.
+pub(super) fn begin(app: &App, request: Request, begins: &str) -> Result<(), Failure> {
+    let folder = last_run(app)?;
+    let over = runtime()?.block_on(async {
+        let socket = folder.control_socket();
+        let changed = ask(&socket, request);
+        pin!(changed);
+        loop {
+            tokio::select! {
+                answer = &mut changed => return Some(answer),
+                status = ask(&socket, Request::Status) => {
+                    if let Ok(Answer::Status(now)) = status
+                        && now.change.is_some_and(|change| change.starts_with(begins))
+                    {
+                        return None;
+                    }
+                }
+            }
+            tokio::select! {
+                answer = &mut changed => return Some(answer),
+                () = tokio::time::sleep(ASK_EVERY / 10) => {}
+            }
+        }
+    });
+    over.map_or(Ok(()), |answer| outcome(app, &folder, answer).map(drop))
+}
+
+/// Asks for a change, shows how far it comes, and comes back when it is made.
+pub(super) fn settle(app: &App, request: Request) -> Result<(), Failure> {
     let folder = last_run(app)?;
     let screen = Screen::start(None);
     let answer = runtime()?.block_on(async {
@@ -32,7 +66,6 @@ pub(super) fn make(app: &App, request: Request, done: &str) -> Result<(), Failur
     for left in left {
         writeln!(std::io::stderr(), "{warning}: {left}")?;
     }
-    writeln!(std::io::stdout(), "{done}")?;
     Ok(())
 }
 

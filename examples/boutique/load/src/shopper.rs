@@ -305,7 +305,9 @@ fn wants(wanted: StatusCode, status: StatusCode, page: &str) -> Result<(), Wrong
 /// The visible text of a page, as much of it as fits on a line.
 fn beginning(page: &str) -> String {
     let text = Page::parse(page).into_text().replace('`', "'");
-    text.chars().take(160).collect()
+    // What has failed stands below the head of the page.
+    let text = text.split_once("This is what we know").map_or(text.as_str(), |(_, what)| what);
+    text.trim().chars().take(160).collect()
 }
 
 /// An error and everything behind it, on one line.
