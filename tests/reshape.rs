@@ -9,15 +9,18 @@ const RATE: f64 = 20.0;
 /// How many reshapes there are in a course.
 const STEPS: usize = 12;
 
-async fn course(seed: u64, kills: bool) -> anyhow::Result<Outcome> {
-    let mut course = Course::begin(Plan {
-        seed,
-        groupings: 6,
-        tasks_per_second: RATE,
-        users: 40,
-        kills,
-    })
-    .await?;
+/// Six random topologies under a small load, between replicas that nobody kills.
+const PLAN: Plan = Plan {
+    seed: 1,
+    groupings: 6,
+    tasks_per_second: RATE,
+    users: 40,
+    kills: false,
+    tcp: false,
+};
+
+async fn course(plan: Plan) -> anyhow::Result<Outcome> {
+    let mut course = Course::begin(plan).await?;
     for _ in 0..STEPS {
         course.have_seen(30).await?;
         let step = course.step().await?;
@@ -35,7 +38,7 @@ async fn course(seed: u64, kills: bool) -> anyhow::Result<Outcome> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_dozen_reshapes_under_load_fail_no_request() -> anyhow::Result<()> {
-    let outcome = course(1, false).await?;
+    let outcome = course(PLAN).await?;
     ensure!(outcome.kept > 100, "{outcome:?}");
     Ok(())
 }
@@ -43,5 +46,22 @@ async fn a_dozen_reshapes_under_load_fail_no_request() -> anyhow::Result<()> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_is_killed_in_a_reshape_takes_nothing_along_but_what_nobody_may_repeat()
 -> anyhow::Result<()> {
-    course(2, true).await.map(drop)
+    let plan = Plan {
+        seed: 2,
+        kills: true,
+        ..PLAN
+    };
+    course(plan).await.map(drop)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn replicas_that_prove_themselves_over_tcp_can_be_reshaped_too() -> anyhow::Result<()> {
+    let plan = Plan {
+        seed: 3,
+        tcp: true,
+        ..PLAN
+    };
+    let outcome = course(plan).await?;
+    ensure!(outcome.kept > 100, "{outcome:?}");
+    Ok(())
 }

@@ -44,6 +44,7 @@ fn course(name: &str, kills: bool, report: &mut Report) -> Result<()> {
             tasks_per_second: TASKS_PER_SECOND,
             users: 200,
             kills,
+            tcp: false,
         })
         .await?;
         course.rest(REST * 2).await;

@@ -36,6 +36,8 @@ pub struct Plan {
     pub users: usize,
     /// Whether somebody is killed during each reshape: a replica, or the supervisor.
     pub kills: bool,
+    /// Whether replicas call each other over TCP, with certificates, and not over Unix sockets.
+    pub tcp: bool,
 }
 
 /// A shop under load, and all that was done to it.
@@ -99,8 +101,12 @@ impl Course {
         let groupings = Groupings::draw(&mut rng, plan.groupings);
         let app = App::copy()?;
         app.add_settings(groupings.settings())?;
-        let shop = block_in_place(|| Shop::with().topology("monolith").start_in(app))?;
-        println!("{}", groupings.settings());
+        let mut start = Shop::with().topology("monolith");
+        if plan.tcp {
+            start = start.argument("--set").argument("app.transport=\"tcp\"");
+        }
+        let shop = block_in_place(|| start.start_in(app))?;
+        eprintln!("{}", groupings.settings());
         let mut topologies = vec!["monolith".to_owned(), "micro".to_owned()];
         topologies.extend_from_slice(groupings.names());
         let Plan {

@@ -260,12 +260,17 @@ fn a_reshape_that_cannot_be_made_is_taken_back_and_says_why() {
 fn a_topology_can_come_from_a_file() {
     let stage = Stage::new();
     detached(&stage);
-    let file = |text: &str| std::fs::write(stage.temp.path().join("app").join("night.toml"), text).unwrap();
+    let file = |text: &str| {
+        std::fs::write(stage.temp.path().join("app").join("night.toml"), text).unwrap()
+    };
     file("[topologies.night]\ngroups.all = { components = [\"*\"] }\n");
     let call = stage.call("reshape night.toml --json");
     assert_eq!(call.code(), 0, "{}", call.err());
     let told: serde_json::Value = serde_json::from_str(&call.out()).unwrap();
-    assert_eq!((&told["to"], &told["outcome"]), (&"night".into(), &"done".into()));
+    assert_eq!(
+        (&told["to"], &told["outcome"]),
+        (&"night".into(), &"done".into())
+    );
     assert_eq!(stage.status()["topology"], "night");
     let again = stage.call("reshape night.toml --json");
     let told: serde_json::Value = serde_json::from_str(&again.out()).unwrap();
@@ -273,10 +278,17 @@ fn a_topology_can_come_from_a_file() {
 
     file("[topologies.night]\ngroups.all = { components = [\"Crat\"] }\n");
     let wrong = stage.call("reshape night.toml");
-    wrong.is_wrong(&["night.toml:2:", "there is no component `Crat`", "did you mean `Cart`?"]);
+    wrong.is_wrong(&[
+        "night.toml:2:",
+        "there is no component `Crat`",
+        "did you mean `Cart`?",
+    ]);
     file("groups.all = { components = [\"*\"] }\n");
     let wrong = stage.call("reshape night.toml");
-    wrong.is_wrong(&["night.toml:1:1: a file with a topology has no `groups`", "[topologies.NAME]"]);
+    wrong.is_wrong(&[
+        "night.toml:1:1: a file with a topology has no `groups`",
+        "[topologies.NAME]",
+    ]);
     let wrong = stage.call("reshape day.toml");
     wrong.is_wrong(&["there is no file day.toml", "[topologies.NAME]"]);
     assert_eq!(stage.status()["topology"], "night");

@@ -17,6 +17,7 @@ use std::{
 
 use anylith_core::Name;
 use anylith_wire::control::{self, Decoder, Opening};
+use arc_swap::ArcSwap;
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, recvmsg, sendmsg, sockopt::socket_acceptconn,
@@ -64,7 +65,7 @@ pub(crate) fn bring(
 pub(crate) fn fetch(
     identity: &Enlistment,
     listener: &Name,
-    given: &arc_swap::ArcSwap<Inherited>,
+    given: &ArcSwap<Inherited>,
 ) -> io::Result<()> {
     let opening = Opening::Fetch {
         replica: identity.replica.clone(),
@@ -120,5 +121,97 @@ fn answer(stream: &UnixStream) -> io::Result<Vec<OwnedFd>> {
             }
         }
         decoder.feed(&bytes[..received.bytes]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::Read as _,
+        os::unix::net::{UnixDatagram, UnixListener},
+        thread,
+    };
+
+    use super::*;
+
+    fn web() -> Name {
+        Name::new("web").unwrap()
+    }
+
+    /// Asks a control plane that does as `answer` with whoever connects; returns what the replica has then.
+    fn asked(answer: impl FnOnce(UnixStream) + Send + 'static) -> (io::Result<()>, Arc<Inherited>) {
+        let folder = tempfile::tempdir().unwrap();
+        let identity = Enlistment {
+            control: folder.path().join("control.sock"),
+            replica: Name::new("front-1").unwrap(),
+            incarnation: 1,
+        };
+        let control = UnixListener::bind(&identity.control).unwrap();
+        let control = thread::spawn(move || answer(control.accept().unwrap().0));
+        let given = ArcSwap::from_pointee(Inherited::default());
+        let fetched = fetch(&identity, &web(), &given);
+        control.join().unwrap();
+        (fetched, given.load_full())
+    }
+
+    /// What the replica asks for.
+    fn question(stream: &mut UnixStream) -> Opening {
+        let mut decoder = Decoder::default();
+        loop {
+            if let Some(opening) = decoder.next().unwrap() {
+                return opening;
+            }
+            let mut bytes = [0; 64];
+            let read = stream.read(&mut bytes).unwrap();
+            decoder.feed(&bytes[..read]);
+        }
+    }
+
+    /// Answers with `sockets`.
+    fn send(stream: &UnixStream, message: &Opening, sockets: &[std::os::fd::BorrowedFd<'_>]) {
+        let message = control::encode(message).unwrap();
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
+        let mut attached = SendAncillaryBuffer::new(&mut space);
+        attached.push(SendAncillaryMessage::ScmRights(sockets));
+        let message = [IoSlice::new(&message)];
+        sendmsg(stream, &message, &mut attached, SendFlags::NOSIGNAL).unwrap();
+    }
+
+    #[test]
+    fn a_replica_gets_the_socket_of_a_listener_and_its_relay() {
+        let bound = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = bound.local_addr().unwrap();
+        let (fetched, given) = asked(move |mut stream| {
+            let opening = question(&mut stream);
+            let Opening::Fetch { replica, listener } = &opening else {
+                panic!("{opening:?}");
+            };
+            assert_eq!((replica.as_str(), listener), ("front-1", &web()));
+            let (give, take) = UnixDatagram::pair().unwrap();
+            send(
+                &stream,
+                &opening,
+                &[bound.as_fd(), give.as_fd(), take.as_fd()],
+            );
+        });
+        fetched.unwrap();
+        let socket = &given.listeners[&web()];
+        assert_eq!(socket.local_addr().unwrap(), address);
+        assert!(given.relays.contains_key(&web()));
+    }
+
+    #[test]
+    fn what_the_control_plane_does_not_have_is_not_fetched() {
+        let (fetched, given) = asked(|mut stream| drop(question(&mut stream)));
+        let error = fetched.unwrap_err().to_string();
+        assert!(error.contains("does not have its socket"), "{error}");
+        assert!(given.listeners.is_empty());
+        let (fetched, given) = asked(|mut stream| {
+            let opening = question(&mut stream);
+            let (one, other) = UnixDatagram::pair().unwrap();
+            send(&stream, &opening, &[one.as_fd(), other.as_fd()]);
+        });
+        assert!(fetched.is_err(), "that socket does not listen");
+        assert!(given.listeners.is_empty());
     }
 }

@@ -9,9 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anylith_control::{
-    Action, ControlPlane, Event, GroupSpec, GroupStatus, Refused, Spec, Timing,
-};
+use anylith_control::{Action, ControlPlane, Event, GroupSpec, GroupStatus, Refused, Spec, Timing};
 use anylith_core::{Endpoint, Name};
 use anylith_pki::Subject;
 use anylith_wire::control::{Group, Identity, Request, ToReplica};

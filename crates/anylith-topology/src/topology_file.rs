@@ -114,7 +114,12 @@ fn only_section<'t>(root: &'t Table, reader: &mut Reader<'_>) -> Option<&'t Tabl
     };
     let table = reader.table(&entry.item, "`topologies`", MEND)?;
     match table.entries.as_slice() {
-        [] => reader.missing(known, &entry.at, "this file has no topology".to_owned(), MEND),
+        [] => reader.missing(
+            known,
+            &entry.at,
+            "this file has no topology".to_owned(),
+            MEND,
+        ),
         [_] => {}
         [first, second, ..] => {
             let what = format!("this file has the topology `{}` already", first.key);

@@ -218,7 +218,10 @@ impl fmt::Display for ReshapePlan {
         };
         let mib = |bytes: u64| bytes.div_ceil(1 << 20);
         let (now, peak) = (mib(memory.before_bytes), mib(memory.peak_bytes));
-        writeln!(f, "{now} MiB of memory now, at most about {peak} MiB at the peak")
+        writeln!(
+            f,
+            "{now} MiB of memory now, at most about {peak} MiB at the peak"
+        )
     }
 }
 

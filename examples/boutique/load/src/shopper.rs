@@ -306,7 +306,9 @@ fn wants(wanted: StatusCode, status: StatusCode, page: &str) -> Result<(), Wrong
 fn beginning(page: &str) -> String {
     let text = Page::parse(page).into_text().replace('`', "'");
     // What has failed stands below the head of the page.
-    let text = text.split_once("This is what we know").map_or(text.as_str(), |(_, what)| what);
+    let text = text
+        .split_once("This is what we know")
+        .map_or(text.as_str(), |(_, what)| what);
     text.trim().chars().take(160).collect()
 }
 
