@@ -166,6 +166,9 @@ fn summarise(went: &[Went], all: Duration) {
             failure.why().for_each(|line| println!("{line}"));
         }
     }
+    if went.iter().any(|step| step.failure.is_some()) {
+        println!("\n{}", machine::facts());
+    }
     println!();
     for step in went {
         let word = if step.failure.is_none() {
@@ -188,6 +191,7 @@ fn summarise(went: &[Went], all: Duration) {
 }
 
 fn machine(options: &Options) -> Result<(), Stop> {
+    println!("{}", machine::facts());
     let browser = machine::BROWSER.iter().filter(|_| !options.skip_browser);
     // Without these, and for everybody else, some faults are skipped, which is said.
     let root = machine::ROOT.iter().filter(|_| machine::am_root());

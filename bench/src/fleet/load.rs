@@ -91,7 +91,9 @@ pub(crate) struct Made {
     pub(crate) idempotent: bool,
     /// When it was due, in microseconds from the beginning of the load.
     pub(crate) due_us: u64,
-    /// From then until its end.
+    /// From then until it was made, which is later where the machine gives the load no time.
+    pub(crate) late_us: u64,
+    /// From when it was due until its end.
     pub(crate) took_us: u64,
     pub(crate) told: Told,
 }
@@ -181,6 +183,7 @@ fn call(
 ) -> impl Future<Output = Made> {
     let idempotent = methods == Methods::Look || number.is_multiple_of(2);
     async move {
+        let late = due.elapsed();
         let answer = if idempotent {
             worker.look(Job { number }).await
         } else {
@@ -190,6 +193,7 @@ fn call(
             number,
             idempotent,
             due_us: (due - begun).as_micros() as u64,
+            late_us: late.as_micros() as u64,
             took_us: due.elapsed().as_micros() as u64,
             told: Told::from(answer),
         }

@@ -418,8 +418,10 @@ impl Replica {
         let mut lookout = pin!(self.look_out());
         loop {
             let started = tokio::select! {
-                started = starting.join_next() => started,
+                biased;
+                // First, so that what was waited for is told to be there before nothing is left to start.
                 never = &mut lookout => match never {},
+                started = starting.join_next() => started,
             };
             let Some(started) = started else {
                 return Ok(());

@@ -186,6 +186,15 @@ impl Fault {
         }
     }
 
+    /// Whether it makes a replica begin anew with an identity that is not right.
+    pub(crate) fn spoils(self, topology: Topology) -> bool {
+        match self {
+            Self::Expired | Self::OtherComponent | Self::Impostor => true,
+            Self::OtherAuthority => topology == Topology::Static,
+            _ => false,
+        }
+    }
+
     /// Whether no call may be lost by it: nothing that calls need breaks before they are answered.
     pub(crate) fn is_gentle(self) -> bool {
         match self {

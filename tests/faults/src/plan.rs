@@ -17,6 +17,9 @@ const COMPANY_MS: u64 = 300;
 /// The shortest time in which whatever sees a fault is sure to look.
 const SEEN_MS: u64 = 60;
 
+/// The same for a replica that begins anew with an identity which is not right: it has to be there, and somebody has to call it.
+const REBORN_MS: u64 = 900;
+
 /// How plans are called that are drawn.
 const MIXTURE: &str = "mixture";
 
@@ -180,8 +183,8 @@ impl Plan {
         // What is tried alone several times has to hit at least the first time.
         let end_ms = match (self.is_mixture(), strike.fault) {
             (false, _) => strike.at_ms.saturating_sub(1),
-            // They take as long as they take.
-            (true, Fault::Restart | Fault::Scale) => u64::MAX,
+            // They take as long as they take; and what callees have counted is gone with them.
+            (true, Fault::Restart | Fault::Scale | Fault::Overload) => u64::MAX,
             (true, _) => strike.at_ms + strike.for_ms,
         };
         let before = |it: &&Strike| *it != strike && it.fault.takes_away() && it.at_ms <= end_ms;
@@ -230,12 +233,20 @@ impl Plan {
         let load_ms = 1_500;
         let mut strikes: Vec<Strike> = (0..dice.usize(1..=4))
             .filter(|_| !fitting.is_empty())
-            .map(|_| Strike {
-                fault: fitting[dice.usize(..fitting.len())],
+            .map(|_| {
+                let fault = fitting[dice.usize(..fitting.len())];
                 // What strikes when the load is over hits nothing.
-                at_ms: dice.u64(100..load_ms - 300),
-                for_ms: dice.u64(20..900).max(SEEN_MS),
-                pick: dice.u32(..),
+                let (at_ms, for_ms) = (dice.u64(100..load_ms - 300), dice.u64(20..900));
+                let (latest_ms, least_ms) = match fault.spoils(topology) {
+                    true => (load_ms - REBORN_MS, REBORN_MS),
+                    false => (load_ms, SEEN_MS),
+                };
+                Strike {
+                    fault,
+                    at_ms: at_ms.min(latest_ms),
+                    for_ms: for_ms.max(least_ms),
+                    pick: dice.u32(..),
+                }
             })
             .collect();
         strikes.sort_by_key(|strike| strike.at_ms);
@@ -357,5 +368,18 @@ mod tests {
                 "{plan}"
             );
         }
+    }
+
+    #[test]
+    fn whoever_is_killed_after_an_overload_took_what_it_counted_along() {
+        let overload = "overload@149+290#1".parse().unwrap();
+        let kill = "kill-all@807+697#2".parse().unwrap();
+        let mut plan = Plan::drawn(1, &[Topology::Tcp], &Fault::all());
+        plan = plan.with_strikes(&[overload, kill]);
+        assert_eq!(
+            plan.excuse(&overload),
+            Some("kill-all at 807 ms".to_owned())
+        );
+        assert_eq!(plan.without(1).excuse(&overload), None);
     }
 }

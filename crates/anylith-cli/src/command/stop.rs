@@ -32,7 +32,12 @@ pub(crate) fn stop(args: &StopArgs) -> Result<(), Failure> {
         app.hint("stop --kill")
     ));
     let stopped = runtime()?.block_on(async {
-        match ask_patiently(&folder.control_socket(), request, &screen, &mut waiting).await {
+        let socket = folder.control_socket();
+        let mut answer = ask_patiently(&socket, request.clone(), &screen, &mut waiting).await;
+        if answer.as_ref().is_err_and(has_ended) {
+            answer = ask_patiently(&socket, request, &screen, &mut waiting).await;
+        }
+        match answer {
             Ok(Answer::Stopped { left }) => {
                 let warning = Paint::for_stderr().bold_yellow("warning");
                 for left in left {
@@ -93,6 +98,12 @@ async fn ask_patiently(
             }
         }
     }
+}
+
+/// Whether the supervisor ended while it was asked, as one does that was just killed. What it leaves is still to be
+/// stopped.
+fn has_ended(error: &AskError) -> bool {
+    matches!(error, AskError::Lost(error) if error.kind() != io::ErrorKind::TimedOut)
 }
 
 fn unanswered(app: &App, error: &AskError) -> Failure {

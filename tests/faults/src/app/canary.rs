@@ -44,17 +44,20 @@ pub(super) fn watch() -> tokio::task::JoinHandle<()> {
 /// Writes down when this process was stopped, or a thread of its runtime waited for a processor.
 fn listen(threads: &Threads) {
     let mut waited = threads.times();
+    // A little is not worth a line, but among many others every turn comes a little late.
+    let mut untold_ns = 0;
     loop {
         let since_ns = now_ns();
         thread::sleep(REST);
         let now = now_ns();
         let before = std::mem::replace(&mut waited, threads.times());
         let late_ns = (now - since_ns).saturating_sub(in_ns(REST));
-        let waited_ns = waited.most_since(&before, |times| times.waited_ns);
-        if late_ns.max(waited_ns) > in_ns(LATE) {
+        untold_ns += waited.most_since(&before, |times| times.waited_ns);
+        if late_ns.max(untold_ns) > in_ns(LATE) {
             // What a thread has waited is known once it runs again: it may have begun before.
-            let since_ns = since_ns.min(now.saturating_sub(waited_ns));
+            let since_ns = since_ns.min(now.saturating_sub(untold_ns));
             ledger().note(Event::Starved { since_ns });
+            untold_ns = 0;
         }
     }
 }
