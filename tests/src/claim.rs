@@ -110,8 +110,21 @@ mod tests {
     fn a_page_says_whether_the_card_was_charged() {
         let told = |page| told(&failed(RequestKind::Checkout, Instant::now(), page));
         assert_eq!(told(None), Told::Unknown);
-        assert_eq!(told(Some("could not charge the card: the payment component gave no answer")), Told::Unknown);
-        assert_eq!(told(Some("shipping error: the shipping component gave no answer")), Told::Paid);
-        assert_eq!(told(Some("cart failure: the cart component gave no answer")), Told::NotPaid);
+        assert_eq!(
+            told(Some(
+                "could not charge the card: the payment component gave no answer"
+            )),
+            Told::Unknown
+        );
+        assert_eq!(
+            told(Some(
+                "shipping error: the shipping component gave no answer"
+            )),
+            Told::Paid
+        );
+        assert_eq!(
+            told(Some("cart failure: the cart component gave no answer")),
+            Told::NotPaid
+        );
     }
 }

@@ -110,6 +110,8 @@ pub(crate) async fn conduct(
                 stopping.get_or_insert_with(|| Box::pin(replica.stop(grace)));
             }
             () = asked(&mut stop), if stopping.is_none() => {
+                // What was said of a component that has left does not hold for those that leave now.
+                replica.panel().others_stay.send_replace(false);
                 stopping = Some(Box::pin(async {
                     backlog.take_in().await;
                     replica.stop(grace).await;

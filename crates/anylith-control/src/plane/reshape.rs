@@ -160,13 +160,14 @@ impl ControlPlane {
             let goes: Vec<Name> = goes.map(|(component, _)| component.clone()).collect();
             for component in goes {
                 run.enter(component.clone(), ComponentState::Draining, None, now);
+                // The topology that stands has it elsewhere.
+                let others_stay = spec.listeners.values().any(|by| *by == component);
                 actions.push(Action::Send {
                     replica: name.clone(),
-                    // The topology that stands has it elsewhere.
                     message: ToReplica::Drain {
                         component,
                         grace_ms,
-                        others_stay: true,
+                        others_stay,
                     },
                 });
             }
