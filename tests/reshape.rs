@@ -6,8 +6,14 @@ use e2e::{Course, Outcome, Plan};
 /// Tasks that begin in a second, whatever the shop does.
 const RATE: f64 = 20.0;
 
-/// How many reshapes there are in a course.
-const STEPS: usize = 12;
+/// How many reshapes there are in a course, unless `RESHAPES` has another number.
+const STEPS: u64 = 12;
+
+/// A number that the environment has: to look for what this course does not find.
+fn number(name: &str) -> Option<u64> {
+    let text = std::env::var(name).ok()?;
+    Some(text.parse().expect("a number"))
+}
 
 /// Six random topologies under a small load, between replicas that nobody kills.
 const PLAN: Plan = Plan {
@@ -19,9 +25,11 @@ const PLAN: Plan = Plan {
     tcp: false,
 };
 
-async fn course(plan: Plan) -> anyhow::Result<Outcome> {
+/// Follows `plan`, or what `RESHAPE_SEED` makes of it.
+async fn course(mut plan: Plan) -> anyhow::Result<Outcome> {
+    plan.seed = number("RESHAPE_SEED").unwrap_or(plan.seed);
     let mut course = Course::begin(plan).await?;
-    for _ in 0..STEPS {
+    for _ in 0..number("RESHAPES").unwrap_or(STEPS) {
         course.have_seen(30).await?;
         let step = course.step().await?;
         println!("{step:?}");

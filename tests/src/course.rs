@@ -231,8 +231,8 @@ impl Course {
     /// # Errors
     ///
     /// If nobody is answered any more.
-    pub async fn have_seen(&self, more: usize) -> anyhow::Result<()> {
-        match &self.visitors {
+    pub async fn have_seen(&mut self, more: usize) -> anyhow::Result<()> {
+        match &mut self.visitors {
             Some(visitors) => visitors.have_seen(more).await,
             None => Ok(()),
         }

@@ -229,8 +229,8 @@ pub enum ToReplica {
         component: Name,
         /// After this long, in milliseconds, calls still in flight are dropped.
         grace_ms: u64,
-        /// Whether the listeners of this component are served elsewhere from now on, where the connections are taken that it
-        /// passes on.
+        /// Whether what this replica drains is served elsewhere from now on, where the connections are taken that it
+        /// passes on. It holds for everything that drains until something else is said.
         #[serde(default)]
         others_stay: bool,
     },

@@ -160,14 +160,14 @@ impl ControlPlane {
             let goes: Vec<Name> = goes.map(|(component, _)| component.clone()).collect();
             for component in goes {
                 run.enter(component.clone(), ComponentState::Draining, None, now);
-                // The topology that stands has it elsewhere.
-                let others_stay = spec.listeners.values().any(|by| *by == component);
                 actions.push(Action::Send {
                     replica: name.clone(),
+                    // The topology that stands has each of them elsewhere. The replica has one mind about this: what is
+                    // said with the last of them holds for all that still drain.
                     message: ToReplica::Drain {
                         component,
                         grace_ms,
-                        others_stay,
+                        others_stay: true,
                     },
                 });
             }
