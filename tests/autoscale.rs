@@ -117,7 +117,7 @@ async fn nothing_runs_of_what_nobody_calls_and_the_first_call_is_answered() -> a
 async fn a_crowd_brings_replicas_that_leave_when_it_has_gone_and_no_request_fails()
 -> anyhow::Result<()> {
     let mut shop = shop()?;
-    let crowd = Crowd::begin(&shop, RATE, 4);
+    let mut crowd = Crowd::begin(&shop, RATE, 4);
     crowd.visitors.have_seen(50).await?;
     let many = until(&shop, "pages", |ready| ready > 1).await?;
     println!("{many} replicas for the crowd");

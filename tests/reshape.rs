@@ -1,94 +1,75 @@
 //! An application that is divided anew while people shop, and nobody notices.
 
-use std::{
-    fs,
-    process::Stdio,
-    time::{Duration, Instant},
-};
-
 use anyhow::ensure;
-use e2e::{App, Crowd, Shop};
-use tokio::{task::block_in_place, time::sleep};
+use e2e::{Course, Outcome, Plan};
 
 /// Tasks that begin in a second, whatever the shop does.
 const RATE: f64 = 20.0;
 
-/// From topology to topology. `window` and `vault` are those of the shop's own `anylith.toml`.
-const WAY: [&str; 12] = [
-    "micro", "window", "shelf", "window", "monolith", "vault", "shelf", "micro", "monolith",
-    "window", "shelf", "vault",
-];
+/// How many reshapes there are in a course, unless `RESHAPES` has another number.
+const STEPS: u64 = 12;
 
-/// Its groups are called as those of `window`, and change in place.
-const SHELF: &str = r#"
-[topologies.shelf]
-groups.window = { components = ["Frontend", "Catalog"] }
-groups.rest = { components = ["*"] }
-"#;
+/// A number that the environment has: to look for what this course does not find.
+fn number(name: &str) -> Option<u64> {
+    let text = std::env::var(name).ok()?;
+    Some(text.parse().expect("a number"))
+}
 
-fn shop() -> anyhow::Result<Shop> {
-    let app = App::copy()?;
-    let file = app.folder().join("anylith.toml");
-    let text = fs::read_to_string(&file)?;
-    fs::write(&file, text + SHELF)?;
-    Shop::with().topology("monolith").start_in(app)
+/// Six random topologies under a small load, between replicas that nobody kills.
+const PLAN: Plan = Plan {
+    seed: 1,
+    groupings: 6,
+    tasks_per_second: RATE,
+    users: 40,
+    kills: false,
+    tcp: false,
+};
+
+/// Follows `plan`, or what `RESHAPE_SEED` makes of it.
+async fn course(mut plan: Plan) -> anyhow::Result<Outcome> {
+    plan.seed = number("RESHAPE_SEED").unwrap_or(plan.seed);
+    let mut course = Course::begin(plan).await?;
+    for _ in 0..number("RESHAPES").unwrap_or(STEPS) {
+        course.have_seen(30).await?;
+        let step = course.step().await?;
+        println!("{step:?}");
+    }
+    let outcome = course.end().await?;
+    println!("{}{:?}", outcome.report, outcome.payments);
+    ensure!(outcome.faults.is_empty(), "{:#?}", outcome.faults);
+    let paid = outcome.payments;
+    ensure!(paid.lost == 0 && paid.doubled == 0, "{paid:?}");
+    ensure!(paid.confirmed > 0, "nobody has bought anything");
+    ensure!(outcome.report.requests() > 100, "hardly anybody came");
+    Ok(outcome)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_dozen_reshapes_under_load_fail_no_request() -> anyhow::Result<()> {
-    let shop = shop()?;
-    let crowd = Crowd::begin(&shop, RATE, 4);
-    crowd.visitors.have_seen(50).await?;
-    for topology in WAY {
-        let begun = Instant::now();
-        let done = block_in_place(|| shop.command(&["reshape", topology]))?;
-        println!("{topology} after {:.1?}", begun.elapsed());
-        ensure!(
-            done.status.success(),
-            "{topology}: {}\n{}",
-            String::from_utf8_lossy(&done.stderr),
-            shop.output()
-        );
-        ensure!(shop.topology()? == topology, "{}", shop.output());
-        crowd.visitors.have_seen(30).await?;
-    }
-    crowd.end(&shop).await?;
-    ensure!(shop.stop()?, "the command failed");
+    let outcome = course(PLAN).await?;
+    ensure!(outcome.kept > 100, "{outcome:?}");
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_supervisor_that_is_killed_in_a_reshape_leaves_one_of_both_topologies()
+async fn who_is_killed_in_a_reshape_takes_nothing_along_but_what_nobody_may_repeat()
 -> anyhow::Result<()> {
-    let mut shop = shop()?;
-    let crowd = Crowd::begin(&shop, RATE, 4);
-    crowd.visitors.have_seen(50).await?;
-    let mut stands = "monolith".to_owned();
-    for (step, topology) in ["micro", "window", "monolith", "vault"].iter().enumerate() {
-        let mut command = shop.app().command()?;
-        command.args(["reshape", topology]);
-        command.stdout(Stdio::null()).stderr(Stdio::null());
-        let mut reshape = command.spawn()?;
-        // Each time somewhere else between its beginning and its end.
-        sleep(Duration::from_millis(150 * step as u64 + 50)).await;
-        block_in_place(|| shop.replace_supervisor())?;
-        block_in_place(|| reshape.wait())?;
-        let now = shop.topology()?;
-        println!("{stands} to {topology}, and the supervisor was killed: {now}");
-        ensure!(now == stands || now == *topology, "{now} runs now");
-        crowd.visitors.have_seen(30).await?;
-        let all_ready = || -> anyhow::Result<bool> {
-            let replicas = shop.replicas()?;
-            Ok(replicas.iter().all(|replica| replica.state == "ready"))
-        };
-        let end = Instant::now() + Duration::from_secs(60);
-        while !all_ready()? {
-            ensure!(Instant::now() < end, "{:?}", shop.replicas()?);
-            sleep(Duration::from_millis(50)).await;
-        }
-        stands = now;
-    }
-    crowd.end(&shop).await?;
-    ensure!(shop.stop()?, "the command failed");
+    let plan = Plan {
+        seed: 2,
+        kills: true,
+        ..PLAN
+    };
+    course(plan).await.map(drop)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn replicas_that_prove_themselves_over_tcp_can_be_reshaped_too() -> anyhow::Result<()> {
+    let plan = Plan {
+        seed: 3,
+        tcp: true,
+        ..PLAN
+    };
+    let outcome = course(plan).await?;
+    ensure!(outcome.kept > 100, "{outcome:?}");
     Ok(())
 }

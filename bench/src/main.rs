@@ -21,6 +21,7 @@ mod pair;
 mod payload;
 mod ratio;
 mod report;
+mod reshape;
 mod role;
 mod round;
 mod shop;
@@ -112,6 +113,16 @@ const BENCHMARKS: &[Benchmark] = &[
         about: "a step of ten times on one component, beside monoliths; and the first call of what does not run",
         run: autoscale::autoscale,
     },
+    Benchmark {
+        name: "reshape",
+        about: "a hundred reshapes of the shop at 300 requests a second",
+        run: reshape::reshape,
+    },
+    Benchmark {
+        name: "reshape-kill",
+        about: "the same, and in each of them a replica or the supervisor is killed",
+        run: reshape::reshape_kill,
+    },
 ];
 
 /// Measures Anylith against its peers.
@@ -144,7 +155,7 @@ fn main() -> Result<ExitCode> {
     }
     if arguments.list {
         for Benchmark { name, about, .. } in BENCHMARKS {
-            println!("{name:<9} {about}");
+            println!("{name:<12} {about}");
         }
         return Ok(ExitCode::SUCCESS);
     }

@@ -81,6 +81,8 @@ fn load(shop: &Deployment, seed: u64) -> Result<Cost> {
         warm_up: WARM_UP,
         seed,
         reads_pages: false,
+        repeats: false,
+        history: false,
     };
     let processes: Vec<u32> = shop.replicas()?.iter().map(|replica| replica.pid).collect();
     let begin = Instant::now();

@@ -23,13 +23,16 @@ pub fn target_folder() -> PathBuf {
         .to_owned()
 }
 
-/// `target/debug`, or that of another profile: where this test was built, and so what it tests.
+/// `target/debug`, or that of another profile: where this program was built, and so what it tests.
 fn profile_folder() -> PathBuf {
-    let test = std::env::current_exe().expect("a running program has a path");
-    test.ancestors()
-        .nth(2)
-        .expect("cargo puts tests into PROFILE/deps")
-        .to_owned()
+    let program = std::env::current_exe().expect("a running program has a path");
+    let folder = program.parent().expect("a program lies in a folder");
+    // Cargo puts tests into PROFILE/deps, and all else into PROFILE.
+    let folder = match folder.file_name() {
+        Some(name) if name == "deps" => folder.parent(),
+        _ => Some(folder),
+    };
+    folder.expect("a profile has a folder").to_owned()
 }
 
 /// The path of a program of the workspace, after making sure that all of those are built from the sources

@@ -4,24 +4,34 @@
 
 mod browser;
 mod build;
+mod claim;
+mod course;
 mod crowd;
 mod door;
+mod groupings;
 mod hosted;
 mod leftovers;
 mod parcels;
+mod payments;
 mod random_parts;
 mod shop;
+mod shoppers;
 mod tour;
 mod visitor;
 mod visitors;
 
 pub use browser::Browser;
 pub use build::{repository, target_folder};
+pub use claim::{Outage, fault};
+pub use course::{Course, Outcome, Plan, Step};
 pub use crowd::Crowd;
 pub use door::{Door, Moment, Out};
+pub use groupings::Groupings;
 pub use hosted::{HostedReplica, HostedShop};
-pub use parcels::{Askers, Parcel, Parcels, Told};
+pub use parcels::{Answers, Askers, Parcel, Parcels};
+pub use payments::{Payments, Settlement, Told};
 pub use shop::{App, Replica, Shop, Start};
+pub use shoppers::Shoppers;
 pub use tour::Tour;
 pub use visitor::{Answer, Visitor};
 pub use visitors::Visitors;

@@ -228,7 +228,7 @@ struct Account {
 
 /// What people were told.
 #[derive(Debug, Clone)]
-pub struct Told {
+pub struct Answers {
     /// How many requests were answered, rightly.
     pub answered: usize,
     /// What was wrong with the others.
@@ -299,8 +299,8 @@ impl Askers {
     }
 
     /// What they were told since this was last asked.
-    pub fn told(&self) -> Told {
-        Told {
+    pub fn told(&self) -> Answers {
+        Answers {
             answered: self.account.answered.swap(0, Ordering::AcqRel),
             wrong: std::mem::take(&mut self.account.wrong.lock().expect("nobody panics")),
             builds: std::mem::take(&mut self.account.builds.lock().expect("nobody panics")),
@@ -308,7 +308,7 @@ impl Askers {
     }
 
     /// Ends them, each after its request.
-    pub async fn end(mut self) -> Told {
+    pub async fn end(mut self) -> Answers {
         self.over.store(true, Ordering::Release);
         while self.people.join_next().await.is_some() {}
         self.told()

@@ -142,6 +142,18 @@ impl App {
         Ok(Self { home, folder })
     }
 
+    /// Adds sections to its `anylith.toml`.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read or written.
+    pub fn add_settings(&self, sections: &str) -> anyhow::Result<()> {
+        let file = self.folder.join("anylith.toml");
+        let text = fs::read_to_string(&file)?;
+        fs::write(&file, text + sections)?;
+        Ok(())
+    }
+
     /// The program of the shop.
     ///
     /// # Errors
@@ -348,17 +360,30 @@ impl Shop {
     /// If the logs cannot be read.
     pub fn logged(&self, message: &str) -> anyhow::Result<Vec<serde_json::Value>> {
         let mut lines = Vec::new();
-        for app in fs::read_dir(self.app.home.path().join("anylith"))? {
-            for log in fs::read_dir(app?.path().join("logs"))? {
-                let text = fs::read(log?.path())?;
-                let text = String::from_utf8_lossy(&text);
-                let parsed = text
-                    .lines()
-                    .filter_map(|line| serde_json::from_str(line).ok());
-                lines.extend(parsed.filter(|line: &serde_json::Value| line["msg"] == message));
-            }
+        for log in self.logs()? {
+            let text = fs::read(log)?;
+            let text = String::from_utf8_lossy(&text);
+            let parsed = text
+                .lines()
+                .filter_map(|line| serde_json::from_str(line).ok());
+            lines.extend(parsed.filter(|line: &serde_json::Value| line["msg"] == message));
         }
         Ok(lines)
+    }
+
+    /// The log of each replica that there is or was, and that of the supervisor.
+    ///
+    /// # Errors
+    ///
+    /// If their folder cannot be read.
+    pub fn logs(&self) -> anyhow::Result<Vec<PathBuf>> {
+        let mut logs = Vec::new();
+        for app in fs::read_dir(self.app.home.path().join("anylith"))? {
+            for log in fs::read_dir(app?.path().join("logs"))? {
+                logs.push(log?.path());
+            }
+        }
+        Ok(logs)
     }
 
     /// Kills the command, which leaves the replicas alone, and runs it again; returns when the shop is ready again.

@@ -64,18 +64,22 @@ impl Visitors {
     ///
     /// # Errors
     ///
-    /// If nobody is answered any more.
-    pub async fn have_seen(&self, more: usize) -> anyhow::Result<()> {
+    /// The first request that was not answered, or a connection that was closed; or if nobody is answered any more.
+    pub async fn have_seen(&mut self, more: usize) -> anyhow::Result<()> {
         let wanted = self.answered.load(Ordering::Acquire) + more;
         let seen = async {
             while self.answered.load(Ordering::Acquire) < wanted {
+                if let Some(ended) = self.clients.try_join_next() {
+                    ended??;
+                }
                 sleep(Duration::from_millis(5)).await;
             }
+            anyhow::Ok(())
         };
         let patience = Duration::from_secs(60);
         tokio::time::timeout(patience, seen)
             .await
-            .context("nobody is answered any more")
+            .context("nobody is answered any more")?
     }
 
     /// Ends them, each after one more request; returns how many requests were answered, if all were.

@@ -145,9 +145,14 @@ fn name_of(folder: &RunFolder) -> String {
     name[..end].to_owned()
 }
 
-fn not_text(path: &Path, error: &FromUtf8Error) -> Failure {
+/// The first line of a text that is not UTF-8, from 1.
+pub(crate) fn first_bad_line(error: &FromUtf8Error) -> usize {
     let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-    let line = 1 + good.iter().filter(|byte| **byte == b'\n').count();
+    1 + good.iter().filter(|byte| **byte == b'\n').count()
+}
+
+fn not_text(path: &Path, error: &FromUtf8Error) -> Failure {
+    let line = first_bad_line(error);
     Failure::input(
         format!("{}:{line}: this line is not text in UTF-8", path.display()),
         "save the file in UTF-8",

@@ -132,9 +132,12 @@ Examples:
   anylith reshape micro --dry-run            says what would start, move and stop, and does nothing
   anylith reshape micro                      from whatever runs to a process for each component
   anylith reshape monolith examples/boutique and back into one, in that folder
+  anylith reshape night.toml                 into a topology that anylith.toml does not have: that file has one
+                                             section [topologies.NAME]
 
 What is new starts first. When all of it is ready calls go there, and what was before drains. If it does not get ready
-it is taken back, and nothing has changed. Ctrl-C leaves the command, and the reshape goes on.";
+it is taken back, and nothing has changed. Ctrl-C leaves the command, and the reshape goes on; so does --no-wait, once
+it has begun.";
 
 const UPGRADE_EXAMPLES: &str = "\
 Examples:
@@ -298,8 +301,8 @@ pub(crate) struct ScaleArgs {
 
 #[derive(Debug, Group)]
 pub(crate) struct ReshapeArgs {
-    /// The topology to run in: monolith, micro, or one of anylith.toml
-    #[arg(value_name = "TOPOLOGY")]
+    /// The topology to run in: monolith, micro, one of anylith.toml, or a file with one
+    #[arg(value_name = "TOPOLOGY|FILE")]
     pub(crate) topology: String,
     /// Folder with an anylith.toml, or that file
     #[arg(value_name = "APP")]
@@ -313,6 +316,12 @@ pub(crate) struct ReshapeArgs {
     /// Says what would be done, and does nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// Comes back when the new topology runs alone, or it was taken back; as it does without this
+    #[arg(long, conflicts_with_all = ["no_wait", "dry_run"])]
+    pub(crate) wait: bool,
+    /// Comes back when it has begun
+    #[arg(long, conflicts_with = "dry_run")]
+    pub(crate) no_wait: bool,
     /// Prints what is done, or would be, as JSON
     #[arg(long)]
     pub(crate) json: bool,

@@ -70,6 +70,14 @@ impl Failure {
         }
     }
 
+    /// What went wrong, in one line; `None` where that needs more.
+    pub(crate) fn what(&self) -> Option<String> {
+        match self {
+            Self::WrongInput { what, .. } | Self::Failed { what, .. } => Some(what.clone()),
+            Self::Wrong(_) | Self::WrongAndMore { .. } | Self::Said(_) | Self::Output(_) => None,
+        }
+    }
+
     /// 1 if it failed, 2 if the input is wrong.
     pub(crate) fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {

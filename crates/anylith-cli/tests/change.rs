@@ -256,12 +256,17 @@ fn a_reshape_says_what_it_would_do_and_then_does_it() {
         "- front, 2 replicas: ",
         "1. start monolith\n",
         "3 processes now, 4 at the peak, 1 after\n",
+        " MiB of memory now, at most about ",
     ] {
         assert!(plan.out().contains(line), "{}", plan.out());
     }
     let json = stage.call("reshape monolith --dry-run --json").out();
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!(json["processes"]["peak"], 4, "{json}");
+    assert_eq!(json["outcome"], "planned", "{json}");
+    let memory = |when: &str| json["memory"][when].as_u64().unwrap();
+    assert!(memory("before_bytes") > 0, "{json}");
+    assert!(memory("peak_bytes") > memory("before_bytes"), "{json}");
     assert_eq!(processes(&stage), before, "it was to be said only");
     let call = stage.call("reshape monolith");
     assert_eq!(call.out(), "reshaped to monolith\n", "{}", call.err());
@@ -289,6 +294,68 @@ fn a_reshape_that_cannot_be_made_is_taken_back_and_says_why() {
     assert_eq!(stage.status()["topology"], "split");
     assert_eq!(processes(&stage), before);
     assert!(visit(&url).starts_with("front-"));
+}
+
+#[test]
+fn a_topology_can_come_from_a_file() {
+    let stage = Stage::new();
+    detached(&stage);
+    let file = |text: &str| {
+        std::fs::write(stage.temp.path().join("app").join("night.toml"), text).unwrap()
+    };
+    file("[topologies.night]\ngroups.all = { components = [\"*\"] }\n");
+    let call = stage.call("reshape night.toml --json");
+    assert_eq!(call.code(), 0, "{}", call.err());
+    let told: serde_json::Value = serde_json::from_str(&call.out()).unwrap();
+    assert_eq!(
+        (&told["to"], &told["outcome"]),
+        (&"night".into(), &"done".into())
+    );
+    assert_eq!(stage.status()["topology"], "night");
+    let again = stage.call("reshape night.toml --json");
+    let told: serde_json::Value = serde_json::from_str(&again.out()).unwrap();
+    assert_eq!(told["groups"], serde_json::json!([]), "{told}");
+
+    file("[topologies.night]\ngroups.all = { components = [\"Crat\"] }\n");
+    let wrong = stage.call("reshape night.toml");
+    wrong.is_wrong(&[
+        "night.toml:2:",
+        "there is no component `Crat`",
+        "did you mean `Cart`?",
+    ]);
+    file("groups.all = { components = [\"*\"] }\n");
+    let wrong = stage.call("reshape night.toml");
+    wrong.is_wrong(&[
+        "night.toml:1:1: a file with a topology has no `groups`",
+        "[topologies.NAME]",
+    ]);
+    let wrong = stage.call("reshape day.toml");
+    wrong.is_wrong(&["there is no file day.toml", "[topologies.NAME]"]);
+    assert_eq!(stage.status()["topology"], "night");
+}
+
+#[test]
+fn who_does_not_wait_for_a_reshape_comes_back_when_it_has_begun() {
+    let stage = Stage::new();
+    detached(&stage);
+    let call = stage.call("reshape monolith --no-wait --json");
+    assert_eq!(call.code(), 0, "{}", call.err());
+    let told: serde_json::Value = serde_json::from_str(&call.out()).unwrap();
+    assert_eq!(told["to"], "monolith", "{told}");
+    eventually("it is done", || processes(&stage).len() == 1);
+    assert_eq!(stage.status()["topology"], "monolith");
+}
+
+#[test]
+fn a_script_is_told_why_a_reshape_was_taken_back() {
+    let stage = Stage::new().orders("monolith-1=fail");
+    detached(&stage);
+    let call = stage.call("reshape monolith --wait --json");
+    assert_eq!(call.code(), 1);
+    let told: serde_json::Value = serde_json::from_str(&call.out()).unwrap();
+    assert_eq!(told["outcome"], "failed", "{told}");
+    let why = told["why"].as_str().unwrap();
+    assert!(why.starts_with("monolith-1 does not start"), "{why}");
 }
 
 #[test]

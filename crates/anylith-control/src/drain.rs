@@ -128,6 +128,7 @@ fn ask(
                 send(ToReplica::Drain {
                     component: component.clone(),
                     grace_ms,
+                    others_stay: false,
                 });
             }
             Begun::Before => *until = until.or(answer_by),

@@ -48,7 +48,10 @@ pub use memory::{Extra, Holder, Memory, Remembered, Seat};
 pub use plane::ControlPlane;
 pub use refused::Refused;
 pub use replica::CRASH_LOOP;
-pub use reshape::plan::{Becomes, GroupChange, Processes, ReshapePlan};
+pub use reshape::{
+    memory::MemoryUse,
+    plan::{Becomes, GroupChange, Processes, ReshapePlan},
+};
 pub use spec::{GroupSpec, Spec};
 pub use static_plan::{IDENTITY_FILES, StaticHost, StaticPlan, StaticReplica, StaticSettings};
 pub use status::{GroupStatus, Note, ReplicaState, ReplicaStatus, ScalingStatus, Status};

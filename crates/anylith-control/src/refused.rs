@@ -77,19 +77,6 @@ pub enum Refused {
         /// What does not fit.
         what: String,
     },
-    /// A replica gets the sockets of its listeners when it starts.
-    #[error(
-        "{component} serves a listener, whose socket the replicas of {group} do not have: give its group a name that \
-         {topology} does not have, and it gets replicas that do"
-    )]
-    Door {
-        /// The component.
-        component: Name,
-        /// The group that it was to come into.
-        group: Name,
-        /// The topology that runs.
-        topology: Name,
-    },
     /// A build cannot take the place of the one that runs, a part at a time.
     #[error("{what}")]
     Unrollable {

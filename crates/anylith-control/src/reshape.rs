@@ -4,6 +4,7 @@
 //! new places and no others; then what was before drains. Until that one moment the old topology stands, and after it
 //! the new one does. So whatever fails, and whoever is killed, leaves one of them.
 
+pub(crate) mod memory;
 pub(crate) mod plan;
 
 use std::{collections::BTreeMap, fmt, time::Instant};

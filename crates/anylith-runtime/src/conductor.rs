@@ -1,13 +1,9 @@
 //! Carries out what a replica is told while it runs, until it has stopped.
 
-use std::{
-    io::IoSlice, mem::MaybeUninit, net::TcpListener, os::fd::AsFd, os::unix::net::UnixStream,
-};
-use std::{path::Path, process::ExitCode, sync::Arc, time::Duration};
+use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use anylith_core::Name;
-use anylith_wire::control::{self, FromReplica, Opening, ToReplica};
-use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+use anylith_wire::control::{FromReplica, ToReplica};
 use tokio::{
     sync::{mpsc, watch},
     task::JoinSet,
@@ -15,8 +11,8 @@ use tokio::{
 
 use crate::{
     backlog::Backlog,
+    fetching,
     link::Enlistment,
-    relay::Relay,
     replica::{ComponentFailure, Replica},
     serve::BoxFuture,
 };
@@ -81,9 +77,11 @@ pub(crate) async fn conduct(
                 Some(ToReplica::Directory(directory)) => replica.update(directory),
                 Some(ToReplica::Identity(identity)) => replica.set_identity(&identity),
                 Some(ToReplica::Start(additions)) => {
-                    replica.take_in(*additions, &mut errands);
+                    let identity = command.as_ref().and_then(|it| it.identity.clone());
+                    replica.take_in(*additions, identity, &mut errands);
                 }
-                Some(ToReplica::Drain { component, grace_ms }) => {
+                Some(ToReplica::Drain { component, grace_ms, others_stay }) => {
+                    replica.panel().others_stay.send_replace(others_stay);
                     let replica = Arc::clone(&replica);
                     errands.spawn(async move {
                         replica.drain(component.as_str(), Duration::from_millis(grace_ms)).await;
@@ -121,6 +119,8 @@ pub(crate) async fn conduct(
                 stopping.get_or_insert_with(|| Box::pin(replica.stop(grace)));
             }
             () = asked(&mut stop), if stopping.is_none() => {
+                // What was said of a component that has left does not hold for those that leave now.
+                replica.panel().others_stay.send_replace(false);
                 stopping = Some(Box::pin(async {
                     backlog.take_in().await;
                     replica.stop(grace).await;
@@ -181,43 +181,17 @@ fn hand_over(
     let Some(identity) = command.and_then(|command| command.identity.clone()) else {
         return;
     };
-    let Some(socket) = replica.panel().listeners.get(&listener).cloned() else {
+    let given = replica.panel().given.load();
+    let Some(socket) = given.listeners.get(&listener).cloned() else {
         tracing::warn!(target: "anylith", %listener, "asked for a listener that this replica does not have");
         return;
     };
-    let relay = replica.panel().relays.get(&listener).cloned();
+    let relay = given.relays.get(&listener).cloned();
     errands.spawn_blocking(move || {
-        let opening = Opening::Listener {
-            replica: identity.replica,
-            listener,
-        };
-        if let Err(error) = send_sockets(&identity.control, &opening, &socket, relay.as_deref()) {
+        if let Err(error) = fetching::bring(&identity, listener, &socket, relay.as_deref()) {
             tracing::warn!(target: "anylith", %error, "could not hand over a listener");
         }
     });
-}
-
-fn send_sockets(
-    control: &Path,
-    opening: &Opening,
-    socket: &TcpListener,
-    relay: Option<&Relay>,
-) -> std::io::Result<()> {
-    let message = control::encode(opening).map_err(std::io::Error::other)?;
-    let stream = UnixStream::connect(control)?;
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
-    let mut attached = SendAncillaryBuffer::new(&mut space);
-    let mut sockets = vec![socket.as_fd()];
-    sockets.extend(relay.iter().flat_map(|relay| relay.ends()));
-    attached.push(SendAncillaryMessage::ScmRights(&sockets));
-    // A fresh Unix socket takes a message of this size whole.
-    sendmsg(
-        &stream,
-        &[IoSlice::new(&message)],
-        &mut attached,
-        SendFlags::NOSIGNAL,
-    )?;
-    Ok(())
 }
 
 #[cfg(test)]

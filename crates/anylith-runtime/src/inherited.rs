@@ -10,7 +10,7 @@ use listenfd::ListenFd;
 use crate::relay::Relay;
 
 /// What a process was given for the listeners that it serves.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(crate) struct Inherited {
     pub(crate) listeners: BTreeMap<Name, Arc<TcpListener>>,
     /// The supervisor gives them, and systemd does not.

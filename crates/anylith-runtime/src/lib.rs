@@ -17,6 +17,7 @@ mod deadline;
 mod descriptors;
 mod edge;
 mod encoding;
+mod fetching;
 mod framed;
 mod gate;
 mod guard;

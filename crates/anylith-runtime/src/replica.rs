@@ -325,8 +325,10 @@ impl Replica {
             network,
             config: ArcSwap::from_pointee(setup.config),
             edge_settings: ArcSwap::from_pointee(setup.edges),
-            listeners: setup.listeners,
-            relays: setup.relays,
+            given: ArcSwap::from_pointee(Inherited {
+                listeners: setup.listeners,
+                relays: setup.relays,
+            }),
             others_stay: watch::Sender::new(false),
             through_the_wire: setup.through_the_wire,
             here: RwLock::default(),

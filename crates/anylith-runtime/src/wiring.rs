@@ -3,7 +3,6 @@
 use std::{
     any::Any,
     collections::BTreeMap,
-    net::TcpListener,
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, atomic::AtomicBool},
 };
 
@@ -20,9 +19,9 @@ use crate::{
     config,
     edge::{CallCounts, ClientEdge, Counted, Local},
     gate::Gate,
+    inherited::Inherited,
     interface::{Interface, checked},
     listener::{Listener, Passage},
-    relay::Relay,
 };
 
 /// What a component is given when it is built: its clients, its config, its listeners.
@@ -96,16 +95,17 @@ impl Wiring {
     ///
     /// If nobody has bound it for this replica.
     pub fn listener(&self, name: &str) -> Result<Listener, StartError> {
-        let (name, socket) = self.panel.listeners.get_key_value(name).ok_or_else(|| {
+        let given = self.panel.given.load();
+        let (name, socket) = given.listeners.get_key_value(name).ok_or_else(|| {
             StartError::from_cause(format!("this replica was not given the listener `{name}`"))
         })?;
         Ok(Listener::new(
             name.clone(),
             Arc::clone(socket),
             Passage {
-                relay: self.panel.relays.get(name).cloned(),
+                relay: given.relays.get(name).cloned(),
                 others_stay: self.panel.others_stay.subscribe(),
-                listeners: self.panel.listeners.len(),
+                listeners: given.listeners.len(),
             },
         ))
     }
@@ -140,8 +140,8 @@ pub(crate) struct Panel {
     pub(crate) network: Network,
     pub(crate) config: ArcSwap<BTreeMap<Name, Value>>,
     pub(crate) edge_settings: ArcSwap<Vec<EdgeSettings>>,
-    pub(crate) listeners: BTreeMap<Name, Arc<TcpListener>>,
-    pub(crate) relays: BTreeMap<Name, Arc<Relay>>,
+    /// The sockets of its listeners.
+    pub(crate) given: ArcSwap<Inherited>,
     /// Whether, now that this replica stops, another one stays that serves the same listeners.
     pub(crate) others_stay: watch::Sender<bool>,
     /// Whether calls within the process go over its own socket as well.

@@ -59,7 +59,6 @@ impl Askers {
             | Refused::Twice { .. }
             | Refused::Crowded { .. }
             | Refused::Foreign { .. }
-            | Refused::Door { .. }
             | Refused::Unsteerable { .. }
             | Refused::Same { .. }
             | Refused::Busy { .. }

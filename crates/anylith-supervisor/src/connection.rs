@@ -1,23 +1,26 @@
 //! One connection to the control socket: who opened it, and what comes through it.
 
 use std::{
-    io::{self, IoSliceMut},
+    io::{self, IoSlice, IoSliceMut},
     mem::MaybeUninit,
-    os::fd::OwnedFd,
+    os::fd::{AsFd as _, OwnedFd},
     pin::pin,
     time::Duration,
 };
 
 use anylith_core::Name;
 use anylith_wire::control::{Decoder, FromReplica, Hello, Opening, Request, encode};
-use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags};
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags,
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, Interest},
     net::{UnixStream, unix::OwnedReadHalf},
     sync::{mpsc, oneshot},
 };
 
-use crate::answer::Answer;
+use crate::{answer::Answer, listener_socket::ListenerSocket};
 
 /// Who connects has this long to say what for.
 const OPEN_WITHIN: Duration = Duration::from_secs(5);
@@ -60,6 +63,11 @@ pub(crate) enum Arrival {
         listener: Name,
         sockets: Vec<OwnedFd>,
     },
+    /// A replica asks for the socket of a listener, which is wanted there with what belongs to it.
+    Fetched {
+        listener: Name,
+        answer: oneshot::Sender<ListenerSocket>,
+    },
     /// Somebody of another user; he is not listened to.
     Stranger { uid: u32, pid: Option<u32> },
     /// The command asks; the answer is wanted there.
@@ -96,6 +104,22 @@ pub(crate) async fn serve(
         (Opening::Listener { listener, .. }, sockets) => {
             let _ = arrivals.send(Arrival::Brought { listener, sockets }).await;
             Ok(())
+        }
+        (Opening::Fetch { replica, listener }, _) => {
+            let (answer, answered) = oneshot::channel();
+            let fetched = Arrival::Fetched {
+                listener: listener.clone(),
+                answer,
+            };
+            let _ = arrivals.send(fetched).await;
+            // Without an answer there is none, and who asks is hung up on.
+            let Ok(socket) = answered.await else {
+                return Ok(());
+            };
+            let message = encode(&Opening::Fetch { replica, listener });
+            let message = message.map_err(io::Error::other)?;
+            let sent = stream.async_io(Interest::WRITABLE, || send(&stream, &message, &socket));
+            sent.await
         }
         (Opening::Ask(request), _) => {
             let (answer, answered) = oneshot::channel();
@@ -200,6 +224,18 @@ async fn opening(
             attached = sockets;
         }
     }
+}
+
+/// Sends `message` with the socket of a listener and its relay. A fresh Unix socket takes a message of this size whole.
+fn send(stream: &UnixStream, message: &[u8], socket: &ListenerSocket) -> io::Result<()> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
+    let mut attached = SendAncillaryBuffer::new(&mut space);
+    let [(_, give), (_, take)] = socket.relay();
+    let sockets = [socket.socket.as_fd(), give, take];
+    attached.push(SendAncillaryMessage::ScmRights(&sockets));
+    let message = [IoSlice::new(message)];
+    rustix::net::sendmsg(stream, &message, &mut attached, SendFlags::NOSIGNAL)?;
+    Ok(())
 }
 
 fn receive(stream: &UnixStream) -> io::Result<(Vec<u8>, Vec<OwnedFd>)> {

@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anylith_control::{Action, ControlPlane, Event, GroupSpec, Refused, Spec, Timing};
+use anylith_control::{Action, ControlPlane, Event, GroupSpec, GroupStatus, Refused, Spec, Timing};
 use anylith_core::{Endpoint, Name};
 use anylith_pki::Subject;
 use anylith_wire::control::{Group, Identity, Request, ToReplica};
@@ -486,6 +486,12 @@ impl Engine {
             // Of a connection whose place another one has taken.
             Arrival::Said { .. } | Arrival::Disconnected { .. } => {}
             Arrival::Brought { listener, sockets } => self.brought(listener, sockets, now),
+            Arrival::Fetched { listener, answer } => {
+                let sockets = self.listeners.sockets([listener.clone()].into_iter());
+                let socket = sockets.ok().and_then(|mut held| held.remove(&listener));
+                // Where there is none, who asks is hung up on.
+                let _ = socket.map(|socket| answer.send(socket));
+            }
             Arrival::Stranger { uid, pid } => self.herald.stranger(uid, pid),
             Arrival::Asked { request, answer } => self.asked(request, answer, now),
         }
@@ -545,6 +551,7 @@ impl Engine {
         let groups: Vec<GroupSpec> = groups.into_iter().map(group_spec).collect();
         match self.plane.check_reshape(&topology, &groups) {
             Ok(plan) if dry_run => {
+                let plan = plan.weighed(&self.memory_used());
                 let _ = answer.send(Answer::Plan(plan));
             }
             // What is asked for is so already.
@@ -558,6 +565,17 @@ impl Engine {
                 }
             }
         }
+    }
+
+    /// Group → what each of its replicas has of memory now, in bytes.
+    fn memory_used(&self) -> BTreeMap<Name, Vec<u64>> {
+        let groups = self.plane.status(&BTreeMap::new()).groups.into_iter();
+        let used = |group: GroupStatus| {
+            let pids = group.replicas.iter().filter_map(|replica| replica.pid);
+            let pids = pids.filter_map(process::resident_bytes);
+            (group.name, pids.collect())
+        };
+        groups.map(used).collect()
     }
 
     fn ended(&mut self, end: End, now: Instant) {

@@ -178,6 +178,16 @@ pub(crate) fn is_traced(pid: u32) -> bool {
     tracer.is_some_and(|tracer| tracer.trim() != "0")
 }
 
+/// How much of a process is in memory, in bytes; `None` if it is over.
+pub(crate) fn resident_bytes(pid: u32) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib * 1024)
+}
+
 /// Whether process `pid` runs the program at `path`, or one that was there before it was built anew.
 pub(crate) fn runs(pid: u32, path: &Path) -> bool {
     let Ok(runs) = fs::read_link(format!("/proc/{pid}/exe")) else {
@@ -200,5 +210,11 @@ mod tests {
         assert_eq!(started_at(own), started_at(own));
         assert_eq!(started_at(u32::MAX), None);
         assert!(!is_traced(u32::MAX));
+    }
+
+    #[test]
+    fn a_process_that_runs_is_in_memory() {
+        assert!(resident_bytes(std::process::id()).is_some_and(|bytes| bytes > 1 << 16));
+        assert_eq!(resident_bytes(u32::MAX), None);
     }
 }

@@ -23,6 +23,7 @@ mod secrets;
 mod settings;
 mod singleton;
 mod source;
+mod topology_file;
 mod tree;
 
 pub use graph::Graph;
@@ -34,3 +35,4 @@ pub use problem::{Excerpt, Place, Problem, Problems};
 pub use replicas::{MAX_REPLICAS, ReplicaChange, read_size};
 pub use secrets::{Secrets, Unread};
 pub use settings::{AppSettings, Reading, Settings, Transport};
+pub use topology_file::TopologyFile;

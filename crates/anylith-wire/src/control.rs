@@ -65,6 +65,16 @@ pub enum Opening {
         /// The listener.
         listener: Name,
     },
+    /// A replica asks for the socket of a listener that a component serves which comes into it: see [`Additions::listeners`].
+    ///
+    /// It is answered by the same message, to which the sockets are attached as they are to [`Opening::Listener`], or
+    /// not at all if the control plane does not have them; then the connection is closed.
+    Fetch {
+        /// The replica that asks.
+        replica: Name,
+        /// The listener.
+        listener: Name,
+    },
     /// The command asks for something, and is answered on this connection.
     Ask(Request),
     /// Something of a later build. Nobody sends it.
@@ -316,6 +326,10 @@ pub enum ToReplica {
         component: Name,
         /// After this long, in milliseconds, calls still in flight are dropped.
         grace_ms: u64,
+        /// Whether what this replica drains is served elsewhere from now on, where the connections are taken that it
+        /// passes on. It holds for everything that drains until something else is said.
+        #[serde(default)]
+        others_stay: bool,
     },
     /// As [`ToReplica::Drain`], for a component of which there is one at a time: what comes after it waits for it. After its
     /// last call it hands its state over, if it can: [`FromReplica::HandedOver`].
@@ -428,6 +442,10 @@ pub struct Additions {
     /// The config of each that has one.
     #[serde(default)]
     pub config: BTreeMap<Name, serde_json::Value>,
+    /// The listeners that they serve → which of them does. The replica asks for the sockets that it does not have yet with
+    /// [`Opening::Fetch`].
+    #[serde(default)]
+    pub listeners: BTreeMap<Name, Name>,
     /// What was set for edges out of them.
     #[serde(default)]
     pub edges: Vec<EdgeSettings>,
@@ -448,6 +466,7 @@ impl fmt::Debug for Additions {
         f.debug_struct("Additions")
             .field("components", &self.components)
             .field("config of", &configured)
+            .field("listeners", &self.listeners)
             .field("edges", &self.edges)
             .field("callers", &self.callers)
             .field("identity", &self.identity)

@@ -62,19 +62,19 @@ pub enum CheckoutError {
     },
     /// It is not known what shipping costs.
     #[error("shipping quote failure: {0}")]
-    Quote(ShippingError),
+    Quote(#[source] ShippingError),
     /// The cost of shipping could not be converted.
     #[error("failed to convert shipping cost to currency: {0}")]
-    ShippingCost(CurrencyError),
+    ShippingCost(#[source] CurrencyError),
     /// The amounts have no sum.
     #[error("failed to add up the order: {0}")]
     Total(MoneyError),
     /// The card was not charged.
     #[error("failed to charge card: could not charge the card: {0}")]
-    Payment(PaymentError),
+    Payment(#[source] PaymentError),
     /// The card was charged, but nothing was sent.
     #[error("shipping error: {0}")]
-    Shipping(ShippingError),
+    Shipping(#[source] ShippingError),
     /// The call itself failed.
     #[error("the checkout component gave no answer")]
     Call(#[from] CallError),

@@ -15,9 +15,43 @@ const ASK_EVERY: Duration = Duration::from_millis(200);
 
 /// Asks for a change, and comes back when it is made: then `done` is printed.
 pub(super) fn make(app: &App, request: Request, done: &str) -> Result<(), Failure> {
+    settle(app, request)?;
+    writeln!(std::io::stdout(), "{done}")?;
+    Ok(())
+}
+
+/// Asks for a change, and comes back when it has begun, which `begins` what the supervisor then says of it; or if it is over.
+pub(super) fn begin(app: &App, request: Request, begins: &str) -> Result<(), Failure> {
+    let folder = last_run(app)?;
+    let over = runtime()?.block_on(async {
+        let socket = folder.control_socket();
+        let changed = ask(&socket, request);
+        pin!(changed);
+        loop {
+            tokio::select! {
+                answer = &mut changed => return Some(answer),
+                status = ask(&socket, Request::Status) => {
+                    if let Ok(Answer::Status(now)) = status
+                        && now.change.is_some_and(|change| change.starts_with(begins))
+                    {
+                        return None;
+                    }
+                }
+            }
+            tokio::select! {
+                answer = &mut changed => return Some(answer),
+                () = tokio::time::sleep(ASK_EVERY / 10) => {}
+            }
+        }
+    });
+    over.map_or(Ok(()), |answer| outcome(app, &folder, answer).map(drop))
+}
+
+/// Asks for a change, shows how far it comes, and comes back when it is made.
+pub(super) fn settle(app: &App, request: Request) -> Result<(), Failure> {
     let folder = last_run(app)?;
     let answer = wait(app, &folder, request)?;
-    finish(app, &folder, answer, done)
+    finish(app, &folder, answer)
 }
 
 /// Asks for a change, shows how far it comes, and returns the answer.
@@ -40,19 +74,17 @@ pub(super) fn wait(
     answer
 }
 
-/// Says how a change has ended: `done`, if it is made.
+/// Says what a change that is made has left undone.
 pub(super) fn finish(
     app: &App,
     folder: &RunFolder,
     answer: Result<Answer, AskError>,
-    done: &str,
 ) -> Result<(), Failure> {
     let left = outcome(app, folder, answer)?;
     let warning = Paint::for_stderr().bold_yellow("warning");
     for left in left {
         writeln!(std::io::stderr(), "{warning}: {left}")?;
     }
-    writeln!(std::io::stdout(), "{done}")?;
     Ok(())
 }
 

@@ -1,11 +1,17 @@
 //! `anylith reshape`.
 
-use std::io::{self, Write as _};
+use std::{
+    fs,
+    io::{self, Write as _},
+    path::Path,
+};
 
 use anylith_core::Name;
 use anylith_supervisor::{
     Answer, AskError, Group, Request, ReshapePlan, RunFolder, ask, what_runs,
 };
+use anylith_topology::{Plan, Problem, Problems, ReplicaChange, TopologyFile};
+use serde::Serialize;
 
 use super::{change, last_run, runtime};
 use crate::{
@@ -14,6 +20,31 @@ use crate::{
     failure::Failure,
     inspection::{Inspection, replicas},
 };
+
+/// What was done, for scripts: the plan, and what has become of it.
+#[derive(Debug, Serialize)]
+struct Told<'p> {
+    #[serde(flatten)]
+    plan: &'p ReshapePlan,
+    outcome: Outcome,
+    /// Why it was taken back, or could not be made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    why: Option<String>,
+}
+
+/// What has become of a reshape.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Outcome {
+    /// It was to be said only.
+    Planned,
+    /// It has begun.
+    Begun,
+    /// The new topology runs, and nothing of the old one.
+    Done,
+    /// It was not made, or taken back.
+    Failed,
+}
 
 /// Divides the components of an application that runs into other groups.
 pub(crate) fn reshape(args: &ReshapeArgs) -> Result<(), Failure> {
@@ -28,31 +59,76 @@ pub(crate) fn reshape(args: &ReshapeArgs) -> Result<(), Failure> {
     let socket = folder.control_socket();
     let planned = runtime()?.block_on(ask(&socket, request(true)));
     let Some(plan) = plan(&app, &folder, planned)? else {
-        writeln!(io::stdout(), "{topology} runs already")?;
-        return Ok(());
+        return runs_already(&topology, args.json);
     };
-    let json = || serde_json::to_string_pretty(&plan).map_err(io::Error::from);
-    match (args.dry_run, args.json) {
-        (true, false) => write!(io::stdout(), "{plan}")?,
-        (true, true) => writeln!(io::stdout(), "{}", json()?)?,
-        (false, false) => {
-            change::make(&app, request(false), &format!("reshaped to {topology}"))?;
-        }
-        (false, true) => change::make(&app, request(false), &json()?)?,
+    let told = |outcome, why| Told {
+        plan: &plan,
+        outcome,
+        why,
+    };
+    if args.dry_run {
+        return match args.json {
+            false => Ok(write!(io::stdout(), "{plan}")?),
+            true => print(&told(Outcome::Planned, None)),
+        };
     }
-    Ok(())
+    let (made, outcome) = match args.no_wait {
+        true => {
+            let begins = format!("reshaping {} to {topology};", plan.from);
+            (change::begin(&app, request(false), &begins), Outcome::Begun)
+        }
+        false => (change::settle(&app, request(false)), Outcome::Done),
+    };
+    match (made, args.json) {
+        (Ok(()), false) if args.no_wait => {
+            let status = app.hint("status");
+            let text = format!("reshaping to {topology}; `{status}` says how far it is");
+            Ok(writeln!(io::stdout(), "{text}")?)
+        }
+        (Ok(()), false) => Ok(writeln!(io::stdout(), "reshaped to {topology}")?),
+        (Ok(()), true) => print(&told(outcome, None)),
+        (Err(failure), true) => {
+            print(&told(Outcome::Failed, failure.what()))?;
+            Err(failure)
+        }
+        (Err(failure), false) => Err(failure),
+    }
 }
 
-/// The topology that is asked for, as `anylith.toml` has it now.
+fn runs_already(topology: &Name, json: bool) -> Result<(), Failure> {
+    if !json {
+        return Ok(writeln!(io::stdout(), "{topology} runs already")?);
+    }
+    print(&serde_json::json!({
+        "from": topology,
+        "to": topology,
+        "groups": [],
+        "outcome": Outcome::Done,
+    }))
+}
+
+fn print(told: &impl Serialize) -> Result<(), Failure> {
+    let json = serde_json::to_string_pretty(told).map_err(io::Error::from)?;
+    Ok(writeln!(io::stdout(), "{json}")?)
+}
+
+/// The topology that is asked for: that of a file, or the one that `anylith.toml` has now.
 async fn wanted(
     app: &App,
     folder: &RunFolder,
     args: &ReshapeArgs,
 ) -> Result<(Name, Vec<Group>), Failure> {
+    let file = match is_file(&args.topology) {
+        true => Some(topology_file(&args.topology)?),
+        false => None,
+    };
     let program = what_runs(folder).ok_or_else(|| super::not_running(app))?;
     let (replicas, asked) = replicas(args.replicas.as_deref());
-    let inspection = Inspection::of_running(app, program.path, asked).await?;
-    let plan = inspection.plan(&args.topology, &replicas)?;
+    let inspection = Inspection::of_running(app, program.path, asked.clone()).await?;
+    let plan = match file {
+        Some(file) => planned(&file, &inspection, &replicas, asked)?,
+        None => inspection.plan(&args.topology, &replicas)?,
+    };
     let group = |group: anylith_topology::GroupPlan| Group {
         name: group.name,
         components: group.components,
@@ -60,6 +136,42 @@ async fn wanted(
         scaling: group.scaling,
     };
     Ok((plan.topology, plan.groups.into_iter().map(group).collect()))
+}
+
+/// The plan that a file makes of the application; `asked` is what else was found wrong.
+fn planned(
+    file: &TopologyFile,
+    inspection: &Inspection,
+    replicas: &ReplicaChange,
+    asked: Vec<Problem>,
+) -> Result<Plan, Failure> {
+    match file.plan(&inspection.manifest, replicas) {
+        Ok(plan) => Ok(Problems::new(asked).none_or(plan)?),
+        Err(problems) => Err(Failure::from(problems).with(asked)),
+    }
+}
+
+/// Whether a file is meant, and no name: names have neither dots nor slashes.
+fn is_file(topology: &str) -> bool {
+    Name::new(topology).is_err() && topology.contains(['.', '/'])
+}
+
+fn topology_file(path: &str) -> Result<TopologyFile, Failure> {
+    let text = fs::read(Path::new(path)).map_err(|error| {
+        let what = match error.kind() {
+            io::ErrorKind::NotFound => format!("there is no file {path}"),
+            _ => format!("{path} cannot be read: {error}"),
+        };
+        let mend = "name a topology, or a file with one: [topologies.NAME], and \
+                    groups.GROUP = { components = [\"*\"] } below it";
+        Failure::input(what, mend)
+    })?;
+    let text = String::from_utf8(text).map_err(|error| {
+        let line = crate::app::first_bad_line(&error);
+        let what = format!("{path}:{line}: this line is not text in UTF-8");
+        Failure::input(what, "save the file in UTF-8")
+    })?;
+    Ok(TopologyFile::read(path, &text))
 }
 
 /// What would be done; `None` if nothing has to be.

@@ -114,7 +114,9 @@ fn end(
         return say(json, ("paused", &mend));
     }
     let done = words(json, done)?;
-    change::finish(app, folder, answer, &done)
+    change::finish(app, folder, answer)?;
+    writeln!(io::stdout(), "{done}")?;
+    Ok(())
 }
 
 /// `text`, or `state` as JSON.

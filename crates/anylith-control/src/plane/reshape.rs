@@ -11,6 +11,7 @@ use crate::{
     defect::{Defect, planted},
     fate::Fate,
     life::Life,
+    listener::ListenerSocket,
     refused::Refused,
     replica::Replica,
     reshape::{Reshape, plan::ReshapePlan},
@@ -126,6 +127,7 @@ impl ControlPlane {
         }
         let grace_ms = self.timing.grace.as_millis() as u64;
         let mut begun = Vec::new();
+        let (spec, listeners) = (&self.spec, &self.listeners);
         for replica in self.replicas.values_mut().filter(|one| !one.external) {
             let (name, wanted) = (&replica.name, &replica.components);
             let (Life::Starting { run, .. } | Life::Serving { run, .. }) = &mut replica.life else {
@@ -134,8 +136,15 @@ impl ControlPlane {
             if !run.connected {
                 continue;
             }
-            let starts =
-                |component: &&Name| !run.has(component) && !run.unable.contains_key(*component);
+            let has_sockets = |component: &Name| {
+                let mut served = spec.listeners.iter().filter(|(_, by)| *by == component);
+                served.all(|(door, _)| matches!(listeners.get(door), Some(ListenerSocket::Held)))
+            };
+            let starts = |component: &&Name| {
+                !run.has(component)
+                    && !run.unable.contains_key(*component)
+                    && has_sockets(component)
+            };
             let starts: Vec<Name> = replica.coming.iter().filter(starts).cloned().collect();
             for component in &starts {
                 run.enter(component.clone(), ComponentState::Waiting, None, now);
@@ -159,9 +168,12 @@ impl ControlPlane {
                 run.enter(component.clone(), ComponentState::Draining, None, now);
                 actions.push(Action::Send {
                     replica: name.clone(),
+                    // The topology that stands has each of them elsewhere. The replica has one mind about this: what is
+                    // said with the last of them holds for all that still drain.
                     message: ToReplica::Drain {
                         component,
                         grace_ms,
+                        others_stay: true,
                     },
                 });
             }
@@ -178,6 +190,11 @@ impl ControlPlane {
     pub(super) fn additions(&self, components: Vec<Name>) -> Additions {
         Additions {
             config: self.spec.config_of(&components),
+            listeners: {
+                let all = self.spec.listeners.iter();
+                let own = all.filter(|(_, by)| components.contains(by));
+                own.map(|(door, by)| (door.clone(), by.clone())).collect()
+            },
             edges: self.spec.edges_of(&components),
             callers: Some(self.spec.allowed_callers(&components)),
             held: self.held_back(&components),

@@ -9,6 +9,7 @@ use anylith_core::{Name, Scaling};
 use anylith_topology::MAX_REPLICAS;
 use serde::{Deserialize, Serialize};
 
+use super::memory::MemoryUse;
 use crate::{
     refused::Refused,
     spec::{GroupSpec, Spec},
@@ -25,6 +26,9 @@ pub struct ReshapePlan {
     pub groups: Vec<GroupChange>,
     /// How many processes there are.
     pub processes: Processes,
+    /// How much memory they have, if somebody has looked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<MemoryUse>,
 }
 
 /// What becomes of one group.
@@ -83,18 +87,6 @@ impl ReshapePlan {
             .iter()
             .map(|group| change(spec.group(&group.name), group))
             .collect();
-        for group in &changes {
-            let kept = group.becomes == Becomes::Kept;
-            let mut doors = spec.listeners.values();
-            let door = doors.find(|component| kept && group.comes.contains(component));
-            if let Some(component) = door {
-                return Err(Refused::Door {
-                    component: component.clone(),
-                    group: group.name.clone(),
-                    topology: spec.topology.clone(),
-                });
-            }
-        }
         let gone = spec.groups.iter();
         let gone = gone.filter(|old| groups.iter().all(|group| group.name != old.name));
         changes.extend(gone.map(|old| GroupChange {
@@ -126,6 +118,7 @@ impl ReshapePlan {
                 after: sum(|group| group.after),
             },
             groups: changes,
+            memory: None,
         })
     }
 }
@@ -233,7 +226,16 @@ impl fmt::Display for ReshapePlan {
             1 => "1 process".to_owned(),
             many => format!("{many} processes"),
         };
-        writeln!(f, "{many} now, {peak} at the peak, {after} after")
+        writeln!(f, "{many} now, {peak} at the peak, {after} after")?;
+        let Some(memory) = &self.memory else {
+            return Ok(());
+        };
+        let mib = |bytes: u64| bytes.div_ceil(1 << 20);
+        let (now, peak) = (mib(memory.before_bytes), mib(memory.peak_bytes));
+        writeln!(
+            f,
+            "{now} MiB of memory now, at most about {peak} MiB at the peak"
+        )
     }
 }
 

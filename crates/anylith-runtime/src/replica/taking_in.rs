@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    io,
     sync::{Arc, PoisonError},
 };
 
@@ -11,7 +12,7 @@ use anylith_wire::control::{Additions, ComponentState};
 use tokio::task::JoinSet;
 
 use super::{ComponentFailure, Hosted, Phase, Registration, Replica, Standing, door, is_in};
-use crate::interface::checked;
+use crate::{component::StartError, fetching, interface::checked, link::Enlistment};
 
 /// What was asked for and cannot be.
 type Refusals = Vec<(Name, String)>;
@@ -19,7 +20,15 @@ type Refusals = Vec<(Name, String)>;
 impl Replica {
     /// Starts components beside those that run, in tasks of `errands`. One that cannot start counts as stopped, says why,
     /// and disturbs nobody.
-    pub(crate) fn take_in(self: &Arc<Self>, additions: Additions, errands: &mut JoinSet<()>) {
+    ///
+    /// What they serve is fetched from the control plane that knows this replica by `identity`.
+    pub(crate) fn take_in(
+        self: &Arc<Self>,
+        additions: Additions,
+        identity: Option<Enlistment>,
+        errands: &mut JoinSet<()>,
+    ) {
+        let served = additions.listeners.clone();
         let (come, refused) = self.admit(additions);
         for (component, why) in refused {
             self.states.send_modify(|states| {
@@ -28,9 +37,19 @@ impl Replica {
         }
         for hosted in come {
             let replica = Arc::clone(self);
+            let doors = served.iter().filter(|(_, by)| **by == hosted.name);
+            let doors: Vec<Name> = doors.map(|(door, _)| door.clone()).collect();
+            let identity = identity.clone();
             errands.spawn(async move {
                 replica.panel.network.renewed().await;
-                let Err(failure) = replica.start_one(&hosted).await else {
+                let started = match replica.fetch(doors, identity).await {
+                    Ok(()) => replica.start_one(&hosted).await,
+                    Err(error) => Err(ComponentFailure {
+                        component: hosted.name.clone(),
+                        error,
+                    }),
+                };
+                let Err(failure) = started else {
                     return;
                 };
                 let ComponentFailure { component, error } = failure;
@@ -42,6 +61,30 @@ impl Replica {
         }
     }
 
+    /// Gets the sockets of those of `doors` that this replica was not given yet.
+    async fn fetch(
+        &self,
+        doors: Vec<Name>,
+        identity: Option<Enlistment>,
+    ) -> Result<(), StartError> {
+        for door in doors {
+            if self.panel.given.load().listeners.contains_key(&door) {
+                continue;
+            }
+            let Some(identity) = identity.clone() else {
+                continue;
+            };
+            let panel = Arc::clone(&self.panel);
+            let why = format!("the socket of the listener `{door}` could not be had");
+            let fetched = tokio::task::spawn_blocking(move || {
+                fetching::fetch(&identity, &door, &panel.given)
+            });
+            let fetched = fetched.await.map_err(io::Error::other).flatten();
+            fetched.map_err(|error| StartError::from_cause(format!("{why}: {error}")))?;
+        }
+        Ok(())
+    }
+
     /// Makes room for what comes, and has callers know of it.
     fn admit(&self, additions: Additions) -> (Vec<Arc<Hosted>>, Refusals) {
         let Additions {
@@ -51,6 +94,7 @@ impl Replica {
             callers,
             identity,
             held,
+            listeners: _,
         } = additions;
         let mut components = self.components();
         if components.stopping {

@@ -273,7 +273,11 @@ fn components(
     }
 }
 
-fn topologies(table: &Table, reader: &mut Reader<'_>) -> BTreeMap<Name, TopologySettings> {
+/// `[topologies]`.
+pub(crate) fn topologies(
+    table: &Table,
+    reader: &mut Reader<'_>,
+) -> BTreeMap<Name, TopologySettings> {
     const MEND: &str = "write groups.NAME = { components = [\"*\"] } below it";
     let mut topologies = BTreeMap::new();
     for Entry { key, at, item } in &table.entries {

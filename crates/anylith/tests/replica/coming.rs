@@ -17,6 +17,7 @@ fn start(components: &[&str]) -> Additions {
     Additions {
         components: components.iter().map(|it| name(it)).collect(),
         config: BTreeMap::new(),
+        listeners: BTreeMap::new(),
         edges: Vec::new(),
         callers: None,
         identity: None,

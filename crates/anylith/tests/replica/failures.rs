@@ -39,6 +39,7 @@ async fn a_stop_that_panics_after_a_start_that_was_drained_is_a_failure_of_its_c
     line.say(&ToReplica::Drain {
         component,
         grace_ms: 20,
+        others_stay: false,
     })
     .await;
     line.until("Beans", ComponentState::Stopped).await;

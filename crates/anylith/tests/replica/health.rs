@@ -165,6 +165,7 @@ async fn a_component_that_drains_is_not_asked_any_more() {
     line.say(&ToReplica::Drain {
         component: name("Patient"),
         grace_ms: 1000,
+        others_stay: false,
     })
     .await;
     assert_eq!(until(&mut line, ComponentState::Stopped).await, None);

@@ -251,6 +251,7 @@ fn drain(component: &str, grace: Duration) -> ToReplica {
     ToReplica::Drain {
         component: name(component),
         grace_ms: grace.as_millis() as u64,
+        others_stay: false,
     }
 }
 

@@ -8,6 +8,7 @@
 //! tasks that is held whatever the shop does ([`Pace::Rate`]). [`Load::run`] gives back a [`Report`].
 
 mod catalogue;
+mod history;
 mod load;
 mod mix;
 mod money;
@@ -16,6 +17,7 @@ mod report;
 mod shopper;
 
 pub use catalogue::{CATALOGUE, Product};
+pub use history::Exchange;
 pub use load::{Load, Pace};
 pub use mix::{Card, OrderForm, Task, think};
 pub use money::{Currency, Money, SHIPPING};

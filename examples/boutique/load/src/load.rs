@@ -7,6 +7,7 @@ use std::{
 };
 
 use tokio::{
+    sync::watch,
     task::JoinSet,
     time::{Instant, sleep_until, timeout_at},
 };
@@ -49,6 +50,11 @@ pub struct Load {
     /// Whether pages are read, or only looked at for their status. Reading costs this process about as much
     /// as a page costs a fast shop, so a benchmark on one machine may want to leave it.
     pub reads_pages: bool,
+    /// Whether a page whose connection breaks before it is there is asked for once more, as browsers do. Otherwise that
+    /// is a failure. What changes something is never asked for twice.
+    pub repeats: bool,
+    /// Whether the report has every request, and not only their counts.
+    pub history: bool,
 }
 
 impl Load {
@@ -68,14 +74,14 @@ impl Load {
         stop: impl Future<Output = ()>,
         mut progress: impl FnMut(&Report),
     ) -> anyhow::Result<Report> {
-        let report = Arc::new(Mutex::new(Report::default()));
+        let report = Arc::new(Mutex::new(Report::new(self.history)));
         let begin = Instant::now();
         let count_from = begin + self.warm_up;
-        let end = count_from + self.length;
+        let (over, end) = End::new(count_from + self.length);
         let drive = async {
             match self.pace {
                 Pace::Users { users, per_second } => {
-                    self.users(users, per_second, end, &report).await
+                    self.users(users, per_second, &end, &report).await
                 }
                 Pace::Rate {
                     tasks_per_second,
@@ -85,7 +91,7 @@ impl Load {
         };
         let watch = async {
             sleep_until(count_from).await;
-            *locked(&report) = Report::default();
+            *locked(&report) = Report::new(self.history);
             let mut tick = tokio::time::interval(Duration::from_secs(1));
             loop {
                 tick.tick().await;
@@ -94,14 +100,22 @@ impl Load {
                 progress(&report);
             }
         };
+        let stop = async {
+            stop.await;
+            over.send_replace(Instant::now());
+            std::future::pending::<()>().await;
+        };
         tokio::select! {
             done = drive => done?,
-            () = stop => {}
+            () = stop => unreachable!("it waits until all is finished"),
             () = watch => unreachable!("the watch has no end"),
         }
         let mut report = std::mem::take(&mut *locked(&report));
         // The rate is that of the time in which tasks were begun.
-        report.length = count_from.elapsed().min(self.length);
+        let end = *over.borrow();
+        report.length = count_from
+            .elapsed()
+            .min(end.saturating_duration_since(count_from));
         Ok(report)
     }
 
@@ -109,7 +123,7 @@ impl Load {
         &self,
         users: usize,
         per_second: f64,
-        end: Instant,
+        end: &End,
         report: &Arc<Mutex<Report>>,
     ) -> anyhow::Result<()> {
         let begin = Instant::now();
@@ -117,16 +131,17 @@ impl Load {
         for index in 0..users {
             let mut shopper = self.shopper(index, report)?;
             let at = begin + Duration::from_secs_f64(index as f64 / per_second);
+            let mut end = end.clone();
             tasks.spawn(async move {
-                if timeout_at(end, sleep_until(at)).await.is_err() {
+                if !end.comes_after(at).await {
                     return;
                 }
                 shopper.perform(Task::Index, None).await;
-                while Instant::now() < end {
+                while !end.is_past() {
                     let task = shopper.draw();
                     shopper.perform(task, None).await;
                     let next = Instant::now() + shopper.think();
-                    sleep_until(next.min(end)).await;
+                    end.comes_after(next).await;
                 }
             });
         }
@@ -138,7 +153,7 @@ impl Load {
         &self,
         tasks_per_second: f64,
         users: usize,
-        end: Instant,
+        mut end: End,
         report: &Arc<Mutex<Report>>,
     ) -> anyhow::Result<()> {
         let begin = Instant::now();
@@ -148,10 +163,9 @@ impl Load {
         let mut busy = JoinSet::new();
         for turn in 0_u64.. {
             let due = begin + Duration::from_secs_f64(turn as f64 / tasks_per_second);
-            if due >= end {
+            if !end.comes_after(due).await {
                 break;
             }
-            sleep_until(due).await;
             while let Some(back) = busy.try_join_next() {
                 idle.push_back(back.expect("a shopper does not panic"));
             }
@@ -178,7 +192,39 @@ impl Load {
             .seed
             .wrapping_mul(0x9e37_79b9_7f4a_7c15)
             .wrapping_add(index as u64);
-        Shopper::new(&self.shop, seed, self.reads_pages, Arc::clone(report))
+        let mut shopper = Shopper::new(&self.shop, seed, self.reads_pages, Arc::clone(report))?;
+        shopper.repeats = self.repeats;
+        Ok(shopper)
+    }
+}
+
+/// When the last task begins: at a time that is known, or sooner if somebody stops the load.
+#[derive(Debug, Clone)]
+struct End(watch::Receiver<Instant>);
+
+impl End {
+    /// At `at`, or at what is sent.
+    fn new(at: Instant) -> (watch::Sender<Instant>, Self) {
+        let (sender, receiver) = watch::channel(at);
+        (sender, Self(receiver))
+    }
+
+    fn is_past(&self) -> bool {
+        *self.0.borrow() <= Instant::now()
+    }
+
+    /// Waits until `at`, and returns whether tasks may still begin then. Returns at the end if that is sooner.
+    async fn comes_after(&mut self, at: Instant) -> bool {
+        loop {
+            let end = *self.0.borrow_and_update();
+            let until = at.min(end);
+            // An error says that the end cannot change any more.
+            match timeout_at(until, self.0.changed()).await {
+                Ok(Ok(())) => {}
+                Ok(Err(_)) => sleep_until(until).await,
+                Err(_) => return at < end,
+            }
+        }
     }
 }
 

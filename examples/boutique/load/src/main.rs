@@ -104,6 +104,8 @@ fn load(arguments: &Arguments) -> Load {
         warm_up: arguments.warm_up,
         seed: arguments.seed,
         reads_pages: !arguments.statuses_only,
+        repeats: false,
+        history: false,
     }
 }
 

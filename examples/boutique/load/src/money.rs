@@ -93,6 +93,11 @@ impl Money {
         }
     }
 
+    /// What it is counted in.
+    pub fn currency(self) -> Currency {
+        self.currency
+    }
+
     /// Whole units of it.
     pub fn units(self) -> i64 {
         self.units

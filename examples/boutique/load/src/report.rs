@@ -9,6 +9,8 @@ use std::{
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
+use crate::Exchange;
+
 /// A kind of request; requests of one kind cost the shop about the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum RequestKind {
@@ -24,6 +26,16 @@ pub enum RequestKind {
     SetCurrency,
     /// `POST /cart/checkout`.
     Checkout,
+}
+
+impl RequestKind {
+    /// Whether it may be made twice.
+    pub fn changes_nothing(self) -> bool {
+        match self {
+            Self::Home | Self::Product | Self::Cart => true,
+            Self::Add | Self::SetCurrency | Self::Checkout => false,
+        }
+    }
 }
 
 impl fmt::Display for RequestKind {
@@ -67,6 +79,8 @@ pub struct Report {
     failures: HashMap<(RequestKind, String), Failure>,
     refused_cards: u64,
     tasks: u64,
+    /// Each request, if that is kept.
+    history: Option<Vec<Exchange>>,
     /// For how long was counted.
     pub(crate) length: Duration,
 }
@@ -100,12 +114,30 @@ pub struct Figures {
 }
 
 impl Report {
-    /// Counts a request that took `time`, and what was wrong with it, if something was.
-    pub(crate) fn add(&mut self, kind: RequestKind, time: Duration, wrong: Option<&str>) {
+    /// Nothing yet; `with_history` keeps every request.
+    pub(crate) fn new(with_history: bool) -> Self {
+        Self {
+            history: with_history.then(Vec::new),
+            ..Self::default()
+        }
+    }
+
+    /// Counts a request.
+    pub(crate) fn add(&mut self, exchange: Exchange) {
+        let kind = exchange.kind;
         let tally = self.tallies.entry(kind).or_default();
-        let time = u64::try_from(time.as_micros()).unwrap_or(LONGEST_US);
+        let time = u64::try_from(exchange.took.as_micros()).unwrap_or(LONGEST_US);
         tally.times.saturating_record(time.max(1));
-        let Some(wrong) = wrong else { return };
+        if let Some(wrong) = &exchange.wrong {
+            self.add_failure(kind, wrong);
+        }
+        if let Some(history) = &mut self.history {
+            history.push(exchange);
+        }
+    }
+
+    fn add_failure(&mut self, kind: RequestKind, wrong: &str) {
+        let tally = self.tallies.entry(kind).or_default();
         tally.failed += 1;
         let what = without_details(wrong);
         let failure = self
@@ -131,6 +163,12 @@ impl Report {
     /// Counts a task that was done.
     pub(crate) fn add_task(&mut self) {
         self.tasks += 1;
+    }
+
+    /// Every request that was counted, in the order of their ends; empty unless [`Load::history`](crate::Load::history)
+    /// asks for it.
+    pub fn history(&self) -> &[Exchange] {
+        self.history.as_deref().unwrap_or_default()
     }
 
     /// How many requests were counted.
@@ -304,14 +342,28 @@ fn without_details(wrong: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use tokio::time::Instant;
+
     use super::*;
+
+    fn exchange(kind: RequestKind, ms: u64, wrong: Option<String>) -> Exchange {
+        Exchange {
+            kind,
+            begun: Instant::now(),
+            took: Duration::from_millis(ms),
+            wrong,
+            answered: true,
+            repeated: false,
+            total: None,
+        }
+    }
 
     #[test]
     fn the_same_mistake_counts_as_one() {
         let mut report = Report::default();
         for n in 0..5 {
             let wrong = format!("`{n}` is missing, after {n}{n} others");
-            report.add(RequestKind::Home, Duration::from_millis(1), Some(&wrong));
+            report.add(exchange(RequestKind::Home, 1, Some(wrong)));
         }
         let failures = report.failures();
         assert_eq!(failures.len(), 1);
@@ -326,7 +378,7 @@ mod tests {
             ..Report::default()
         };
         for ms in 1..=1000 {
-            report.add(RequestKind::Cart, Duration::from_millis(ms), None);
+            report.add(exchange(RequestKind::Cart, ms, None));
         }
         let figures = report.figures(RequestKind::Cart).unwrap();
         assert_eq!((figures.count, figures.failed), (1000, 0));

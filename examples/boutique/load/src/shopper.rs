@@ -10,7 +10,8 @@ use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, header, redi
 use tokio::time::Instant;
 
 use crate::{
-    Basket, CATALOGUE, Currency, OrderForm, Page, Product, Report, RequestKind, Task, page::Wrong,
+    Basket, CATALOGUE, Currency, Exchange, Money, OrderForm, Page, Product, Report, RequestKind,
+    Task, page::Wrong,
 };
 
 /// After this long without an answer, a request has failed.
@@ -31,6 +32,8 @@ pub struct Shopper {
     basket: Basket,
     report: Arc<Mutex<Report>>,
     reads_pages: bool,
+    /// As [`Load::repeats`](crate::Load::repeats).
+    pub(crate) repeats: bool,
     /// Since when the next request has been due, if it is late.
     due: Option<Instant>,
 }
@@ -54,6 +57,7 @@ impl Shopper {
             basket: Basket::default(),
             report,
             reads_pages,
+            repeats: false,
             due: None,
         })
     }
@@ -164,7 +168,9 @@ impl Shopper {
             wants(StatusCode::OK, status, page)?;
             Page::parse(page).is_order(&form, basket).map(drop)
         };
-        self.exchange(RequestKind::Checkout, request, check).await?;
+        let total = (!refused).then(|| self.basket.total());
+        self.exchange(RequestKind::Checkout, request, total, check)
+            .await?;
         match refused {
             true => self.counted(Report::add_refused_card),
             false => self.basket.empty(),
@@ -192,7 +198,7 @@ impl Shopper {
                 Ok(())
             }
         };
-        self.exchange(kind, request, check).await
+        self.exchange(kind, request, None, check).await
     }
 
     /// Sends a form whose answer is the way to another page.
@@ -213,25 +219,47 @@ impl Shopper {
                 beginning(answer)
             )),
         };
-        self.exchange(kind, request, check).await
+        self.exchange(kind, request, None, check).await
     }
 
-    /// Sends a request, takes the time until all of the answer is there, and counts it with what `check` says.
+    /// Sends a request, takes the time until all of the answer is there, and counts it with what `check` says. `total`
+    /// is what it costs the shopper.
     ///
     /// In place of the body of a redirect, `check` gets `302 to {target}`.
     async fn exchange(
         &mut self,
         kind: RequestKind,
         request: RequestBuilder,
+        total: Option<Money>,
         check: impl FnOnce(&Basket, StatusCode, &str) -> Result<(), Wrong>,
     ) -> Result<(), Failed> {
-        let begin = self.due.take().unwrap_or_else(Instant::now);
-        let answer = answer(request).await;
-        let time = begin.elapsed();
+        let begun = self.due.take().unwrap_or_else(Instant::now);
+        let again = match kind.changes_nothing() && self.repeats {
+            true => request.try_clone(),
+            false => None,
+        };
+        let mut answer = answer_to(request).await;
+        let mut repeated = false;
+        if let (Err(error), Some(again)) = (&answer, again)
+            && !error.is_timeout()
+        {
+            repeated = true;
+            answer = answer_to(again).await;
+        }
+        let (took, answered) = (begun.elapsed(), answer.is_ok());
         let checked = answer
             .map_err(|error| format!("no answer: {}", causes(&error.without_url())))
             .and_then(|(status, body)| check(&self.basket, status, &body));
-        self.counted(|report| report.add(kind, time, checked.as_ref().err().map(String::as_str)));
+        let exchange = Exchange {
+            kind,
+            begun,
+            took,
+            wrong: checked.as_ref().err().cloned(),
+            answered,
+            repeated,
+            total,
+        };
+        self.counted(|report| report.add(exchange));
         checked.map_err(|_| Failed)
     }
 
@@ -251,7 +279,7 @@ fn browser() -> reqwest::Result<Client> {
         .build()
 }
 
-async fn answer(request: RequestBuilder) -> reqwest::Result<(StatusCode, String)> {
+async fn answer_to(request: RequestBuilder) -> reqwest::Result<(StatusCode, String)> {
     let response: Response = request.send().await?;
     let status = response.status();
     let target = response.headers().get(header::LOCATION);
@@ -277,7 +305,11 @@ fn wants(wanted: StatusCode, status: StatusCode, page: &str) -> Result<(), Wrong
 /// The visible text of a page, as much of it as fits on a line.
 fn beginning(page: &str) -> String {
     let text = Page::parse(page).into_text().replace('`', "'");
-    text.chars().take(160).collect()
+    // What has failed stands below the head of the page.
+    let text = text
+        .split_once("This is what we know")
+        .map_or(text.as_str(), |(_, what)| what);
+    text.trim().chars().take(160).collect()
 }
 
 /// An error and everything behind it, on one line.

@@ -258,6 +258,8 @@ async fn load(shop: &Running, tasks_per_second: f64, users: usize) -> Report {
         warm_up: Duration::ZERO,
         seed: 7,
         reads_pages: true,
+        repeats: false,
+        history: false,
     };
     load.run(std::future::pending(), |_| {}).await.unwrap()
 }
@@ -354,6 +356,8 @@ async fn users_begin_one_after_the_other_and_stop_when_told() {
         warm_up: Duration::ZERO,
         seed: 7,
         reads_pages: true,
+        repeats: false,
+        history: false,
     };
     // Everybody has been there, by the shop's own books.
     let (seen, all_seen) = tokio::sync::oneshot::channel();
