@@ -148,6 +148,10 @@ impl Peer {
                     let ended = self.driven(&connection, driver.as_mut()).await;
                     // One that greets and closes, such as a replica that drains, was never found again.
                     let lasted = pauses.ended(opened.elapsed());
+                    // Also where another takes its place: should that one not last, calls wait for the next from now on.
+                    if lasted {
+                        self.lock().lost = Instant::now();
+                    }
                     let Some(reason) = ended else {
                         let Some(network) = network.upgrade() else {
                             return;
@@ -158,9 +162,6 @@ impl Peer {
                     };
                     let reason =
                         reason.map_or_else(|| "it was closed".into(), |why| why.to_string());
-                    if lasted {
-                        self.lock().lost = Instant::now();
-                    }
                     tracing::debug!(peer = %self.address.replica, reason, "a connection ended");
                     self.set(Status::Failed(reason.into()), &network);
                 }

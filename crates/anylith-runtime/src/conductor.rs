@@ -77,7 +77,7 @@ pub(crate) async fn conduct(
                 Some(ToReplica::Directory(directory)) => replica.update(directory),
                 Some(ToReplica::Identity(identity)) => replica.set_identity(&identity),
                 Some(ToReplica::Start(additions)) => {
-                    let identity = command.as_ref().and_then(|it| it.identity.clone());
+                    let identity = command.as_ref().and_then(|it| it.identity.as_ref());
                     replica.take_in(*additions, identity, &mut errands);
                 }
                 Some(ToReplica::Drain { component, grace_ms, others_stay }) => {

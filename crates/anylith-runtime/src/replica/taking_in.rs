@@ -25,7 +25,7 @@ impl Replica {
     pub(crate) fn take_in(
         self: &Arc<Self>,
         additions: Additions,
-        identity: Option<Enlistment>,
+        identity: Option<&Enlistment>,
         errands: &mut JoinSet<()>,
     ) {
         let served = additions.listeners.clone();
@@ -39,7 +39,7 @@ impl Replica {
             let replica = Arc::clone(self);
             let doors = served.iter().filter(|(_, by)| **by == hosted.name);
             let doors: Vec<Name> = doors.map(|(door, _)| door.clone()).collect();
-            let identity = identity.clone();
+            let identity = identity.cloned();
             errands.spawn(async move {
                 replica.panel.network.renewed().await;
                 let started = match replica.fetch(doors, identity).await {
