@@ -82,7 +82,7 @@ impl ControlPlane {
             .retain(|group, _| scaled.contains_key(group));
         for (group, scaling) in scaled {
             if let Some(burden) = self.burden(&group) {
-                self.judge(group, &scaling, &burden, now, actions);
+                self.judge(&group, &scaling, &burden, now, actions);
             }
         }
     }
@@ -106,13 +106,13 @@ impl ControlPlane {
 
     fn judge(
         &mut self,
-        group: Name,
+        group: &Name,
         scaling: &Scaling,
         burden: &Burden,
         now: Instant,
         actions: &mut Vec<Action>,
     ) {
-        let Some(number) = self.spec.group(&group).map(|group| group.replicas) else {
+        let Some(number) = self.spec.group(group).map(|group| group.replicas) else {
             return;
         };
         let watched = self.watch.groups.entry(group.clone());
@@ -124,7 +124,7 @@ impl ControlPlane {
         watched.number = verdict.wanted;
         watched.why.clone_from(&verdict.why);
         if verdict.wanted != number {
-            self.give(&group, verdict.wanted, verdict.why, now, actions);
+            self.give(group, verdict.wanted, verdict.why, now, actions);
         }
     }
 

@@ -33,14 +33,14 @@ impl ControlPlane {
     pub(super) fn reshape(
         &mut self,
         to: Name,
-        groups: Vec<GroupSpec>,
+        groups: &[GroupSpec],
         now: Instant,
         actions: &mut Vec<Action>,
     ) {
-        if self.check_reshape(&to, &groups).is_err() {
+        if self.check_reshape(&to, groups).is_err() {
             return;
         }
-        let groups = self.at_present(&groups);
+        let groups = self.at_present(groups);
         for group in &groups {
             let own = self.replicas.values_mut();
             for replica in own.filter(|replica| replica.group == group.name) {
