@@ -30,6 +30,9 @@ pub(crate) use self::driver::DriverConfig;
 /// Where a run keeps everything; set for every process of it, and so its mark.
 pub(crate) const ENV_HOME: &str = "FAULTS_HOME";
 
+/// How a process is called that is a replica.
+const ENV_REPLICA: &str = "ANYLITH_REPLICA";
+
 /// How many threads the application has.
 pub(crate) const ENV_THREADS: &str = "FAULTS_THREADS";
 
@@ -43,6 +46,10 @@ anylith::app! {
 
 /// The `main` of the application.
 pub fn main() -> ExitCode {
+    // Who cannot keep account ends before it is asked anything: there may be room for no file later.
+    if env::var_os(ENV_REPLICA).is_some() {
+        ledger();
+    }
     let threads = env::var(ENV_THREADS).is_ok_and(|threads| threads == "2");
     let mut runtime = if threads {
         tokio::runtime::Builder::new_multi_thread()
@@ -63,7 +70,7 @@ fn home() -> PathBuf {
 /// The ledger of this process.
 fn ledger() -> &'static Ledger {
     static LEDGER: LazyLock<Ledger> = LazyLock::new(|| {
-        let replica = env::var("ANYLITH_REPLICA").unwrap_or_else(|_| "alone".to_owned());
+        let replica = env::var(ENV_REPLICA).unwrap_or_else(|_| "alone".to_owned());
         Ledger::open(&home(), &replica).expect("the ledger opens")
     });
     &LEDGER

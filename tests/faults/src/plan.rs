@@ -183,8 +183,8 @@ impl Plan {
         // What is tried alone several times has to hit at least the first time.
         let end_ms = match (self.is_mixture(), strike.fault) {
             (false, _) => strike.at_ms.saturating_sub(1),
-            // They take as long as they take.
-            (true, Fault::Restart | Fault::Scale) => u64::MAX,
+            // They take as long as they take; and what callees have counted is gone with them.
+            (true, Fault::Restart | Fault::Scale | Fault::Overload) => u64::MAX,
             (true, _) => strike.at_ms + strike.for_ms,
         };
         let before = |it: &&Strike| *it != strike && it.fault.takes_away() && it.at_ms <= end_ms;
@@ -368,5 +368,18 @@ mod tests {
                 "{plan}"
             );
         }
+    }
+
+    #[test]
+    fn whoever_is_killed_after_an_overload_took_what_it_counted_along() {
+        let overload = "overload@149+290#1".parse().unwrap();
+        let kill = "kill-all@807+697#2".parse().unwrap();
+        let mut plan = Plan::drawn(1, &[Topology::Tcp], &Fault::all());
+        plan = plan.with_strikes(&[overload, kill]);
+        assert_eq!(
+            plan.excuse(&overload),
+            Some("kill-all at 807 ms".to_owned())
+        );
+        assert_eq!(plan.without(1).excuse(&overload), None);
     }
 }
