@@ -82,7 +82,7 @@ impl ControlPlane {
             .retain(|group, _| scaled.contains_key(group));
         for (group, scaling) in scaled {
             if let Some(burden) = self.burden(&group) {
-                self.judge(group, &scaling, &burden, now, actions);
+                self.judge(&group, &scaling, &burden, now, actions);
             }
         }
     }
@@ -106,13 +106,13 @@ impl ControlPlane {
 
     fn judge(
         &mut self,
-        group: Name,
+        group: &Name,
         scaling: &Scaling,
         burden: &Burden,
         now: Instant,
         actions: &mut Vec<Action>,
     ) {
-        let Some(number) = self.spec.group(&group).map(|group| group.replicas) else {
+        let Some(number) = self.spec.group(group).map(|group| group.replicas) else {
             return;
         };
         let watched = self.watch.groups.entry(group.clone());
@@ -124,7 +124,7 @@ impl ControlPlane {
         watched.number = verdict.wanted;
         watched.why.clone_from(&verdict.why);
         if verdict.wanted != number {
-            self.give(&group, verdict.wanted, verdict.why, now, actions);
+            self.give(group, verdict.wanted, verdict.why, now, actions);
         }
     }
 
@@ -201,8 +201,7 @@ impl ControlPlane {
     }
 
     /// The groups as they should be, each with the number that it has by now, if that follows what its replicas bear.
-    pub(super) fn at_present(&self, groups: &[GroupSpec]) -> Vec<GroupSpec> {
-        let mut groups = groups.to_vec();
+    pub(super) fn at_present(&self, mut groups: Vec<GroupSpec>) -> Vec<GroupSpec> {
         for group in &mut groups {
             if let (Some(scaling), Some(known)) = (range(group), self.spec.group(&group.name)) {
                 group.replicas = scaling.clamp(known.replicas);

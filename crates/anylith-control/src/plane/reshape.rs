@@ -25,7 +25,7 @@ impl ControlPlane {
     /// Why it cannot begin.
     pub fn check_reshape(&self, to: &Name, groups: &[GroupSpec]) -> Result<ReshapePlan, Refused> {
         self.check_idle()?;
-        ReshapePlan::new(&self.spec, to, &self.at_present(groups))
+        ReshapePlan::new(&self.spec, to, &self.at_present(groups.to_vec()))
     }
 
     /// Starts all that is new, in new replicas and in those of groups that are in both topologies.
@@ -39,7 +39,7 @@ impl ControlPlane {
         if self.check_reshape(&to, &groups).is_err() {
             return;
         }
-        let groups = self.at_present(&groups);
+        let groups = self.at_present(groups);
         for group in &groups {
             let own = self.replicas.values_mut();
             for replica in own.filter(|replica| replica.group == group.name) {
