@@ -118,21 +118,21 @@ async fn a_crowd_brings_replicas_that_leave_when_it_has_gone_and_no_request_fail
 -> anyhow::Result<()> {
     let mut shop = shop()?;
     let mut crowd = Crowd::begin(&shop, RATE, 4);
-    crowd.visitors.have_seen(50).await?;
+    crowd.visitors.have_seen(120).await?;
     let many = until(&shop, "pages", |ready| ready > 1).await?;
     println!("{many} replicas for the crowd");
     // Whoever takes over goes on with as many.
     block_in_place(|| shop.replace_supervisor())?;
     let after = ready(&shop, "pages")?;
     ensure!(after >= many, "{after} of {many}:\n{}", shop.output());
-    crowd.visitors.have_seen(50).await?;
+    crowd.visitors.have_seen(120).await?;
     // They may be killed, too.
     let replicas = block_in_place(|| shop.replicas())?;
     let one = replicas.iter().find(|one| one.id == "money-1");
     let pid = one.and_then(|one| one.pid).context("nobody counts money")?;
     let pid = rustix::process::Pid::from_raw(pid).context("no process")?;
     rustix::process::kill_process(pid, rustix::process::Signal::KILL)?;
-    crowd.visitors.have_seen(50).await?;
+    crowd.visitors.have_seen(120).await?;
     crowd.end(&shop).await?;
     until(&shop, "pages", |ready| ready == 1).await?;
     until(&shop, "money", |ready| ready == 0).await?;

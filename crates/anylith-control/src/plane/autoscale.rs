@@ -201,8 +201,7 @@ impl ControlPlane {
     }
 
     /// The groups as they should be, each with the number that it has by now, if that follows what its replicas bear.
-    pub(super) fn at_present(&self, groups: &[GroupSpec]) -> Vec<GroupSpec> {
-        let mut groups = groups.to_vec();
+    pub(super) fn at_present(&self, mut groups: Vec<GroupSpec>) -> Vec<GroupSpec> {
         for group in &mut groups {
             if let (Some(scaling), Some(known)) = (range(group), self.spec.group(&group.name)) {
                 group.replicas = scaling.clamp(known.replicas);

@@ -26,7 +26,7 @@ impl ControlPlane {
     /// Why it cannot begin.
     pub fn check_reshape(&self, to: &Name, groups: &[GroupSpec]) -> Result<ReshapePlan, Refused> {
         self.check_idle()?;
-        ReshapePlan::new(&self.spec, to, &self.at_present(groups))
+        ReshapePlan::new(&self.spec, to, &self.at_present(groups.to_vec()))
     }
 
     /// Starts all that is new, in new replicas and in those of groups that are in both topologies.
