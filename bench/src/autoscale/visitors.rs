@@ -89,11 +89,13 @@ fn is_whole(answer: &[u8]) -> Result<bool> {
     let Some((head, body)) = text.split_once("\r\n\r\n") else {
         return Ok(false);
     };
-    let lengths = head.lines().filter_map(|line| {
+    let mut lengths = head.lines().filter_map(|line| {
         let (name, value) = line.split_once(':')?;
         name.eq_ignore_ascii_case("content-length")
             .then(|| value.trim().parse::<usize>().ok())?
     });
-    let length = lengths.last().context("an answer without its length")?;
+    let length = lengths
+        .next_back()
+        .context("an answer without its length")?;
     Ok(body.len() >= length)
 }

@@ -301,7 +301,7 @@ fn a_topology_can_come_from_a_file() {
     let stage = Stage::new();
     detached(&stage);
     let file = |text: &str| {
-        std::fs::write(stage.temp.path().join("app").join("night.toml"), text).unwrap()
+        std::fs::write(stage.temp.path().join("app").join("night.toml"), text).unwrap();
     };
     file("[topologies.night]\ngroups.all = { components = [\"*\"] }\n");
     let call = stage.call("reshape night.toml --json");

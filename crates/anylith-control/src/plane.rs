@@ -208,7 +208,7 @@ impl ControlPlane {
             Event::RestartAsked { group } => self.restart(group.as_ref(), &mut actions),
             Event::ScaleAsked { groups } => self.scale(&groups, now, &mut actions),
             Event::ReshapeAsked { topology, groups } => {
-                self.reshape(topology, &groups, now, &mut actions);
+                self.reshape(topology, groups, now, &mut actions);
             }
             Event::UpgradeAsked {
                 build,

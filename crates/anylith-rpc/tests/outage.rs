@@ -154,6 +154,29 @@ async fn a_replica_that_came_back_to_its_address_is_called_again() {
     .await;
 }
 
+#[tokio::test]
+async fn a_replica_that_is_lost_right_after_a_renewal_is_waited_for_all_the_same() {
+    let patience = Duration::from_secs(2);
+    let world = World::new()
+        .limits(Limits {
+            reach_timeout_ms: patience.as_millis() as u32,
+            ..Limits::default()
+        })
+        .start();
+    soon(making(&world.callee, ECHO, "hi").message())
+        .await
+        .unwrap();
+    // Who waited from the beginning of this connection would wait no more.
+    tokio::time::sleep(patience).await;
+    world.server.renew();
+    soon(making(&world.callee, ECHO, "hi").message())
+        .await
+        .unwrap();
+    world.server.close().await;
+    let (told, waited) = told(&world.callee).await;
+    assert!(waited > patience / 10, "{waited:?}: {told}");
+}
+
 fn serve_again(path: PathBuf) -> anylith_rpc::Server {
     let service = std::sync::Arc::new(Echo {
         component: name("Echo"),

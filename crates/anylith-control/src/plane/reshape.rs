@@ -33,11 +33,11 @@ impl ControlPlane {
     pub(super) fn reshape(
         &mut self,
         to: Name,
-        groups: &[GroupSpec],
+        groups: Vec<GroupSpec>,
         now: Instant,
         actions: &mut Vec<Action>,
     ) {
-        if self.check_reshape(&to, groups).is_err() {
+        if self.check_reshape(&to, &groups).is_err() {
             return;
         }
         let groups = self.at_present(groups);
