@@ -54,6 +54,8 @@ pub(crate) struct Upgrade {
     first: Watch,
     /// And all of them, before the old build is given up.
     all: Watch,
+    /// When what is watched now has been watched for long enough. One that nobody asks for any more wants no tick.
+    watched_at: Option<Instant>,
     /// How many replicas run the new build, and how many are to.
     come: (usize, usize),
     /// When one of those that are not ready will have had its time.
@@ -89,6 +91,7 @@ impl Upgrade {
             account: Account::default(),
             first: Watch::NotYet,
             all: Watch::NotYet,
+            watched_at: None,
             come: (0, 0),
             late_at: None,
             pause_is_told: false,
@@ -131,6 +134,7 @@ impl Upgrade {
 
     /// Notes since when replicas of the build that is to be are not ready, how far it has come, and how calls end.
     fn look(&mut self, view: View<'_>) {
+        self.watched_at = None;
         let target = self.rollout.target();
         let waits = |one: &&Replica| one.build == target && !one.fate.ends_it();
         let unready = view.replicas.values().filter(waits);
@@ -164,7 +168,11 @@ impl Upgrade {
             return step;
         }
         let observe = Duration::from_millis(self.rollout.observe_ms);
-        if self.is_busy(view) || !self.first.is_done(observe, view.now) {
+        if self.is_busy(view) {
+            return None;
+        }
+        if !self.first.is_done(observe, view.now) {
+            self.watched_at = self.first.next_tick();
             return None;
         }
         let mut groups: Vec<&GroupSpec> = view.spec.groups.iter().collect();
@@ -182,7 +190,11 @@ impl Upgrade {
         }
         let mut regular = regulars(view);
         let is_old = |one: &Replica| one.build != self.rollout.to;
-        if regular.any(is_old) || !self.all.is_done(observe, view.now) {
+        if regular.any(is_old) {
+            return None;
+        }
+        if !self.all.is_done(observe, view.now) {
+            self.watched_at = self.all.next_tick();
             return None;
         }
         self.settles = Some(view.now + view.timing.ready);
@@ -323,11 +335,7 @@ impl Upgrade {
 
     /// When it wants a tick.
     pub(crate) fn next_tick(&self) -> Option<Instant> {
-        let watched = self
-            .first
-            .next_tick()
-            .into_iter()
-            .chain(self.all.next_tick());
+        let watched = self.watched_at.into_iter();
         watched.chain(self.late_at).chain(self.settles).min()
     }
 }
