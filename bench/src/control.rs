@@ -200,6 +200,7 @@ impl State {
             directory: self.directory.clone(),
             identity,
             callers: Some(
+            held: Vec::new(),
                 [
                     (Name::new("Store")?, vec![Name::new("Load")?]),
                     (Name::new("Worker")?, vec![Name::new("Caller")?]),

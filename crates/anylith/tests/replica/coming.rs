@@ -20,6 +20,7 @@ fn start(components: &[&str]) -> Additions {
         edges: Vec::new(),
         callers: None,
         identity: None,
+        held: Vec::new(),
     }
 }
 
