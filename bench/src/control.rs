@@ -199,8 +199,8 @@ impl State {
             limits: self.policy.limits.clone(),
             directory: self.directory.clone(),
             identity,
-            callers: Some(
             held: Vec::new(),
+            callers: Some(
                 [
                     (Name::new("Store")?, vec![Name::new("Load")?]),
                     (Name::new("Worker")?, vec![Name::new("Caller")?]),
