@@ -141,6 +141,11 @@ impl Stage {
 impl Drop for Stage {
     /// Leaves nothing running, however the test went.
     fn drop(&mut self) {
+        if std::thread::panicking()
+            && let Ok(logs) = self.command("logs -n 200").output()
+        {
+            eprintln!("{}", String::from_utf8_lossy(&logs.stdout));
+        }
         let _ = self.command("stop --kill").output();
     }
 }
