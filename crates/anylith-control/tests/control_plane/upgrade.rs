@@ -113,7 +113,7 @@ fn a_build_whose_calls_fail_goes_away_by_itself() {
     });
     // The first that says so is enough.
     let expected =
-        "Cart fails 60 of 100 calls with the new build, and failed 20 of 2000 with the old one";
+        "Front fails 60 of 100 calls with the new build, and failed 20 of 2000 with the old one";
     assert_eq!(why, Some(expected));
     assert_eq!(world.plane.build(), 0);
 }
