@@ -246,15 +246,15 @@ fn short_spikes_bring_replicas_that_stay_until_the_spikes_have_ceased() {
 }
 
 #[test]
-fn a_load_that_was_recorded_moves_the_number_seldom() {
-    // Calls under way in the shop's Catalog, averaged over each second, while people came and went.
-    let recorded = [
+fn an_uneven_load_moves_the_number_seldom() {
+    // Calls under way in each second, as it may be while people come and go.
+    let uneven = [
         3.2, 2.8, 4.1, 9.7, 22.4, 31.0, 28.9, 35.2, 40.3, 37.7, 29.1, 33.4, 41.8, 38.0, 12.2, 6.3,
         5.9, 30.6, 44.1, 39.5, 42.0, 36.8, 27.3, 8.8, 4.0, 3.1,
     ];
     let mut group = Group::new(concurrency(1, 6, 16));
     for _ in 0..30 {
-        recorded.iter().for_each(|load| group.calls(*load));
+        uneven.iter().for_each(|load| group.calls(*load));
     }
     assert!(group.turns(0) <= 1, "{:?}", moves(&group));
     assert!(moves(&group).len() <= 4, "{:?}", moves(&group));
