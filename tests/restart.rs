@@ -42,7 +42,7 @@ async fn a_restart_and_a_scale_down_under_load_fail_no_request() -> anyhow::Resu
 async fn connections_outlive_a_supervisor_and_then_all_of_its_replicas() -> anyhow::Result<()> {
     let start = Shop::with().topology("micro").replicas("Frontend=2");
     let mut shop = start.start()?;
-    let visitors = Visitors::begin(&shop.url);
+    let mut visitors = Visitors::begin(&shop.url);
     visitors.have_seen(100).await?;
     let before = shop.replicas()?;
     block_in_place(|| shop.replace_supervisor())?;

@@ -199,6 +199,7 @@ impl State {
             limits: self.policy.limits.clone(),
             directory: self.directory.clone(),
             identity,
+            held: Vec::new(),
             callers: Some(
                 [
                     (Name::new("Store")?, vec![Name::new("Load")?]),

@@ -35,18 +35,23 @@ impl Binaries {
     /// Builds `packages`, or finds that nothing has changed.
     pub(crate) fn build(packages: &[&str]) -> Result<Self> {
         let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let status = Command::new(cargo)
-            .args(["build", "--quiet", "--profile", "bench"])
-            .args(packages.iter().flat_map(|package| ["-p", package]))
-            .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."))
-            .status()
-            .context("cannot run cargo")?;
-        ensure!(status.success(), "{packages:?} cannot be built");
         let this = env::current_exe()?;
         let folder = this
             .parent()
             .context("this binary is in no folder")?
             .to_owned();
+        // Where somebody only tries it out, all of it is built for that.
+        let profile = match folder.ends_with("debug") {
+            true => "dev",
+            false => "bench",
+        };
+        let status = Command::new(cargo)
+            .args(["build", "--quiet", "--profile", profile])
+            .args(packages.iter().flat_map(|package| ["-p", package]))
+            .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."))
+            .status()
+            .context("cannot run cargo")?;
+        ensure!(status.success(), "{packages:?} cannot be built");
         Ok(Self { folder })
     }
 
@@ -97,9 +102,23 @@ impl Deployment {
             carts = folder.path().join("carts.db").display(),
         );
         fs::write(folder.path().join("anylith.toml"), settings)?;
+        Self::run(binaries, folder, &["--topology", topology])
+    }
+
+    /// Runs the application that `settings`, its `anylith.toml`, describes; `arguments` are those of `anylith run`. It has
+    /// a listener called `web`.
+    pub(crate) fn of(binaries: &Binaries, settings: &str, arguments: &[&str]) -> Result<Self> {
+        let folder = TempDir::with_prefix("bench-app-")?;
+        fs::write(folder.path().join("anylith.toml"), settings)?;
+        Self::run(binaries, folder, arguments)
+    }
+
+    /// Runs the application in `folder`.
+    fn run(binaries: &Binaries, folder: TempDir, arguments: &[&str]) -> Result<Self> {
         let begin = Instant::now();
         let mut command = Command::new(binaries.path("anylith"))
-            .args(["run", "--topology", topology])
+            .arg("run")
+            .args(arguments)
             .current_dir(folder.path())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -190,6 +209,7 @@ impl Deployment {
                 .map(|(process, component)| Replica {
                     pid: process.id(),
                     group: component.into(),
+                    ready: true,
                 })
                 .collect()),
             Engine::Anylith { binary, folder, .. } => {
@@ -235,6 +255,8 @@ impl Drop for Deployment {
 pub(crate) struct Replica {
     pub(crate) pid: u32,
     pub(crate) group: String,
+    /// Whether all of it answers.
+    pub(crate) ready: bool,
 }
 
 /// As much of `anylith status --json` as is of use here.
@@ -251,18 +273,21 @@ struct Group {
 
 #[derive(Deserialize)]
 struct ReplicaStatus {
-    pid: u32,
+    pid: Option<u32>,
+    state: String,
 }
 
 impl Status {
     fn replicas(self) -> Vec<Replica> {
         let group = |Group { name, replicas }| {
-            replicas
-                .into_iter()
-                .map(move |ReplicaStatus { pid }| Replica {
-                    pid,
+            let replicas = replicas.into_iter();
+            replicas.filter_map(move |ReplicaStatus { pid, state }| {
+                Some(Replica {
+                    pid: pid?,
                     group: name.clone(),
+                    ready: state == "ready",
                 })
+            })
         };
         self.groups.into_iter().flat_map(group).collect()
     }

@@ -5,6 +5,7 @@
 //! is printed, so that a busy or slow machine shifts all contestants alike. `README.md` beside this crate
 //! has the results and says how to repeat them.
 
+mod autoscale;
 mod calls;
 mod child;
 mod contestant;
@@ -106,6 +107,11 @@ const BENCHMARKS: &[Benchmark] = &[
         name: "overload",
         about: "ten times what a replica can do for 20 s, with and without limits",
         run: overload::overload,
+    },
+    Benchmark {
+        name: "autoscale",
+        about: "a step of ten times on one component, beside monoliths; and the first call of what does not run",
+        run: autoscale::autoscale,
     },
     Benchmark {
         name: "reshape",

@@ -114,7 +114,7 @@ fn load(shop: &Deployment, seed: u64) -> Result<Cost> {
 }
 
 /// The processor time that `processes` have used: all threads, user and system.
-fn cpu_time(processes: &[u32]) -> Result<Duration> {
+pub(crate) fn cpu_time(processes: &[u32]) -> Result<Duration> {
     let mut ticks = 0;
     for pid in processes {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat"))

@@ -77,6 +77,7 @@ fn shop() -> Manifest {
             }],
             fingerprint: Fingerprint::EMPTY.with(component),
             misfits: Vec::new(),
+            singleton: None,
         };
     Manifest {
         app: name("boutique"),

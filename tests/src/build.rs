@@ -60,6 +60,8 @@ fn build() -> anyhow::Result<()> {
         "anylith-cli",
         "-p",
         "boutique",
+        "-p",
+        "parcels",
         "--target-dir",
     ]);
     cargo.arg(target_folder()).current_dir(repository());

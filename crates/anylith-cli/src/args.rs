@@ -28,6 +28,9 @@ pub(crate) enum Command {
     /// Builds an application and runs it in a topology, until Ctrl-C drains it
     #[command(after_help = RUN_EXAMPLES)]
     Run(RunArgs),
+    /// Runs an application while it is worked on: each change of its sources is built, and put in place while it serves
+    #[command(after_help = DEV_EXAMPLES)]
+    Dev(DevArgs),
     /// Says everything that is wrong with an application's topologies and config
     Check(CheckArgs),
     /// Draws which component is dependent on which
@@ -46,6 +49,9 @@ pub(crate) enum Command {
     /// Divides the components into other groups while they are being called
     #[command(after_help = RESHAPE_EXAMPLES)]
     Reshape(ReshapeArgs),
+    /// Rolls another build in, replica by replica, while the old one serves
+    #[command(after_help = UPGRADE_EXAMPLES)]
+    Upgrade(UpgradeArgs),
     /// Drains and stops an application that runs
     Stop(StopArgs),
     /// Writes what others run an application with
@@ -91,6 +97,13 @@ Examples:
 
 On standard output is a line `ready: NAME URL` for each listener; all else is on standard error.";
 
+const DEV_EXAMPLES: &str = "\
+Examples:
+  anylith dev                                the application of this folder, whole
+  anylith dev --topology micro               a process for each component
+
+A build that fails leaves the one before it serving. Ctrl-C drains the application and ends it.";
+
 const RESTART_EXAMPLES: &str = "\
 Examples:
   anylith restart                            every replica of the application of this folder
@@ -100,13 +113,19 @@ A group first gets one replica more; then its replicas are drained, stopped and 
 not get ready, nothing more is stopped. Ctrl-C leaves the command, and the restart goes on.
 
 During a restart a second replica exists for a moment, however few are wanted: it starts before the other stops. State
-that must not be lost belongs in a database, or in a file that two processes can share safely; or use `anylith stop` and
-then `anylith run` in the place of `anylith restart`.";
+that must not be lost belongs in a database, or in a file that two processes can share safely; or the component is a
+singleton, which hands it over.";
 
 const SCALE_EXAMPLES: &str = "\
 Examples:
   anylith scale Catalog=3                    two more, if there is one
-  anylith scale Catalog=1 Cart=2             the highest numbers are drained and leave";
+  anylith scale Catalog=1 Cart=2             the highest numbers are drained and leave
+  anylith scale Catalog=1..6                 from one to six, by what they bear
+  anylith scale Catalog=0..6                 none while nothing is called; the first call starts one
+
+A number holds until another one is given, also in a group whose number followed what its replicas bear. In a range the
+control plane chooses: so that each replica bears the target that anylith.toml has for the group, or 16 calls under way
+if it has none. How many there are and why is in `anylith status`. Ctrl-C leaves the command, and the change goes on.";
 
 const RESHAPE_EXAMPLES: &str = "\
 Examples:
@@ -119,6 +138,17 @@ Examples:
 What is new starts first. When all of it is ready calls go there, and what was before drains. If it does not get ready
 it is taken back, and nothing has changed. Ctrl-C leaves the command, and the reshape goes on; so does --no-wait, once
 it has begun.";
+
+const UPGRADE_EXAMPLES: &str = "\
+Examples:
+  anylith upgrade --binary target/release/shop --dry-run   says in which order, and whether it can be done
+  anylith upgrade                                          builds the application anew, and rolls that in
+  anylith upgrade --canary 10%                             a tenth of each group, and then waits for
+  anylith upgrade --resume                                 the rest, or
+  anylith upgrade --rollback                               all of it back
+
+A new build that does not start, keeps failing, or fails notably more of its calls than the old one is rolled back by
+itself. Ctrl-C leaves the command, and the upgrade goes on.";
 
 const LOGS_EXAMPLES: &str = "\
 Examples:
@@ -136,7 +166,7 @@ pub(crate) struct RunArgs {
     /// The topology to run in: monolith, micro, or one of anylith.toml
     #[arg(long, value_name = "NAME", default_value = "monolith")]
     pub(crate) topology: String,
-    /// Replicas of every group, or of some, as in `4` or `Catalog=3,Cart=2`
+    /// Replicas of every group, or of some, as in `4` or `Catalog=3,Cart=1..6`
     #[arg(long, value_name = "N|GROUP=N,...", allow_negative_numbers = true)]
     pub(crate) replicas: Option<String>,
     #[command(flatten)]
@@ -149,6 +179,44 @@ pub(crate) struct RunArgs {
     /// Is the process that stays when the one with `--detach` comes back
     #[arg(long, hide = true)]
     pub(crate) in_background: bool,
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct DevArgs {
+    /// Folder with an anylith.toml, or that file
+    #[arg(value_name = "APP", default_value = ".")]
+    pub(crate) app: PathBuf,
+    /// The topology to run in: monolith, micro, or one of anylith.toml
+    #[arg(long, value_name = "NAME", default_value = "monolith")]
+    pub(crate) topology: String,
+    /// Replicas of every group, or of some, as in `4` or `Catalog=3,Cart=2`
+    #[arg(long, value_name = "N|GROUP=N,...", allow_negative_numbers = true)]
+    pub(crate) replicas: Option<String>,
+    #[command(flatten)]
+    pub(crate) overriding: Overriding,
+    #[command(flatten)]
+    pub(crate) building: Building,
+}
+
+impl From<DevArgs> for RunArgs {
+    fn from(args: DevArgs) -> Self {
+        let DevArgs {
+            app,
+            topology,
+            replicas,
+            overriding,
+            building,
+        } = args;
+        Self {
+            app,
+            topology,
+            replicas,
+            overriding,
+            building,
+            detach: false,
+            in_background: false,
+        }
+    }
 }
 
 #[derive(Debug, Group)]
@@ -223,8 +291,8 @@ pub(crate) struct RestartArgs {
 
 #[derive(Debug, Group)]
 pub(crate) struct ScaleArgs {
-    /// How many replicas groups are to have, as in `Catalog=3 Cart=2`; and APP, if it is not this folder
-    #[arg(value_name = "GROUP=N|APP", required = true)]
+    /// How many replicas groups are to have, as in `Catalog=3 Cart=0..5`; and APP, if it is not this folder
+    #[arg(value_name = "GROUP=N|GROUP=N..M|APP", required = true)]
     pub(crate) words: Vec<String>,
     /// The same as APP
     #[arg(long = "app", value_name = "APP")]
@@ -242,7 +310,7 @@ pub(crate) struct ReshapeArgs {
     /// The same as APP
     #[arg(long = "app", value_name = "APP", conflicts_with = "app")]
     pub(crate) app_flag: Option<PathBuf>,
-    /// Replicas of every group, or of some, as in `4` or `Catalog=3,Cart=2`
+    /// Replicas of every group, or of some, as in `4` or `Catalog=3,Cart=1..6`
     #[arg(long, value_name = "N|GROUP=N,...", allow_negative_numbers = true)]
     pub(crate) replicas: Option<String>,
     /// Says what would be done, and does nothing
@@ -254,6 +322,42 @@ pub(crate) struct ReshapeArgs {
     /// Comes back when it has begun
     #[arg(long, conflicts_with = "dry_run")]
     pub(crate) no_wait: bool,
+    /// Prints what is done, or would be, as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct UpgradeArgs {
+    /// Folder with an anylith.toml, or that file
+    #[arg(value_name = "APP")]
+    pub(crate) app: Option<PathBuf>,
+    /// The same as APP
+    #[arg(long = "app", value_name = "APP", conflicts_with = "app")]
+    pub(crate) app_flag: Option<PathBuf>,
+    /// The binary of the new build; what anylith.toml names, built anew, if it is left out
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["pause", "resume", "rollback"])]
+    pub(crate) binary: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) building: Building,
+    /// Waits for --resume when this share of each group's replicas runs the new build, and at least one, as in `10%`
+    #[arg(long, value_name = "SHARE", value_parser = share, conflicts_with_all = ["pause", "resume", "rollback"])]
+    pub(crate) canary: Option<u8>,
+    /// How long the new build is watched: the first replicas before others follow, and all of them at the end
+    #[arg(long, value_name = "TIME", value_parser = age, default_value = "3s", conflicts_with_all = ["pause", "resume", "rollback"])]
+    pub(crate) observe: Duration,
+    /// Begins no further step of the upgrade that is under way
+    #[arg(long, conflicts_with_all = ["resume", "rollback", "dry_run"])]
+    pub(crate) pause: bool,
+    /// Goes on with the upgrade that is paused
+    #[arg(long, conflicts_with_all = ["rollback", "dry_run"])]
+    pub(crate) resume: bool,
+    /// Brings the old build back everywhere
+    #[arg(long, conflicts_with = "dry_run")]
+    pub(crate) rollback: bool,
+    /// Says what would be done, and does nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
     /// Prints what is done, or would be, as JSON
     #[arg(long)]
     pub(crate) json: bool,
@@ -327,6 +431,15 @@ pub(crate) struct StaticArgs {
 
 fn format(text: &str) -> Result<Format, String> {
     text.parse::<Format>().map_err(|error| error.to_string())
+}
+
+fn share(text: &str) -> Result<u8, String> {
+    let number = text.strip_suffix('%').unwrap_or(text).trim();
+    let share = number
+        .parse()
+        .ok()
+        .filter(|share| (1..=100).contains(share));
+    share.ok_or_else(|| "write a share from 1% to 100%, as in `10%`".to_owned())
 }
 
 fn age(text: &str) -> Result<Duration, String> {

@@ -3,6 +3,7 @@
 mod change;
 pub(crate) mod check;
 pub(crate) mod detach;
+pub(crate) mod dev;
 pub(crate) mod graph;
 pub(crate) mod logs;
 pub(crate) mod render_static;
@@ -12,6 +13,7 @@ pub(crate) mod run;
 pub(crate) mod scale;
 pub(crate) mod status;
 pub(crate) mod stop;
+pub(crate) mod upgrade;
 
 use std::path::{Path, PathBuf};
 

@@ -15,6 +15,7 @@ mod paint;
 mod screen;
 mod secrets;
 mod signals;
+mod sources;
 mod waiting;
 
 use std::{io::Write, process::ExitCode};
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
     let args = Args::parse();
     let outcome = match args.command {
         Command::Run(args) => command::run::run(&args),
+        Command::Dev(args) => command::dev::dev(args),
         Command::Check(args) => command::check::check(&args),
         Command::Graph(args) => command::graph::graph(&args),
         Command::Status(args) => command::status::status(&args),
@@ -40,6 +42,7 @@ fn main() -> ExitCode {
         Command::Restart(args) => command::restart::restart(&args),
         Command::Scale(args) => command::scale::scale(&args),
         Command::Reshape(args) => command::reshape::reshape(&args),
+        Command::Upgrade(args) => command::upgrade::upgrade(&args),
         Command::Stop(args) => command::stop::stop(&args),
         Command::Render(Render::Static(args)) => command::render_static::render(args),
     };

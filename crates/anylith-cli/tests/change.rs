@@ -15,6 +15,7 @@ use std::{
 };
 
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
 use stage::{Stage, eventually, is_alive, visit};
 
 /// Replica → its process.
@@ -122,7 +123,20 @@ fn names_and_numbers_that_cannot_be_are_refused() {
     );
     wrong(
         "scale front=0",
-        &["`0` is not a number of replicas", "from 1 to 1000"],
+        &["0 replicas cannot be had", "from 1 to 1000"],
+    );
+    wrong(
+        "scale rest=5..2",
+        &["5..2 has more for the fewest than for the most"],
+    );
+    wrong("scale rest=1..", &["`1..` is not a range", "`rest=1..6`"]);
+    // It is the supervisor who knows the listeners.
+    let shut = stage.call("scale front=0..2");
+    assert_eq!(shut.code(), 1);
+    assert!(
+        shut.err().contains("front serves the listener web"),
+        "{}",
+        shut.err()
     );
     wrong("scale front=many", &["`many` is not a number of replicas"]);
     wrong("scale front=1 front=2", &["`front` is there twice"]);
@@ -153,6 +167,32 @@ fn groups_get_more_replicas_and_fewer_while_they_serve() {
     let again = stage.call("run --topology split");
     let why = "front has 2 replicas, and had 1; rest has 1 replicas, and had 2";
     assert!(again.err().contains(why), "{}", again.err());
+}
+
+#[test]
+fn a_group_gets_a_range_and_the_status_says_how_many_are_wanted_and_why() {
+    let stage = Stage::new();
+    detached(&stage);
+    let call = stage.call("scale rest=2..3");
+    assert_eq!(call.out(), "scaled rest=2..3\n", "{}", call.err());
+    assert_eq!(processes(&stage).len(), 4);
+    let status = stage.call("status").out();
+    let line = "rest: 2 replicas wanted, of 2 to 3: ";
+    assert!(status.contains(line), "{status}");
+    let json: Value = serde_json::from_str(&stage.call("status --json").out()).unwrap();
+    let groups = json["groups"].as_array().unwrap();
+    let group = |name: &str| groups.iter().find(|group| group["name"] == name).unwrap();
+    assert_eq!(group("front").get("scaling"), None);
+    let scaling = &group("rest")["scaling"];
+    assert_eq!(
+        (&scaling["wanted"], &scaling["max"]),
+        (&2.into(), &3.into())
+    );
+    assert_eq!(scaling["target"], serde_json::json!({"concurrency": 16}));
+    // A number holds, whatever they bear.
+    assert_eq!(stage.call("scale rest=1").code(), 0);
+    let status = stage.call("status").out();
+    assert!(status.contains("it was set to this number"), "{status}");
 }
 
 #[test]
@@ -261,7 +301,7 @@ fn a_topology_can_come_from_a_file() {
     let stage = Stage::new();
     detached(&stage);
     let file = |text: &str| {
-        std::fs::write(stage.temp.path().join("app").join("night.toml"), text).unwrap()
+        std::fs::write(stage.temp.path().join("app").join("night.toml"), text).unwrap();
     };
     file("[topologies.night]\ngroups.all = { components = [\"*\"] }\n");
     let call = stage.call("reshape night.toml --json");

@@ -134,6 +134,26 @@ pub enum Notice {
         /// What it still did, and for how long it had been given time.
         left: String,
     },
+    /// A component of which there is one at a time begins without the state of the one before it.
+    BeginsAnew {
+        /// The replica.
+        replica: Name,
+        /// The component.
+        component: Name,
+        /// Why.
+        why: String,
+    },
+    /// A component of which there is one at a time could not start beside others that run, and is started again.
+    NotStarted {
+        /// The replica.
+        replica: Name,
+        /// The component.
+        component: Name,
+        /// Why.
+        why: String,
+        /// After this time.
+        retry_in: Duration,
+    },
     /// A component can be called and is better not: others take its place until it is well again.
     Unhealthy {
         /// The replica.
@@ -175,6 +195,17 @@ pub enum Notice {
         /// Group → how many replicas it has.
         groups: BTreeMap<Name, u32>,
     },
+    /// A group gets another number of replicas, because of what they bear, or because it is called.
+    Autoscaled {
+        /// The group.
+        group: Name,
+        /// How many it is to have now.
+        now: u32,
+        /// How many it had.
+        before: u32,
+        /// Why, in words.
+        why: String,
+    },
     /// The components are divided into other groups: what is new starts.
     Reshaping {
         /// The topology that runs.
@@ -199,7 +230,27 @@ pub enum Notice {
         /// Why.
         why: String,
     },
-    /// A change was given up. What has changed stays as it is; of a reshape nothing has.
+    /// Another build is rolled in.
+    Upgrading {
+        /// How many replicas there are.
+        replicas: u32,
+    },
+    /// An upgrade begins no further step until it is told to.
+    UpgradePaused {
+        /// How far it has come.
+        how: String,
+    },
+    /// Every replica runs the new build.
+    Upgraded {
+        /// How many.
+        replicas: u32,
+    },
+    /// An upgrade goes back to the old build.
+    RollingBack {
+        /// Why.
+        why: String,
+    },
+    /// A change was given up. What has changed stays as it is; of a reshape or an upgrade nothing has.
     ChangeFailed {
         /// Which kind.
         what: Change,
@@ -221,6 +272,8 @@ pub enum Change {
     Scale,
     /// To divide the components into other groups.
     Reshape,
+    /// To run another build.
+    Upgrade,
 }
 
 impl fmt::Display for Change {
@@ -229,6 +282,7 @@ impl fmt::Display for Change {
             Self::Restart => "restart",
             Self::Scale => "change of the number of replicas",
             Self::Reshape => "reshape",
+            Self::Upgrade => "upgrade",
         })
     }
 }

@@ -13,6 +13,22 @@ pub(crate) enum Defect {
     ForgetNew,
     /// The next control plane does not know that a reshape was under way.
     NoMemory,
+    /// A singleton may start while the one before it drains.
+    TwoAtOnce,
+    /// The next control plane does not know who has a singleton.
+    ForgetHolder,
+    /// What a singleton has handed over is forgotten by the next control plane.
+    ForgetState,
+    /// A caller of the new build comes before its callee has, and is not told that the one which is there is another.
+    CallersFirst,
+    /// The last callee of a build leaves while callers of that build are there.
+    NoLastCallee,
+    /// A replica is drained although as many as are wanted are ready only with it.
+    TooFew,
+    /// A replica that dies in an upgrade is started again from the other build.
+    OtherBuild,
+    /// The next control plane does not know that an upgrade was under way.
+    NoRollout,
 }
 
 /// Whether the test that runs has planted `defect`.

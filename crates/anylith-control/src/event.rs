@@ -2,8 +2,8 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use anylith_core::Name;
-use anylith_wire::control::{FromReplica, Hello};
+use anylith_core::{Fingerprint, Name, Size};
+use anylith_wire::control::{FromReplica, Hello, Steer};
 
 use crate::spec::GroupSpec;
 
@@ -82,7 +82,7 @@ pub enum Event {
     /// Give groups other numbers of replicas. What [`crate::ControlPlane::check_scale`] refuses changes nothing.
     ScaleAsked {
         /// Group → how many.
-        groups: BTreeMap<Name, u32>,
+        groups: BTreeMap<Name, Size>,
     },
     /// Divide the components into other groups. What [`crate::ControlPlane::check_reshape`] refuses changes nothing.
     ReshapeAsked {
@@ -91,6 +91,20 @@ pub enum Event {
         /// Its groups.
         groups: Vec<GroupSpec>,
     },
+    /// Roll another build in. What [`crate::ControlPlane::check_upgrade`] refuses changes nothing.
+    UpgradeAsked {
+        /// Its number: none that was used for another build.
+        build: u32,
+        /// What the interfaces look like in it.
+        interfaces: BTreeMap<Name, Fingerprint>,
+        /// After which share of each group's replicas it waits, in percent.
+        canary: Option<u8>,
+        /// How long the new build is watched, in milliseconds.
+        observe_ms: u64,
+    },
+    /// Something was said to the upgrade that is under way. What [`crate::ControlPlane::check_steer`] refuses changes
+    /// nothing.
+    Steered(Steer),
     /// Drain and stop everything.
     StopAsked,
     /// Stop everything without draining.

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Instant};
 
 use anylith_core::{Counters, Endpoint, Name};
-use anylith_wire::control::{ComponentState, Hello};
+use anylith_wire::control::{ComponentState, Hello, Load, Outcomes};
 
 use crate::{action::Notice, event::Exit, fate::Ending, run::Run, timing::Timing};
 
@@ -50,10 +50,12 @@ pub(crate) enum Word {
         component: Option<Name>,
         message: String,
     },
-    /// It lives, with so many calls under way, and so much counted.
+    /// It lives, with so many calls under way, and so much counted; and with what it bears, if it was asked for that.
     Alive {
         calls: BTreeMap<Name, u64>,
         counters: Counters,
+        outcomes: Outcomes,
+        load: Option<Load>,
     },
 }
 

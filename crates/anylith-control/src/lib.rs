@@ -10,6 +10,7 @@
 //! - [`Memory`]: what must outlive the control plane, so that the next one takes over what runs.
 
 mod action;
+mod autoscale;
 mod defect;
 mod drain;
 mod endpoint;
@@ -31,16 +32,19 @@ mod reshape;
 mod roll;
 mod run;
 mod scale;
+mod seats;
 mod spec;
 mod static_plan;
 mod status;
 mod timing;
+mod upgrade;
 mod view;
 
 pub use action::{Action, Change, Failure, Notice};
+pub use autoscale::{Autoscaler, Burden, Verdict};
 pub use event::{Event, Exit};
 pub use fate::Fate;
-pub use memory::{Extra, Memory, Remembered};
+pub use memory::{Extra, Holder, Memory, Remembered, Seat};
 pub use plane::ControlPlane;
 pub use refused::Refused;
 pub use replica::CRASH_LOOP;
@@ -50,5 +54,9 @@ pub use reshape::{
 };
 pub use spec::{GroupSpec, Spec};
 pub use static_plan::{IDENTITY_FILES, StaticHost, StaticPlan, StaticReplica, StaticSettings};
-pub use status::{GroupStatus, Note, ReplicaState, ReplicaStatus, Status};
+pub use status::{GroupStatus, Note, ReplicaState, ReplicaStatus, ScalingStatus, Status};
 pub use timing::Timing;
+pub use upgrade::{
+    Rollout, Setback,
+    plan::{GroupUpgrade, UpgradePlan},
+};

@@ -1,6 +1,6 @@
 //! The states that a replica can be in.
 
-use std::time::Instant;
+use std::{collections::BTreeSet, time::Instant};
 
 use anylith_core::{Endpoint, Name};
 use anylith_wire::control::ComponentState;
@@ -99,16 +99,16 @@ impl Life {
         }
     }
 
-    /// What to call it, if the replica is to have `components`.
-    pub(crate) fn state(&self, components: &[Name]) -> ReplicaState {
+    /// What to call it, if the replica is to have `components`, but for those that are `held` back.
+    pub(crate) fn state(&self, components: &[Name], held: &BTreeSet<Name>) -> ReplicaState {
         match self {
             Self::Due | Self::Awaited | Self::Spawning => ReplicaState::Starting,
             Self::Adopting { .. } | Self::Starting { .. } => ReplicaState::Starting,
             // It has a process, and does not answer.
             Self::Serving { run, .. } if run.pulse.is_silent() => ReplicaState::Starting,
-            Self::Serving { run, .. } if run.all_ready(components) => ReplicaState::Ready,
-            // It answers, and is better not called.
-            Self::Serving { run, .. } if run.all_answer(components) => ReplicaState::Starting,
+            Self::Serving { run, .. } if run.all_ready(components, held) => ReplicaState::Ready,
+            // It answers, and is better not called; or it begins with what it alone has now.
+            Self::Serving { run, .. } if run.none_ends(components) => ReplicaState::Starting,
             // Somebody sent it a signal: it drains by its own decision.
             Self::Serving { .. } | Self::Draining { .. } => ReplicaState::Draining,
             // It does not serve any more, and soon it will wait for its restart.

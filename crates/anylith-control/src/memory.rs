@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use anylith_core::Name;
+use anylith_wire::control::Handed;
 use serde::{Deserialize, Serialize};
 
-use crate::fate::Fate;
+use crate::{fate::Fate, upgrade::Rollout};
 
 /// What a control plane must know of the one before it.
 ///
@@ -22,6 +23,43 @@ pub struct Memory {
     /// come to need yet.
     #[serde(default)]
     pub extra: BTreeMap<Name, Extra>,
+    /// The build that stands: 0 is the one that was launched.
+    #[serde(default)]
+    pub build: u32,
+    /// The upgrade that was under way.
+    #[serde(default)]
+    pub rollout: Option<Rollout>,
+    /// Who has each component of which there is one at a time.
+    #[serde(default)]
+    pub seats: BTreeMap<Name, Seat>,
+}
+
+/// The place of a component of which there is one at a time, which one replica has.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Seat {
+    /// Who has it. It keeps it until it has said that the component has stopped, or is known to be dead.
+    pub holder: Option<Holder>,
+    /// Whether the component was ready there.
+    #[serde(default)]
+    pub begun: bool,
+    /// Whether it goes from one place to another, in good order: calls wait for it.
+    #[serde(default)]
+    pub moving: bool,
+    /// What was handed over and nobody has begun with yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<Handed>,
+    /// Why there is nothing that the next one could begin with, where there was one before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lost: Option<String>,
+}
+
+/// One process of a replica.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Holder {
+    /// The replica.
+    pub replica: Name,
+    /// Which of its starts.
+    pub incarnation: u64,
 }
 
 /// A replica that the spec does not count.
@@ -48,4 +86,7 @@ pub struct Remembered {
     /// What was to become of it.
     #[serde(default)]
     pub fate: Fate,
+    /// The build that it was started from last, or is to be next.
+    #[serde(default)]
+    pub build: u32,
 }

@@ -4,13 +4,14 @@
 //! random, or each possibility in turn. Whatever happens, each directory names components that answer, nobody drains
 //! who is still named, and in the end one topology runs, and nothing of another.
 
+mod upgrade;
 mod world;
 
 // Only this test asks.
 #[cfg(test)]
 use std::env;
 
-use self::world::{Fault, SHAPES, World};
+use self::world::{Fault, SHAPES, SHAPES_OF_ONE, World};
 use crate::defect::{Defect, plant};
 
 /// How many interleavings are tried in every run of the tests. `ANYLITH_INTERLEAVINGS` sets another number.
@@ -35,10 +36,35 @@ impl Dice {
 fn random(seed: u64) -> Result<(), String> {
     let mut dice = Dice(seed);
     let (from, to) = (dice.roll(SHAPES.len()), dice.roll(SHAPES.len()));
-    let mut faults = dice.roll(4);
-    let mut more = dice.roll(2);
+    let faults = dice.roll(4);
+    let more = dice.roll(2);
     let mut world = World::ready(from);
     world.asks_for(to);
+    by_chance(world, dice, (faults, more), |world, dice| {
+        world.asks_for(dice.roll(SHAPES.len()));
+    })
+}
+
+/// The same with one `Cart` at a time. Some changes are restarts.
+fn random_of_one(seed: u64) -> Result<(), String> {
+    let mut dice = Dice(seed);
+    let (from, faults, more) = (dice.roll(SHAPES_OF_ONE.len()), dice.roll(4), dice.roll(3));
+    let ask = |world: &mut World, dice: &mut Dice| match dice.roll(4) {
+        0 => world.restarts(),
+        _ => world.asks_for(SHAPES_OF_ONE[dice.roll(SHAPES_OF_ONE.len())]),
+    };
+    let mut world = World::ready_alone(SHAPES_OF_ONE[from]);
+    ask(&mut world, &mut dice);
+    by_chance(world, dice, (faults, more), ask)
+}
+
+/// Goes on until nothing happens any more, with so many faults, and then with so many more changes.
+fn by_chance(
+    mut world: World,
+    mut dice: Dice,
+    (mut faults, mut more): (usize, usize),
+    ask: impl Fn(&mut World, &mut Dice),
+) -> Result<(), String> {
     for _ in 0..10_000 {
         let possible = world.possible();
         // Now and then something goes wrong.
@@ -58,7 +84,7 @@ fn random(seed: u64) -> Result<(), String> {
                     return Ok(());
                 }
                 more -= 1;
-                world.asks_for(dice.roll(SHAPES.len()));
+                ask(&mut world, &mut dice);
             } else {
                 world.waits();
             }
@@ -74,6 +100,10 @@ fn random(seed: u64) -> Result<(), String> {
 fn in_turn(from: usize, to: usize, faults: &[(usize, usize)]) -> Result<(usize, usize), String> {
     let mut world = World::ready(from);
     world.asks_for(to);
+    run_in_turn(world, faults)
+}
+
+fn run_in_turn(mut world: World, faults: &[(usize, usize)]) -> Result<(usize, usize), String> {
     let mut most = 0;
     for step in 0..10_000 {
         for (_, which) in faults.iter().filter(|(at, _)| *at == step) {
@@ -106,15 +136,51 @@ fn interleavings() -> u64 {
 }
 
 /// The first of so many random runs that goes wrong.
-fn first_wrong(runs: u64) -> Option<(u64, String)> {
+fn first_wrong(runs: u64, random: impl Fn(u64) -> Result<(), String>) -> Option<(u64, String)> {
     (0..runs).find_map(|seed| Some((seed, random(seed).err()?)))
 }
 
 #[test]
 fn every_interleaving_of_a_reshape_ends_with_the_old_topology_or_the_new_one() {
     plant(None);
-    if let Some((seed, wrong)) = first_wrong(interleavings()) {
+    if let Some((seed, wrong)) = first_wrong(interleavings(), random) {
         panic!("seed {seed}: {wrong}");
+    }
+}
+
+#[test]
+fn in_every_interleaving_there_is_one_of_a_singleton_and_it_has_what_was_handed_over() {
+    plant(None);
+    if let Some((seed, wrong)) = first_wrong(interleavings() / 2, random_of_one) {
+        panic!("seed {seed}: {wrong}");
+    }
+}
+
+#[test]
+fn a_fault_at_any_moment_leaves_one_of_a_singleton() {
+    plant(None);
+    for from in SHAPES_OF_ONE {
+        for to in SHAPES_OF_ONE.into_iter().filter(|to| *to != from) {
+            let begin = || {
+                let mut world = World::ready_alone(from);
+                world.asks_for(to);
+                world
+            };
+            let (steps, most) = run_in_turn(begin(), &[]).unwrap();
+            let mut runs = from + to;
+            for at in 0..steps {
+                for which in 0..most {
+                    // All of them together take minutes.
+                    runs += 1;
+                    if interleavings() <= 100_000 && runs % 7 != 0 {
+                        continue;
+                    }
+                    if let Err(wrong) = run_in_turn(begin(), &[(at, which)]) {
+                        panic!("{from} to {to}, fault {which} at {at}: {wrong}");
+                    }
+                }
+            }
+        }
     }
 }
 
@@ -151,7 +217,13 @@ fn every_planted_defect_is_found() {
         Defect::NoMemory,
     ] {
         plant(Some(defect));
-        let found = first_wrong(INTERLEAVINGS);
+        let found = first_wrong(INTERLEAVINGS, random);
+        plant(None);
+        assert!(found.is_some(), "{defect:?} was not found");
+    }
+    for defect in [Defect::TwoAtOnce, Defect::ForgetHolder, Defect::ForgetState] {
+        plant(Some(defect));
+        let found = first_wrong(INTERLEAVINGS, random_of_one);
         plant(None);
         assert!(found.is_some(), "{defect:?} was not found");
     }

@@ -108,7 +108,7 @@ fn waiting(replica: &Replica, run: &Run, view: View<'_>) -> Option<String> {
             let absent = needed.into_iter().flatten().filter(|name| {
                 match replica.components.contains(name) {
                     true => !taken_here(name),
-                    false => view.directory.replicas(name.as_str()).is_empty(),
+                    false => !view.directory.can_call(name.as_str()),
                 }
             });
             absent.map(Name::as_str).collect::<Vec<_>>().join(", ")

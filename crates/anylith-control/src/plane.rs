@@ -1,9 +1,12 @@
 //! The control plane: all replicas and listeners of an application, and what they owe each other.
 
+mod autoscale;
 mod change;
 mod look;
 mod publish;
 mod reshape;
+mod singletons;
+mod upgrade;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -16,7 +19,7 @@ use anylith_wire::control::{
     Bootstrap, CONTROL_PROTOCOL, ComponentState, FromReplica, Hello, ToReplica,
 };
 
-use self::change::UnderWay;
+use self::{autoscale::Watch, change::UnderWay};
 use crate::{
     action::{Action, Notice},
     defect::{Defect, planted},
@@ -31,6 +34,7 @@ use crate::{
     readiness::Readiness,
     replica::Replica,
     run::Run,
+    seats::Seats,
     spec::{GroupSpec, Spec},
     status::ReplicaState,
     timing::Timing,
@@ -46,8 +50,12 @@ pub struct ControlPlane {
     replicas: BTreeMap<Name, Replica>,
     /// Replicas that are gone for good. What they were started as is not given out twice.
     past: BTreeMap<Name, Remembered>,
+    /// The build that stands.
+    build: u32,
     change: Option<UnderWay>,
+    watch: Watch,
     listeners: BTreeMap<Name, ListenerSocket>,
+    seats: Seats,
     directory: Directory,
     /// Whether replicas may have a directory of an earlier control plane, of which nothing is known but its epoch.
     directory_is_unknown: bool,
@@ -89,7 +97,11 @@ impl ControlPlane {
         let heard_by = now + timing.reconnect;
         for (group, ordinal) in wanted(&spec) {
             let name = group.replica_name(ordinal);
-            let past = past.remove(&name).unwrap_or_default();
+            let mut past = past.remove(&name).unwrap_or_default();
+            // One that does not run begins with what stands, but for one that an upgrade has started.
+            if past.pid.is_none() && memory.rollout.is_none() {
+                past.build = memory.build;
+            }
             let endpoint = endpoint(&spec, &sockets, &name, past.incarnation);
             let replica = Replica::new(ordinal, group, past, endpoint, heard_by);
             replicas.insert(name, replica);
@@ -111,6 +123,7 @@ impl ControlPlane {
                 name: extra.group.clone(),
                 components: extra.components.clone(),
                 replicas: 0,
+                scaling: None,
                 external: false,
             });
             let endpoint = endpoint(&spec, &sockets, name, past.incarnation);
@@ -128,18 +141,21 @@ impl ControlPlane {
             .collect();
         let directory = Directory {
             epoch: memory.epoch,
-            components: BTreeMap::new(),
+            ..Directory::default()
         };
         let phase = Phase::Adopting {
             heard: BTreeSet::new(),
         };
         Self {
+            seats: Seats::new(&spec, &memory.seats),
             spec,
             timing,
             sockets,
             replicas,
             past,
-            change: None,
+            build: memory.build,
+            change: memory.rollout.clone().map(UnderWay::upgrade),
+            watch: Watch::default(),
             listeners,
             directory,
             directory_is_unknown: memory.epoch > 0,
@@ -194,6 +210,13 @@ impl ControlPlane {
             Event::ReshapeAsked { topology, groups } => {
                 self.reshape(topology, groups, now, &mut actions);
             }
+            Event::UpgradeAsked {
+                build,
+                interfaces,
+                canary,
+                observe_ms,
+            } => self.upgrade(build, interfaces, canary, observe_ms, &mut actions),
+            Event::Steered(steer) => self.steer(steer, &mut actions),
             Event::StopAsked => self.stop(now, &mut actions),
             Event::KillAsked => {
                 self.stop(now, &mut actions);
@@ -216,7 +239,9 @@ impl ControlPlane {
             Phase::Adopting { .. } | Phase::Running(_) | Phase::Done => None,
         };
         let change = self.change.as_ref().and_then(UnderWay::next_tick);
-        replicas.chain(listeners).chain(stop).chain(change).min()
+        let seats = self.seats.next_tick();
+        let others = stop.into_iter().chain(change).chain(seats);
+        replicas.chain(listeners).chain(others).min()
     }
 
     /// What the next control plane must know if this one is killed now.
@@ -226,6 +251,7 @@ impl ControlPlane {
             restarts: replica.restarts,
             pid: replica.run().and_then(|run| run.pid),
             fate: replica.fate,
+            build: replica.build,
         };
         let own = self.replicas.values().filter(|replica| !replica.external);
         let mut replicas = self.past.clone();
@@ -246,6 +272,9 @@ impl ControlPlane {
             epoch: self.directory.epoch,
             replicas,
             extra,
+            seats: self.seats.memory(),
+            build: self.build,
+            rollout: self.rollout(),
         }
     }
 
@@ -282,6 +311,9 @@ impl ControlPlane {
             heard.insert(replica.clone());
         }
         let endpoint = endpoint(&self.spec, &self.sockets, &replica, hello.incarnation);
+        if let Some(replica) = self.replicas.get(&replica) {
+            self.seats.greeted(replica, &hello);
+        }
         self.tell(&replica, Input::Hello { hello, endpoint }, now, actions);
     }
 
@@ -305,11 +337,27 @@ impl ControlPlane {
                 state,
                 reason,
             },
+            FromReplica::HandedOver {
+                component,
+                state,
+                lost,
+            } => return self.handed_over(replica, &component, (state, lost)),
             FromReplica::NotStarted { component, message } => {
                 Word::NotStarted { component, message }
             }
             FromReplica::Failed { component, message } => Word::Last { component, message },
-            FromReplica::Pong { calls, counters } => Word::Alive { calls, counters },
+            FromReplica::Pong {
+                calls,
+                counters,
+                outcomes,
+                load,
+            } => Word::Alive {
+                calls,
+                counters,
+                outcomes,
+                load,
+            },
+            FromReplica::Wanted { component } => return self.called(component, replica),
             FromReplica::Unknown => return,
         };
         self.tell(replica, Input::Said(word), now, actions);
@@ -361,7 +409,9 @@ impl ControlPlane {
             timing: &self.timing,
             ending,
         };
+        let group = replica.group.clone();
         let steps = replica.on(input, &around);
+        let measure = self.is_measured(&group);
         for step in steps {
             let replica = name.clone();
             let grace_ms = self.timing.grace.as_millis() as u64;
@@ -375,7 +425,7 @@ impl ControlPlane {
                 }
                 Step::Ask => Some(Action::Send {
                     replica,
-                    message: ToReplica::Ping,
+                    message: ToReplica::Ping { measure },
                 }),
                 Step::Examine => Some(Action::Examine { replica }),
                 Step::Stop => Some(Action::Send {
@@ -423,6 +473,7 @@ impl ControlPlane {
             // The engine has the keys.
             identity: None,
             callers: Some(self.spec.allowed_callers(&components)),
+            held: self.held_back(&components),
             limits: self.spec.limits.clone(),
             directory: self.directory.clone(),
             group: replica.group.clone(),
@@ -432,6 +483,7 @@ impl ControlPlane {
 
     /// Compares what should be with what is, after every event.
     fn settle(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        self.look_at_seats();
         self.tell_all(|| Input::Tick, now, actions);
         match &mut self.phase {
             Phase::Adopting { heard } => {
@@ -442,12 +494,17 @@ impl ControlPlane {
                         actions.push(Action::Report(Notice::Adopted { replicas }));
                     }
                     self.phase = Phase::Running(Readiness::Never);
+                    self.advance_change(now, actions);
+                    self.dismiss_stand_ins(now, actions);
+                    // What was called meanwhile has waited for this.
+                    self.autoscale(now, actions);
                 }
                 self.go_on(now, actions);
             }
             Phase::Running(_) => {
                 self.advance_change(now, actions);
                 self.dismiss_stand_ins(now, actions);
+                self.autoscale(now, actions);
                 self.go_on(now, actions);
             }
             Phase::Stopping { by } => {
@@ -488,9 +545,11 @@ impl ControlPlane {
         if planted(Defect::DrainEarly) {
             self.exchange(now, actions);
         }
+        let make_room = self.make_room();
         // Out of the directory first, and then the word to stop. While others are still to be heard of, it may not be
         // out of it yet.
         self.publish(actions);
+        actions.extend(make_room);
         if matches!(self.phase, Phase::Running(_)) {
             actions.extend(drain::send_off(
                 &self.spec,
@@ -500,6 +559,7 @@ impl ControlPlane {
             ));
         }
         self.exchange(now, actions);
+        self.grant_seats(now, actions);
         self.notice_readiness(actions);
     }
 
@@ -531,7 +591,7 @@ impl ControlPlane {
 
     fn notice_readiness(&mut self, actions: &mut Vec<Action>) {
         // A change tells itself how it goes.
-        if self.change.is_some() {
+        if self.change.is_some() || self.is_adjusting() {
             return;
         }
         let ready = self

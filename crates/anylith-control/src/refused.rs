@@ -28,6 +28,41 @@ pub enum Refused {
         /// What was asked for.
         replicas: u32,
     },
+    /// There is one at a time of a component, and one replica of its group.
+    #[error(
+        "{component} is a singleton, of which there is one at a time, so {group} cannot have {replicas} replicas: reshape into a \
+         topology in which {component} has a group of its own, and give more replicas to the others"
+    )]
+    Crowded {
+        /// The component.
+        component: Name,
+        /// The group that it is in, or would be.
+        group: Name,
+        /// What was asked for.
+        replicas: u32,
+    },
+    /// The range begins beyond its end.
+    #[error(
+        "{group} cannot have from {min} to {max} replicas: write the fewest first, as in {max}..{min}"
+    )]
+    Range {
+        /// The group.
+        group: Name,
+        /// What was asked for as the fewest.
+        min: u32,
+        /// What was asked for as the most.
+        max: u32,
+    },
+    /// Who connects to a listener starts no replica, as a call does.
+    #[error(
+        "{group} serves the listener {listener}, where nobody would answer without a replica: write 1 for the fewest"
+    )]
+    Shut {
+        /// The group.
+        group: Name,
+        /// The listener.
+        listener: Name,
+    },
     /// One group is named twice, by its own name and a component's, or by two components'.
     #[error("{one} and {other} are in one group: say once how many replicas it is to have")]
     Twice {
@@ -41,6 +76,20 @@ pub enum Refused {
     Foreign {
         /// What does not fit.
         what: String,
+    },
+    /// A build cannot take the place of the one that runs, a part at a time.
+    #[error("{what}")]
+    Unrollable {
+        /// Why not.
+        what: String,
+        /// What to do instead.
+        mend: String,
+    },
+    /// What was said to an upgrade does not fit how things are.
+    #[error("{why}")]
+    Unsteerable {
+        /// Why.
+        why: &'static str,
     },
     /// There is nothing to change.
     #[error("{topology} runs already")]

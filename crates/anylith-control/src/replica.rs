@@ -11,7 +11,7 @@ use anylith_wire::control::{ComponentState, Hello};
 
 use crate::{
     action::{Failure, Notice},
-    fate::{Ending, Fate},
+    fate::Fate,
     input::{Input, Step, Surroundings, Word},
     life::Life,
     memory::Remembered,
@@ -36,7 +36,15 @@ pub(crate) struct Replica {
     /// Those of its components that a reshape brings into it while it runs. It is welcomed without them, since what it
     /// had before must not suffer from them.
     pub(crate) coming: BTreeSet<Name>,
+    /// The components of which there is one at a time, and which another replica has.
+    pub(crate) held: BTreeSet<Name>,
+    /// Those that this one has.
+    pub(crate) seated: BTreeSet<Name>,
+    /// Those of them with which it was not asked to make room.
+    pub(crate) needed: BTreeSet<Name>,
     pub(crate) external: bool,
+    /// The build that its process runs, or that the next one is started from.
+    pub(crate) build: u32,
     /// How often it was started.
     pub(crate) incarnation: u64,
     /// How often it was started again because it had failed.
@@ -74,7 +82,11 @@ impl Replica {
             fate: past.fate,
             components: group.components.clone(),
             coming: BTreeSet::new(),
+            held: BTreeSet::new(),
+            seated: BTreeSet::new(),
+            needed: BTreeSet::new(),
             external: group.external,
+            build: past.build,
             incarnation: past.incarnation,
             restarts: past.restarts,
             failures: 0,
@@ -186,7 +198,7 @@ impl Replica {
             // Adopting → Draining, if a stop waited for it.
             Life::Adopting { mut run, .. } if around.stopping() => {
                 let steps = self.greet(&mut run, hello, around);
-                (drained(run, around), steps)
+                (self.drained(run, around), steps)
             }
             // Adopting | Starting → Starting | Serving.
             Life::Adopting { mut run, .. } | Life::Starting { mut run, .. } => {
@@ -201,7 +213,7 @@ impl Replica {
             // It connected again; what it was told may be lost, so it is told once more.
             Life::Draining { mut run, .. } => {
                 let steps = self.greet(&mut run, hello, around);
-                (drained(run, around), steps)
+                (self.drained(run, around), steps)
             }
             // It does not know yet that it is dead.
             life @ Life::Dying { .. } => (life, vec![]),
@@ -222,7 +234,7 @@ impl Replica {
 
     /// Starting or Serving, as its components say.
     fn settled(&self, run: Run, around: &Surroundings<'_>) -> Life {
-        if run.all_ready(&self.settled_in()) {
+        if run.all_ready(&self.settled_in(), &self.held) {
             Life::Serving {
                 run,
                 since: around.now,
@@ -247,6 +259,7 @@ impl Replica {
                 state,
                 reason,
             } if self.components.contains(&name) || run.components.contains_key(&name) => {
+                run.told.insert(name.clone());
                 steps.extend(self.turned(run, name, (state, reason), drains, around));
             }
             // Of a component that it should not have.
@@ -256,9 +269,17 @@ impl Replica {
                 run.unable.insert(component, message);
             }
             Word::Last { component, message } => run.say_last(component, message),
-            Word::Alive { calls, counters } => {
+            Word::Alive {
+                calls,
+                counters,
+                outcomes,
+                load,
+            } => {
                 run.calls = calls;
                 run.counters = counters;
+                run.outcomes = outcomes;
+                run.load_is_new |= load.is_some();
+                run.load = load.or(run.load);
             }
         }
         let life = match life {
@@ -421,6 +442,13 @@ impl Replica {
                 };
                 (Life::Dying { run }, vec![Step::Report(notice), Step::Kill])
             }
+            // Starting → Serving, if another replica has got what this one waited for alone.
+            Life::Starting {
+                run,
+                connect_by: None,
+            } if run.all_ready(&self.settled_in(), &self.held) => {
+                (self.settled(run, around), vec![])
+            }
             // Backoff → Due.
             Life::Backoff { retry_at } if retry_at <= now => (Life::Due, vec![]),
             life @ (Life::Starting { .. } | Life::Serving { .. } | Life::Draining { .. }) => {
@@ -443,7 +471,7 @@ impl Replica {
 
     /// What to call its state.
     pub(crate) fn state(&self) -> ReplicaState {
-        self.life.state(&self.settled_in())
+        self.life.state(&self.settled_in(), &self.held)
     }
 
     /// Its components, but for those that are coming.
@@ -494,14 +522,6 @@ impl Replica {
         self.life = Life::Due;
         self.fate = Fate::Stays;
         self.failures = 0;
-    }
-}
-
-/// A drain that was begun before: its order is given once more.
-fn drained(run: Run, around: &Surroundings<'_>) -> Life {
-    match around.ending {
-        Ending::Alone => stopping::leaving(run, around),
-        Ending::All | Ending::No => stopping::draining(run),
     }
 }
 

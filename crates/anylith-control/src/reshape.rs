@@ -96,6 +96,14 @@ impl Reshape {
         }
     }
 
+    /// Whether it is about to make something of a group called `name`.
+    pub(crate) fn prepares(&self, name: &Name) -> bool {
+        match &self.stage {
+            Stage::Prepares { groups, .. } => groups.iter().any(|group| group.name == *name),
+            Stage::Leaves { .. } | Stage::Returns { .. } => false,
+        }
+    }
+
     /// When it wants a tick.
     pub(crate) fn next_tick(&self) -> Option<Instant> {
         match &self.stage {
@@ -152,7 +160,8 @@ fn prospect(groups: &[GroupSpec], by: Instant, view: View<'_>) -> Prospect {
                 continue;
             };
             let news = news_in(replica, group, view);
-            let unready = |component: &&Name| !is_ready(replica, component);
+            let unready =
+                |component: &&Name| !is_ready(replica, component) && !waits(replica, component);
             if !news.iter().any(unready) {
                 continue;
             }
@@ -194,12 +203,18 @@ fn news_in<'g>(replica: &Replica, group: &'g GroupSpec, view: View<'_>) -> Vec<&
     group.components.iter().filter(|_| alone).collect()
 }
 
+/// Whether `replica` is ready for `component` but for the one of it that there is elsewhere.
+fn waits(replica: &Replica, component: &Name) -> bool {
+    let has_it = replica.run().is_some_and(|run| run.waits_with(component));
+    replica.held.contains(component) && has_it
+}
+
 fn is_ready(replica: &Replica, component: &Name) -> bool {
     let answers = replica.life.answers(component, ComponentState::Ready);
     answers.is_some() && !replica.fate.ends_it()
 }
 
-/// Whether nothing runs any more that the topology that stands does not want.
+/// Whether nothing runs any more that the topology that stands does not want, and what there is one of has come to its place.
 fn has_settled(view: View<'_>) -> bool {
     view.replicas.values().all(|replica| {
         let clean = |components: &BTreeMap<Name, ComponentState>| {
@@ -209,6 +224,10 @@ fn has_settled(view: View<'_>) -> bool {
             running.all(|(component, _)| replica.components.contains(component))
         };
         let run = replica.run();
-        replica.fate != Fate::Leaves && run.is_none_or(|run| clean(&run.components))
+        let alone = replica.components.iter();
+        let mut alone = alone.filter(|component| view.spec.singletons.contains_key(*component));
+        let arrived =
+            alone.all(|component| is_ready(replica, component) || waits(replica, component));
+        replica.fate != Fate::Leaves && arrived && run.is_none_or(|run| clean(&run.components))
     })
 }

@@ -1,9 +1,12 @@
 //! What is known of a replica's process.
 
-use std::{collections::BTreeMap, time::Instant};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Instant,
+};
 
 use anylith_core::{Counters, Endpoint, Name};
-use anylith_wire::control::{ComponentState, Hello};
+use anylith_wire::control::{ComponentState, Hello, Load, Outcomes};
 
 use crate::{action::Failure, event::Exit, pulse::Pulse};
 
@@ -17,10 +20,18 @@ pub(crate) struct Run {
     /// The process that introduced itself to this control plane. It may be a child of `pid`, if that is a script.
     pub(crate) speaker: Option<u32>,
     pub(crate) components: BTreeMap<Name, ComponentState>,
+    /// Those of them that it has told of itself, over the connection that it has.
+    pub(crate) told: BTreeSet<Name>,
     /// The calls under way in each component that has any, when it was last heard of.
     pub(crate) calls: BTreeMap<Name, u64>,
     /// What its process has counted, when it was last heard of.
     pub(crate) counters: Counters,
+    /// How the calls ended that its process has answered, when it was last heard of.
+    pub(crate) outcomes: Outcomes,
+    /// What it bore, when it was last asked for it.
+    pub(crate) load: Option<Load>,
+    /// Whether that was said since somebody looked.
+    pub(crate) load_is_new: bool,
     /// The components that were ready and are unhealthy.
     pub(crate) ill: BTreeMap<Name, Illness>,
     /// What keeps components that start from agreeing that they are healthy.
@@ -58,8 +69,12 @@ impl Run {
             connected: false,
             speaker: None,
             components: BTreeMap::new(),
+            told: BTreeSet::new(),
             calls: BTreeMap::new(),
             counters: Counters::default(),
+            outcomes: Outcomes::default(),
+            load: None,
+            load_is_new: false,
             ill: BTreeMap::new(),
             doubts: BTreeMap::new(),
             unable: BTreeMap::new(),
@@ -83,6 +98,7 @@ impl Run {
         self.connected = true;
         self.speaker = Some(hello.pid);
         self.components.clear();
+        self.told = hello.components.keys().cloned().collect();
         for (component, state) in hello.components {
             self.enter(component, state, None, now);
         }
@@ -130,6 +146,12 @@ impl Run {
         was_ill
     }
 
+    /// Whether it has `component`, and waits with it until it may begin.
+    pub(crate) fn waits_with(&self, component: &Name) -> bool {
+        let state = self.components.get(component);
+        state == Some(&ComponentState::Waiting) && self.told.contains(component)
+    }
+
     /// Keeps `message` for when its process has ended.
     pub(crate) fn say_last(&mut self, component: Option<Name>, message: impl Into<String>) {
         self.last_words = Some((component, message.into()));
@@ -141,23 +163,27 @@ impl Run {
         state.is_some_and(|state| *state != ComponentState::Stopped)
     }
 
-    /// Whether all of `wanted` answer.
-    pub(crate) fn all_ready(&self, wanted: &[Name]) -> bool {
-        wanted
-            .iter()
-            .all(|name| self.components.get(name) == Some(&ComponentState::Ready))
+    /// Whether all of `wanted` answer, or are held back as they are to be.
+    pub(crate) fn all_ready(&self, wanted: &[Name], held: &BTreeSet<Name>) -> bool {
+        wanted.iter().all(|name| match self.components.get(name) {
+            Some(ComponentState::Ready) => true,
+            Some(ComponentState::Waiting) => held.contains(name) && self.told.contains(name),
+            _ => false,
+        })
     }
 
-    /// Whether all of `wanted` answer, some of them ill.
-    pub(crate) fn all_answer(&self, wanted: &[Name]) -> bool {
-        let answers = |name| {
-            let state = self.components.get(name);
-            matches!(
-                state,
-                Some(ComponentState::Ready | ComponentState::Unhealthy)
-            )
+    /// Whether none of `wanted` is on its way out: each answers, be it ill, or has yet to begin.
+    pub(crate) fn none_ends(&self, wanted: &[Name]) -> bool {
+        let stays = |name| match self.components.get(name) {
+            Some(
+                ComponentState::Ready
+                | ComponentState::Unhealthy
+                | ComponentState::Waiting
+                | ComponentState::Starting,
+            ) => true,
+            Some(ComponentState::Draining | ComponentState::Stopped) | None => false,
         };
-        wanted.iter().all(answers)
+        wanted.iter().all(stays)
     }
 
     /// Where calls to `component` may be sent, if it is in `state` and they may.

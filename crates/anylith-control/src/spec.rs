@@ -5,7 +5,7 @@ use std::{
     fmt,
 };
 
-use anylith_core::{EdgeSettings, Limits, Manifest, Name};
+use anylith_core::{EdgeSettings, Fingerprint, Limits, Manifest, Name, Scaling, Singleton, Size};
 use anylith_topology::{Plan, Transport};
 use serde::{Deserialize, Serialize};
 
@@ -33,6 +33,12 @@ pub struct Spec {
     /// What replicas call each other over.
     #[serde(default)]
     pub transport: Transport,
+    /// The components of which there is one at a time.
+    #[serde(default)]
+    pub singletons: BTreeMap<Name, Singleton>,
+    /// What the interface of each component looks like in the build that runs.
+    #[serde(default)]
+    pub interfaces: BTreeMap<Name, Fingerprint>,
 }
 
 impl fmt::Debug for Spec {
@@ -48,6 +54,8 @@ impl fmt::Debug for Spec {
             .field("edges", &self.edges)
             .field("limits", &self.limits)
             .field("transport", &self.transport)
+            .field("singletons", &self.singletons)
+            .field("interfaces", &self.interfaces)
             .finish()
     }
 }
@@ -59,8 +67,11 @@ pub struct GroupSpec {
     pub name: Name,
     /// What runs in it.
     pub components: Vec<Name>,
-    /// How many replicas it has, at least 1.
+    /// How many replicas it has; 0 only where its range allows it, and nothing of it is called.
     pub replicas: u32,
+    /// Within which bounds that number follows what they bear, if it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scaling: Option<Scaling>,
     /// Whether its replicas are processes that somebody else starts, and that connect by themselves.
     #[serde(default)]
     pub external: bool,
@@ -70,6 +81,24 @@ impl GroupSpec {
     /// The names of its replicas: the group's, a hyphen, and an ordinal from 1.
     pub fn replica_names(&self) -> impl Iterator<Item = Name> + '_ {
         (1..=self.replicas).map(|ordinal| self.replica_name(ordinal))
+    }
+
+    /// Gives it another size; returns how many replicas it had. With a range the number stays, as far as that has it, and
+    /// what each replica is to bear stays as it was said.
+    pub(crate) fn set_size(&mut self, size: Size) -> u32 {
+        let before = self.replicas;
+        match size {
+            Size::Fixed(replicas) => {
+                self.replicas = replicas;
+                self.scaling = self.scaling.map(|had| Scaling::resized(Some(had), size));
+            }
+            Size::Between { .. } => {
+                let scaling = Scaling::resized(self.scaling, size);
+                self.replicas = scaling.clamp(before);
+                self.scaling = Some(scaling);
+            }
+        }
+        before
     }
 
     /// The name of the replica with this number.
@@ -92,6 +121,14 @@ fn replica_name(group: &Name, ordinal: u32) -> Name {
     Name::new(name).expect("the start of a name, hexadecimal digits and an ordinal make a name")
 }
 
+/// What the interfaces look like of an application that says of itself what is in `manifest`.
+pub(crate) fn interfaces_of(manifest: &Manifest) -> BTreeMap<Name, Fingerprint> {
+    let components = manifest.components.iter();
+    components
+        .map(|component| (component.name.clone(), component.fingerprint))
+        .collect()
+}
+
 impl Spec {
     /// What `plan` asks for, of the application that says of itself what is in `manifest`.
     pub fn new(plan: &Plan, manifest: &Manifest) -> Self {
@@ -99,12 +136,15 @@ impl Spec {
             name: group.name.clone(),
             components: group.components.clone(),
             replicas: group.replicas,
+            scaling: group.scaling,
             external: false,
         });
         let mut dependencies = BTreeMap::new();
-        let mut listeners = BTreeMap::new();
+        let (mut listeners, mut singletons) = (BTreeMap::new(), BTreeMap::new());
         for component in &manifest.components {
             dependencies.insert(component.name.clone(), component.dependencies.clone());
+            let singleton = component.singleton;
+            singletons.extend(singleton.map(|it| (component.name.clone(), it)));
             for listener in &component.listeners {
                 listeners.insert(listener.clone(), component.name.clone());
             }
@@ -119,6 +159,8 @@ impl Spec {
             edges: plan.edges.clone(),
             limits: plan.limits.clone(),
             transport: plan.transport,
+            singletons,
+            interfaces: interfaces_of(manifest),
         }
     }
 
@@ -168,6 +210,13 @@ impl Spec {
         components.iter().map(of).collect()
     }
 
+    /// The first of `components` of which there is one at a time, where a group of so many `replicas` would have more.
+    pub(crate) fn crowded<'c>(&self, components: &'c [Name], replicas: u32) -> Option<&'c Name> {
+        let mut found = components.iter();
+        let found = found.find(|component| self.singletons.contains_key(*component));
+        found.filter(|_| replicas > 1)
+    }
+
     /// The config of `components`.
     pub(crate) fn config_of(&self, components: &[Name]) -> BTreeMap<Name, serde_json::Value> {
         let own = |(name, _): &(&Name, &serde_json::Value)| components.contains(name);
@@ -206,6 +255,8 @@ mod tests {
             edges: Vec::new(),
             limits: Limits::default(),
             transport: Transport::Unix,
+            singletons: BTreeMap::new(),
+            interfaces: BTreeMap::new(),
         };
         let printed = format!("{spec:?} {spec:#?}");
         assert!(
@@ -220,6 +271,7 @@ mod tests {
             name: Name::new(name).unwrap(),
             components: Vec::new(),
             replicas: 2,
+            scaling: None,
             external: false,
         };
         let (one, other) = (group("x".repeat(48)), group(format!("{}y", "x".repeat(47))));

@@ -251,6 +251,7 @@ impl Resident<'_> {
                 .into_iter()
                 .map(|component| (component.clone(), replicas(&component)))
                 .collect(),
+            ..Directory::default()
         }
     }
 
@@ -313,6 +314,8 @@ impl Resident<'_> {
                 directory,
                 identity: None,
                 callers: Some(spec.allowed_callers(&self.group.components)),
+                // Nobody is there who would let it go.
+                held: Vec::new(),
             },
         }
     }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use anylith_core::{Counters, Endpoint, Name};
+use anylith_core::{Counters, Endpoint, Name, Target};
 use serde::{Deserialize, Serialize, Serializer};
 
 /// The application as it is now. Its JSON is what `anylith status --json` prints.
@@ -45,8 +45,26 @@ pub struct GroupStatus {
     pub name: Name,
     /// What runs in it.
     pub components: Vec<Name>,
+    /// How its number of replicas comes about, if it follows what they bear.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scaling: Option<ScalingStatus>,
     /// Its replicas, in the order of their ordinals.
     pub replicas: Vec<ReplicaStatus>,
+}
+
+/// How many replicas a group is to have, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScalingStatus {
+    /// How many.
+    pub wanted: u32,
+    /// The fewest that it may have.
+    pub min: u32,
+    /// The most.
+    pub max: u32,
+    /// What each of them is to bear.
+    pub target: Target,
+    /// Why there are to be so many, for people to read.
+    pub why: String,
 }
 
 /// One replica of a [`Status`].
@@ -62,6 +80,10 @@ pub struct ReplicaStatus {
     pub state: ReplicaState,
     /// How often it was started again because it had failed.
     pub restarts: u64,
+    /// The build that it runs, by number: the one that was launched is 0, which in JSON is left out, and each that was rolled
+    /// in has the next one.
+    #[serde(default, skip_serializing_if = "is_first")]
+    pub build: u32,
     /// What its processes have counted; in JSON without what is 0.
     #[serde(
         default,
@@ -75,6 +97,11 @@ pub struct ReplicaStatus {
     /// Whether it has a process that gives no sign of life.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub silent: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
+fn is_first(build: &u32) -> bool {
+    *build == 0
 }
 
 fn counted<S: Serializer>(counters: &Counters, serializer: S) -> Result<S::Ok, S::Error> {

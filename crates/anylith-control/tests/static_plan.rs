@@ -64,6 +64,7 @@ fn manifest() -> Manifest {
             methods: Vec::new(),
             fingerprint: Fingerprint::EMPTY.with(component),
             misfits: Vec::new(),
+            singleton: None,
         }
     };
     Manifest {

@@ -1,10 +1,16 @@
 //! Where each component answers right now.
 
-use std::{collections::BTreeMap, fmt, net::SocketAddr, path::PathBuf, str::FromStr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    net::SocketAddr,
+    path::PathBuf,
+    str::FromStr,
+};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
-use crate::Name;
+use crate::{Fingerprint, Name};
 
 /// An address at which a replica answers calls. Written `unix:/path` or `tcp:host:port`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -63,14 +69,52 @@ pub struct Directory {
     /// older directory than its own keeps its own.
     pub epoch: u64,
     /// The ready replicas of each component, in the order of their names. A component without a ready
-    /// replica may be absent.
+    /// replica is absent, or there without any: then it is on its way from one place to another.
     pub components: BTreeMap<Name, Vec<Address>>,
+    /// Component → replica → what its interface looks like there. Only components are in it whose replicas are of builds
+    /// that differ in it; all others look the same everywhere.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub interfaces: BTreeMap<Name, BTreeMap<Name, Fingerprint>>,
+    /// The components of which nothing runs until they are called: then a replica is started, and the call waits for it.
+    /// None of them has a ready replica.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub dormant: BTreeSet<Name>,
 }
 
 impl Directory {
+    /// The part of it that a process can use in which interfaces look as `own` says: without the replicas that have another
+    /// version of a component's interface. What is not in `own` is not looked at.
+    #[must_use]
+    pub fn fitting(mut self, own: &BTreeMap<Name, Fingerprint>) -> Self {
+        for (component, seen) in &self.interfaces {
+            let Some((own, replicas)) = own.get(component).zip(self.components.get_mut(component))
+            else {
+                continue;
+            };
+            let fits = |replica: &Name| seen.get(replica).is_none_or(|there| there == own);
+            replicas.retain(|address| fits(&address.replica));
+        }
+        self
+    }
+
     /// The ready replicas of `component`; empty if there are none.
     pub fn replicas(&self, component: &str) -> &[Address] {
         self.components.get(component).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether `component` answers nowhere and is on its way, so that calls do well to wait for it.
+    pub fn is_moving(&self, component: &str) -> bool {
+        self.components.get(component).is_some_and(Vec::is_empty)
+    }
+
+    /// Whether nothing of `component` runs until it is called.
+    pub fn is_dormant(&self, component: &str) -> bool {
+        self.dormant.contains(component)
+    }
+
+    /// Whether `component` can be called: it has a ready replica, or gets one when it is called.
+    pub fn can_call(&self, component: &str) -> bool {
+        !self.replicas(component).is_empty() || self.is_dormant(component)
     }
 }
 
@@ -86,6 +130,35 @@ pub struct Address {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_has_another_version_of_an_interface_is_not_in_the_directory_for_me() {
+        let name = |text: &str| Name::new(text).unwrap();
+        let address = |replica: &str| Address {
+            replica: name(replica),
+            endpoint: Endpoint::Unix("/run/s".into()),
+        };
+        let seen = BTreeMap::from([
+            (name("Cart-1"), Fingerprint(1)),
+            (name("Cart-2"), Fingerprint(2)),
+        ]);
+        let replicas = vec![address("Cart-1"), address("Cart-2"), address("Cart-3")];
+        let directory = Directory {
+            epoch: 3,
+            components: BTreeMap::from([(name("Cart"), replicas.clone()), (name("Ad"), replicas)]),
+            interfaces: BTreeMap::from([(name("Cart"), seen)]),
+            dormant: BTreeSet::new(),
+        };
+        let own = BTreeMap::from([(name("Cart"), Fingerprint(2)), (name("Ad"), Fingerprint(7))]);
+        let fitting = directory.clone().fitting(&own);
+        // Of one that says nothing it is not known, and its greeting tells.
+        assert_eq!(
+            fitting.replicas("Cart"),
+            [address("Cart-2"), address("Cart-3")]
+        );
+        assert_eq!(fitting.replicas("Ad").len(), 3);
+        assert_eq!(directory.clone().fitting(&BTreeMap::new()), directory);
+    }
 
     #[test]
     fn an_endpoint_is_read_as_it_is_written() {

@@ -11,6 +11,7 @@ mod directory;
 mod error;
 mod manifest;
 mod name;
+mod scaling;
 mod secret;
 mod settings;
 mod shape;
@@ -24,8 +25,10 @@ pub use directory::{Address, Directory, Endpoint, InvalidEndpoint};
 pub use error::{Allowance, BadAnswer, CallError, Edge, Execution, LostAnswer, Overload, Refusal};
 pub use manifest::{
     ComponentManifest, Fingerprint, Manifest, MethodManifest, MethodShape, MisfitManifest,
+    Singleton,
 };
 pub use name::{InvalidName, Name};
+pub use scaling::{Scaling, Size, Target};
 pub use secret::{SecretReference, SecretSource};
 pub use settings::{ComponentLimits, Concurrency, EdgeSettings, Limits};
 pub use shape::Misfit;

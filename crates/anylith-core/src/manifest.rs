@@ -52,6 +52,17 @@ pub struct ComponentManifest {
     /// What its methods take or return that would not arrive as it was sent.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub misfits: Vec<MisfitManifest>,
+    /// Whether there may be only one of it at any time, and what is known of such a one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub singleton: Option<Singleton>,
+}
+
+/// A component of which at most one is ready at any time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Singleton {
+    /// Whether it hands its state over to the one that takes its place.
+    #[serde(default)]
+    pub hands_over: bool,
 }
 
 /// Something that would not arrive as it was sent.

@@ -168,6 +168,7 @@ async fn measure(path: &str, server: &Server) -> Outcome<()> {
     network.update(Directory {
         epoch: 1,
         components: [(name.clone(), vec![address])].into(),
+        ..Directory::default()
     });
     let callee = network.callee(name, Fingerprint(1));
     for round in 0..3 {

@@ -61,6 +61,8 @@ pub(crate) struct Shared {
     /// Grows whenever a call might find another way than before.
     version: AtomicU64,
     pub(crate) changed: Notify,
+    /// Components of which nothing runs, and that calls wait for → the epoch in which the first of these came.
+    wanted: watch::Sender<BTreeMap<Name, u64>>,
     pub(crate) tally: Arc<Tally>,
 }
 
@@ -84,6 +86,7 @@ impl Network {
             tasks: Mutex::default(),
             version: AtomicU64::new(1),
             changed: Notify::new(),
+            wanted: watch::Sender::default(),
             tally,
         };
         Self {
@@ -186,6 +189,11 @@ impl Network {
         });
         if taken {
             self.shared.forget_absent(&directory);
+            self.shared.wanted.send_if_modified(|wanted| {
+                let before = wanted.len();
+                wanted.retain(|component, _| directory.is_dormant(component.as_str()));
+                wanted.len() != before
+            });
             self.shared.bump();
         }
         taken
@@ -204,6 +212,13 @@ impl Network {
     /// The directory in use, and each that follows it.
     pub fn watch(&self) -> watch::Receiver<Arc<Directory>> {
         self.shared.directory.subscribe()
+    }
+
+    /// The components that the directory calls dormant and that calls wait for, as that changes, each with the epoch in
+    /// which the first of these calls came: somebody is to start them. One stays among them until the directory says
+    /// something else of it.
+    pub fn wanted(&self) -> watch::Receiver<BTreeMap<Name, u64>> {
+        self.shared.wanted.subscribe()
     }
 
     /// Waits until a replica of the directory takes calls for `component`, well or ill. Connects to those that were not
@@ -300,6 +315,23 @@ impl Shared {
         tasks.spawn(async move { drop(driver.await) });
     }
 
+    /// Whether nothing of `component` runs until it is called. If so, it counts as called.
+    pub(crate) fn wakes(&self, component: &Name) -> bool {
+        // Held, so that no other directory comes in between.
+        let directory = self.directory.borrow();
+        if !directory.is_dormant(component.as_str()) {
+            return false;
+        }
+        self.wanted.send_if_modified(|wanted| {
+            let is_new = !wanted.contains_key(component);
+            if is_new {
+                wanted.insert(component.clone(), directory.epoch);
+            }
+            is_new
+        });
+        true
+    }
+
     fn is_offered(self: &Arc<Self>, component: &Name) -> bool {
         let directory = self.directory();
         // All of them are asked, so that a connection to each is begun.
@@ -341,7 +373,7 @@ impl Shared {
         let now = Instant::now();
         let mut changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
         for name in before.components.keys().chain(after.components.keys()) {
-            if before.replicas(name.as_str()) != after.replicas(name.as_str()) {
+            if before.components.get(name) != after.components.get(name) {
                 changes.insert(name.clone(), now);
             }
         }

@@ -55,6 +55,8 @@ struct Known {
     /// Where there is no way: when there was last a reason to hope for one, which is that a replica was new in
     /// the directory, or a connection to one was there.
     hoped: Option<Instant>,
+    /// Whether there is no way because the component is on its way: then a call waits as long as it may.
+    moving: bool,
 }
 
 /// A replica of the directory.
@@ -205,6 +207,17 @@ pub(crate) fn way(
         component: index as u16,
     };
     Ok((route, readiness))
+}
+
+/// Whether `changed` resolves before `until`, if that ever comes.
+async fn changes(changed: impl Future<Output = ()>, until: Option<Instant>) -> bool {
+    match until {
+        Some(until) => timeout_at(until.into(), changed).await.is_ok(),
+        None => {
+            changed.await;
+            true
+        }
+    }
 }
 
 impl Routes {
@@ -368,8 +381,9 @@ impl Routes {
         Failure::NotExecuted(Refusal::Unreachable(text))
     }
 
-    /// Waits for a way until `deadline`, and while there is hope: [`Limits::reach_timeout`] from the last reason for
-    /// it. So the calls of an outage wait, those in the midst of it fail at once, and a caller with a deadline of
+    /// Waits for a way until `deadline`: if nothing of the component runs until it is called, for as long as it takes to
+    /// start one; if the directory says that it is on its way, as long; else while there is hope: [`Limits::reach_timeout`]
+    /// from the last reason for it. So the calls of an outage wait, those in the midst of it fail at once, and a caller with a deadline of
     /// ten seconds is not held up for ten seconds by a callee that is gone.
     ///
     /// [`Limits::reach_timeout`]: anylith_core::Limits::reach_timeout
@@ -411,14 +425,32 @@ impl Routes {
             if let Some(detail) = self.incompatible() {
                 return Err(Failure::Incompatible(detail));
             }
-            let hoped = self.known.load().hoped.unwrap_or_else(Instant::now);
-            let until = hoped + self.reach_timeout();
-            let until = deadline.map_or(until, |deadline| until.min(deadline));
-            if timeout_at(until.into(), changed).await.is_err() {
-                let obstacle = self.obstacle(hoped);
+            // What is started for this call, or is on its way, is worth waiting for, as long as somebody has it in mind.
+            let known = self.known.load();
+            let wakes = self.network.wakes(&self.component);
+            let hoped = known.hoped.unwrap_or_else(Instant::now);
+            let patience = (!wakes).then(|| hoped + self.reach_timeout());
+            let until = match deadline {
+                Some(deadline) if known.moving => Some(deadline),
+                _ => patience.into_iter().chain(deadline).min(),
+            };
+            if !changes(changed, until).await {
+                let obstacle = if wakes {
+                    self.sleeper(begun)
+                } else {
+                    self.obstacle(hoped)
+                };
                 return Err(Failure::NotExecuted(Refusal::Unreachable(obstacle)));
             }
         }
+    }
+
+    /// That what was asked for at `begun` is not there.
+    fn sleeper(&self, begun: Instant) -> String {
+        let (component, seconds) = (&self.component, begun.elapsed().as_secs_f64());
+        format!(
+            "nothing ran of {component}, and none that was started for this call is ready after {seconds:.1} s"
+        )
     }
 
     /// Looks through the directory and the connections; begins to connect where that was not done yet.
@@ -465,6 +497,8 @@ impl Routes {
             known.open.push(route);
         }
         known.hoped = known.open.is_empty().then_some(hoped);
+        let directory = self.network.directory();
+        known.moving = directory.is_moving(self.component.as_str());
         known
     }
 
@@ -485,6 +519,10 @@ impl Routes {
     fn obstacle(&self, hoped: Instant) -> String {
         let known = self.known.load();
         let seconds = hoped.elapsed().as_secs_f64();
+        if known.moving {
+            let component = &self.component;
+            return format!("{component} is on its way to another place, for {seconds:.1} s now");
+        }
         if known.obstacles.is_empty() {
             let epoch = self.network.directory().epoch;
             return format!(

@@ -112,6 +112,21 @@ async fn a_component_without_a_replica_is_not_waited_for_beyond_the_bound() {
 }
 
 #[tokio::test]
+async fn a_component_on_its_way_is_waited_for_beyond_the_bound() {
+    let folder = Folder::new();
+    let (network, callee) = caller(&[&folder.socket("nobody")]);
+    told(&callee).await;
+    let mut moving = directory(2, &[]);
+    moving.components.insert(name("Echo"), Vec::new());
+    network.update(moving);
+    let mut call = making(&callee, ECHO, "hi").message().boxed();
+    assert!((&mut call).now_or_never().is_none(), "it does not wait");
+    let world = World::new().start();
+    network.update(directory(3, &[&world.server.endpoint()]));
+    assert_eq!(soon(call).await.unwrap(), b"hi");
+}
+
+#[tokio::test]
 async fn a_call_reaches_a_replica_that_appears_while_it_waits() {
     let world = World::new().start();
     let network = Network::new(name("Caller-2"), Limits::default());

@@ -260,6 +260,7 @@ impl<A: Application> Builder<A> {
             identity: None,
             callers: Some(callers),
             through_the_wire,
+            held: Vec::new(),
         };
         let own = setup.name.clone();
         let (replica, failures) = Replica::new(setup).map_err(AppError::Endpoint)?;
@@ -403,6 +404,7 @@ fn directory_of_one(
     Ok(Directory {
         epoch: 1,
         components: components.collect::<Result<_, _>>()?,
+        ..Directory::default()
     })
 }
 

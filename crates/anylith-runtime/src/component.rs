@@ -2,7 +2,9 @@
 
 use std::{any::Any, error::Error, fmt, sync::Arc};
 
-use anylith_core::{ComponentManifest, InvalidName, MethodManifest, MisfitManifest, Name};
+use anylith_core::{
+    ComponentManifest, InvalidName, MethodManifest, MisfitManifest, Name, Singleton,
+};
 use anylith_rpc::Answer;
 use serde_json::Value;
 
@@ -82,6 +84,23 @@ pub trait Component: Sized + Send + Sync + 'static {
     /// The future is dropped when its time is over, and when the component is drained.
     fn check_health(&self) -> impl Future<Output = Result<(), StartError>> + Send {
         async { Ok(()) }
+    }
+
+    /// Whether at most one of it is ready at any time, in the whole application. One that takes the place of another
+    /// starts after that has stopped.
+    const SINGLETON: bool = false;
+
+    /// Whether [`Component::hand_over`] has anything to hand over.
+    const HANDS_OVER: bool = false;
+
+    /// What the next one is to begin with, as JSON, where there is one at a time: see [`Wiring::handed`]. Called after the
+    /// last call, where another one waits to take the place; it has 5 s.
+    ///
+    /// # Cancellation
+    ///
+    /// The future is dropped when its time is over, and nothing is handed over.
+    fn hand_over(&self) -> impl Future<Output = Result<String, StartError>> + Send {
+        async { Ok("null".to_owned()) }
     }
 
     /// Finishes, after the last call.
@@ -172,6 +191,7 @@ pub struct Registration {
     pub(crate) methods: &'static [Method],
     fingerprint: fn() -> anylith_core::Fingerprint,
     misfits: fn() -> Vec<MisfitManifest>,
+    pub(crate) singleton: Option<Singleton>,
     has_config: bool,
     check_config: fn(&Value) -> Vec<ConfigProblem>,
     pub(crate) build: Build,
@@ -204,6 +224,9 @@ impl Registration {
             methods: C::Interface::METHODS,
             fingerprint: C::Interface::fingerprint,
             misfits: C::Interface::misfits,
+            singleton: C::SINGLETON.then_some(Singleton {
+                hands_over: C::HANDS_OVER,
+            }),
             has_config: C::HAS_CONFIG,
             check_config: C::check_config,
             build: Arc::new(|wiring| {
@@ -220,6 +243,7 @@ impl Registration {
         let mut registration = Self::of::<C>();
         // Whoever made it has read its config, if it has one.
         registration.check_config = |_| Vec::new();
+        registration.takes_nothing();
         registration.build = Arc::new(move |_| {
             let built = Built::component(Arc::clone(&component));
             Box::pin(std::future::ready(Ok(built)))
@@ -232,6 +256,7 @@ impl Registration {
         assemble: impl Fn(C::Parts) -> C + Send + Sync + 'static,
     ) -> Self {
         let mut registration = Self::of::<C>();
+        registration.takes_nothing();
         registration.build = Arc::new(move |wiring| {
             let built = C::parts(&wiring).map(|parts| Built::component(Arc::new(assemble(parts))));
             Box::pin(std::future::ready(built))
@@ -254,6 +279,7 @@ impl Registration {
             methods: I::METHODS,
             fingerprint: I::fingerprint,
             misfits: I::misfits,
+            singleton: None,
             has_config: false,
             check_config: |_| Vec::new(),
             build: Arc::new(move |_| {
@@ -261,6 +287,11 @@ impl Registration {
                 Box::pin(std::future::ready(Ok(built)))
             }),
         }
+    }
+
+    /// It is made by hand, and takes nothing of the one before it.
+    fn takes_nothing(&mut self) {
+        self.singleton = self.singleton.map(|_| Singleton::default());
     }
 
     /// The same component, dependent on `components` and no others.
@@ -296,6 +327,7 @@ impl Registration {
             methods: methods.collect::<Result<_, _>>()?,
             fingerprint: self.fingerprint(),
             misfits: (self.misfits)(),
+            singleton: self.singleton,
         })
     }
 
@@ -363,6 +395,8 @@ pub(crate) trait Hooks: Send + Sync {
     fn run(&self, stopping: Stopping) -> BoxFuture<'static, Result<(), StartError>>;
     /// A look at its health; `None` if there is nothing to look at.
     fn check_health(&self) -> Option<BoxFuture<'static, Result<(), StartError>>>;
+    /// What the next one is to begin with; `None` if there is nothing.
+    fn hand_over(&self) -> Option<BoxFuture<'static, Result<String, StartError>>>;
     fn shut_down(&self) -> BoxFuture<'static, ()>;
 }
 
@@ -381,6 +415,14 @@ impl<C: Component> Hooks for HooksOf<C> {
         Some(Box::pin(async move { component.check_health().await }))
     }
 
+    fn hand_over(&self) -> Option<BoxFuture<'static, Result<String, StartError>>> {
+        if !C::HANDS_OVER {
+            return None;
+        }
+        let component = Arc::clone(&self.0);
+        Some(Box::pin(async move { component.hand_over().await }))
+    }
+
     fn shut_down(&self) -> BoxFuture<'static, ()> {
         let component = Arc::clone(&self.0);
         Box::pin(async move { component.shut_down().await })
@@ -396,6 +438,10 @@ impl Hooks for NoHooks {
     }
 
     fn check_health(&self) -> Option<BoxFuture<'static, Result<(), StartError>>> {
+        None
+    }
+
+    fn hand_over(&self) -> Option<BoxFuture<'static, Result<String, StartError>>> {
         None
     }
 

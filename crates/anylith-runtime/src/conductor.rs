@@ -87,6 +87,15 @@ pub(crate) async fn conduct(
                         replica.drain(component.as_str(), Duration::from_millis(grace_ms)).await;
                     });
                 }
+                Some(ToReplica::Yield { component, grace_ms }) => {
+                    // At once: whoever drains it from here on is to know.
+                    replica.make_heir(&component);
+                    let replica = Arc::clone(&replica);
+                    errands.spawn(async move {
+                        replica.drain(component.as_str(), Duration::from_millis(grace_ms)).await;
+                    });
+                }
+                Some(ToReplica::Grant { component, state }) => replica.grant(&component, state),
                 Some(ToReplica::Stop { grace_ms, others_stay }) => {
                     replica.panel().others_stay.send_replace(others_stay);
                     let grace = Duration::from_millis(grace_ms);
@@ -234,6 +243,7 @@ mod tests {
             identity: None,
             callers: None,
             through_the_wire: false,
+            held: Vec::new(),
         };
         let (replica, failures) = Replica::new(setup).unwrap();
         let replica = Arc::new(replica);

@@ -7,11 +7,14 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
     task::{Context, Waker},
+    time::Instant,
 };
 
 use anylith_core::Name;
 use slab::Slab;
 use tokio::sync::Notify;
+
+use crate::meter::Meter;
 
 /// Set in the count once the gate is closed.
 const CLOSED: u64 = 1 << 63;
@@ -28,6 +31,7 @@ pub(crate) struct Gate {
     wakers: Mutex<Slab<Waker>>,
     /// How many calls of each kind were turned out.
     turned_out: Mutex<BTreeMap<Inside, u64>>,
+    meter: Meter,
 }
 
 /// What a call inside is, for people who ask what was left undone.
@@ -47,6 +51,7 @@ impl Gate {
             return Some(permit);
         }
         permit.inside = None;
+        permit.begun = None;
         None
     }
 
@@ -57,7 +62,13 @@ impl Gate {
             gate: Arc::clone(self),
             inside: Some(inside),
             waker: None,
+            begun: self.meter.begin(),
         }
+    }
+
+    /// What measures the calls inside.
+    pub(crate) fn meter(&self) -> &Meter {
+        &self.meter
     }
 
     /// What was turned out, and how many calls of each kind that were. It is only told once.
@@ -119,6 +130,8 @@ pub(crate) struct Permit {
     inside: Option<Inside>,
     /// What is to be woken when the call is turned out, and its place in the gate.
     waker: Option<(usize, Waker)>,
+    /// When it came in, if it is measured.
+    begun: Option<Instant>,
 }
 
 impl Permit {
@@ -156,6 +169,9 @@ impl Drop for Permit {
             && let Some(inside) = self.inside.take()
         {
             *self.gate.left().entry(inside).or_default() += 1;
+        }
+        if let Some(begun) = self.begun {
+            self.gate.meter.end(begun.elapsed());
         }
         let before = self.gate.state.fetch_sub(1, Ordering::AcqRel);
         if before & !CLEARED == CLOSED | 1 {

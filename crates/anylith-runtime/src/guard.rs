@@ -9,6 +9,7 @@ use std::{
     time::Instant,
 };
 
+use anylith_wire::control::Outcomes;
 use tokio::time::Sleep;
 
 use crate::deadline::Deadline;
@@ -23,6 +24,26 @@ static CAUGHT: AtomicU64 = AtomicU64::new(0);
 
 /// How many calls of this process were not answered in time.
 static LATE: AtomicU64 = AtomicU64::new(0);
+
+/// How many calls of others, and requests of listeners, this process has answered; and how many of these with a failure.
+static ANSWERED: AtomicU64 = AtomicU64::new(0);
+static FAILED: AtomicU64 = AtomicU64::new(0);
+
+/// Counts the answer to a call of another process, or to a request of a listener.
+pub(crate) fn count_answer(failed: bool) {
+    ANSWERED.fetch_add(1, Ordering::Relaxed);
+    if failed {
+        FAILED.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// How the calls ended that this process has answered.
+pub(crate) fn outcomes() -> Outcomes {
+    // In this order, so that never more have failed than were answered.
+    let failed = FAILED.load(Ordering::Relaxed);
+    let answered = ANSWERED.load(Ordering::Relaxed);
+    Outcomes { answered, failed }
+}
 
 /// How many calls that this process made were not answered in time.
 pub(crate) fn late() -> u64 {

@@ -1,11 +1,14 @@
-//! The hooks of a component, `start`, `serve`, `healthy` and `stop`, as the derive calls them: through traits, so that a hook with
+//! The hooks of a component, `start`, `serve`, `healthy`, `hand_over` and `stop`, as the derive calls them: through traits, so that a hook with
 //! another signature is explained, once, where its name is written in `#[component(...)]`.
 
 use std::{error::Error, sync::Arc};
 
+use serde::{Serialize, de::DeserializeOwned};
+
 use crate::{
     component::{Assembled, StartError},
     stopping::Stopping,
+    wiring::Wiring,
 };
 
 /// Calls the hook `start`.
@@ -22,6 +25,48 @@ pub async fn start<C: Assembled, H: StartHook<C>>(
     parts: C::Parts,
 ) -> Result<C, StartError> {
     hook.begin(parts).await.map_err(StartError::from_cause)
+}
+
+/// Calls the hook `start` of a component that is handed the state of the one before it.
+///
+/// # Errors
+///
+/// The hook's own.
+///
+/// # Cancellation
+///
+/// As in [`start`]; what was handed over is handed over again.
+pub async fn start_with<C, S, H, G>(
+    hook: H,
+    _: G,
+    parts: C::Parts,
+    wiring: &Wiring,
+) -> Result<C, StartError>
+where
+    C: Assembled,
+    S: Serialize + DeserializeOwned,
+    H: HandedStartHook<C, S>,
+    G: for<'a> HandOverHook<'a, C, State = S>,
+{
+    let begun = hook.begin(parts, wiring.handed());
+    begun.await.map_err(StartError::from_cause)
+}
+
+/// Calls the hook `hand_over`, and writes what it returns as JSON.
+///
+/// # Errors
+///
+/// JSON has no form for it: a map with keys that are no text, for one.
+///
+/// # Cancellation
+///
+/// The hook is dropped where it waits, and nothing is handed over.
+pub async fn hand_over<'a, C, H: HandOverHook<'a, C>>(
+    hook: H,
+    component: &'a C,
+) -> Result<String, StartError> {
+    let state = hook.begin(component).await;
+    serde_json::to_string(&state).map_err(StartError::from_cause)
 }
 
 /// Calls the hook `serve`.
@@ -96,6 +141,70 @@ where
 
     fn begin(self, parts: C::Parts) -> W {
         self(parts)
+    }
+}
+
+/// What a `start` hook is that takes the state of the one before it.
+#[diagnostic::on_unimplemented(
+    message = "the hook `start` of `{C}` cannot be called with what is handed over",
+    label = "it is `{Self}`",
+    note = "with `hand_over` write `async fn start(parts: {C}Parts, handed: Option<State>) -> Result<Self, E>`, where `State` is what `hand_over` returns"
+)]
+pub trait HandedStartHook<C: Assembled, S> {
+    /// Why it could not be made.
+    type Error: Into<Box<dyn Error + Send + Sync>>;
+    /// The hook at work.
+    type Work: Future<Output = Result<C, Self::Error>>;
+
+    /// Calls it.
+    fn begin(self, parts: C::Parts, handed: Option<S>) -> Self::Work;
+}
+
+#[diagnostic::do_not_recommend]
+impl<C, S, F, W, E> HandedStartHook<C, S> for F
+where
+    C: Assembled,
+    F: FnOnce(C::Parts, Option<S>) -> W,
+    W: Future<Output = Result<C, E>>,
+    E: Into<Box<dyn Error + Send + Sync>>,
+{
+    type Error = E;
+    type Work = W;
+
+    fn begin(self, parts: C::Parts, handed: Option<S>) -> W {
+        self(parts, handed)
+    }
+}
+
+/// What a `hand_over` hook is: it returns what the next one is to begin with.
+#[diagnostic::on_unimplemented(
+    message = "the hook `hand_over` of `{C}` cannot be called",
+    label = "it is `{Self}`",
+    note = "write `async fn hand_over(&self) -> State`, where `State` implements `serde::Serialize` and `serde::Deserialize`, and is what \
+            `start` takes as `Option<State>`"
+)]
+pub trait HandOverHook<'a, C> {
+    /// What is handed over.
+    type State: Serialize;
+    /// The hook at work.
+    type Work: Future<Output = Self::State>;
+
+    /// Calls it.
+    fn begin(self, component: &'a C) -> Self::Work;
+}
+
+#[diagnostic::do_not_recommend]
+impl<'a, C: 'a, F, W, S> HandOverHook<'a, C> for F
+where
+    F: FnOnce(&'a C) -> W,
+    W: Future<Output = S>,
+    S: Serialize,
+{
+    type State = S;
+    type Work = W;
+
+    fn begin(self, component: &'a C) -> W {
+        self(component)
     }
 }
 

@@ -29,6 +29,7 @@ mod listener;
 mod local;
 mod logging;
 mod message;
+mod meter;
 mod notify;
 mod orders;
 mod relay;
@@ -85,7 +86,8 @@ pub mod __rt {
     /// Calling the hooks of a component.
     pub mod hook {
         pub use crate::hook::{
-            HealthyHook, ServeHook, StartHook, StopHook, healthy, serve, start, stop,
+            HandOverHook, HandedStartHook, HealthyHook, ServeHook, StartHook, StopHook, hand_over,
+            healthy, serve, start, start_with, stop,
         };
     }
 }

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, io, path::PathBuf, sync::Arc, time::Duration};
 use anylith_core::{Endpoint, Name};
 use anylith_rpc::Pauses;
 use anylith_wire::control::{
-    self, Bootstrap, CONTROL_PROTOCOL, ComponentState, Decoder, FromReplica, Hello, Opening,
+    self, Bootstrap, CONTROL_PROTOCOL, ComponentState, Decoder, FromReplica, Hello, Load, Opening,
     ToReplica,
 };
 use tokio::{
@@ -15,7 +15,10 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use crate::replica::{Replica, Standing, States};
+use crate::{
+    guard,
+    replica::{Gauge, Replica, Standing, States},
+};
 
 /// The first pause before connecting again, which doubles up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
@@ -146,6 +149,9 @@ impl Link {
             reports,
             made: Vec::new(),
             sent: 0,
+            wanted: replica.wanted(),
+            asked_for: BTreeMap::new(),
+            gauge: None,
         };
         if self.port_unknown {
             account
@@ -175,6 +181,7 @@ impl Link {
                     .map(|(name, state)| (name.clone(), Standing::from(*state)))
                     .collect();
                 account.sent = 0;
+                account.asked_for.clear();
                 if let Ok(link) = Self::open(&enlistment, hello).await {
                     break link;
                 }
@@ -199,6 +206,9 @@ impl Link {
             }
             tokio::select! {
                 changed = account.states.changed() => last = changed.is_err(),
+                // The sender lives as long as `replica`.
+                Ok(()) = account.wanted.changed() => {}
+                gauge = is_due(&mut account.gauge) => gauge.look(replica),
                 report = account.reports.recv() => match report {
                     Some(report) => account.made.push(report),
                     // What has changed by now is still told.
@@ -206,10 +216,12 @@ impl Link {
                 },
                 order = self.next() => match order? {
                     // Here, and not where orders are carried out: one of them may take its time.
-                    ToReplica::Ping => {
+                    ToReplica::Ping { measure } => {
                         let pong = FromReplica::Pong {
                             calls: replica.calls_inside(),
                             counters: replica.counters(),
+                            outcomes: guard::outcomes(),
+                            load: measured(&mut account.gauge, measure, replica),
                         };
                         self.send(&pong).await?;
                     }
@@ -230,6 +242,12 @@ struct Account {
     made: Vec<FromReplica>,
     /// How many of them were sent over this connection.
     sent: usize,
+    /// The components of which nothing runs, and that calls wait for.
+    wanted: watch::Receiver<BTreeMap<Name, u64>>,
+    /// Those of them that were asked for over this connection.
+    asked_for: BTreeMap<Name, u64>,
+    /// What measures the replica, while it is asked what it bears.
+    gauge: Option<Gauge>,
 }
 
 impl Account {
@@ -239,10 +257,26 @@ impl Account {
             self.sent += 1;
             return Some(report.clone());
         }
+        if let Some(component) = self.wish() {
+            return Some(FromReplica::Wanted { component });
+        }
         let states = self.states.borrow_and_update();
         let (name, standing) = states
             .iter()
             .find(|(name, standing)| self.told.get(*name) != Some(*standing))?;
+        let told = self.told.get(name).and_then(|told| told.bequest.as_ref());
+        if let (Some(bequest), None) = (&standing.bequest, told) {
+            let told = Standing {
+                bequest: Some(Arc::clone(bequest)),
+                ..ComponentState::Draining.into()
+            };
+            self.told.insert(name.clone(), told);
+            return Some(FromReplica::HandedOver {
+                component: name.clone(),
+                state: bequest.state.clone(),
+                lost: bequest.lost.clone(),
+            });
+        }
         self.told.insert(name.clone(), standing.clone());
         if standing.not_started {
             return Some(FromReplica::NotStarted {
@@ -258,13 +292,53 @@ impl Account {
     }
 }
 
+impl Account {
+    /// A component to ask for, which counts as asked for then.
+    fn wish(&mut self) -> Option<Name> {
+        let wanted = self.wanted.borrow_and_update();
+        let news =
+            |(component, since): &(&Name, &u64)| self.asked_for.get(*component) != Some(*since);
+        let (component, since) = wanted.iter().find(news)?;
+        self.asked_for.insert(component.clone(), *since);
+        Some(component.clone())
+    }
+}
+
+/// Resolves when it is time to look at the calls under way, if they are measured.
+async fn is_due(gauge: &mut Option<Gauge>) -> &mut Gauge {
+    match gauge {
+        Some(gauge) => {
+            gauge.is_due().await;
+            gauge
+        }
+        None => std::future::pending().await,
+    }
+}
+
+/// What the replica bears, if somebody asks for it: from now on it is measured, or not any more.
+fn measured(gauge: &mut Option<Gauge>, measure: bool, replica: &Replica) -> Option<Load> {
+    if !measure {
+        if gauge.take().is_some() {
+            Gauge::end(replica);
+        }
+        return None;
+    }
+    let gauge = gauge.get_or_insert_with(|| Gauge::begin(replica));
+    Some(gauge.take(replica))
+}
+
 /// The state of each component of `replica`.
 fn states(replica: &Replica) -> BTreeMap<Name, ComponentState> {
     let states = replica.states();
     let states = states.borrow();
+    // Of one that hands something over it is said afterwards that it has stopped.
+    let state = |standing: &Standing| match standing.bequest {
+        Some(_) => ComponentState::Draining,
+        None => standing.state,
+    };
     states
         .iter()
-        .map(|(name, standing)| (name.clone(), standing.state))
+        .map(|(name, standing)| (name.clone(), state(standing)))
         .collect()
 }
 

@@ -196,6 +196,7 @@ impl OrdersFile {
             directory,
             identity,
             callers,
+            held: _,
         } = bootstrap;
         let before = &mut self.orders.bootstrap;
         if (&app, &replica) != (&before.app, &self.orders.replica) {
@@ -434,6 +435,7 @@ mod tests {
             orders.bootstrap.directory = Directory {
                 epoch: 1,
                 components: [(name("Stock"), vec![at])].into(),
+                ..Directory::default()
             };
             change(&mut orders);
             let refused = file.difference(orders).unwrap_err();

@@ -3,9 +3,11 @@
 mod drain;
 mod failures;
 mod health;
+mod load;
 mod lookout;
 mod offering;
 mod taking_in;
+mod turn;
 
 use std::{
     any::Any,
@@ -18,7 +20,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
 };
 
-use anylith_core::{Counters, Directory, EdgeSettings, Endpoint, Limits, Name};
+use anylith_core::{Counters, Directory, EdgeSettings, Endpoint, Fingerprint, Limits, Name};
 use anylith_rpc::{Identity, Membership, Network, ServedComponent, Server};
 use anylith_wire::control::{Bootstrap, ComponentState};
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -30,6 +32,8 @@ use tokio::{
 };
 
 pub(crate) use failures::ComponentFailure;
+pub(crate) use load::Gauge;
+use turn::{Bequest, Turn};
 
 use crate::{
     ambient::Frame,
@@ -62,6 +66,10 @@ pub(crate) struct Standing {
     pub(crate) reason: Option<String>,
     /// Whether it has stopped because it could not start beside others that run.
     pub(crate) not_started: bool,
+    /// Whether it waits until there is no other one of it.
+    pub(crate) held: bool,
+    /// What it has handed over before it stopped.
+    pub(crate) bequest: Option<Arc<Bequest>>,
 }
 
 impl Standing {
@@ -70,6 +78,18 @@ impl Standing {
             state,
             reason,
             not_started: false,
+            held: false,
+            bequest: None,
+        }
+    }
+}
+
+impl Standing {
+    /// It has not begun to start; it is `held` back where another one of it may be at work.
+    fn waiting(held: bool) -> Self {
+        Self {
+            held,
+            ..ComponentState::Waiting.into()
         }
     }
 }
@@ -134,6 +154,8 @@ pub(crate) struct Setup {
     pub(crate) callers: Option<BTreeMap<Name, Vec<Name>>>,
     /// Whether calls within the process go over its own socket as well.
     pub(crate) through_the_wire: bool,
+    /// Those of its components that start only when they are granted that.
+    pub(crate) held: Vec<Name>,
 }
 
 impl Setup {
@@ -170,6 +192,7 @@ impl Setup {
             identity: bootstrap.identity,
             callers: bootstrap.callers,
             through_the_wire: false,
+            held: bootstrap.held,
         })
     }
 }
@@ -185,6 +208,8 @@ pub(crate) struct Replica {
     offering: Offering,
     states: watch::Sender<States>,
     failures: Failures,
+    /// What the interfaces of the application look like in this process.
+    interfaces: BTreeMap<Name, Fingerprint>,
     /// See [`Setup`].
     directory_is_hope: bool,
 }
@@ -201,12 +226,14 @@ struct Components {
 struct Hosted {
     name: Name,
     registration: Registration,
+    turn: Turn,
     phase: Mutex<Phase>,
 }
 
 impl Hosted {
-    fn new(registration: Registration) -> Arc<Self> {
+    fn new(registration: Registration, held: &[Name]) -> Arc<Self> {
         Arc::new(Self {
+            turn: Turn::new(held.iter().any(|name| *name == registration.name)),
             name: checked(registration.name),
             registration,
             phase: Mutex::new(Phase::Starting),
@@ -278,15 +305,21 @@ impl Replica {
             let taken = network.set_identity(identity);
             taken.map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
         }
-        network.update(setup.directory);
-        let waiting = |it: &Registration| (checked(it.name), ComponentState::Waiting.into());
+        let registrations = setup.components.iter().chain(&setup.others);
+        let interfaces = registrations.map(|it| (checked(it.name), it.fingerprint()));
+        let interfaces: BTreeMap<Name, Fingerprint> = interfaces.collect();
+        network.update(setup.directory.fitting(&interfaces));
+        let held = setup.held;
+        let is_held = |it: &Registration| held.iter().any(|name| *name == it.name);
+        let waiting = |it: &Registration| (checked(it.name), Standing::waiting(is_held(it)));
         let states = watch::Sender::new(setup.components.iter().map(waiting).collect::<States>());
         let doors = setup.components.iter().map(door).collect();
         let doors = Arc::new(Doors::new(doors, states.subscribe()));
         let serve = |endpoint| network.serve(endpoint, Arc::<Doors>::clone(&doors));
         let servers = setup.endpoints.iter().map(serve);
         let offering = Offering::new(servers.collect::<io::Result<_>>()?, states.subscribe());
-        let all: Vec<Arc<Hosted>> = setup.components.into_iter().map(Hosted::new).collect();
+        let components = setup.components.into_iter();
+        let all: Vec<Arc<Hosted>> = components.map(|it| Hosted::new(it, &held)).collect();
         let (failures, failed) = Failures::of(all.len() + setup.others.len());
         let panel = Panel {
             network,
@@ -313,6 +346,7 @@ impl Replica {
             offering,
             states,
             failures,
+            interfaces,
             directory_is_hope: setup.directory_is_hope,
         };
         Ok((replica, failed))
@@ -377,8 +411,15 @@ impl Replica {
         &self.panel
     }
 
+    /// The components of which nothing runs, and that calls of this replica wait for.
+    /// Each with the epoch in which the first of these calls came.
+    pub(crate) fn wanted(&self) -> watch::Receiver<BTreeMap<Name, u64>> {
+        self.panel.network.wanted()
+    }
+
     /// Takes a directory, unless it is older than the one in use.
     pub(crate) fn update(&self, directory: Directory) {
+        let directory = directory.fitting(&self.interfaces);
         self.panel.network.update(directory);
     }
 
@@ -494,21 +535,34 @@ impl Replica {
 
     async fn start_one(&self, hosted: &Hosted) -> Result<(), ComponentFailure> {
         let name = &hosted.name;
-        self.dependencies_ready(&hosted.registration).await;
+        tokio::select! {
+            () = self.dependencies_ready(&hosted.registration) => hosted.turn.comes().await,
+            () = hosted.turn.is_over() => {}
+        }
         if hosted.drained().is_some() {
+            self.enter(name, ComponentState::Stopped);
             return Ok(());
         }
         self.enter(name, ComponentState::Starting);
         let wiring = Wiring {
             component: name.clone(),
             panel: Arc::clone(&self.panel),
+            handed: hosted.turn.handed(),
         };
         let frame = Frame::of(hosted.registration.name);
-        let built = Framed {
+        let building = Framed {
             future: (hosted.registration.build)(wiring),
             frame,
-        }
-        .await;
+        };
+        // What comes after a singleton waits until it is gone: it is not brought to an end first.
+        let is_singleton = hosted.registration.singleton.is_some();
+        let built = tokio::select! {
+            built = building => built,
+            () = hosted.turn.is_over(), if is_singleton => {
+                self.enter(name, ComponentState::Stopped);
+                return Ok(());
+            }
+        };
         let built = match built {
             Ok(Ok(built)) => built,
             Ok(Err(error)) => {
@@ -547,14 +601,22 @@ impl Replica {
             let mut states = self.states.subscribe();
             loop {
                 let here = states.borrow_and_update().get(*dependency).cloned();
+                // Another one of it is elsewhere.
+                let is_held = here.as_ref().is_some_and(|standing| standing.held);
                 match here.map(|standing| standing.state) {
                     Some(ComponentState::Ready | ComponentState::Unhealthy) => break,
-                    Some(ComponentState::Waiting | ComponentState::Starting) => {
+                    Some(ComponentState::Waiting | ComponentState::Starting) if !is_held => {
                         // The senders live as long as `self`, so waiting ends with what is waited for.
                         let _ = states.changed().await;
                     }
                     // It may come to be here while it is waited for elsewhere.
-                    Some(ComponentState::Draining | ComponentState::Stopped) | None => {
+                    Some(
+                        ComponentState::Waiting
+                        | ComponentState::Starting
+                        | ComponentState::Draining
+                        | ComponentState::Stopped,
+                    )
+                    | None => {
                         tokio::select! {
                             () = self.taken_elsewhere(dependency) => break,
                             _ = states.changed() => {}
@@ -573,7 +635,7 @@ impl Replica {
             network.offered(&checked(component)).await;
             return;
         }
-        let is_ready = |directory: &Arc<Directory>| !directory.replicas(component).is_empty();
+        let is_ready = |directory: &Arc<Directory>| directory.can_call(component);
         // The sender lives as long as `self`.
         let _ = network.watch().wait_for(is_ready).await;
     }

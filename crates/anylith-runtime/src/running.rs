@@ -34,6 +34,9 @@ use crate::{
 /// How long the last reports to the control plane may take to leave.
 const LAST_WORDS: Duration = Duration::from_millis(200);
 
+/// The same, where a component hands its state over with them.
+const LAST_WILL: Duration = Duration::from_secs(3);
+
 /// Whose orders a replica carries out.
 pub(crate) enum Orders {
     /// It is the whole application, and its own master.
@@ -244,7 +247,8 @@ impl Running {
     /// Lets the last reports out.
     async fn end_link(&mut self) {
         if let Some(link) = self.link.take() {
-            let _ = timeout(LAST_WORDS, link).await;
+            let has_will = self.replica.has_will();
+            let _ = timeout(if has_will { LAST_WILL } else { LAST_WORDS }, link).await;
         }
     }
 }

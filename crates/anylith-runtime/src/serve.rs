@@ -20,6 +20,7 @@ use crate::{
     ambient::{self, Frame},
     deadline::Deadline,
     gate::{Gate, Inside, Permit},
+    guard,
     interface::{Method, checked},
     message::IncomingItems,
     replica::States,
@@ -145,6 +146,13 @@ impl<F: Future<Output = Result<Answer, Failure>>> Future for Served<F> {
             Ok(Poll::Ready(Ok(answer))) => answer,
             Ok(Poll::Ready(Err(failure))) | Err(failure) => Answer::Failed(failure),
         };
+        match &answer {
+            // So an error of the component is written: its result begins with which of both it is.
+            Answer::Message(message) => guard::count_answer(message.first() == Some(&1)),
+            Answer::Stream(_) => guard::count_answer(false),
+            Answer::Failed(Failure::NotExecuted(_)) => {}
+            Answer::Failed(_) => guard::count_answer(true),
+        }
         let border = this.border.take();
         Poll::Ready(match answer {
             Answer::Stream(items) => Answer::Stream(Box::pin(ServedStream { items, border })),
@@ -239,6 +247,11 @@ impl Doors {
             rooms.add(Arc::clone(&door));
             rooms
         });
+    }
+
+    /// All of them.
+    pub(crate) fn all(&self) -> Vec<Arc<Door>> {
+        self.rooms.load().doors.clone()
     }
 
     /// The door of `component`.

@@ -8,6 +8,7 @@ use std::{
 
 use anylith_core::{EdgeSettings, Name};
 use anylith_rpc::{Network, Policy};
+use anylith_wire::control::Handed;
 use arc_swap::ArcSwap;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -28,6 +29,8 @@ use crate::{
 pub struct Wiring {
     pub(crate) component: Name,
     pub(crate) panel: Arc<Panel>,
+    /// What the one before it has handed over.
+    pub(crate) handed: Option<Handed>,
 }
 
 impl Wiring {
@@ -67,6 +70,23 @@ impl Wiring {
         config::read_config(config).map_err(|problem| {
             StartError::from_cause(format!("[components.{}] {problem}", self.component))
         })
+    }
+
+    /// What the component before this one has handed over, of which there is one at a time. `None` if there was none, or if
+    /// it left nothing: it died, or an `S` cannot be made of what it left, which is logged.
+    pub fn handed<S: DeserializeOwned>(&self) -> Option<S> {
+        let Handed(state) = self.handed.as_ref()?;
+        match serde_json::from_str(state) {
+            Ok(state) => Some(state),
+            Err(error) => {
+                tracing::error!(
+                    component = %self.component,
+                    %error,
+                    "what was handed over cannot be read by this build: the component begins without it"
+                );
+                None
+            }
+        }
     }
 
     /// The listener called `name`.

@@ -33,7 +33,7 @@ use anylith_core::{
 };
 use anylith_wire::control::{
     Bootstrap, CONTROL_PROTOCOL, ComponentState, Decoder, ENV_CONTROL, ENV_INCARNATION,
-    ENV_REPLICA, ENV_ROLE, FromReplica, Hello, Opening, ToReplica, encode,
+    ENV_REPLICA, ENV_ROLE, FromReplica, Hello, Opening, Outcomes, ToReplica, encode,
 };
 use rustix::{
     net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags},
@@ -70,6 +70,7 @@ fn manifest() -> Manifest {
         }],
         fingerprint: Fingerprint::EMPTY.with(of),
         misfits: Vec::new(),
+        singleton: None,
     };
     Manifest {
         app: name("puppet"),
@@ -252,10 +253,12 @@ impl Puppet {
                 let _busy = self.busy.lock();
                 exit(0);
             }
-            ToReplica::Ping => {
+            ToReplica::Ping { .. } => {
                 let pong = FromReplica::Pong {
                     calls: BTreeMap::new(),
                     counters: Counters::default(),
+                    outcomes: Outcomes::default(),
+                    load: None,
                 };
                 say(control, &pong)
             }

@@ -2,7 +2,7 @@
 
 use std::{io, path::Path, time::Duration};
 
-use anylith_control::{Note, ReshapePlan, Status};
+use anylith_control::{Note, ReshapePlan, Status, UpgradePlan};
 use anylith_core::Name;
 use anylith_wire::control::{ControlError, Decoder, Opening, Request, encode};
 use serde::{Deserialize, Serialize};
@@ -19,6 +19,13 @@ pub enum Answer {
     Status(Overview),
     /// What a reshape would do.
     Plan(ReshapePlan),
+    /// What an upgrade would do.
+    UpgradePlan(UpgradePlan),
+    /// The upgrade that was asked for begins no further step until it is told to.
+    Paused {
+        /// How far it has come.
+        how: String,
+    },
     /// Nothing of it runs any more.
     Stopped {
         /// What drains had to leave undone, in words.
@@ -38,8 +45,11 @@ pub enum Answer {
         /// The groups that there are, if another one was asked for.
         #[serde(default)]
         known: Vec<Name>,
+        /// What to do instead, where that is known.
+        #[serde(default)]
+        mend: Option<String>,
     },
-    /// The change that was asked for was given up. What has changed stays as it is; of a reshape nothing has.
+    /// The change that was asked for was given up. What has changed stays as it is; of a reshape or an upgrade nothing has.
     GivenUp {
         /// Why.
         why: String,
@@ -96,18 +106,23 @@ pub async fn ask(socket: &Path, request: Request) -> Result<Answer, AskError> {
     let connection = UnixStream::connect(socket)
         .await
         .map_err(AskError::NotRunning)?;
-    match request {
+    let is_quick = match &request {
         Request::Stop
         | Request::Kill
         | Request::Restart { .. }
         | Request::Scale { .. }
-        | Request::Reshape { dry_run: false, .. } => exchange(connection, request).await,
-        Request::Status | Request::Reshape { dry_run: true, .. } | Request::Unknown => {
-            match tokio::time::timeout(STATUS_WITHIN, exchange(connection, request)).await {
-                Ok(answer) => answer,
-                Err(_) => Err(AskError::Lost(io::ErrorKind::TimedOut.into())),
-            }
-        }
+        | Request::Steer(_) => false,
+        Request::Reshape { dry_run, .. } => *dry_run,
+        Request::Upgrade(upgrade) => upgrade.dry_run,
+        Request::Status | Request::Unknown => true,
+    };
+    let exchanged = exchange(connection, request);
+    if !is_quick {
+        return exchanged.await;
+    }
+    match tokio::time::timeout(STATUS_WITHIN, exchanged).await {
+        Ok(answer) => answer,
+        Err(_) => Err(AskError::Lost(io::ErrorKind::TimedOut.into())),
     }
 }
 

@@ -12,8 +12,8 @@ const MOST_LEFT: usize = 100;
 #[derive(Debug, Default)]
 pub(crate) struct Askers {
     stop: Vec<oneshot::Sender<Answer>>,
-    /// One change is made at a time.
-    change: Option<oneshot::Sender<Answer>>,
+    /// One change is made at a time; several may wait for an upgrade, since it can be steered.
+    change: Vec<oneshot::Sender<Answer>>,
     /// What drains have left undone since somebody waits.
     left: Vec<String>,
 }
@@ -34,35 +34,52 @@ impl Askers {
         asker: oneshot::Sender<Answer>,
     ) -> bool {
         let Err(refused) = allowed else {
-            self.left.clear();
-            self.change = Some(asker);
+            if !self.are_there() {
+                self.left.clear();
+            }
+            self.change.retain(|asker| !asker.is_closed());
+            self.change.push(asker);
             return true;
         };
-        let why = refused.to_string();
+        let mut why = refused.to_string();
+        let mut mend = None;
         let known = match refused {
             Refused::UnknownGroup { known, .. } => known,
+            Refused::Unrollable {
+                what,
+                mend: instead,
+            } => {
+                (why, mend) = (what, Some(instead));
+                Vec::new()
+            }
             Refused::External { .. }
             | Refused::Number { .. }
+            | Refused::Range { .. }
+            | Refused::Shut { .. }
             | Refused::Twice { .. }
+            | Refused::Crowded { .. }
             | Refused::Foreign { .. }
+            | Refused::Unsteerable { .. }
             | Refused::Same { .. }
             | Refused::Busy { .. }
             | Refused::Adopting
             | Refused::Stopping => Vec::new(),
         };
         // Where he is gone, nobody wants to know.
-        let _ = asker.send(Answer::Refused { why, known });
+        let _ = asker.send(Answer::Refused { why, known, mend });
         false
     }
 
     /// Takes what the control plane tells people, and answers who has waited for it.
     pub(crate) fn hear(&mut self, notice: &Notice) {
         let answer = match notice {
-            Notice::Restarted { .. } | Notice::Scaled { .. } | Notice::Reshaped { .. } => {
-                Answer::Changed {
-                    left: std::mem::take(&mut self.left),
-                }
-            }
+            Notice::Restarted { .. }
+            | Notice::Scaled { .. }
+            | Notice::Reshaped { .. }
+            | Notice::Upgraded { .. } => Answer::Changed {
+                left: std::mem::take(&mut self.left),
+            },
+            Notice::UpgradePaused { how } => Answer::Paused { how: how.clone() },
             Notice::ChangeFailed { why, replica, .. } => {
                 // Who waits for a stop, for which it was given up, still wants to know.
                 if self.stop.is_empty() {
@@ -81,14 +98,14 @@ impl Askers {
             }
             _ => return,
         };
-        if let Some(asker) = self.change.take() {
-            let _ = asker.send(answer);
+        for asker in self.change.drain(..) {
+            let _ = asker.send(answer.clone());
         }
     }
 
     /// Whether somebody waits.
     fn are_there(&self) -> bool {
-        !self.stop.is_empty() || self.change.is_some()
+        !self.stop.is_empty() || !self.change.is_empty()
     }
 
     /// Nothing runs any more.

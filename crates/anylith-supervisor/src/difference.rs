@@ -1,9 +1,9 @@
 //! How what runs differs from what is wanted now, in words.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
-use anylith_control::Spec;
-use anylith_core::Name;
+use anylith_control::{GroupSpec, Spec};
+use anylith_core::{Name, Scaling};
 
 use crate::{
     launch::Launch,
@@ -15,7 +15,9 @@ use crate::{
 pub(crate) fn all(past: &Record, launch: &Launch, build: Build) -> Vec<String> {
     let mut found = of_specs(&past.spec, &launch.spec);
     let (was, is) = (&past.program, &launch.program);
-    if was.path != is.path {
+    if past.stands_for(&is.path, build) {
+        // It is what runs, or what that has become.
+    } else if was.path != is.path {
         let (was, is) = (was.path.display(), is.path.display());
         found.push(format!("the binary is {is}, and was {was}"));
     } else if past.build != build {
@@ -66,19 +68,30 @@ fn of_specs(was: &Spec, is: &Spec) -> Vec<String> {
     if was.transport != is.transport {
         found.push("what replicas call each other over".to_owned());
     }
-    if found.is_empty() && was != is {
+    if found.is_empty() && settled(was) != settled(is) {
         found.push("the settings".to_owned());
     }
     found
 }
 
+/// `spec` with the numbers with which it begins, where they are chosen within a range.
+fn settled(spec: &Spec) -> Spec {
+    let mut spec = spec.clone();
+    for group in &mut spec.groups {
+        if let Numbers::Within(scaling) = Numbers::of(group) {
+            group.replicas = scaling.initial();
+        }
+    }
+    spec
+}
+
 /// What is different in groups of the same topology.
 fn of_groups(was: &Spec, is: &Spec) -> Vec<String> {
-    let by_name = |spec: &Spec| -> BTreeMap<Name, (Vec<Name>, u32)> {
+    let by_name = |spec: &Spec| -> BTreeMap<Name, (Vec<Name>, Numbers)> {
         let groups = spec.groups.iter();
         groups
             .map(|group| {
-                let content = (group.components.clone(), group.replicas);
+                let content = (group.components.clone(), Numbers::of(group));
                 (group.name.clone(), content)
             })
             .collect()
@@ -91,6 +104,39 @@ fn of_groups(was: &Spec, is: &Spec) -> Vec<String> {
         _ => format!("the components of group {name}"),
     };
     changed(&was, &is).into_iter().map(about).collect()
+}
+
+/// How many replicas a group is to have. Within a range, how many it has at the moment is no difference.
+#[derive(PartialEq)]
+enum Numbers {
+    Fixed(u32),
+    Within(Scaling),
+}
+
+impl Numbers {
+    fn of(group: &GroupSpec) -> Self {
+        match group.scaling {
+            Some(scaling) if scaling.min < scaling.max => Self::Within(scaling),
+            Some(_) | None => Self::Fixed(group.replicas),
+        }
+    }
+}
+
+impl fmt::Display for Numbers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fixed(replicas) => replicas.fmt(f),
+            Self::Within(Scaling {
+                min,
+                max,
+                target,
+                cooldown_ms,
+            }) => write!(
+                f,
+                "{min} to {max} ({target}, cooldown = \"{cooldown_ms}ms\")"
+            ),
+        }
+    }
 }
 
 /// The keys that are in one of both only, or not with the same value.

@@ -1,5 +1,7 @@
 //! The engine: turns what happens on this machine into events, and carries out what the control plane wants.
 
+mod upgrade;
+
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     fs::{self, File},
@@ -22,6 +24,7 @@ use tokio::{
 use crate::{
     answer::{Answer, Overview},
     askers::Askers,
+    builds::{Held, Kept},
     connection::Arrival,
     herald::Herald,
     identities::Identities,
@@ -49,6 +52,7 @@ pub(crate) struct Deployment {
     pub(crate) launched: Option<Shape>,
     pub(crate) program: Program,
     pub(crate) build: Build,
+    pub(crate) kept: BTreeMap<u32, Kept>,
     pub(crate) addresses: BTreeMap<Name, String>,
     pub(crate) timing: Timing,
     pub(crate) folder: RunFolder,
@@ -63,6 +67,8 @@ pub(crate) struct Engine {
     plane: ControlPlane,
     folder: RunFolder,
     ledger: Ledger,
+    /// What was launched, or what that was which is adopted.
+    held: Option<Held>,
     listeners: Listeners,
     processes: Processes,
     switchboard: Switchboard,
@@ -101,6 +107,7 @@ impl Engine {
             launched,
             program,
             build,
+            kept,
             addresses,
             timing,
             folder,
@@ -124,10 +131,12 @@ impl Engine {
             launched,
             program,
             build,
+            kept,
             addresses,
             memory,
             started: BTreeMap::new(),
         };
+        let held = Held::open(&record.program.path, record.build);
         let listeners = Listeners::new(sockets);
         let overview = Overview {
             status: plane.status(&listeners.urls()),
@@ -140,6 +149,7 @@ impl Engine {
             plane,
             herald: Herald::new(&folder, overview),
             ledger: Ledger::new(record, folder.record()),
+            held,
             folder,
             listeners,
             processes,
@@ -330,7 +340,8 @@ impl Engine {
     }
 
     fn spawn(&mut self, replica: Name, incarnation: u64) -> Event {
-        let (spec, program) = (self.plane.spec(), &self.ledger.record().program);
+        let program = self.program_of(&replica);
+        let spec = self.plane.spec();
         let served = spec.listeners_of(&self.plane.components_of(&replica));
         let sockets = self.listeners.sockets(served.into_keys());
         self.herald.begins(&replica);
@@ -340,7 +351,7 @@ impl Engine {
             self.herald.report(Report::NoLog { replica, error });
         });
         let start = Start {
-            program,
+            program: &program,
             control: &self.folder.control_socket(),
             replica: &replica,
             incarnation,
@@ -355,7 +366,7 @@ impl Engine {
         match spawned {
             Ok(pid) => Event::Spawned { replica, pid },
             Err(error) => {
-                let path = self.ledger.record().program.path.display();
+                let path = program.path.display();
                 Event::SpawnFailed {
                     replica,
                     error: format!("{path} could not be started: {error}"),
@@ -421,10 +432,11 @@ impl Engine {
         // A test, for one, hosts its fakes in the same process as the supervisor.
         let own = peer == std::process::id();
         // Held before it is looked at: what is held keeps its number.
+        let programs = self.ledger.record().programs();
         if !own
             && !self.processes.are_with(peer)
             && let Ok(process) = Process::open(peer)
-            && process::runs(peer, &self.ledger.record().program.path)
+            && programs.iter().any(|path| process::runs(peer, path))
         {
             process.signal(Signal::KILL);
         }
@@ -519,6 +531,8 @@ impl Engine {
                 groups,
                 dry_run,
             } => self.asked_to_reshape(topology, groups, dry_run, answer, now),
+            Request::Upgrade(upgrade) => self.asked_to_upgrade(*upgrade, answer, now),
+            Request::Steer(steer) => self.asked_to_steer(steer, answer, now),
             // How things are is never wrong.
             Request::Status | Request::Unknown => {
                 let _ = answer.send(Answer::Status(self.overview(now)));
@@ -586,6 +600,7 @@ impl Engine {
         let _ = fs::remove_file(self.folder.control_socket());
         let _ = fs::remove_file(self.folder.record());
         let _ = fs::remove_dir_all(self.folder.authority());
+        let _ = fs::remove_dir_all(self.folder.builds());
         // Sockets of replicas that were killed, by whomever.
         let _ = run_folder::sweep(&self.folder.sockets());
         self.listeners.close();
@@ -605,6 +620,7 @@ fn group_spec(group: Group) -> GroupSpec {
         name: group.name,
         components: group.components,
         replicas: group.replicas,
+        scaling: group.scaling,
         external: false,
     }
 }

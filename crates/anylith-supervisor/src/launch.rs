@@ -143,7 +143,7 @@ impl Launch {
         };
         let launched = Some(Shape::of(&self.spec));
         let remains = Remains::of(Record::read(&folder.record()), &folder, Some(path));
-        self.stand_by_changes(&remains);
+        self.stand_by_changes(&remains, build);
         let (legacy, lock, first) = self
             .take_over(remains, build, lock, &mut tell)
             .await
@@ -157,8 +157,10 @@ impl Launch {
             identities,
             launched,
             spec: self.spec,
-            program: self.program,
-            build,
+            // What is adopted was started from there, and may have been written over since.
+            program: legacy.program.clone().unwrap_or(self.program),
+            build: legacy.build.unwrap_or(build),
+            kept: legacy.kept.clone(),
             addresses: self.addresses,
             timing: self.timing,
             folder,
@@ -170,12 +172,18 @@ impl Launch {
 
     /// Where what is asked for is what was asked for before, changes that were made since stand: who starts the same again
     /// does not mean to undo them.
-    fn stand_by_changes(&mut self, remains: &Remains) {
-        if let Some(past) = &remains.record
-            && past.launched == Some(Shape::of(&self.spec))
-            && !remains.living.is_empty()
-        {
+    fn stand_by_changes(&mut self, remains: &Remains, build: Build) {
+        let Some(past) = remains.record.as_ref() else {
+            return;
+        };
+        if remains.living.is_empty() {
+            return;
+        }
+        if past.launched == Some(Shape::of(&self.spec)) {
             Shape::of(&past.spec).form(&mut self.spec);
+        }
+        if past.stands_for(&self.program.path, build) {
+            self.spec.interfaces.clone_from(&past.spec.interfaces);
         }
     }
 
@@ -210,8 +218,16 @@ impl Launch {
         let differences = difference::all(&past, self, build);
         let mut memory = past.memory.clone();
         if !living.is_empty() && differences.is_empty() {
-            return Ok((Legacy { memory, living }, lock, None));
+            let legacy = Legacy {
+                memory,
+                living,
+                program: Some(past.program),
+                build: Some(past.build),
+                kept: past.kept,
+            };
+            return Ok((legacy, lock, None));
         }
+        (memory.build, memory.rollout) = (0, None);
         for replica in memory.replicas.values_mut() {
             replica.pid = None;
             // Of what is started anew now, nothing has failed.
@@ -219,7 +235,7 @@ impl Launch {
         }
         let nothing_lives = Legacy {
             memory,
-            living: BTreeMap::new(),
+            ..Legacy::default()
         };
         if living.is_empty() {
             self.folder.sweep()?;
@@ -280,7 +296,8 @@ pub fn living_replicas(folder: &RunFolder) -> BTreeMap<Name, u32> {
 
 /// The program that runs in `folder`, if any does.
 pub fn what_runs(folder: &RunFolder) -> Option<Program> {
-    Record::read(&folder.record()).map(|record| record.program)
+    let record = Record::read(&folder.record())?;
+    Some(record.program_of(record.memory.build))
 }
 
 /// Drains and stops what a supervisor that is gone has left running; returns how many replicas that were. `tell`
@@ -350,13 +367,17 @@ async fn retire(
         spec: past.spec,
         program: past.program,
         build: past.build,
+        kept: past.kept,
         addresses: past.addresses,
         timing,
         folder: folder.clone(),
         kill_on_drop: false,
     };
-    let memory = past.memory;
-    let legacy = Legacy { memory, living };
+    let legacy = Legacy {
+        memory: past.memory,
+        living,
+        ..Legacy::default()
+    };
     let engine = Engine::new(deployment, legacy, &lost, BTreeMap::new(), control, lock);
     engine.retire(tell).await
 }

@@ -12,6 +12,7 @@
 
 mod answer;
 mod askers;
+mod builds;
 mod connection;
 mod difference;
 mod engine;
@@ -37,10 +38,12 @@ mod switchboard;
 
 pub use answer::{Answer, AskError, Overview, ask};
 pub use anylith_control::{
-    Becomes, CRASH_LOOP, Change, Exit, Failure, GroupChange, GroupSpec, GroupStatus, Note, Notice,
-    Processes, ReplicaState, ReplicaStatus, ReshapePlan, Spec, Status, Timing,
+    Becomes, CRASH_LOOP, Change, Exit, Failure, GroupChange, GroupSpec, GroupStatus, GroupUpgrade,
+    Note, Notice, Processes, ReplicaState, ReplicaStatus, ReshapePlan, ScalingStatus, Spec, Status,
+    Timing, UpgradePlan,
 };
-pub use anylith_wire::control::{ENV_CONTROL, ENV_ROLE, Group, Request};
+pub use anylith_wire::control::{ENV_CONTROL, ENV_ROLE, Group, Request, Steer, Upgrade};
+pub use builds::{KeepError, KeptBuild, keep_builds, previous_build};
 pub use launch::{Launch, StartError, living_replicas, stop_orphans, what_runs};
 pub use listener_socket::BindError;
 pub use log_line::{Level, LogLine};

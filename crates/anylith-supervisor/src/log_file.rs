@@ -164,17 +164,24 @@ fn is_trouble(report: &Report) -> bool {
             | Notice::Restarted { .. }
             | Notice::Scaling { .. }
             | Notice::Scaled { .. }
+            | Notice::Autoscaled { .. }
             | Notice::Reshaping { .. }
             | Notice::Switched { .. }
             | Notice::Reshaped { .. }
+            | Notice::Upgrading { .. }
+            | Notice::UpgradePaused { .. }
+            | Notice::Upgraded { .. }
             | Notice::Stopping => false,
             Notice::Failed { .. }
             | Notice::CrashLoop { .. }
             | Notice::Silent { .. }
             | Notice::Overdue { .. }
             | Notice::CutShort { .. }
+            | Notice::BeginsAnew { .. }
+            | Notice::NotStarted { .. }
             | Notice::Unhealthy { .. }
             | Notice::TakingBack { .. }
+            | Notice::RollingBack { .. }
             | Notice::ChangeFailed { .. }
             | Notice::ListenerLost { .. }
             | Notice::ForeignProtocol { .. } => true,

@@ -13,6 +13,7 @@ use anylith_core::Name;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    builds::Kept,
     process::{self, Process},
     report::Report,
     stray::Stray,
@@ -69,6 +70,9 @@ pub(crate) struct Record {
     pub(crate) program: Program,
     /// Which build of the program it was.
     pub(crate) build: Build,
+    /// Number of a build → where it is kept, once one was rolled in; 0 is the program as it was launched.
+    #[serde(default)]
+    pub(crate) kept: BTreeMap<u32, Kept>,
     /// Listener → the address at which its socket is bound.
     pub(crate) addresses: BTreeMap<Name, String>,
     pub(crate) memory: Memory,
@@ -105,13 +109,17 @@ pub(crate) struct Legacy {
     pub(crate) memory: Memory,
     /// The processes that run since before, held.
     pub(crate) living: BTreeMap<Name, Process>,
+    /// What they were started from, where they are adopted.
+    pub(crate) program: Option<Program>,
+    pub(crate) build: Option<Build>,
+    pub(crate) kept: BTreeMap<u32, Kept>,
 }
 
 /// Tells one build of a binary from the next one at the same path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Build {
-    bytes: u64,
-    changed_ns: i128,
+    pub(crate) bytes: u64,
+    pub(crate) changed_ns: i128,
 }
 
 impl Build {
@@ -126,6 +134,42 @@ impl Build {
 }
 
 impl Record {
+    /// The program of the build with this number.
+    pub(crate) fn program_of(&self, build: u32) -> Program {
+        let kept = self.kept.get(&build);
+        Program {
+            path: kept.map_or(&self.program.path, |kept| &kept.path).clone(),
+            ..self.program.clone()
+        }
+    }
+
+    /// The paths of all programs that replicas may run.
+    pub(crate) fn programs(&self) -> Vec<PathBuf> {
+        let kept = self.kept.values().map(|kept| kept.path.clone());
+        kept.chain([self.program.path.clone()]).collect()
+    }
+
+    /// Whether `build` of the program at `path` is what was launched, or what was rolled in since and stands, or is about to.
+    pub(crate) fn stands_for(&self, path: &Path, build: Build) -> bool {
+        let comes = self.memory.rollout.as_ref().map(|rollout| rollout.to);
+        let numbers = [Some(self.memory.build), comes];
+        let mut kept = numbers
+            .into_iter()
+            .flatten()
+            .filter_map(|it| self.kept.get(&it));
+        let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        let is = |program: &Path, its: Build| program == path && its == build;
+        let launched = fs::canonicalize(&self.program.path);
+        let launched = launched.as_deref().unwrap_or(&self.program.path);
+        kept.any(|kept| is(&kept.source, kept.build)) || is(launched, self.build)
+    }
+
+    /// Whether `build` is the one that stands.
+    pub(crate) fn is_standing(&self, build: Build) -> bool {
+        let kept = self.kept.get(&self.memory.build);
+        build == kept.map_or(self.build, |kept| kept.build)
+    }
+
     /// Reads the record of an earlier supervisor. One that cannot be understood, of another version
     /// perhaps, is as good as none: its replicas are told to go when they say hello.
     pub(crate) fn read(path: &Path) -> Option<Self> {
@@ -242,6 +286,12 @@ impl Ledger {
     /// What `state.json` says, or should.
     pub(crate) fn record(&self) -> &Record {
         &self.record
+    }
+
+    /// From now on builds are where `kept` says; it is written with what is to be remembered next.
+    pub(crate) fn keep_builds(&mut self, kept: BTreeMap<u32, Kept>) {
+        self.record.kept = kept;
+        self.state = Recorded::Never;
     }
 
     /// Writes down what is wanted and what is to be remembered, if that has changed or is not written; returns what

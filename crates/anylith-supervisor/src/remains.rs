@@ -1,6 +1,9 @@
 //! What an earlier supervisor has left behind in a run folder.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use anylith_core::Name;
 
@@ -20,8 +23,9 @@ impl Remains {
     /// Looks for them in `folder`, of which `record` tells. Processes that it does not remember have to run its program, or the
     /// one at `own`; whatever they run, if there is neither.
     pub(crate) fn of(mut record: Option<Record>, folder: &RunFolder, own: Option<&Path>) -> Self {
-        let before = record.as_ref().map(|record| record.program.path.clone());
-        let programs: Vec<&Path> = before.as_deref().into_iter().chain(own).collect();
+        let before = record.as_ref().map(Record::programs).unwrap_or_default();
+        let before = before.iter().map(PathBuf::as_path);
+        let programs: Vec<&Path> = before.chain(own).collect();
         let strays = Stray::all(folder, &programs);
         let (living, strangers) = match &mut record {
             Some(record) => record.hold_living(strays),

@@ -173,6 +173,24 @@ fn notice_line(notice: &Notice, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             f,
             "{replica} was drained before {component} was done: {left}"
         ),
+        Notice::BeginsAnew {
+            replica,
+            component,
+            why,
+        } => write!(
+            f,
+            "{component} begins in {replica} without the state of the one before it: {why}"
+        ),
+        Notice::NotStarted {
+            replica,
+            component,
+            why,
+            retry_in,
+        } => write!(
+            f,
+            "{component} does not start in {replica}, and {}: {why}",
+            again(*retry_in)
+        ),
         Notice::Unhealthy {
             replica,
             component,
@@ -203,6 +221,16 @@ fn notice_line(notice: &Notice, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             let groups: Vec<String> = groups.iter().map(of).collect();
             f.write_str(&groups.join(", "))
         }
+        Notice::Autoscaled {
+            group,
+            now,
+            before,
+            why,
+        } => write!(
+            f,
+            "{group} from {before} to {}: {why}",
+            replicas_text(*now as usize)
+        ),
         Notice::Reshaping { from, to } => write!(f, "reshaping {from} to {to}"),
         Notice::Switched { to } => {
             write!(
@@ -212,6 +240,16 @@ fn notice_line(notice: &Notice, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         }
         Notice::Reshaped { to } => write!(f, "{to} runs, and nothing of what was before"),
         Notice::TakingBack { stays, why } => write!(f, "{stays} stays: {why}"),
+        Notice::Upgrading { replicas } => {
+            let replicas = replicas_text(*replicas as usize);
+            write!(f, "rolling another build into {replicas}")
+        }
+        Notice::UpgradePaused { how } => f.write_str(how),
+        Notice::Upgraded { replicas } => {
+            let replicas = replicas_text(*replicas as usize);
+            write!(f, "upgraded {replicas}; the new build runs alone")
+        }
+        Notice::RollingBack { why } => write!(f, "the old build comes back: {why}"),
         Notice::ChangeFailed { what, why, .. } => write!(f, "the {what} was given up: {why}"),
         Notice::Stopping => f.write_str("draining"),
     }

@@ -145,6 +145,11 @@ impl RunFolder {
         self.path.join("authority")
     }
 
+    /// Where the builds are kept that replicas are started from, once one was rolled in.
+    pub(crate) fn builds(&self) -> PathBuf {
+        self.path.join("builds")
+    }
+
     pub(crate) fn lock(&self) -> PathBuf {
         self.path.join("lock")
     }

@@ -9,12 +9,14 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use anylith_core::{InvalidName, Name};
+use anylith_core::{InvalidName, Name, with_causes};
 use anylith_runtime::{
     __rt::{Interface, Provides},
     AppError, Application, Builder, CallCounts, Running,
 };
-use anylith_supervisor::{Progress, ReplicaStatus, RunFolder, Status, Supervisor};
+use anylith_supervisor::{
+    Answer, Progress, ReplicaStatus, Request, RunFolder, Status, Supervisor, ask,
+};
 use anylith_topology::Problems;
 use tempfile::TempDir;
 
@@ -184,6 +186,32 @@ impl<A: Application> Cluster<A> {
                     .is_some_and(|now| now.restarts > before.restarts)
         };
         supervisor.wait_for(back).await;
+    }
+
+    /// Starts the replicas of a group anew, one by one and in good order, as `anylith restart` does; returns when that is over.
+    /// The group is meant by its own name or by that of a component in it.
+    ///
+    /// # Errors
+    ///
+    /// What kept it from that, in words.
+    ///
+    /// # Cancellation
+    ///
+    /// It was asked for, or not; if it was, it goes on.
+    ///
+    /// # Panics
+    ///
+    /// If there are no processes: in one process nothing can be started anew.
+    pub async fn renew(&self, group: &str) -> Result<(), String> {
+        let supervisor = self.supervisor.as_ref();
+        let supervisor = supervisor.expect("a topology with processes has a supervisor");
+        let group = Some(Name::new(group).map_err(|error| error.to_string())?);
+        let request = Request::Restart { group };
+        match ask(&supervisor.control_socket(), request).await {
+            Ok(Answer::Changed { .. }) => Ok(()),
+            Ok(other) => Err(format!("it was answered {other:?}")),
+            Err(error) => Err(with_causes(&error)),
+        }
     }
 
     /// Puts itself before the socket of a replica, and so between it and those who connect to it from now on. In one

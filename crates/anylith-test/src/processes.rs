@@ -94,6 +94,7 @@ fn spec<A>(plan: &Plan, manifest: &Manifest, builder: &ClusterBuilder<A>) -> Spe
         name: cluster::own_group(),
         components: own,
         replicas: 1,
+        scaling: None,
         external: true,
     });
     spec

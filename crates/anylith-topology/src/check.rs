@@ -4,12 +4,14 @@ use std::collections::HashMap;
 
 use anylith_core::{
     ComponentManifest, EdgeSettings, Manifest, MethodManifest, MethodShape, MisfitManifest, Name,
+    Scaling,
 };
 
 use crate::{
     Graph, Problem, Settings,
     nearest::suggest,
-    settings::{GroupSettings, PlacedEdge, TopologySettings},
+    settings::{GroupSettings, PlacedEdge, TopologySettings, scaling::Replicas},
+    singleton,
     source::At,
 };
 
@@ -274,9 +276,11 @@ impl Check<'_> {
             }
             self.group_name(group);
         }
+        self.open_doors(topology);
         if topology.complete && stars < 2 {
             self.whole(name, topology, star);
             self.shared_listeners(topology);
+            self.crowded(topology);
         }
     }
 
@@ -290,6 +294,31 @@ impl Check<'_> {
                 group.name
             );
             self.report(&group.at, what, "give the group another name");
+        }
+    }
+
+    /// A group that may have no replica serves no listener: who connects to its socket starts none.
+    fn open_doors(&mut self, topology: &TopologySettings) {
+        let members = topology.members(self.manifest);
+        for (group, members) in topology.groups.iter().zip(members) {
+            let (Replicas::Scaled(Scaling { min: 0, .. }), Some(at)) =
+                (group.replicas, &group.replicas_at)
+            else {
+                continue;
+            };
+            let components = members.iter();
+            let mut components =
+                components.filter_map(|name| self.manifest.component(name.as_str()));
+            let served = components.find_map(|it| Some((&it.name, it.listeners.first()?)));
+            if let Some((component, listener)) = served {
+                let what = format!(
+                    "the group `{}` may have no replica, and {component} of it serves the listener `{listener}`: who \
+                     connects starts no replica, as a call does",
+                    group.name
+                );
+                let mend = format!("write min = 1, or give {component} a group of its own");
+                self.report(at, what, mend);
+            }
         }
     }
 
@@ -326,6 +355,23 @@ impl Check<'_> {
                 star.name
             );
             self.report(&star.at, what, "take the group out");
+        }
+    }
+
+    /// A component of which there is one at a time has a group of one replica.
+    fn crowded(&mut self, topology: &TopologySettings) {
+        let members = topology.members(self.manifest);
+        for (group, members) in topology.groups.iter().zip(members) {
+            let singletons = singleton::among(&members, self.manifest);
+            if let Some(component) = singletons.first().filter(|_| group.replicas.most() > 1) {
+                let named = group
+                    .components
+                    .iter()
+                    .find(|(name, _)| *component == name.as_str());
+                let at = named.map_or(&group.at, |(_, at)| at);
+                let what = singleton::too_many(component, &group.name, group.replicas.most());
+                self.report(at, what, singleton::mend(component, members.len()));
+            }
         }
     }
 

@@ -13,7 +13,7 @@ mod text;
 
 use std::{fmt, str::FromStr};
 
-use anylith_core::{ComponentManifest, Manifest, Name};
+use anylith_core::{ComponentManifest, Manifest, Name, Scaling};
 
 pub use dot::dot;
 pub use json::json;
@@ -95,9 +95,12 @@ pub fn draw(format: Format, manifest: &Manifest, plan: Option<&Plan>) -> String 
 
 /// `checkout × 2`
 fn group_label(group: &GroupPlan) -> String {
-    match group.replicas {
-        1 => group.name.to_string(),
-        replicas => format!("{} × {replicas}", group.name),
+    match (group.scaling, group.replicas) {
+        (Some(Scaling { min, max, .. }), _) if min < max => {
+            format!("{} × {min} to {max}", group.name)
+        }
+        (_, 1) => group.name.to_string(),
+        (_, replicas) => format!("{} × {replicas}", group.name),
     }
 }
 

@@ -6,12 +6,14 @@ use std::{
     net::{Ipv4Addr, SocketAddr},
 };
 
-use anylith_core::{EdgeSettings, Limits, Manifest, Name};
+use anylith_core::{EdgeSettings, Limits, Manifest, Name, Scaling};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Graph, Problem, Problems, ReplicaChange, Settings, Transport, nearest::suggest,
-    settings::TopologySettings,
+    Graph, Problem, Problems, ReplicaChange, Settings, Transport,
+    nearest::suggest,
+    settings::{TopologySettings, scaling::Replicas},
+    singleton,
 };
 
 /// The topology in which all components run in one process.
@@ -58,8 +60,14 @@ pub struct GroupPlan {
     pub components: Vec<Name>,
     /// The listeners that they serve, each once.
     pub listeners: Vec<Name>,
-    /// How many replicas it has, at least one.
+    /// How many replicas it has, at least one; to begin with, if it is scaled.
     pub replicas: u32,
+    /// Those of its components of which there is one at a time. With any of them it has one replica.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub singletons: Vec<Name>,
+    /// Within which bounds that number follows what they bear, if it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scaling: Option<Scaling>,
 }
 
 impl Plan {
@@ -88,6 +96,27 @@ impl fmt::Debug for Plan {
     }
 }
 
+impl GroupPlan {
+    /// Gives it so many replicas.
+    pub(crate) fn set_replicas(&mut self, replicas: Replicas) {
+        match replicas {
+            Replicas::Fixed(count) => {
+                self.replicas = count;
+                self.scaling = None;
+            }
+            Replicas::Scaled(scaling) => {
+                self.replicas = scaling.initial();
+                self.scaling = Some(scaling);
+            }
+        }
+    }
+
+    /// Whether nothing of it may run, and somebody would knock in vain.
+    fn may_be_shut(&self) -> bool {
+        self.scaling.is_some_and(|scaling| scaling.min == 0) && !self.listeners.is_empty()
+    }
+}
+
 impl Settings {
     /// Plans `manifest`'s application in `topology`, with the replicas changed as asked.
     ///
@@ -110,6 +139,8 @@ impl Settings {
         let mut groups = ordered(groups, &graph, manifest);
         if self.topologies.get(topology).is_none_or(|own| own.complete) {
             replicas.apply(&mut groups, &mut problems);
+            singleton::check(&groups, replicas, &mut problems);
+            doors_stay_open(&groups, replicas, &mut problems);
         }
         if !problems.is_empty() {
             return Err(Problems::new(problems));
@@ -144,20 +175,27 @@ impl Settings {
     /// The groups of `topology`, unordered.
     fn groups(&self, manifest: &Manifest, topology: &str) -> Option<(Name, Vec<GroupPlan>)> {
         let name = Name::new(topology).ok()?;
-        let group = |name: &Name, components, replicas| GroupPlan {
-            name: name.clone(),
-            components,
-            listeners: Vec::new(),
-            replicas,
+        let group = |name: &Name, components, replicas| {
+            let mut group = GroupPlan {
+                name: name.clone(),
+                components,
+                listeners: Vec::new(),
+                replicas: 1,
+                singletons: Vec::new(),
+                scaling: None,
+            };
+            group.set_replicas(replicas);
+            group
         };
+        let one = Replicas::Fixed(1);
         let all = manifest
             .components
             .iter()
             .map(|component| component.name.clone());
         let groups = match topology {
-            MONOLITH => vec![group(&name, all.collect(), 1)],
+            MONOLITH => vec![group(&name, all.collect(), one)],
             MICRO => all
-                .map(|component| group(&component, vec![component.clone()], 1))
+                .map(|component| group(&component, vec![component.clone()], one))
                 .collect(),
             own => {
                 let settings = self.topologies.get(own)?;
@@ -240,6 +278,7 @@ fn ordered(groups: Vec<GroupPlan>, graph: &Graph, manifest: &Manifest) -> Vec<Gr
     let mut groups = groups;
     for group in &mut groups {
         group.components.sort_by_key(&place);
+        group.singletons = singleton::among(&group.components, manifest);
         let of = |name: &Name| manifest.component(name.as_str()).map(|c| &c.listeners);
         for listener in group.components.iter().filter_map(of).flatten() {
             if !group.listeners.contains(listener) {
@@ -269,6 +308,21 @@ fn ordered(groups: Vec<GroupPlan>, graph: &Graph, manifest: &Manifest) -> Vec<Gr
         .into_iter()
         .map(|index| groups[index].clone())
         .collect()
+}
+
+/// Says which groups may have no replica although one serves a listener, where that was asked for on the command line.
+/// [`Settings::check`] says it of those of the file.
+fn doors_stay_open(groups: &[GroupPlan], asked: &ReplicaChange, problems: &mut Vec<Problem>) {
+    for group in groups.iter().filter(|group| group.may_be_shut()) {
+        let Some(label) = asked.label_of(group) else {
+            continue;
+        };
+        let what = format!(
+            "`{}` serves the listener `{}`: who connects starts no replica, as a call does",
+            group.name, group.listeners[0]
+        );
+        problems.push(Problem::given(&label, what, "write 1 for the fewest"));
+    }
 }
 
 /// A listener is one socket, so one group has it.

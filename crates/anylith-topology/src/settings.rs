@@ -3,6 +3,7 @@
 mod edges;
 mod limits;
 pub(crate) mod reader;
+pub(crate) mod scaling;
 pub(crate) mod sections;
 
 use std::{collections::BTreeMap, fmt, net::SocketAddr, str::FromStr};
@@ -17,6 +18,7 @@ use crate::{
     tree::{self, Syntax},
 };
 use reader::Reader;
+use scaling::Replicas;
 
 /// The settings of an application: `anylith.toml` and what overrides it.
 ///
@@ -44,6 +46,7 @@ use reader::Reader;
 ///
 /// [topologies.split]                # besides `monolith` and `micro`
 /// groups.checkout = { components = ["Checkout", "Payment"], replicas = 2 }
+/// groups.catalog = { components = ["Catalog"], replicas = { min = 1, max = 6, target = { concurrency = 16 } } }
 /// groups.rest = { components = ["*"] }
 ///
 /// [edges."Frontend -> Ads"]
@@ -174,9 +177,9 @@ pub(crate) struct GroupSettings {
     pub(crate) at: At,
     /// Names of components, or `*`.
     pub(crate) components: Vec<(String, At)>,
-    pub(crate) replicas: u32,
-    /// Whether the file says how many there are.
-    pub(crate) replicas_said: bool,
+    pub(crate) replicas: Replicas,
+    /// Where the file says how many there are, if it does.
+    pub(crate) replicas_at: Option<At>,
 }
 
 /// `[edges."A -> B"]`.
@@ -271,7 +274,10 @@ impl Settings {
     pub(crate) fn replicas_said(&self, topology: &str, group: &Name) -> Option<u32> {
         let groups = &self.topologies.get(topology)?.groups;
         let group = groups.iter().find(|known| known.name == *group)?;
-        group.replicas_said.then_some(group.replicas)
+        match (&group.replicas_at, group.replicas) {
+            (Some(_), Replicas::Fixed(replicas)) => Some(replicas),
+            (Some(_), Replicas::Scaled(_)) | (None, _) => None,
+        }
     }
 
     /// Whether all that the file says of `[app]` was understood. Where not, what seems to be missing may be what

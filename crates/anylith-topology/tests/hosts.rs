@@ -10,6 +10,7 @@ mod shop;
 
 use std::{collections::BTreeSet, fs, path::PathBuf};
 
+use anylith_core::Singleton;
 use anylith_topology::{
     Hosts, Overrides, Placement, Problem, Problems, ReplicaChange, Settings, Unread,
 };
@@ -169,4 +170,30 @@ fn no_text_makes_reading_hosts_panic() {
         let _ = place("split", &GOOD[..end]);
         let _ = place("split", &format!("{}\"{}", &GOOD[..end], &GOOD[end..]));
     }
+}
+
+#[test]
+fn hosts_that_would_run_two_of_a_singleton_are_refused() {
+    let hosts = Hosts::read(
+        "hosts.toml",
+        "[hosts.near]\naddress = \"10.0.0.1\"\ngroups = { pages = 1, checkout = 2, rest = 1 }\n\n\
+         [hosts.far]\naddress = \"10.0.0.2\"\ngroups = { rest = 1 }\n",
+    );
+    let settings = Settings::parse("anylith.toml", SPLIT, &Overrides::default(), &Unread).unwrap();
+    let mut manifest = shop();
+    for component in &mut manifest.components {
+        if component.name == "Cart" {
+            component.singleton = Some(Singleton::default());
+        }
+    }
+    let plan = settings
+        .plan(&manifest, "split", &ReplicaChange::NONE)
+        .unwrap();
+    let problems = hosts.place(&plan, &settings).unwrap_err().to_string();
+    assert!(
+        problems.contains(
+            "Cart is a singleton, of which there is one at a time, and its group `rest` would have 2 replicas"
+        ),
+        "{problems}"
+    );
 }

@@ -4,7 +4,7 @@
 
 mod shop;
 
-use anylith_core::{EdgeSettings, Manifest};
+use anylith_core::{EdgeSettings, Manifest, Scaling, Target};
 use anylith_topology::{Graph, Overrides, Plan, ReplicaChange, Settings, Unread};
 use serde_json::json;
 use shop::{application, name, shop};
@@ -319,4 +319,45 @@ fn what_is_set_for_an_edge_reaches_its_callers() {
     assert_eq!(set(cart), (Some(2000), Some(50), Some(20), Some(64)));
     assert_eq!(set(get), (None, None, Some(0), None));
     assert_eq!(set(ad), (None, Some(0), None, None));
+}
+
+#[test]
+fn a_range_of_replicas_is_in_the_plan_with_what_each_is_to_bear() {
+    let toml = "[topologies.split]\n\
+        groups.catalog = { components = [\"Catalog\"], replicas = { min = 0, max = 6, target = { cpu = 0.7 } } }\n\
+        groups.currency = { components = [\"Currency\"], replicas = { min = 2, max = 3, cooldown = \"10s\" } }\n\
+        groups.rest = { components = [\"*\"], replicas.min = 1, replicas.max = 4, replicas.target.p99 = \"50ms\" }\n";
+    let settings = settings(toml, &Overrides::default());
+    let of = |replicas: &str, group: &str| {
+        let change = match replicas {
+            "" => ReplicaChange::NONE,
+            text => ReplicaChange::parse(text).unwrap(),
+        };
+        let plan = settings.plan(&shop(), "split", &change).unwrap();
+        let group = plan.groups.iter().find(|one| one.name == group).unwrap();
+        (group.replicas, group.scaling)
+    };
+    let range = |min, max, target, cooldown_ms| {
+        Some(Scaling {
+            min,
+            max,
+            target,
+            cooldown_ms,
+        })
+    };
+    // It begins with one, so that what does not start shows at once.
+    let catalog = range(0, 6, Target::Cpu(700), 60_000);
+    assert_eq!(of("", "catalog"), (1, catalog));
+    let currency = range(2, 3, Target::Concurrency(16), 10_000);
+    assert_eq!(of("", "currency"), (2, currency));
+    assert_eq!(of("", "rest"), (1, range(1, 4, Target::P99(50), 60_000)));
+    // What each is to bear stays as the file says.
+    let catalog = range(2, 9, Target::Cpu(700), 60_000);
+    assert_eq!(of("Catalog=2..9", "catalog"), (2, catalog));
+    let catalog = range(3, 3, Target::Cpu(700), 60_000);
+    assert_eq!(of("Catalog=3", "catalog"), (3, catalog));
+    let change = ReplicaChange::parse("Cart=1..4").unwrap();
+    let plan = settings.plan(&shop(), "micro", &change).unwrap();
+    let cart = plan.group_of("Cart").unwrap();
+    assert_eq!(cart.scaling, Some(Scaling::between(1, 4)));
 }

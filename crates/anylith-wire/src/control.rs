@@ -10,13 +10,16 @@
 //!
 //! The first message of a connection says what the connection is for: see [`Opening`].
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, path::PathBuf};
 
-use anylith_core::{Counters, Directory, Endpoint, Name};
+use anylith_core::{Counters, Directory, Endpoint, Manifest, Name, Scaling, Size};
 pub use anylith_core::{EdgeSettings, Limits};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-pub use crate::identity::Identity;
+pub use crate::{
+    handed::{Handed, MAX_STATE_BYTES},
+    identity::Identity,
+};
 
 /// The version of these messages.
 pub const CONTROL_PROTOCOL: u32 = 1;
@@ -97,7 +100,7 @@ pub enum Request {
     /// To have other numbers of replicas. The answer comes when they are reached.
     Scale {
         /// Group, or a component in it → how many.
-        groups: BTreeMap<Name, u32>,
+        groups: BTreeMap<Name, Size>,
     },
     /// To divide the components into other groups. The answer comes when that is done, or taken back.
     Reshape {
@@ -109,7 +112,49 @@ pub enum Request {
         #[serde(default)]
         dry_run: bool,
     },
+    /// To roll another build in, replica by replica. The answer comes when that is done, when it waits for
+    /// [`Steer::Resume`], or when the old build runs everywhere again.
+    Upgrade(Box<Upgrade>),
+    /// To steer the upgrade that is under way. The answer comes as with [`Request::Upgrade`]; to a pause at once.
+    Steer(Steer),
     /// For something that a later build can do: it is answered with the status. Nobody sends it.
+    #[serde(other)]
+    Unknown,
+}
+
+/// What [`Request::Upgrade`] asks for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Upgrade {
+    /// The binary of the new build, where nobody writes over it.
+    pub binary: PathBuf,
+    /// Where it was taken from, for people.
+    pub source: PathBuf,
+    /// What it says of itself.
+    pub manifest: Manifest,
+    /// The share of the replicas of each group, in percent and at least one, after which it waits for
+    /// [`Steer::Resume`].
+    #[serde(default)]
+    pub canary: Option<u8>,
+    /// For how long the first replicas of the new build are watched before others follow, and all of them before the old
+    /// build is given up, in milliseconds.
+    #[serde(default)]
+    pub observe_ms: u64,
+    /// To say what it would do, and do nothing.
+    #[serde(default)]
+    pub dry_run: bool,
+}
+
+/// What can be said to an upgrade that is under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Steer {
+    /// To begin no further step.
+    Pause,
+    /// To go on.
+    Resume,
+    /// To bring the old build back everywhere.
+    Rollback,
+    /// Something of a later build. Nobody sends it.
     #[serde(other)]
     Unknown,
 }
@@ -123,6 +168,9 @@ pub struct Group {
     pub components: Vec<Name>,
     /// How many replicas it has, at least 1.
     pub replicas: u32,
+    /// Within which bounds that number follows what they bear, if it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scaling: Option<Scaling>,
 }
 
 /// What a replica says to the control plane.
@@ -142,6 +190,16 @@ pub enum FromReplica {
         /// to read.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
+    },
+    /// A component that was told to [`ToReplica::Yield`] has finished its calls; that it has stopped is said next.
+    HandedOver {
+        /// The component.
+        component: Name,
+        /// Its state. `None` if it could not be had, or if it has none to hand over.
+        state: Option<Handed>,
+        /// Why it could not be had, for people to read.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        lost: Option<String>,
     },
     /// A component that [`ToReplica::Start`] was about cannot start. It counts as stopped, and the replica goes on
     /// without it.
@@ -166,10 +224,49 @@ pub enum FromReplica {
         /// What its process has counted since it began.
         #[serde(default)]
         counters: Counters,
+        /// How the calls ended that its process has answered since it began.
+        #[serde(default)]
+        outcomes: Outcomes,
+        /// What it bore since it was last asked for it, if it was.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        load: Option<Load>,
+    },
+    /// Calls of this component wait, and the directory says that nothing of it runs until it is called. Said once, and once
+    /// more on each new connection, for as long as the directory says so.
+    Wanted {
+        /// The component.
+        component: Name,
     },
     /// Something of a later build. Nobody sends it.
     #[serde(other)]
     Unknown,
+}
+
+/// How calls ended: those that came from other processes, and the requests of listeners that speak HTTP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Outcomes {
+    /// How many were answered, however.
+    #[serde(default)]
+    pub answered: u64,
+    /// How many of these with an error of the component, with a panic, or with a status of HTTP from 500 on.
+    #[serde(default)]
+    pub failed: u64,
+}
+
+/// What a replica bore, between one question and the next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Load {
+    /// The calls that were under way on average, in thousandths, in the component that had most.
+    pub concurrency_millis: u64,
+    /// How many calls have ended, or are under way.
+    pub calls: u64,
+    /// How much of a core its process used on average, in thousandths.
+    pub cpu_millis: u64,
+    /// 99 of 100 calls that ended took no longer, in microseconds, in the component that took longest; `None` if none
+    /// ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub p99_us: Option<u64>,
 }
 
 /// A replica introduces itself, for the first time or again.
@@ -234,6 +331,22 @@ pub enum ToReplica {
         #[serde(default)]
         others_stay: bool,
     },
+    /// As [`ToReplica::Drain`], for a component of which there is one at a time: what comes after it waits for it. After its
+    /// last call it hands its state over, if it can: [`FromReplica::HandedOver`].
+    Yield {
+        /// The component.
+        component: Name,
+        /// After this long, in milliseconds, calls still in flight are dropped.
+        grace_ms: u64,
+    },
+    /// A component that was held back may start: there is no other one of it any more. Said twice it means the same.
+    Grant {
+        /// The component.
+        component: Name,
+        /// What the one before it has handed over.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        state: Option<Handed>,
+    },
     /// Drain what still runs, in reverse dependency order, and exit with code 0.
     Stop {
         /// After this long, in milliseconds, calls still in flight are dropped.
@@ -245,7 +358,11 @@ pub enum ToReplica {
     },
     /// Give a sign of life: [`FromReplica::Pong`]. A replica that gives none is taken out of the directory, and
     /// replaced after a while.
-    Ping,
+    Ping {
+        /// To say with it what it bears, from now on until it is asked without.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        measure: bool,
+    },
     /// Send the socket of this listener to the control plane, on a connection of its own that begins with
     /// [`Opening::Listener`].
     HandOver {
@@ -291,6 +408,9 @@ pub struct Bootstrap {
     /// only an engine does that knows no graph, every replica of the application may.
     #[serde(default)]
     pub callers: Option<BTreeMap<Name, Vec<Name>>>,
+    /// Those of its components that start only when [`ToReplica::Grant`] says so, since another one may still be at work.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub held: Vec<Name>,
 }
 
 impl fmt::Debug for Bootstrap {
@@ -309,6 +429,7 @@ impl fmt::Debug for Bootstrap {
             .field("directory", &self.directory)
             .field("identity", &self.identity)
             .field("callers", &self.callers)
+            .field("held", &self.held)
             .finish()
     }
 }
@@ -334,6 +455,9 @@ pub struct Additions {
     /// What the replica proves itself with from now on: that it has these components, too.
     #[serde(default)]
     pub identity: Option<Identity>,
+    /// See [`Bootstrap::held`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub held: Vec<Name>,
 }
 
 impl fmt::Debug for Additions {
@@ -346,6 +470,7 @@ impl fmt::Debug for Additions {
             .field("edges", &self.edges)
             .field("callers", &self.callers)
             .field("identity", &self.identity)
+            .field("held", &self.held)
             .finish()
     }
 }
@@ -510,6 +635,7 @@ mod tests {
                 roots: "public".into(),
             }),
             callers: None,
+            held: Vec::new(),
         };
         let identity = ToReplica::Identity(bootstrap.identity.clone().unwrap());
         for message in [ToReplica::Welcome(Box::new(bootstrap)), identity] {

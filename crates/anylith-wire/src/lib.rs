@@ -15,6 +15,7 @@ mod calling;
 pub mod control;
 mod failure;
 pub mod frame;
+mod handed;
 mod hello;
 mod identity;
 mod inbox;

@@ -103,6 +103,9 @@ mod guide {
     #[doc = include_str!("../../../docs/guide/config-and-listeners.md")]
     struct ConfigAndListeners;
 
+    #[doc = include_str!("../../../docs/guide/singletons.md")]
+    struct Singletons;
+
     #[doc = include_str!("../../../README.md")]
     struct Readme;
 }

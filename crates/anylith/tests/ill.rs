@@ -230,9 +230,11 @@ impl Host {
                 directory: Directory {
                     epoch: 1,
                     components: [(name("Patient"), patients.into())].into(),
+                    ..Directory::default()
                 },
                 identity: None,
                 callers: None,
+                held: Vec::new(),
             },
             listen: BTreeMap::new(),
             secrets: BTreeMap::new(),

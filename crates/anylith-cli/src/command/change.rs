@@ -50,6 +50,16 @@ pub(super) fn begin(app: &App, request: Request, begins: &str) -> Result<(), Fai
 /// Asks for a change, shows how far it comes, and comes back when it is made.
 pub(super) fn settle(app: &App, request: Request) -> Result<(), Failure> {
     let folder = last_run(app)?;
+    let answer = wait(app, &folder, request)?;
+    finish(app, &folder, answer)
+}
+
+/// Asks for a change, shows how far it comes, and returns the answer.
+pub(super) fn wait(
+    app: &App,
+    folder: &RunFolder,
+    request: Request,
+) -> Result<Result<Answer, AskError>, Failure> {
     let screen = Screen::start(None);
     let answer = runtime()?.block_on(async {
         let mut signals = Signals::listen()?;
@@ -61,7 +71,16 @@ pub(super) fn settle(app: &App, request: Request) -> Result<(), Failure> {
     });
     screen.progress("");
     screen.end();
-    let left = outcome(app, &folder, answer?)?;
+    answer
+}
+
+/// Says what a change that is made has left undone.
+pub(super) fn finish(
+    app: &App,
+    folder: &RunFolder,
+    answer: Result<Answer, AskError>,
+) -> Result<(), Failure> {
+    let left = outcome(app, folder, answer)?;
     let warning = Paint::for_stderr().bold_yellow("warning");
     for left in left {
         writeln!(std::io::stderr(), "{warning}: {left}")?;
@@ -91,6 +110,8 @@ async fn ask_patiently(
                     Answer::Stopped { .. }
                     | Answer::Changed { .. }
                     | Answer::Plan(_)
+                    | Answer::UpgradePlan(_)
+                    | Answer::Paused { .. }
                     | Answer::Refused { .. }
                     | Answer::GivenUp { .. },
                 )
@@ -108,11 +129,13 @@ pub(super) fn outcome(
 ) -> Result<Vec<String>, Failure> {
     match answer {
         Ok(Answer::Changed { left }) => Ok(left),
-        Ok(Answer::Refused { why, known }) if known.is_empty() => Err(Failure::new(
-            why,
-            format!("see with `{}` how things are", app.hint("status")),
-        )),
-        Ok(Answer::Refused { why, known }) => {
+        // Only upgrades do, which know what to say of it.
+        Ok(Answer::Paused { .. }) => Ok(Vec::new()),
+        Ok(Answer::Refused { why, known, mend }) if known.is_empty() => {
+            let look = || format!("see with `{}` how things are", app.hint("status"));
+            Err(Failure::new(why, mend.unwrap_or_else(look)))
+        }
+        Ok(Answer::Refused { why, known, .. }) => {
             let known: Vec<&str> = known.iter().map(Name::as_str).collect();
             let wanted = why.rsplit(' ').next().unwrap_or_default();
             Err(Failure::input(
@@ -133,7 +156,7 @@ pub(super) fn outcome(
             Err(Failure::new(why, mend))
         }
         Ok(Answer::Stopped { .. }) => Err(super::not_running(app)),
-        Ok(Answer::Status(_) | Answer::Plan(_)) => Err(Failure::new(
+        Ok(Answer::Status(_) | Answer::Plan(_) | Answer::UpgradePlan(_)) => Err(Failure::new(
             "the supervisor is of an older version, which cannot do that",
             format!("`{}` and run it again", app.hint("stop")),
         )),

@@ -133,6 +133,7 @@ async fn wanted(
         name: group.name,
         components: group.components,
         replicas: group.replicas,
+        scaling: group.scaling,
     };
     Ok((plan.topology, plan.groups.into_iter().map(group).collect()))
 }

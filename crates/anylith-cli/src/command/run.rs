@@ -3,9 +3,9 @@
 mod show;
 mod wording;
 
-use std::{collections::BTreeSet, io};
+use std::{collections::BTreeSet, convert::Infallible, io, pin::pin};
 
-use anylith_core::{Name, with_causes};
+use anylith_core::{Manifest, Name, with_causes};
 use anylith_pki::AuthorityError;
 use anylith_supervisor::{Launch, LogReader, Program, Spec, StartError, SupervisorLost, Timing};
 use anylith_topology::Settings;
@@ -31,12 +31,25 @@ pub(crate) fn run(args: &RunArgs) -> Result<(), Failure> {
         // Before anything else, so that every signal finds somebody who answers it.
         let mut signals = Signals::listen()?;
         let app = App::find(&args.app)?;
-        let (launch, settings) = tokio::select! {
+        let Prepared {
+            launch, settings, ..
+        } = tokio::select! {
             prepared = prepare(&app, args) => prepared?,
             _ = signals.next() => return Err(stopped_early(&app)),
         };
-        supervise(launch, settings, &app, args.in_background, signals).await
+        let beside = std::future::pending::<Infallible>();
+        let background = args.in_background;
+        supervise(launch, settings, &app, background, &mut signals, beside).await?;
+        Ok(())
     })
+}
+
+/// An application that is ready to be run.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    pub(crate) launch: Launch,
+    pub(crate) settings: Settings,
+    pub(crate) manifest: Manifest,
 }
 
 fn stopped_early(app: &App) -> Failure {
@@ -48,7 +61,11 @@ fn stopped_early(app: &App) -> Failure {
 }
 
 /// From what is written to what should run: settings, binary, manifest, plan.
-async fn prepare(app: &App, args: &RunArgs) -> Result<(Launch, Settings), Failure> {
+///
+/// # Cancellation
+///
+/// What was asked of cargo or of the binary is killed.
+pub(crate) async fn prepare(app: &App, args: &RunArgs) -> Result<Prepared, Failure> {
     let (replicas, asked) = replicas(args.replicas.as_deref());
     let inspection = Inspection::of(app, &args.overriding, &args.building, asked).await?;
     let plan = inspection.plan(&args.topology, &replicas)?;
@@ -73,17 +90,23 @@ async fn prepare(app: &App, args: &RunArgs) -> Result<(Launch, Settings), Failur
         timing: Timing::default(),
         kill_on_drop: false,
     };
-    Ok((launch, settings))
+    Ok(Prepared {
+        launch,
+        settings,
+        manifest,
+    })
 }
 
-/// Runs the supervisor until nothing of the application runs any more.
-async fn supervise(
+/// Runs the supervisor until nothing of the application runs any more. Once `beside` is done the application is stopped
+/// for it; returns what it came to.
+pub(crate) async fn supervise<T>(
     launch: Launch,
     settings: Settings,
     app: &App,
     in_background: bool,
-    mut signals: Signals,
-) -> Result<(), Failure> {
+    signals: &mut Signals,
+    beside: impl Future<Output = T>,
+) -> Result<Option<T>, Failure> {
     let (name, folder) = (launch.spec.app.clone(), launch.folder.clone());
     let listeners: BTreeSet<Name> = launch.spec.listeners.keys().cloned().collect();
     let logs = (!in_background).then(|| LogReader::from_end(&folder));
@@ -104,10 +127,22 @@ async fn supervise(
     };
     let reports = supervisor.take_reports();
     let mut show = Show::new(name, listeners, settings, screen, in_background);
-    show.until_over(&supervisor, reports, &mut signals).await;
+    let outcome = {
+        let mut over = pin!(show.until_over(&supervisor, reports, signals));
+        let done = tokio::select! {
+            () = &mut over => None,
+            done = beside => Some(done),
+        };
+        if done.is_some() {
+            supervisor.ask_stop().await;
+            over.await;
+        }
+        done
+    };
     let over = supervisor.over().await;
     show.end(over.is_ok())?;
-    over.map_err(|error| lost(&error, app))
+    over.map_err(|error| lost(&error, app))?;
+    Ok(outcome)
 }
 
 fn lost(error: &SupervisorLost, app: &App) -> Failure {

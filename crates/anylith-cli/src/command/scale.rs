@@ -2,14 +2,14 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use anylith_core::Name;
+use anylith_core::{Name, Size};
 use anylith_supervisor::Request;
-use anylith_topology::MAX_REPLICAS;
+use anylith_topology::{MAX_REPLICAS, read_size};
 
 use super::change;
 use crate::{app::App, args::ScaleArgs, failure::Failure};
 
-/// Gives groups other numbers of replicas.
+/// Gives groups other numbers of replicas, or ranges for them.
 pub(crate) fn scale(args: &ScaleArgs) -> Result<(), Failure> {
     let (numbers, apps): (Vec<&String>, Vec<&String>) =
         args.words.iter().partition(|word| word.contains('='));
@@ -57,14 +57,16 @@ fn is_only_a_name(word: &str) -> bool {
     Name::new(word).is_ok() && !Path::new(word).exists()
 }
 
-/// Reads `Catalog=3`.
-fn number(word: &str) -> Result<(Name, u32), Failure> {
+/// Reads `Catalog=3`, or `Catalog=0..5`.
+fn number(word: &str) -> Result<(Name, Size), Failure> {
     let (group, replicas) = word.split_once('=').unwrap_or((word, ""));
-    match replicas.parse() {
-        Ok(count @ 1..=MAX_REPLICAS) => Ok((super::name("group", group)?, count)),
-        Ok(_) | Err(_) => Err(Failure::input(
-            format!("{word}: `{replicas}` is not a number of replicas"),
-            format!("write a number from 1 to {MAX_REPLICAS}, as in `{group}=2`"),
+    match read_size(replicas) {
+        Ok(size) => Ok((super::name("group", group)?, size)),
+        Err(what) => Err(Failure::input(
+            format!("{word}: {what}"),
+            format!(
+                "write a number from 1 to {MAX_REPLICAS}, as in `{group}=2`, or a range, as in `{group}=1..6`"
+            ),
         )),
     }
 }

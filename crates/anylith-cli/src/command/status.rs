@@ -8,8 +8,8 @@ use std::{
 
 use anylith_core::{Name, with_causes};
 use anylith_supervisor::{
-    Answer, AskError, Overview, ReplicaState, ReplicaStatus, Request, RunFolder, Status, ask,
-    living_replicas,
+    Answer, AskError, Overview, ReplicaState, ReplicaStatus, Request, RunFolder, ScalingStatus,
+    Status, ask, living_replicas,
 };
 
 use serde::Serialize;
@@ -28,6 +28,8 @@ pub(crate) fn status(args: &StatusArgs) -> Result<(), Failure> {
             Answer::Stopped { .. }
             | Answer::Changed { .. }
             | Answer::Plan(_)
+            | Answer::UpgradePlan(_)
+            | Answer::Paused { .. }
             | Answer::Refused { .. }
             | Answer::GivenUp { .. },
         ) => return Err(not_running(&app)),
@@ -137,6 +139,7 @@ fn table(overview: &Overview, paint: Paint) -> String {
         .filter(|one| one.state == ReplicaState::Ready)
         .count();
     let how = match (ready, all) {
+        (0, 0) => "nothing of it runs until it is called".to_owned(),
         (1, 1) => "its replica is ready".to_owned(),
         (ready, all) if ready == all => format!("all {all} replicas are ready"),
         (ready, all) => format!("{ready} of {all} replicas are ready"),
@@ -144,6 +147,7 @@ fn table(overview: &Overview, paint: Paint) -> String {
     let (app, topology) = (paint.bold(status.app.as_str()), &status.topology);
     let mut text = format!("{app} in topology {topology}: {how}\n\n");
     text += &rows(overview, paint);
+    text += &scaled(status, paint);
     if !overview.notes.is_empty() {
         text.push('\n');
         for note in &overview.notes {
@@ -181,6 +185,37 @@ fn table(overview: &Overview, paint: Paint) -> String {
         overview.supervisor, status.epoch
     );
     let _ = writeln!(text, "\n{}", paint.dim(&more));
+    text
+}
+
+/// How many replicas the groups want that are scaled, and why, a line for each:
+/// `Catalog: 4 replicas wanted, of 1 to 6: 61.3 calls under way, for each 16`
+fn scaled(status: &Status, paint: Paint) -> String {
+    let mut text = String::new();
+    for group in &status.groups {
+        let Some(scaling) = &group.scaling else {
+            continue;
+        };
+        if text.is_empty() {
+            text.push('\n');
+        }
+        let ScalingStatus {
+            wanted,
+            min,
+            max,
+            why,
+            ..
+        } = scaling;
+        let replicas = match wanted {
+            1 => "replica",
+            _ => "replicas",
+        };
+        let name = paint.bold(group.name.as_str());
+        let _ = writeln!(
+            text,
+            "{name}: {wanted} {replicas} wanted, of {min} to {max}: {why}"
+        );
+    }
     text
 }
 

@@ -91,6 +91,8 @@ async fn ask_patiently(
                     Answer::Stopped { .. }
                     | Answer::Changed { .. }
                     | Answer::Plan(_)
+                    | Answer::UpgradePlan(_)
+                    | Answer::Paused { .. }
                     | Answer::Refused { .. }
                     | Answer::GivenUp { .. },
                 )

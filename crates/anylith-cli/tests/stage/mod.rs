@@ -29,13 +29,18 @@ groups.rest = { components = ["*"] }
 
 /// The example next to this test's own binary.
 pub(crate) fn puppet() -> PathBuf {
+    example("puppet-app")
+}
+
+fn example(name: &str) -> PathBuf {
     let own = std::env::current_exe().unwrap();
     let path = own
         .parent()
         .unwrap()
         .parent()
         .unwrap()
-        .join("examples/puppet-app");
+        .join("examples")
+        .join(name);
     assert!(
         path.exists(),
         "build it first: cargo build -p anylith-cli --examples"
@@ -49,10 +54,16 @@ impl Stage {
     }
 
     pub(crate) fn with(toml: &str) -> Self {
+        Self::of("puppet-app", "puppet", toml)
+    }
+
+    /// The application `app`, which an example is the program of.
+    pub(crate) fn of(program: &str, app: &str, toml: &str) -> Self {
         let temp = tempfile::tempdir().unwrap();
         fs::create_dir(temp.path().join("app")).unwrap();
         fs::create_dir(temp.path().join("run")).unwrap();
-        let app = format!("[app]\nname = \"puppet\"\nbinary = {:?}\n", puppet());
+        let program = example(program);
+        let app = format!("[app]\nname = \"{app}\"\nbinary = {program:?}\n");
         fs::write(temp.path().join("app/anylith.toml"), app + toml).unwrap();
         Self { temp, orders: "" }
     }
@@ -130,6 +141,11 @@ impl Stage {
 impl Drop for Stage {
     /// Leaves nothing running, however the test went.
     fn drop(&mut self) {
+        if std::thread::panicking()
+            && let Ok(logs) = self.command("logs -n 200").output()
+        {
+            eprintln!("{}", String::from_utf8_lossy(&logs.stdout));
+        }
         let _ = self.command("stop --kill").output();
     }
 }

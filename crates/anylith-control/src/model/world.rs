@@ -6,10 +6,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anylith_core::{Directory, Endpoint, Limits, Name};
+use anylith_core::{Directory, Endpoint, Limits, Name, Singleton};
 use anylith_topology::Transport;
-use anylith_wire::control::{CONTROL_PROTOCOL, ComponentState, FromReplica, Hello, ToReplica};
+use anylith_wire::control::{
+    CONTROL_PROTOCOL, ComponentState, FromReplica, Handed, Hello, ToReplica,
+};
 
+use super::upgrade::{self, Builds};
 use crate::{Action, ControlPlane, Event, Exit, GroupSpec, Memory, Notice, Spec, Timing};
 
 type Shape = &'static [(&'static str, &'static [&'static str], u32)];
@@ -33,6 +36,9 @@ pub(super) const SHAPES: [Shape; 8] = [
     &[("shop", &["Front", "Stock"], 2), ("rest", &["Cart"], 1)],
     &[("shop", &["Stock"], 1), ("rest", &["Front", "Cart"], 2)],
 ];
+
+/// Those of them in which there is one `Cart`.
+pub(super) const SHAPES_OF_ONE: [usize; 6] = [0, 2, 3, 4, 5, 6];
 
 /// Something that happens by itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,43 +73,63 @@ pub(super) enum Fault {
 }
 
 #[derive(Debug, Default)]
-struct Process {
+pub(super) struct Process {
     pid: u32,
     incarnation: u64,
+    pub(super) build: u32,
     welcomed: Option<Endpoint>,
     connected: bool,
-    components: BTreeMap<Name, ComponentState>,
+    pub(super) components: BTreeMap<Name, ComponentState>,
     /// Those that it was given while it ran.
     added: BTreeSet<Name>,
     lingers: BTreeSet<Name>,
-    directory: Directory,
+    /// Those that wait to be granted.
+    held: BTreeSet<Name>,
+    /// `Cart` has begun.
+    begun: bool,
+    /// `Cart` was told to make room.
+    yields: bool,
+    /// What `Cart` has handed over here.
+    handed: Option<Handed>,
+    pub(super) directory: Directory,
     inbox: VecDeque<ToReplica>,
     outbox: VecDeque<Event>,
 }
 
 /// An application, and what it was asked for.
 pub(super) struct World {
-    plane: ControlPlane,
+    pub(super) plane: ControlPlane,
     now: Instant,
-    processes: BTreeMap<Name, Process>,
+    pub(super) processes: BTreeMap<Name, Process>,
     /// Of processes that are over, what the control plane has yet to learn.
     over: BTreeMap<Name, VecDeque<Event>>,
-    published: Directory,
-    notices: Vec<Notice>,
+    pub(super) published: Directory,
+    pub(super) notices: Vec<Notice>,
     asked: Option<(Spec, Spec)>,
+    pub(super) builds: Builds,
     next_pid: u32,
     no_spawn: bool,
     /// Whether all have been ready once.
     began: bool,
     crashed: bool,
-    faults: usize,
-    controls: usize,
+    pub(super) faults: usize,
+    pub(super) controls: usize,
     stopping: bool,
     done: bool,
     wrong: Option<String>,
+    /// Whether there is one `Cart` at a time.
+    alone: bool,
+    /// A restart was asked for, and no reshape.
+    restarts: bool,
+    /// How often a state was handed over.
+    handed: u64,
+    /// What the control plane has been given for the next `Cart`.
+    estate: Option<Handed>,
+    /// What was begun with last.
+    taken: Option<Handed>,
 }
 
-fn name(text: &str) -> Name {
+pub(super) fn name(text: &str) -> Name {
     Name::new(text).unwrap()
 }
 
@@ -112,13 +138,14 @@ fn groups(shape: usize) -> Vec<GroupSpec> {
         name: name(of),
         components: components.iter().map(|of| name(of)).collect(),
         replicas: *replicas,
+        scaling: None,
         external: false,
     };
     SHAPES[shape].iter().map(group).collect()
 }
 
 /// `Front` calls `Cart` and `Stock`; `Cart` calls `Stock`.
-fn spec(shape: usize) -> Spec {
+pub(super) fn spec(shape: usize) -> Spec {
     Spec {
         app: name("model"),
         topology: name(&format!("shape{shape}")),
@@ -133,6 +160,17 @@ fn spec(shape: usize) -> Spec {
         edges: Vec::new(),
         limits: Limits::default(),
         transport: Transport::default(),
+        interfaces: upgrade::interfaces(0, &[]),
+        singletons: BTreeMap::new(),
+    }
+}
+
+fn handed_over(component: &Name, state: Option<Handed>) -> FromReplica {
+    let (component, lost) = (component.clone(), None);
+    FromReplica::HandedOver {
+        component,
+        state,
+        lost,
     }
 }
 
@@ -149,17 +187,30 @@ fn timing() -> Timing {
 impl World {
     /// Started in a topology, with every replica ready.
     pub(super) fn ready(shape: usize) -> Self {
+        Self::begun(spec(shape), false)
+    }
+
+    /// The same, with one `Cart` at a time.
+    pub(super) fn ready_alone(shape: usize) -> Self {
+        let mut spec = spec(shape);
+        let singleton = Singleton { hands_over: true };
+        spec.singletons.insert(name("Cart"), singleton);
+        Self::begun(spec, true)
+    }
+
+    fn begun(spec: Spec, alone: bool) -> Self {
         let now = Instant::now();
         let (memory, lost) = (Memory::default(), BTreeSet::new());
         let sockets = PathBuf::from("/run/m");
         let mut world = Self {
-            plane: ControlPlane::new(spec(shape), timing(), sockets, &memory, &lost, now),
+            plane: ControlPlane::new(spec, timing(), sockets, &memory, &lost, now),
             now,
             processes: BTreeMap::new(),
             over: BTreeMap::new(),
             published: Directory::default(),
             notices: Vec::new(),
             asked: None,
+            builds: Builds::default(),
             next_pid: 100,
             no_spawn: false,
             began: false,
@@ -169,6 +220,11 @@ impl World {
             stopping: false,
             done: false,
             wrong: None,
+            alone,
+            restarts: false,
+            handed: 0,
+            estate: None,
+            taken: None,
         };
         world.feed(Event::Tick);
         while let Some(first) = world.possible().first() {
@@ -182,17 +238,33 @@ impl World {
 
     /// A reshape to another topology is asked for.
     pub(super) fn asks_for(&mut self, shape: usize) {
-        let to = spec(shape);
-        self.notices.clear();
-        (self.faults, self.controls, self.no_spawn) = (0, 0, false);
-        for process in self.processes.values_mut() {
-            process.lingers.clear();
-        }
+        let mut to = spec(shape);
+        to.singletons.clone_from(&self.plane.spec().singletons);
+        self.begins_anew();
+        self.restarts = false;
         self.asked = Some((self.plane.spec().clone(), to.clone()));
         self.feed(Event::ReshapeAsked {
             topology: to.topology,
             groups: to.groups,
         });
+    }
+
+    /// All replicas are to be started anew.
+    pub(super) fn restarts(&mut self) {
+        self.begins_anew();
+        self.restarts = true;
+        let spec = self.plane.spec().clone();
+        self.asked = Some((spec.clone(), spec));
+        self.feed(Event::RestartAsked { group: None });
+    }
+
+    /// What went wrong before is over.
+    pub(super) fn begins_anew(&mut self) {
+        self.notices.clear();
+        (self.faults, self.controls, self.no_spawn) = (0, 0, false);
+        for process in self.processes.values_mut() {
+            process.lingers.clear();
+        }
     }
 
     /// Everything is to stop.
@@ -235,16 +307,18 @@ impl World {
 
     fn can_move(&self, process: &Process, component: &Name) -> bool {
         match process.components[component] {
+            ComponentState::Waiting if process.held.contains(component) => false,
             ComponentState::Waiting => {
                 let there = |of: &Name| {
                     let here = process.components.get(of) == Some(&ComponentState::Ready);
-                    here || !process.directory.replicas(of.as_str()).is_empty()
+                    here || self.builds.is_there(of, process)
                 };
                 self.plane.spec().dependencies[component].iter().all(there)
             }
             // It takes longer than any change has patience for, and comes to an end then.
             ComponentState::Starting => {
-                !process.lingers.contains(component) || self.plane.change().is_none()
+                let is_over = |how: String| how.starts_with("rolling");
+                !process.lingers.contains(component) || self.plane.change().is_none_or(is_over)
             }
             ComponentState::Draining => true,
             ComponentState::Ready | ComponentState::Unhealthy | ComponentState::Stopped => false,
@@ -295,15 +369,36 @@ impl World {
                     Some(ComponentState::Waiting) => {
                         self.says(replica, component, ComponentState::Starting);
                     }
+                    Some(ComponentState::Starting)
+                        if self.builds.fails(&self.processes[replica]) =>
+                    {
+                        self.ends(replica, Exit::Code(1));
+                    }
                     Some(ComponentState::Starting) => {
                         self.says(replica, component, ComponentState::Ready);
                     }
                     Some(ComponentState::Draining) => {
+                        self.hands_over(replica, component);
                         self.says(replica, component, ComponentState::Stopped);
                     }
                     Some(_) | None => {}
                 }
             }
+        }
+    }
+
+    /// `Cart` has answered its last call.
+    fn hands_over(&mut self, replica: &Name, component: &Name) {
+        let process = self.processes.get_mut(replica).unwrap();
+        if *component != "Cart" || !process.yields || !process.begun {
+            return;
+        }
+        self.handed += 1;
+        process.handed = Some(Handed(self.handed.to_string()));
+        if process.connected {
+            let message = handed_over(component, process.handed.clone());
+            let replica = replica.clone();
+            process.outbox.push_back(Event::Said { replica, message });
         }
     }
 
@@ -325,6 +420,8 @@ impl World {
             Fault::Fails(replica, component) => {
                 let process = self.processes.get_mut(replica).unwrap();
                 let message = "no table".to_owned();
+                // Nobody can be there for it.
+                self.crashed |= self.alone && *component == "Cart";
                 if process.added.contains(component) {
                     process
                         .components
@@ -372,10 +469,22 @@ impl World {
     }
 
     fn ends(&mut self, replica: &Name, exit: Exit) {
+        if let Some(process) = self.processes.get_mut(replica) {
+            process.outbox.clear();
+        }
+        self.is_over(replica, exit);
+    }
+
+    /// It does as it was told, and what it said last is heard.
+    fn ends_well(&mut self, replica: &Name) {
+        self.is_over(replica, Exit::Code(0));
+    }
+
+    fn is_over(&mut self, replica: &Name, exit: Exit) {
         let Some(process) = self.processes.remove(replica) else {
             return;
         };
-        let mut events = VecDeque::new();
+        let mut events = process.outbox;
         if process.connected {
             events.push_back(Event::Disconnected {
                 replica: replica.clone(),
@@ -392,6 +501,12 @@ impl World {
     fn connects(&mut self, replica: &Name) {
         let process = self.processes.get_mut(replica).unwrap();
         process.connected = true;
+        let mut components = process.components.clone();
+        // That it has stopped is said after what it hands over.
+        let state = components.get_mut(&name("Cart"));
+        let handed = process.handed.clone();
+        let untold = state.filter(|state| handed.is_some() && **state == ComponentState::Stopped);
+        let told_later = untold.map(|state| *state = ComponentState::Draining);
         process.outbox.push_back(Event::Hello(Hello {
             protocol: CONTROL_PROTOCOL,
             replica: replica.clone(),
@@ -399,8 +514,17 @@ impl World {
             pid: process.pid,
             endpoint: process.welcomed.clone(),
             epoch: process.directory.epoch,
-            components: process.components.clone(),
+            components,
         }));
+        if told_later.is_some() {
+            let (replica, cart) = (replica.clone(), name("Cart"));
+            let message = handed_over(&cart, handed);
+            process.outbox.push_back(Event::Said {
+                replica: replica.clone(),
+                message,
+            });
+            self.says(&replica, &cart, ComponentState::Stopped);
+        }
     }
 
     fn reads(&mut self, replica: &Name) {
@@ -409,10 +533,14 @@ impl World {
             Some(ToReplica::Welcome(bootstrap)) => {
                 process.welcomed = bootstrap.endpoints.first().cloned();
                 process.directory = bootstrap.directory;
-                for component in bootstrap.components {
+                for component in &bootstrap.components {
                     process
                         .components
-                        .insert(component, ComponentState::Waiting);
+                        .insert(component.clone(), ComponentState::Waiting);
+                }
+                process.held = bootstrap.held.iter().cloned().collect();
+                for component in &bootstrap.held {
+                    self.says(replica, component, ComponentState::Waiting);
                 }
             }
             Some(ToReplica::Directory(directory)) => process.directory = directory,
@@ -423,6 +551,10 @@ impl World {
                     state.is_none_or(|state| *state == ComponentState::Stopped)
                 });
                 process.added.extend(begun.iter().cloned());
+                for component in begun.iter().filter(|it| additions.held.contains(it)) {
+                    process.held.insert(component.clone());
+                    (process.begun, process.yields, process.handed) = (false, false, None);
+                }
                 for component in begun {
                     self.says(replica, &component, ComponentState::Waiting);
                 }
@@ -433,7 +565,29 @@ impl World {
                     self.says(replica, &component, ComponentState::Draining);
                 }
             }
-            Some(ToReplica::Stop { .. }) => self.ends(replica, Exit::Code(0)),
+            Some(ToReplica::Yield { component, .. }) => {
+                let state = process.components.get(&component);
+                if state.is_some_and(|state| *state != ComponentState::Stopped) {
+                    process.yields = true;
+                    self.says(replica, &component, ComponentState::Draining);
+                }
+            }
+            Some(ToReplica::Grant { component, state }) => {
+                if process.held.remove(&component) && state != self.estate {
+                    let estate = self.estate.clone();
+                    self.finds(format!(
+                        "{component} begins with {state:?}, and not {estate:?}"
+                    ));
+                }
+            }
+            Some(ToReplica::Stop { .. }) => {
+                let cart = name("Cart");
+                if process.components.get(&cart) == Some(&ComponentState::Draining) {
+                    self.hands_over(replica, &cart);
+                    self.says(replica, &cart, ComponentState::Stopped);
+                }
+                self.ends_well(replica);
+            }
             Some(_) | None => {}
         }
     }
@@ -441,6 +595,9 @@ impl World {
     fn says(&mut self, replica: &Name, component: &Name, state: ComponentState) {
         let process = self.processes.get_mut(replica).unwrap();
         process.components.insert(component.clone(), state);
+        if self.alone && *component == "Cart" {
+            process.begun |= state == ComponentState::Starting;
+        }
         if process.connected {
             process.outbox.push_back(Event::Said {
                 replica: replica.clone(),
@@ -463,7 +620,26 @@ impl World {
         self.feed(Event::Tick);
     }
 
-    fn feed(&mut self, event: Event) {
+    pub(super) fn feed(&mut self, event: Event) {
+        // Until it is heard of that it is ready nobody calls it, and another one may begin with the same.
+        let is_ready =
+            |it: &Name, state: &ComponentState| *it == "Cart" && *state == ComponentState::Ready;
+        match &event {
+            Event::Said { message, .. } => match message {
+                // It is said again over each new connection.
+                FromReplica::HandedOver { state, .. } if self.taken != *state => {
+                    self.estate.clone_from(state);
+                }
+                FromReplica::Component { name, state, .. } if is_ready(name, state) => {
+                    self.taken = self.estate.take().or(self.taken.take());
+                }
+                _ => {}
+            },
+            Event::Hello(hello) if hello.components.iter().any(|(it, at)| is_ready(it, at)) => {
+                self.taken = self.estate.take().or(self.taken.take());
+            }
+            _ => {}
+        }
         let mut events = VecDeque::from([event]);
         while let Some(event) = events.pop_front() {
             for action in self.plane.on(event, self.now) {
@@ -487,6 +663,7 @@ impl World {
                 let process = Process {
                     pid,
                     incarnation,
+                    build: self.plane.build_of(&replica),
                     ..Process::default()
                 };
                 let before = self.processes.insert(replica.clone(), process);
@@ -537,8 +714,13 @@ impl World {
             }
         }
         if self.began && !self.crashed && !self.stopping {
+            if let Err(wrong) = self.judge_upgrade(&directory) {
+                self.finds(wrong);
+                return;
+            }
             for component in ["Front", "Cart", "Stock"] {
-                if directory.replicas(component).is_empty() {
+                let moves = self.alone && component == "Cart" && directory.is_moving(component);
+                if directory.replicas(component).is_empty() && !moves {
                     self.finds(format!("{component} is nowhere"));
                     return;
                 }
@@ -559,7 +741,9 @@ impl World {
             addresses.any(|address| address.replica == *replica)
         };
         let named = match message {
-            ToReplica::Drain { component, .. } => named(component),
+            ToReplica::Drain { component, .. } | ToReplica::Yield { component, .. } => {
+                named(component)
+            }
             ToReplica::Stop { .. } => self.published.components.keys().any(named),
             _ => false,
         };
@@ -574,6 +758,16 @@ impl World {
 
     /// What has been wrong so far.
     pub(super) fn verdict(&mut self) -> Result<(), String> {
+        let at_work = |process: &&Process| match process.components.get(&name("Cart")) {
+            Some(ComponentState::Starting | ComponentState::Ready | ComponentState::Unhealthy) => {
+                true
+            }
+            Some(ComponentState::Draining) => process.begun,
+            Some(ComponentState::Waiting | ComponentState::Stopped) | None => false,
+        };
+        if self.alone && self.processes.values().filter(at_work).count() > 1 {
+            self.finds("there are two of Cart".to_owned());
+        }
         match self.wrong.take() {
             Some(wrong) => Err(wrong),
             None => Ok(()),
@@ -644,6 +838,9 @@ impl World {
         let made = self.notices.iter().filter(made).count();
         let failed = self.notices.iter().filter(failed).count();
         let told = (made, failed);
+        if self.restarts {
+            return Ok(());
+        }
         let right = match (from == to, self.controls > 0, stands == to) {
             (true, _, _) => (0, 0),
             // Who has asked is gone with the control plane that he asked.

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt, time::Instant};
 
-use anylith_core::Name;
+use anylith_core::{Name, Size};
 use anylith_topology::MAX_REPLICAS;
 
 use super::{ControlPlane, Phase};
@@ -20,6 +20,7 @@ use crate::{
     scale::Scale,
     spec::GroupSpec,
     status::ReplicaState,
+    upgrade::{Rollout, Step, Upgrade},
     view::View,
 };
 
@@ -29,14 +30,20 @@ pub(super) enum UnderWay {
     Roll(Roll),
     Scale(Scale),
     Reshape(Reshape),
+    Upgrade(Box<Upgrade>),
 }
 
 impl UnderWay {
+    pub(super) fn upgrade(rollout: Rollout) -> Self {
+        Self::Upgrade(Box::new(Upgrade::new(rollout)))
+    }
+
     pub(super) fn next_tick(&self) -> Option<Instant> {
         match self {
             Self::Roll(roll) => roll.next_tick(),
             Self::Scale(scale) => scale.next_tick(),
             Self::Reshape(reshape) => reshape.next_tick(),
+            Self::Upgrade(upgrade) => upgrade.next_tick(),
         }
     }
 
@@ -45,6 +52,7 @@ impl UnderWay {
             Self::Roll(_) => Change::Restart,
             Self::Scale(_) => Change::Scale,
             Self::Reshape(_) => Change::Reshape,
+            Self::Upgrade(_) => Change::Upgrade,
         }
     }
 }
@@ -55,6 +63,7 @@ impl fmt::Display for UnderWay {
             Self::Roll(roll) => roll.fmt(f),
             Self::Scale(scale) => scale.fmt(f),
             Self::Reshape(reshape) => reshape.fmt(f),
+            Self::Upgrade(upgrade) => upgrade.fmt(f),
         }
     }
 }
@@ -75,20 +84,51 @@ impl ControlPlane {
     /// # Errors
     ///
     /// Why they cannot.
-    pub fn check_scale(&self, groups: &BTreeMap<Name, u32>) -> Result<(), Refused> {
+    pub fn check_scale(&self, groups: &BTreeMap<Name, Size>) -> Result<(), Refused> {
         self.check_idle()?;
         let mut named: BTreeMap<Name, &Name> = BTreeMap::new();
-        for (group, replicas) in groups {
-            if let Some(one) = named.insert(self.meant(group)?, group) {
+        for (group, size) in groups {
+            let meant = self.meant(group)?;
+            if let Some(one) = named.insert(meant.clone(), group) {
                 let (one, other) = (one.clone(), group.clone());
                 return Err(Refused::Twice { one, other });
             }
-            if !(1..=MAX_REPLICAS).contains(replicas) {
-                let (group, replicas) = (group.clone(), *replicas);
-                return Err(Refused::Number { group, replicas });
+            let replicas = size.most();
+            let components = self.spec.group(&meant).map(|group| &*group.components);
+            let crowded = self.spec.crowded(components.unwrap_or_default(), replicas);
+            if let Some(component) = crowded.cloned() {
+                let group = meant;
+                return Err(Refused::Crowded {
+                    component,
+                    group,
+                    replicas,
+                });
             }
+            self.check_size(&meant, group, *size)?;
         }
         Ok(())
+    }
+
+    /// Whether the group `meant`, which was called `group`, can have this size.
+    fn check_size(&self, meant: &Name, group: &Name, size: Size) -> Result<(), Refused> {
+        let (min, max) = match size {
+            Size::Fixed(replicas) => (replicas.max(1), replicas),
+            Size::Between { min, max } => (min, max),
+        };
+        let group = group.clone();
+        if !(1..=MAX_REPLICAS).contains(&max) {
+            let replicas = max;
+            return Err(Refused::Number { group, replicas });
+        }
+        if min > max {
+            return Err(Refused::Range { group, min, max });
+        }
+        let own = self.spec.group(meant);
+        let own = own.map_or(&[][..], |group| &group.components);
+        match self.spec.listeners_of(own).into_keys().next() {
+            Some(listener) if min == 0 => Err(Refused::Shut { group, listener }),
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// How far the change has come that is under way, in words.
@@ -102,7 +142,8 @@ impl ControlPlane {
             (Phase::Adopting { .. }, _) => Err(Refused::Adopting),
             (Phase::Running(_), Some(mut under_way)) => {
                 let waits = self.change.as_ref().and_then(UnderWay::next_tick);
-                if waits.is_some() {
+                let is_limited = !matches!(self.change, Some(UnderWay::Upgrade(_)));
+                if waits.is_some() && is_limited {
                     let ready = self.timing.ready;
                     under_way += &format!(", for which it has {ready:?} before it is given up");
                 }
@@ -133,6 +174,8 @@ impl ControlPlane {
             (Err(_), _) => return,
         };
         let wanted = self.spec.groups.iter().filter(|one| !one.external);
+        // What sleeps begins anew by itself.
+        let wanted = wanted.filter(|one| one.replicas > 0);
         let wanted = wanted.filter(|one| group.as_ref().is_none_or(|group| one.name == *group));
         let (groups, all): (Vec<Name>, Vec<u32>) = wanted
             .map(|group| (group.name.clone(), group.replicas))
@@ -146,28 +189,32 @@ impl ControlPlane {
 
     pub(super) fn scale(
         &mut self,
-        groups: &BTreeMap<Name, u32>,
+        groups: &BTreeMap<Name, Size>,
         now: Instant,
         actions: &mut Vec<Action>,
     ) {
         if self.check_scale(groups).is_err() {
             return;
         }
-        let groups: BTreeMap<Name, u32> = groups
+        let sizes: BTreeMap<Name, Size> = groups
             .iter()
-            .filter_map(|(group, replicas)| Some((self.meant(group).ok()?, *replicas)))
+            .filter_map(|(group, size)| Some((self.meant(group).ok()?, *size)))
             .collect();
         let mut changes = BTreeMap::new();
-        for (name, replicas) in &groups {
-            let group = self.spec.groups.iter_mut().find(|one| one.name == *name);
-            if let Some(group) = group {
-                let before = std::mem::replace(&mut group.replicas, *replicas);
-                changes.insert(name.clone(), (*replicas, before));
+        for group in &mut self.spec.groups {
+            if let Some(size) = sizes.get(&group.name) {
+                let before = group.set_size(*size);
+                changes.insert(group.name.clone(), (group.replicas, before));
             }
         }
-        let before = changes.iter();
-        let before = before.map(|(name, (_, before))| (name.clone(), *before));
-        let before = before.collect();
+        let part = |of: fn(&(u32, u32)) -> u32| {
+            let numbers = changes.iter();
+            numbers
+                .map(|(name, both)| (name.clone(), of(both)))
+                .collect()
+        };
+        let groups: BTreeMap<Name, u32> = part(|(now, _)| *now);
+        let before = part(|(_, before)| *before);
         actions.push(Action::Report(Notice::Scaling { groups: changes }));
         for (name, replicas) in &groups {
             self.resize(name, *replicas, now, actions);
@@ -177,7 +224,13 @@ impl ControlPlane {
     }
 
     /// Gives the replicas of a group their fates, now that it is to have so many.
-    fn resize(&mut self, group: &Name, replicas: u32, now: Instant, actions: &mut Vec<Action>) {
+    pub(super) fn resize(
+        &mut self,
+        group: &Name,
+        replicas: u32,
+        now: Instant,
+        actions: &mut Vec<Action>,
+    ) {
         if let Some(group) = self.spec.group(group).cloned() {
             for ordinal in 1..=replicas {
                 self.add(&group, ordinal, Fate::Stays, now);
@@ -204,6 +257,7 @@ impl ControlPlane {
         let past = Remembered {
             pid: None,
             fate,
+            build: self.build,
             ..self.past.remove(&name).unwrap_or_default()
         };
         let endpoint = endpoint(&self.spec, &self.sockets, &name, past.incarnation);
@@ -246,6 +300,14 @@ impl ControlPlane {
                     Some(Turn::Over(notice)) => Some(Move::Over(notice)),
                     None => None,
                 },
+                Some(UnderWay::Upgrade(upgrade)) => match upgrade.advance(view) {
+                    Some(Step::Over(notice)) => Some(Move::Over(notice)),
+                    Some(step) => {
+                        self.take_step(step, now, actions);
+                        continue;
+                    }
+                    None => None,
+                },
                 None => None,
             };
             match step {
@@ -282,6 +344,7 @@ impl ControlPlane {
     pub(super) fn dismiss_stand_ins(&mut self, now: Instant, actions: &mut Vec<Action>) {
         let needs = |group: &Name| match &self.change {
             Some(UnderWay::Roll(roll)) => roll.needs_stand_in(group),
+            Some(UnderWay::Upgrade(upgrade)) => upgrade.needs_stand_ins(),
             Some(UnderWay::Scale(_) | UnderWay::Reshape(_)) | None => false,
         };
         let lacks = |group: &Name| {
@@ -301,9 +364,13 @@ impl ControlPlane {
     pub(super) fn bury(&mut self) {
         let stopped = |replica: &&mut Replica| matches!(replica.life, Life::Stopped);
         let mut gone = Vec::new();
+        let build = self.next_build();
         for replica in self.replicas.values_mut().filter(stopped) {
             match replica.fate {
-                Fate::Renewed => replica.renew(),
+                Fate::Renewed => {
+                    replica.renew();
+                    replica.build = build;
+                }
                 Fate::Leaves | Fate::StandsIn => gone.push(replica.name.clone()),
                 Fate::Stays => {}
             }
@@ -315,6 +382,7 @@ impl ControlPlane {
                     restarts: replica.restarts,
                     pid: None,
                     fate: Fate::Stays,
+                    build: self.build,
                 };
                 self.past.insert(name, past);
             }

@@ -19,12 +19,14 @@ impl ControlPlane {
     /// The application as it is now, with its listeners at `urls`.
     pub fn status(&self, urls: &BTreeMap<Name, String>) -> Status {
         let group_status = |(name, components): (&Name, &Vec<Name>)| {
+            let group = self.spec.group(name);
             let replicas = self.replicas.values();
             let mut replicas: Vec<&Replica> = replicas.filter(|one| one.group == *name).collect();
             replicas.sort_by_key(|replica| replica.ordinal);
             GroupStatus {
                 name: name.clone(),
                 components: components.clone(),
+                scaling: group.and_then(|group| self.scaling_status(group)),
                 replicas: replicas.into_iter().map(replica_status).collect(),
             }
         };
@@ -95,6 +97,7 @@ fn replica_status(replica: &Replica) -> ReplicaStatus {
         address: run.map(|run| run.endpoint.clone()),
         state: replica.state(),
         restarts: replica.restarts,
+        build: replica.build,
         counters: replica.counters(),
         unhealthy: run.map(reasons).unwrap_or_default(),
         silent: run.is_some_and(|run| run.pulse.is_silent()),

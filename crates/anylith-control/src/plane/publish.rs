@@ -20,12 +20,22 @@ impl ControlPlane {
         for (component, addresses) in self.answering(ComponentState::Unhealthy) {
             components.entry(component).or_insert(addresses);
         }
+        for component in self.seats.moving() {
+            components.entry(component.clone()).or_default();
+        }
+        let interfaces = self.differing_interfaces();
+        let dormant = self.dormant(&components);
+        let next = Directory {
+            epoch: self.directory.epoch,
+            components,
+            interfaces,
+            dormant,
+        };
         // Also that nobody answers is news to those who think that somebody does.
-        if std::mem::take(&mut self.directory_is_unknown) || components != self.directory.components
-        {
+        if std::mem::take(&mut self.directory_is_unknown) || next != self.directory {
             self.directory = Directory {
-                epoch: self.directory.epoch + 1,
-                components,
+                epoch: next.epoch + 1,
+                ..next
             };
             actions.push(Action::Publish(self.directory.clone()));
         }
@@ -35,10 +45,15 @@ impl ControlPlane {
     fn answering(&self, state: ComponentState) -> BTreeMap<Name, Vec<Address>> {
         let mut components: BTreeMap<Name, Vec<Address>> = BTreeMap::new();
         for replica in self.replicas.values() {
-            for component in &replica.components {
-                // Where a reshape prepares another place for it, nobody is sent there yet.
-                let stands = self.spec.group_of(component.as_str());
-                if stands.is_none_or(|group| group.name != replica.group) {
+            for component in &replica.all_components() {
+                // Where a reshape prepares another place for it, nobody is sent there yet. One that is alone is called where
+                // it is.
+                let stands = || self.spec.group_of(component.as_str());
+                let is_called = self
+                    .seats
+                    .allows(component, replica)
+                    .unwrap_or_else(|| stands().is_some_and(|group| group.name == replica.group));
+                if !is_called {
                     continue;
                 }
                 if let Some(endpoint) = replica.life.answers(component, state) {

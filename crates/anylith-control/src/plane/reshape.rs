@@ -26,7 +26,7 @@ impl ControlPlane {
     /// Why it cannot begin.
     pub fn check_reshape(&self, to: &Name, groups: &[GroupSpec]) -> Result<ReshapePlan, Refused> {
         self.check_idle()?;
-        ReshapePlan::new(&self.spec, to, groups)
+        ReshapePlan::new(&self.spec, to, &self.at_present(groups.to_vec()))
     }
 
     /// Starts all that is new, in new replicas and in those of groups that are in both topologies.
@@ -40,6 +40,7 @@ impl ControlPlane {
         if self.check_reshape(&to, &groups).is_err() {
             return;
         }
+        let groups = self.at_present(groups);
         for group in &groups {
             let own = self.replicas.values_mut();
             for replica in own.filter(|replica| replica.group == group.name) {
@@ -147,6 +148,7 @@ impl ControlPlane {
             let starts: Vec<Name> = replica.coming.iter().filter(starts).cloned().collect();
             for component in &starts {
                 run.enter(component.clone(), ComponentState::Waiting, None, now);
+                run.told.remove(component);
             }
             let runs = |state: &ComponentState| match state {
                 ComponentState::Waiting
@@ -156,7 +158,11 @@ impl ControlPlane {
                 ComponentState::Draining | ComponentState::Stopped => false,
             };
             let goes = run.components.iter();
-            let goes = goes.filter(|(component, state)| runs(state) && !wanted.contains(component));
+            // What is alone goes when somebody is ready to come: see `make_room`.
+            let is_seated = |component: &Name| replica.seated.contains(component);
+            let goes = goes.filter(|(component, state)| {
+                runs(state) && !wanted.contains(component) && !is_seated(component)
+            });
             let goes: Vec<Name> = goes.map(|(component, _)| component.clone()).collect();
             for component in goes {
                 run.enter(component.clone(), ComponentState::Draining, None, now);
@@ -181,7 +187,7 @@ impl ControlPlane {
         }
     }
 
-    fn additions(&self, components: Vec<Name>) -> Additions {
+    pub(super) fn additions(&self, components: Vec<Name>) -> Additions {
         Additions {
             config: self.spec.config_of(&components),
             listeners: {
@@ -191,6 +197,7 @@ impl ControlPlane {
             },
             edges: self.spec.edges_of(&components),
             callers: Some(self.spec.allowed_callers(&components)),
+            held: self.held_back(&components),
             // The engine has the keys.
             identity: None,
             components,

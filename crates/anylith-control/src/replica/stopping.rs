@@ -25,7 +25,7 @@ impl Replica {
             Life::Starting { run, .. } | Life::Serving { run, .. }
                 if around.ending == Ending::Alone && run.speaker.is_some() =>
             {
-                (leaving(run, around), vec![])
+                (self.leaving(run, around), vec![])
             }
             // Starting → Draining. Not all of it runs, so it knows best in which order to stop.
             Life::Starting { run, .. } if run.connected => {
@@ -82,12 +82,41 @@ impl Replica {
         }
     }
 
+    /// A drain of a replica that leaves alone: from now on nobody is sent to it, but to what it alone has.
+    fn leaving(&self, mut run: Run, around: &Surroundings<'_>) -> Life {
+        let components = run.components.iter_mut();
+        for (_, state) in components.filter(|(name, _)| !self.needed.contains(*name)) {
+            match state {
+                ComponentState::Waiting
+                | ComponentState::Starting
+                | ComponentState::Ready
+                | ComponentState::Unhealthy => *state = ComponentState::Draining,
+                ComponentState::Draining | ComponentState::Stopped => {}
+            }
+        }
+        let until = (!run.connected).then_some(around.now + around.timing.reconnect);
+        Life::Draining {
+            run,
+            until,
+            stop_sent: false,
+        }
+    }
+
+    /// A drain that was begun before: its order is given once more.
+    pub(super) fn drained(&self, run: Run, around: &Surroundings<'_>) -> Life {
+        match around.ending {
+            Ending::Alone => self.leaving(run, around),
+            Ending::All | Ending::No => draining(run),
+        }
+    }
+
     /// Whether it serves, and goes on with it.
     pub(crate) fn stays(&self) -> bool {
         matches!(self.life, Life::Serving { .. }) && !self.fate.ends_it()
     }
 
-    /// Tells it to stop, if it leaves alone and was not told yet. Then it is out of the directory already.
+    /// Tells it to stop, if it leaves alone and was not told yet. Then it is out of the directory already. What it alone has
+    /// it keeps until somebody comes for it, if it is well.
     pub(crate) fn send_off(
         &mut self,
         others_stay: bool,
@@ -102,7 +131,8 @@ impl Replica {
         else {
             return None;
         };
-        if !run.connected {
+        let is_needed = !self.needed.is_empty() && !run.pulse.is_silent();
+        if !run.connected || is_needed {
             return None;
         }
         *stop_sent = true;
@@ -115,25 +145,6 @@ impl Replica {
                 others_stay,
             },
         })
-    }
-}
-
-/// A drain of a replica that leaves alone: from now on nobody is sent to it.
-pub(super) fn leaving(mut run: Run, around: &Surroundings<'_>) -> Life {
-    for state in run.components.values_mut() {
-        match state {
-            ComponentState::Waiting
-            | ComponentState::Starting
-            | ComponentState::Ready
-            | ComponentState::Unhealthy => *state = ComponentState::Draining,
-            ComponentState::Draining | ComponentState::Stopped => {}
-        }
-    }
-    let until = (!run.connected).then_some(around.now + around.timing.reconnect);
-    Life::Draining {
-        run,
-        until,
-        stop_sent: false,
     }
 }
 

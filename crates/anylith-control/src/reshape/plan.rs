@@ -5,7 +5,7 @@ use std::{
     fmt,
 };
 
-use anylith_core::Name;
+use anylith_core::{Name, Scaling};
 use anylith_topology::MAX_REPLICAS;
 use serde::{Deserialize, Serialize};
 
@@ -98,7 +98,12 @@ impl ReshapePlan {
             before: old.replicas,
             after: 0,
         }));
-        if *to == spec.topology && changes.iter().all(GroupChange::is_none) {
+        let ranges = |all: &[GroupSpec]| -> BTreeMap<Name, Option<Scaling>> {
+            let each = all.iter().map(|group| (group.name.clone(), group.scaling));
+            each.collect()
+        };
+        let same_ranges = ranges(groups) == ranges(&spec.groups);
+        if *to == spec.topology && same_ranges && changes.iter().all(GroupChange::is_none) {
             return Err(Refused::Same {
                 topology: to.clone(),
             });
@@ -166,9 +171,18 @@ fn check(spec: &Spec, groups: &[GroupSpec]) -> Result<(), Refused> {
         if !names.insert(&group.name) {
             return foreign(format!("there are two groups called {}", group.name));
         }
-        if !(1..=MAX_REPLICAS).contains(&group.replicas) {
+        let least = group.scaling.map_or(1, |scaling| scaling.min.min(1));
+        if !(least..=MAX_REPLICAS).contains(&group.replicas) {
             let (group, replicas) = (group.name.clone(), group.replicas);
             return Err(Refused::Number { group, replicas });
+        }
+        let most = group.scaling.map_or(group.replicas, |scaling| scaling.max);
+        if let Some(component) = spec.crowded(&group.components, most) {
+            return Err(Refused::Crowded {
+                component: component.clone(),
+                group: group.name.clone(),
+                replicas: most,
+            });
         }
         if group.components.is_empty() {
             return foreign(format!("{} has no components", group.name));

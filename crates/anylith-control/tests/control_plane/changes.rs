@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use anylith_control::{Change, Event, Exit, Notice, Refused, ReplicaState};
+use anylith_core::Size;
 use anylith_wire::control::ToReplica;
 
 use crate::world::{Fault, World, micro, name, spec};
@@ -14,7 +15,9 @@ fn restart(group: Option<&str>) -> Event {
 }
 
 fn scale(groups: &[(&str, u32)]) -> Event {
-    let groups = groups.iter().map(|(group, count)| (name(group), *count));
+    let groups = groups
+        .iter()
+        .map(|(group, count)| (name(group), Size::Fixed(*count)));
     Event::ScaleAsked {
         groups: groups.collect(),
     }
@@ -189,14 +192,14 @@ fn two_numbers_for_one_group_are_refused() {
         ("rest", &["Cart", "Stock"], 1),
     ]));
     for (one, other) in [("Cart", "Stock"), ("Cart", "rest")] {
-        let groups = [(name(one), 3), (name(other), 5)].into();
+        let groups = [(name(one), 3.into()), (name(other), 5.into())].into();
         let refused = Refused::Twice {
             one: name(one),
             other: name(other),
         };
         assert_eq!(world.plane.check_scale(&groups), Err(refused));
     }
-    let once = [(name("Cart"), 3), (name("Front"), 2)].into();
+    let once = [(name("Cart"), 3.into()), (name("Front"), 2.into())].into();
     assert_eq!(world.plane.check_scale(&once), Ok(()));
 }
 
@@ -338,7 +341,7 @@ fn one_change_is_made_at_a_time_and_only_what_can_be_done() {
         Err(Refused::UnknownGroup { known, .. }) if known.len() == 3
     ));
     assert_eq!(check(&world, "Cart"), Ok(()));
-    let many = [(name("Cart"), 0)].into();
+    let many = [(name("Cart"), 0.into())].into();
     assert!(matches!(
         world.plane.check_scale(&many),
         Err(Refused::Number { .. })

@@ -5,8 +5,10 @@
 mod adoption;
 mod changes;
 mod health;
+mod scaling;
 mod signs_of_life;
 mod trouble;
+mod upgrade;
 mod world;
 
 use std::{collections::BTreeMap, time::Duration};

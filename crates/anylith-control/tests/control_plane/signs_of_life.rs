@@ -190,6 +190,8 @@ fn a_silent_external_replica_gets_no_calls_and_is_left_alone() {
     let message = anylith_wire::control::FromReplica::Pong {
         calls: [].into(),
         counters: Default::default(),
+        outcomes: Default::default(),
+        load: None,
     };
     let replica = name("Stock-1");
     world.happens(Event::Said { replica, message });

@@ -62,7 +62,7 @@ fn meets(world: &mut World, trouble: &Trouble) {
             group: group.map(|group| name(GROUPS[group])),
         }),
         Trouble::Scale(group, count) => world.happens(Event::ScaleAsked {
-            groups: [(name(GROUPS[*group]), *count)].into(),
+            groups: [(name(GROUPS[*group]), (*count).into())].into(),
         }),
         Trouble::Ill(who) => world.feels(REPLICAS[*who], component(REPLICAS[*who]), Some("ill")),
         Trouble::Well(who) => world.feels(REPLICAS[*who], component(REPLICAS[*who]), None),

@@ -13,7 +13,7 @@ use anylith_control::{
 };
 use anylith_core::{Counters, Directory, Endpoint, Limits, Name};
 use anylith_topology::Transport;
-use anylith_wire::control::{CONTROL_PROTOCOL, Hello, ToReplica};
+use anylith_wire::control::{CONTROL_PROTOCOL, Hello, Load, ToReplica};
 
 use self::process::Process;
 
@@ -48,6 +48,8 @@ pub(crate) struct World {
     pub(crate) calls: BTreeMap<Name, u64>,
     /// What every replica says that it has counted.
     pub(crate) counters: Counters,
+    /// What all replicas that are asked bear together, each its part.
+    pub(crate) load: Load,
     /// Each component has at least so many addresses, from now on.
     pub(crate) least: usize,
     /// Everything that replicas were told, in order.
@@ -73,6 +75,7 @@ pub(crate) fn spec(groups: &[(&str, &[&str], u32)]) -> Spec {
         name: name(of),
         components: components.iter().map(|of| name(of)).collect(),
         replicas: *replicas,
+        scaling: None,
         external: false,
     };
     Spec {
@@ -89,6 +92,8 @@ pub(crate) fn spec(groups: &[(&str, &[&str], u32)]) -> Spec {
         edges: Vec::new(),
         limits: Limits::default(),
         transport: Transport::default(),
+        singletons: BTreeMap::new(),
+        interfaces: BTreeMap::new(),
     }
 }
 
@@ -112,6 +117,7 @@ impl World {
             notices: Vec::new(),
             calls: BTreeMap::new(),
             counters: Counters::default(),
+            load: Load::default(),
             least: 0,
             told: Vec::new(),
             spawned: 0,

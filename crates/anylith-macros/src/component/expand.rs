@@ -4,7 +4,7 @@ use proc_macro2::TokenStream;
 use quote::{format_ident, quote, quote_spanned};
 use syn::{Ident, ext::IdentExt as _, spanned::Spanned};
 
-use super::model::{Field, Implementation, Source};
+use super::model::{Field, Hooks, Implementation, Source};
 
 /// The whole expansion.
 pub(super) fn implementation(implementation: &Implementation) -> TokenStream {
@@ -14,6 +14,7 @@ pub(super) fn implementation(implementation: &Implementation) -> TokenStream {
         build(implementation),
         run(implementation),
         check_health(implementation),
+        hand_over(implementation),
         shut_down(implementation),
     ];
     let name = &implementation.name;
@@ -208,7 +209,23 @@ fn build(implementation: &Implementation) -> TokenStream {
         .filter(|field| matches!(field.source, Source::Init))
         .map(|field| field.name.unraw().to_string())
         .collect();
-    let body = if let Some(start) = &implementation.hooks.start {
+    let Hooks {
+        start, hand_over, ..
+    } = &implementation.hooks;
+    let body = if let (Some(start), Some(hand_over)) = (start, hand_over) {
+        let begun = quote_spanned! {start.span()=>
+            ::anylith::__rt::hook::start_with::<Self, _, _, _>(
+                Self::#start,
+                Self::#hand_over,
+                __parts,
+                __wiring,
+            ).await
+        };
+        quote! {
+            let __parts = <Self as ::anylith::__rt::Assembled>::parts(__wiring)?;
+            #begun
+        }
+    } else if let Some(start) = start {
         let begun = quote_spanned! {start.span()=>
             ::anylith::__rt::hook::start::<Self, _>(Self::#start, __parts).await
         };
@@ -261,6 +278,29 @@ fn check_health(implementation: &Implementation) -> TokenStream {
             #begun
         }
     }
+}
+
+fn hand_over(implementation: &Implementation) -> TokenStream {
+    let singleton = implementation.singleton.then(|| {
+        quote!(
+            const SINGLETON: bool = true;
+        )
+    });
+    let hook = implementation.hooks.hand_over.as_ref().map(|hand_over| {
+        let begun = quote_spanned! {hand_over.span()=>
+            ::anylith::__rt::hook::hand_over::<Self, _>(Self::#hand_over, self).await
+        };
+        quote! {
+            const HANDS_OVER: bool = true;
+
+            async fn hand_over(
+                &self,
+            ) -> ::core::result::Result<::std::string::String, ::anylith::StartError> {
+                #begun
+            }
+        }
+    });
+    quote!(#singleton #hook)
 }
 
 fn shut_down(implementation: &Implementation) -> TokenStream {

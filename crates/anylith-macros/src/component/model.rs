@@ -11,6 +11,8 @@ pub(super) struct Implementation {
     /// The client of the interface that it implements; `None` if nobody calls it.
     pub(super) client: Option<Path>,
     pub(super) hooks: Hooks,
+    /// There is one of it at a time.
+    pub(super) singleton: bool,
     pub(super) fields: Vec<Field>,
 }
 
@@ -23,6 +25,7 @@ pub(super) struct Hooks {
     pub(super) serve: Option<Ident>,
     pub(super) stop: Option<Ident>,
     pub(super) healthy: Option<Ident>,
+    pub(super) hand_over: Option<Ident>,
 }
 
 /// A named field, and where its value comes from.

@@ -18,7 +18,26 @@ pub(super) fn implementation(item: &DeriveInput, mistakes: &mut Mistakes) -> Imp
              write the struct for one type",
         );
     }
-    let (client, hooks) = struct_attributes(&item.attrs, mistakes);
+    let Marks {
+        client,
+        hooks,
+        singleton,
+    } = struct_attributes(&item.attrs, mistakes);
+    if let Some(hand_over) = &hooks.hand_over {
+        if !singleton {
+            mistakes.at(
+                hand_over,
+                "only a component of which there is one at a time hands its state over to the next: add `singleton`",
+            );
+        }
+        if hooks.start.is_none() {
+            mistakes.at(
+                hand_over,
+                "the next one takes what is handed over in its hook `start`: add `start`, and write \
+                 `async fn start(parts: …Parts, handed: Option<State>)`",
+            );
+        }
+    }
     let fields = fields(item, mistakes);
     let config = fields
         .iter()
@@ -36,13 +55,26 @@ pub(super) fn implementation(item: &DeriveInput, mistakes: &mut Mistakes) -> Imp
         summary: expand::summary(&item.attrs),
         client,
         hooks,
+        singleton,
         fields,
     }
 }
 
-fn struct_attributes(attributes: &[Attribute], mistakes: &mut Mistakes) -> (Option<Path>, Hooks) {
-    let mut client = None;
-    let mut hooks = Hooks::default();
+/// What `#[component(...)]` says.
+#[derive(Default)]
+struct Marks {
+    client: Option<Path>,
+    hooks: Hooks,
+    singleton: bool,
+}
+
+fn struct_attributes(attributes: &[Attribute], mistakes: &mut Mistakes) -> Marks {
+    let mut marks = Marks::default();
+    let Marks {
+        client,
+        hooks,
+        singleton,
+    } = &mut marks;
     for attribute in attributes
         .iter()
         .filter(|attribute| attribute.path().is_ident("component"))
@@ -50,7 +82,7 @@ fn struct_attributes(attributes: &[Attribute], mistakes: &mut Mistakes) -> (Opti
         let read = attribute.parse_nested_meta(|meta| {
             if meta.path.is_ident("interface") {
                 let interface: Path = meta.value()?.parse()?;
-                client = Some(expand::client_path(&interface));
+                *client = Some(expand::client_path(&interface));
             } else if meta.path.is_ident("start") {
                 hooks.start = meta.path.get_ident().cloned();
             } else if meta.path.is_ident("serve") {
@@ -59,9 +91,14 @@ fn struct_attributes(attributes: &[Attribute], mistakes: &mut Mistakes) -> (Opti
                 hooks.stop = meta.path.get_ident().cloned();
             } else if meta.path.is_ident("healthy") {
                 hooks.healthy = meta.path.get_ident().cloned();
+            } else if meta.path.is_ident("singleton") {
+                *singleton = true;
+            } else if meta.path.is_ident("hand_over") {
+                hooks.hand_over = meta.path.get_ident().cloned();
             } else {
                 return Err(meta.error(
-                    "not known here: write `interface = Trait`, `start`, `serve`, `healthy` or `stop`",
+                    "not known here: write `interface = Trait`, `start`, `serve`, `healthy`, `stop`, `singleton` or \
+                     `hand_over`",
                 ));
             }
             Ok(())
@@ -70,7 +107,7 @@ fn struct_attributes(attributes: &[Attribute], mistakes: &mut Mistakes) -> (Opti
             mistakes.add(error);
         }
     }
-    (client, hooks)
+    marks
 }
 
 fn fields(item: &DeriveInput, mistakes: &mut Mistakes) -> Vec<Field> {

@@ -48,15 +48,25 @@ impl Replica {
         match before {
             Phase::Ready(life) => self.finish(hosted, life, end).await,
             // Who starts it finds out; see `Replica::start_one`.
-            Phase::Starting => self.enter(&hosted.name, ComponentState::Stopped),
-            // Drained already, or somebody is at it.
-            Phase::Over { .. } => {
-                let mut states = self.states.subscribe();
-                let stopped =
-                    states.wait_for(|states| is_in(states, component, ComponentState::Stopped));
-                let _ = timeout_at(end, stopped).await;
+            Phase::Starting => {
+                hosted.turn.end();
+                if hosted.registration.singleton.is_some() {
+                    self.stopped(hosted, end).await;
+                } else {
+                    self.enter(&hosted.name, ComponentState::Stopped);
+                }
             }
+            // Drained already, or somebody is at it.
+            Phase::Over { .. } => self.stopped(hosted, end).await,
         }
+    }
+
+    /// Waits until somebody else has brought the component to its end, or until `end`.
+    async fn stopped(&self, hosted: &Hosted, end: Instant) {
+        let name = hosted.name.as_str();
+        let mut states = self.states.subscribe();
+        let stopped = states.wait_for(|states| is_in(states, name, ComponentState::Stopped));
+        let _ = timeout_at(end, stopped).await;
     }
 
     /// Ends the life of a component that was ready.
@@ -88,6 +98,7 @@ impl Replica {
                 Some(format!("after {:.1?} it still did {left}", begun.elapsed()))
             }
         };
+        let bequest = self.bequeath(hosted, &*life.hooks).await;
         self.shut_down(hosted, &*life.hooks, end).await;
         if let Some(door) = door {
             door.open.store(None);
@@ -95,7 +106,10 @@ impl Replica {
         if let Some(left) = &left {
             tracing::warn!(component = %hosted.name, %left, "drained before it was done: what was left is dropped");
         }
-        let standing = Standing::new(ComponentState::Stopped, left);
+        let standing = Standing {
+            bequest,
+            ..Standing::new(ComponentState::Stopped, left)
+        };
         self.enter_as(&hosted.name, &standing);
     }
 

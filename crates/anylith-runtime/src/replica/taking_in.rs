@@ -93,6 +93,7 @@ impl Replica {
             edges,
             callers,
             identity,
+            held,
             listeners: _,
         } = additions;
         let mut components = self.components();
@@ -140,7 +141,7 @@ impl Replica {
         let begun = |registration: Registration| {
             self.failures.forget(&checked(registration.name));
             self.doors.add(door(&registration));
-            Hosted::new(registration)
+            Hosted::new(registration, &held)
         };
         let come: Vec<Arc<Hosted>> = come.into_iter().map(begun).collect();
         for hosted in &come {
@@ -150,7 +151,7 @@ impl Replica {
         self.states.send_modify(|states| {
             let waiting = come
                 .iter()
-                .map(|it| (it.name.clone(), ComponentState::Waiting.into()));
+                .map(|it| (it.name.clone(), Standing::waiting(held.contains(&it.name))));
             states.extend(waiting);
         });
         self.offering.servers.iter().for_each(Server::renew);

@@ -46,6 +46,7 @@ async fn a_component_that_is_drained_while_it_starts_never_becomes_ready() {
         identity: None,
         callers: None,
         through_the_wire: false,
+        held: Vec::new(),
     };
     let (replica, _failures) = Replica::new(setup).unwrap();
     let replica = Arc::new(replica);

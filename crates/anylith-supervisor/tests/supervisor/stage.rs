@@ -95,6 +95,7 @@ impl Stage {
             name: name(of),
             components: components.iter().map(|of| name(of)).collect(),
             replicas: *replicas,
+            scaling: None,
             external: false,
         };
         let spec = Spec {
@@ -111,6 +112,8 @@ impl Stage {
             edges: Vec::new(),
             limits: Limits::default(),
             transport: Transport::default(),
+            singletons: BTreeMap::new(),
+            interfaces: BTreeMap::new(),
         };
         let journal = self
             .temp

@@ -29,6 +29,7 @@ mod lifecycle;
 mod limits;
 mod panics;
 mod routed;
+mod singleton;
 mod streams;
 
 use std::{future::poll_fn, pin::Pin, task::Poll};

@@ -124,7 +124,7 @@ fn sketch(manifest: &Manifest, plan: Option<&Plan>, edges: &[(usize, usize)]) ->
 
 /// A group of one component that bears its name needs no label, unless it has more than one replica.
 fn labelled(group: &GroupPlan) -> bool {
-    group.replicas > 1 || *group.components != [group.name.clone()]
+    group.replicas > 1 || group.scaling.is_some() || *group.components != [group.name.clone()]
 }
 
 fn subtitle(manifest: &Manifest, plan: Option<&Plan>) -> String {

@@ -12,6 +12,7 @@ use super::{HostSettings, Hosts};
 use crate::{
     GroupPlan, Plan, Problem, Problems, Settings,
     nearest::{nearest, suggest},
+    singleton,
     source::At,
 };
 
@@ -161,6 +162,11 @@ impl Hosts {
                 plan.topology
             );
             let mend = format!("run {said} here, or say replicas = {replicas} in the topology");
+            problems.push(self.problem(&last.at, what, mend));
+        }
+        if let Some(component) = group.singletons.first().filter(|_| replicas > 1) {
+            let what = singleton::too_many(component, name, replicas);
+            let mend = singleton::mend(component, group.components.len());
             problems.push(self.problem(&last.at, what, mend));
         }
     }

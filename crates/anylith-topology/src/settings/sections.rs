@@ -12,9 +12,10 @@ use anylith_core::Name;
 use super::{
     AppSettings, GroupSettings, ListenerSettings, Settings, TopologySettings, edges, limits,
     reader::Reader,
+    scaling::{self, Replicas},
 };
 use crate::{
-    BUILT_IN, MAX_REPLICAS, Secrets,
+    BUILT_IN, Secrets,
     config::Config,
     nearest::suggest,
     quantity,
@@ -330,13 +331,8 @@ fn groups(table: &Table, section: &str, reader: &mut Reader<'_>) -> Vec<GroupSet
         };
         let known = reader.only(table, &["components", "replicas"], &path);
         let replicas = match table.get("replicas") {
-            Some(entry) => {
-                let name = format!("`replicas` of {path}");
-                reader
-                    .count(&entry.item, &name, 1..=MAX_REPLICAS)
-                    .unwrap_or(1)
-            }
-            None => 1,
+            Some(entry) => scaling::read(&entry.item, &path, reader),
+            None => Replicas::Fixed(1),
         };
         let Some(entry) = table.get("components") else {
             reader.missing(known, at, format!("{path} has no components"), MEND);
@@ -349,7 +345,7 @@ fn groups(table: &Table, section: &str, reader: &mut Reader<'_>) -> Vec<GroupSet
             at,
             components,
             replicas,
-            replicas_said: table.get("replicas").is_some(),
+            replicas_at: table.get("replicas").map(|entry| entry.item.at.clone()),
         }));
     }
     groups
@@ -393,6 +389,7 @@ impl Length {
         let (what, mend) = match quantity::duration(text) {
             Some(length) if within.contains(&length) => return Some(length),
             Some(Duration::ZERO) => (format!("{name} leaves no time for any call"), *range),
+            Some(short) if short < *within.start() => (format!("{name} is too short"), *range),
             Some(_) => (format!("{name} is longer than a day"), *range),
             None => (format!("`{text}` is not a length of time"), mend),
         };

@@ -33,6 +33,7 @@ pub(crate) fn application(app: &str, components: &[(&str, &[&str], &[&str])]) ->
                 },
                 fingerprint: Fingerprint::EMPTY.with(component),
                 misfits: Vec::new(),
+                singleton: None,
             }
         });
     Manifest {

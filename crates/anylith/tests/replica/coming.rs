@@ -21,6 +21,7 @@ fn start(components: &[&str]) -> Additions {
         edges: Vec::new(),
         callers: None,
         identity: None,
+        held: Vec::new(),
     }
 }
 

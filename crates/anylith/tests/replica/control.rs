@@ -92,6 +92,7 @@ impl Control {
             directory,
             identity: None,
             callers: callers.map(allowed),
+            held: Vec::new(),
         };
         line.say(&ToReplica::Welcome(Box::new(bootstrap))).await;
         line
@@ -116,6 +117,7 @@ pub(crate) fn directory(epoch: u64, components: &[(&str, &Endpoint)]) -> Directo
     Directory {
         epoch,
         components: components.iter().map(at).collect(),
+        ..Directory::default()
     }
 }
 

@@ -179,7 +179,7 @@ async fn a_sign_of_life_carries_what_was_counted() {
     let running = join(&control, &chart);
     let mut line = control.welcomed(&["Patient"], Directory::default()).await;
     while until(&mut line, ComponentState::Starting).await.is_none() {}
-    line.say(&ToReplica::Ping).await;
+    line.say(&ToReplica::Ping { measure: false }).await;
     let counters = loop {
         if let FromReplica::Pong { counters, .. } = line.hear().await {
             break counters;

@@ -5,6 +5,7 @@
 
 mod coming;
 mod control;
+mod dormant;
 mod failures;
 mod health;
 mod panics;

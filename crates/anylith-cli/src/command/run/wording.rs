@@ -56,9 +56,13 @@ impl Wording {
             | Notice::Restarted { .. }
             | Notice::Scaling { .. }
             | Notice::Scaled { .. }
+            | Notice::Autoscaled { .. }
             | Notice::Reshaping { .. }
             | Notice::Switched { .. }
-            | Notice::Reshaped { .. } => report.to_string(),
+            | Notice::Reshaped { .. }
+            | Notice::Upgrading { .. }
+            | Notice::UpgradePaused { .. }
+            | Notice::Upgraded { .. } => report.to_string(),
             Notice::Failed {
                 replica, failure, ..
             } => {
@@ -83,8 +87,11 @@ impl Wording {
             }
             Notice::Overdue { .. }
             | Notice::CutShort { .. }
+            | Notice::BeginsAnew { .. }
+            | Notice::NotStarted { .. }
             | Notice::Unhealthy { .. }
             | Notice::TakingBack { .. }
+            | Notice::RollingBack { .. }
             | Notice::ChangeFailed { .. }
             | Notice::Silent { .. }
             | Notice::ListenerLost { .. }

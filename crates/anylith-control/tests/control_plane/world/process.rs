@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anylith_control::{Event, Exit};
 use anylith_core::{Directory, Name};
 use anylith_wire::control::{
-    Bootstrap, CONTROL_PROTOCOL, ComponentState, FromReplica, Hello, ToReplica,
+    Bootstrap, CONTROL_PROTOCOL, ComponentState, FromReplica, Hello, Load, Outcomes, ToReplica,
 };
 
 use super::{Fault, World, name};
@@ -46,6 +46,19 @@ impl World {
             pid,
         });
         self.hello_later(replica);
+    }
+
+    /// What `replica` bears, if all of its group bear the same.
+    fn part_of_load(&self, replica: &Name) -> Load {
+        let group = |replica: &Name| replica.as_str().rsplit_once('-').map(|it| it.0.to_owned());
+        let like = self
+            .processes
+            .keys()
+            .filter(|one| group(one) == group(replica));
+        Load {
+            concurrency_millis: self.load.concurrency_millis / like.count().max(1) as u64,
+            ..self.load
+        }
     }
 
     fn hello_later(&mut self, replica: &Name) {
@@ -121,10 +134,12 @@ impl World {
                     self.events.push_back(Event::ListenerHeld { listener });
                 }
             }
-            ToReplica::Ping => {
+            ToReplica::Ping { measure } => {
                 let message = FromReplica::Pong {
                     calls: self.calls.clone(),
                     counters: self.counters,
+                    outcomes: Outcomes::default(),
+                    load: measure.then(|| self.part_of_load(replica)),
                 };
                 self.events.push_back(Event::Said {
                     replica: replica.clone(),
@@ -201,7 +216,7 @@ impl World {
             };
             let is_there = |of: &Name| match process.components.get(of) {
                 Some(state) => *state == ComponentState::Ready,
-                None => !process.directory.replicas(of.as_str()).is_empty(),
+                None => process.directory.can_call(of.as_str()),
             };
             let next = process.components.iter().find(|(of, state)| {
                 **state == ComponentState::Waiting && spec.dependencies[*of].iter().all(is_there)

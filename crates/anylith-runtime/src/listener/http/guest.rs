@@ -32,7 +32,10 @@ use super::{
     line::{Clock, HEAD, IDLE, Io, Line, Open, SILENT},
     seats::Seat,
 };
-use crate::relay::{Giving, Taken};
+use crate::{
+    guard,
+    relay::{Giving, Taken},
+};
 
 /// What a connection of HTTP/2 begins with.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -358,7 +361,9 @@ where
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
 {
     poll_fn(|cx| service.poll_ready(cx)).await?;
-    service.call(request).await
+    let answer = service.call(request).await?;
+    guard::count_answer(answer.status().is_server_error());
+    Ok(answer)
 }
 
 /// Polls a connection until nothing more comes of it. hyper may have gone idle in the first poll, and then begins only in a second one

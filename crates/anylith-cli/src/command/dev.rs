@@ -1,0 +1,200 @@
+//! `anylith dev`.
+
+use std::{io::Write as _, time::Instant};
+
+use anylith_core::with_causes;
+use anylith_supervisor::{Answer, Launch, Request, Upgrade, ask, keep_builds};
+
+use super::{
+    run::{self, Prepared},
+    runtime,
+};
+use crate::{
+    app::App,
+    args::{DevArgs, RunArgs},
+    failure::Failure,
+    paint::Paint,
+    signals::Signals,
+    sources::Sources,
+};
+
+/// Runs an application, and puts each new build of it in its place while it runs.
+pub(crate) fn dev(args: DevArgs) -> Result<(), Failure> {
+    let args = RunArgs::from(args);
+    runtime()?.block_on(async {
+        // Before anything else, so that every signal finds somebody who answers it.
+        let mut signals = Signals::listen()?;
+        let app = App::find(&args.app)?;
+        let mut bench = tokio::select! {
+            bench = Bench::set_up(&app, &args) => bench?,
+            _ = signals.next() => return Ok(()),
+        };
+        let mut next = tokio::select! {
+            prepared = bench.first_build() => prepared?,
+            _ = signals.next() => return Ok(()),
+        };
+        loop {
+            let Prepared {
+                launch, settings, ..
+            } = next;
+            bench.running = Some(launch.clone());
+            let work = bench.work();
+            let over = run::supervise(launch, settings, &app, false, &mut signals, work).await?;
+            match over {
+                Some(prepared) => next = *prepared?,
+                None => return Ok(()),
+            }
+        }
+    })
+}
+
+/// Where an application is worked on.
+struct Bench<'a> {
+    args: &'a RunArgs,
+    sources: Sources,
+    /// What was started last.
+    running: Option<Launch>,
+}
+
+/// What becomes of a new build.
+enum Outcome {
+    /// It runs in the place of the one before.
+    InPlace,
+    /// Nothing that runs is another.
+    Same,
+    /// It cannot run beside the one before.
+    Anew(Box<Prepared>),
+}
+
+impl<'a> Bench<'a> {
+    async fn set_up(app: &App, args: &'a RunArgs) -> Result<Self, Failure> {
+        let settings = app.read(&args.overriding, None).settings;
+        let (package, binary) = (
+            settings.app().package.as_deref(),
+            settings.app().binary.as_deref(),
+        );
+        Ok(Self {
+            args,
+            sources: Sources::watch(app, package, binary).await?,
+            running: None,
+        })
+    }
+
+    /// Builds until there is something to run.
+    async fn first_build(&mut self) -> Result<Prepared, Failure> {
+        loop {
+            match self.build().await {
+                Ok(prepared) => return Ok(prepared),
+                Err(failure) => {
+                    tell(&failure);
+                    say("waiting for a change of the sources");
+                    self.sources.changed().await?;
+                }
+            }
+        }
+    }
+
+    async fn build(&mut self) -> Result<Prepared, Failure> {
+        // What it says of itself may have changed, too.
+        let app = App::find(&self.args.app)?;
+        let prepared = run::prepare(&app, self.args).await?;
+        self.sources.learn(&prepared.launch.program.path)?;
+        Ok(prepared)
+    }
+
+    /// Puts each new build in place; returns one that has to be started anew, once there is such a one.
+    async fn work(&mut self) -> Result<Box<Prepared>, Failure> {
+        loop {
+            self.sources.changed().await?;
+            say("the sources have changed: building");
+            let put = match self.build().await {
+                Ok(prepared) => {
+                    let built = Instant::now();
+                    self.put_in(prepared).await.map(|outcome| (outcome, built))
+                }
+                Err(failure) => Err(failure),
+            };
+            match put {
+                Ok((Outcome::InPlace, built)) => {
+                    let took = built.elapsed().as_millis();
+                    say(&format!(
+                        "the new build serves, {took} ms after it was built"
+                    ));
+                }
+                Ok((Outcome::Same, _)) => say("nothing that runs has changed by it"),
+                Ok((Outcome::Anew(prepared), _)) => {
+                    say(
+                        "what the application is made of has changed, and not only its code: starting it anew, \
+                         without what it has in memory",
+                    );
+                    return Ok(prepared);
+                }
+                Err(failure) => {
+                    tell(&failure);
+                    say("the build before it serves on");
+                }
+            }
+        }
+    }
+
+    async fn put_in(&self, prepared: Prepared) -> Result<Outcome, Failure> {
+        let Some(running) = &self.running else {
+            return Ok(Outcome::Anew(Box::new(prepared)));
+        };
+        if !is_alike(running, &prepared.launch) {
+            return Ok(Outcome::Anew(Box::new(prepared)));
+        }
+        let folder = &running.folder;
+        let build = keep_builds(folder, &prepared.launch.program.path);
+        let build = build.map_err(|error| Failure::new(with_causes(&error), ""))?;
+        if build.runs_already {
+            return Ok(Outcome::Same);
+        }
+        let request = Request::Upgrade(Box::new(Upgrade {
+            binary: build.path,
+            source: build.source,
+            manifest: prepared.manifest,
+            canary: None,
+            observe_ms: 0,
+            dry_run: false,
+        }));
+        match ask(&folder.control_socket(), request).await {
+            Ok(Answer::Changed { .. }) => Ok(Outcome::InPlace),
+            Ok(Answer::Refused { why, mend, .. }) => {
+                Err(Failure::new(why, mend.unwrap_or_default()))
+            }
+            Ok(Answer::GivenUp { why, .. }) => Err(Failure::new(
+                format!("the new build was taken back: {why}"),
+                "",
+            )),
+            Ok(_) => Err(Failure::new("the supervisor answers something else", "")),
+            Err(error) => Err(Failure::new(with_causes(&error), "")),
+        }
+    }
+}
+
+/// Whether `next` is the same application as the one that runs, but for its code.
+fn is_alike(running: &Launch, next: &Launch) -> bool {
+    let mut spec = next.spec.clone();
+    // What is called by several may be called by those of its own build; of a singleton there is but one.
+    for (component, interface) in &mut spec.interfaces {
+        let before = running.spec.interfaces.get(component);
+        if let Some(before) = before.filter(|_| !spec.singletons.contains_key(component)) {
+            *interface = *before;
+        }
+    }
+    spec == running.spec
+        && next.addresses == running.addresses
+        && next.program.env == running.program.env
+}
+
+/// A line for people, among those of the logs.
+fn say(text: &str) {
+    // Nobody reads any more: there is nobody to tell, either.
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
+}
+
+fn tell(failure: &Failure) {
+    let text = failure.text(&Paint::for_stderr());
+    let _ = std::io::stderr().lock().write_all(text.as_bytes());
+}

@@ -1,0 +1,205 @@
+//! `anylith upgrade`.
+
+use std::{
+    collections::BTreeMap,
+    io::{self, Write as _},
+    path::PathBuf,
+};
+
+use anylith_core::{Manifest, with_causes};
+use anylith_supervisor::{
+    Answer, AskError, KeepError, KeptBuild, Request, RunFolder, Steer, Upgrade, UpgradePlan, ask,
+    keep_builds, previous_build,
+};
+
+use super::{change, last_run, runtime};
+use crate::{
+    app::App,
+    args::{Overriding, UpgradeArgs},
+    binary, describe,
+    failure::Failure,
+};
+
+/// How an upgrade ends: for scripts, and for people.
+const UPGRADED: (&str, &str) = ("upgraded", "upgraded; the new build runs alone");
+const ROLLED_BACK: (&str, &str) = ("rolled_back", "rolled back; the old build runs alone");
+
+/// Rolls another build into an application that runs, or steers the upgrade that is under way.
+pub(crate) fn upgrade(args: &UpgradeArgs) -> Result<(), Failure> {
+    let app = super::app(args.app.as_ref(), args.app_flag.as_ref())?;
+    let folder = last_run(&app)?;
+    match (args.pause, args.resume, args.rollback) {
+        (true, _, _) => steer(&app, &folder, Steer::Pause, args.json),
+        (_, true, _) => steer(&app, &folder, Steer::Resume, args.json),
+        (_, _, true) => roll_back(&app, &folder, args),
+        (false, false, false) => roll_in(&app, &folder, args, args.binary.clone(), UPGRADED),
+    }
+}
+
+/// Brings the old build back: that of the upgrade which is under way, or of the last one.
+fn roll_back(app: &App, folder: &RunFolder, args: &UpgradeArgs) -> Result<(), Failure> {
+    match previous_build(folder) {
+        Some(previous) => roll_in(app, folder, args, Some(previous), ROLLED_BACK),
+        None => steer(app, folder, Steer::Rollback, args.json),
+    }
+}
+
+fn steer(app: &App, folder: &RunFolder, steer: Steer, json: bool) -> Result<(), Failure> {
+    let answer = change::wait(app, folder, Request::Steer(steer))?;
+    match answer {
+        // That is what was asked for.
+        Ok(Answer::GivenUp { .. }) if steer == Steer::Rollback => say(json, ROLLED_BACK),
+        other => end(app, folder, other, json, UPGRADED),
+    }
+}
+
+fn roll_in(
+    app: &App,
+    folder: &RunFolder,
+    args: &UpgradeArgs,
+    binary: Option<PathBuf>,
+    done: (&str, &str),
+) -> Result<(), Failure> {
+    let prepared = prepare(app, folder, args, binary);
+    let Some((build, manifest)) = runtime()?.block_on(prepared)? else {
+        return say(args.json, ("same", "that build runs already"));
+    };
+    let request = |dry_run| {
+        Request::Upgrade(Box::new(Upgrade {
+            binary: build.path.clone(),
+            source: build.source.clone(),
+            manifest: manifest.clone(),
+            canary: args.canary,
+            observe_ms: args.observe.as_millis() as u64,
+            dry_run,
+        }))
+    };
+    let planned = runtime()?.block_on(ask(&folder.control_socket(), request(true)));
+    let plan = match planned {
+        Ok(Answer::UpgradePlan(plan)) => plan,
+        other => return change::outcome(app, folder, other).map(drop),
+    };
+    if args.dry_run {
+        return show(&plan, args.json);
+    }
+    let answer = change::wait(app, folder, request(false))?;
+    end(app, folder, answer, args.json, done)
+}
+
+fn show(plan: &UpgradePlan, json: bool) -> Result<(), Failure> {
+    match json {
+        true => {
+            let json = serde_json::to_string_pretty(plan).map_err(io::Error::from)?;
+            writeln!(io::stdout(), "{json}")?;
+        }
+        false => write!(io::stdout(), "{plan}")?,
+    }
+    Ok(())
+}
+
+/// Says how it has ended, or where it waits.
+fn end(
+    app: &App,
+    folder: &RunFolder,
+    answer: Result<Answer, AskError>,
+    json: bool,
+    done: (&str, &str),
+) -> Result<(), Failure> {
+    if let Ok(Answer::Paused { how }) = answer {
+        let mend = format!(
+            "{how}\ngo on with `{}`, or back with `{}`",
+            app.hint("upgrade --resume"),
+            app.hint("upgrade --rollback")
+        );
+        return say(json, ("paused", &mend));
+    }
+    let done = words(json, done)?;
+    change::finish(app, folder, answer)?;
+    writeln!(io::stdout(), "{done}")?;
+    Ok(())
+}
+
+/// `text`, or `state` as JSON.
+fn words(json: bool, (state, text): (&str, &str)) -> Result<String, Failure> {
+    if !json {
+        return Ok(text.to_owned());
+    }
+    let fields = BTreeMap::from([("state", state)]);
+    Ok(serde_json::to_string(&fields).map_err(io::Error::from)?)
+}
+
+fn say(json: bool, what: (&str, &str)) -> Result<(), Failure> {
+    writeln!(io::stdout(), "{}", words(json, what)?)?;
+    Ok(())
+}
+
+/// Finds the new build and keeps it, and hears what it says of itself and of the config that runs. `None` if it is the one
+/// that runs.
+async fn prepare(
+    app: &App,
+    folder: &RunFolder,
+    args: &UpgradeArgs,
+    binary: Option<PathBuf>,
+) -> Result<Option<(KeptBuild, Manifest)>, Failure> {
+    let path = find(app, args, binary).await?;
+    let build = keep_builds(folder, &path).map_err(|error| not_kept(app, &error))?;
+    if build.runs_already {
+        return Ok(None);
+    }
+    let manifest = describe::manifest(&build.path, &app.folder).await?;
+    let known = |name: &anylith_core::Name| manifest.component(name.as_str()).is_some();
+    let config = build.config.iter().filter(|(name, _)| known(name));
+    let configs = config.map(|(name, value)| (name.to_string(), value));
+    let complaints = describe::complaints(&build.path, &app.folder, &configs.collect()).await?;
+    let Some(first) = complaints.first() else {
+        return Ok(Some((build, manifest)));
+    };
+    let describe::Complaint {
+        component,
+        key,
+        message,
+    } = first;
+    let place = match key.as_str() {
+        "" => format!("[components.{component}]"),
+        key => format!("components.{component}.{key}"),
+    };
+    Err(Failure::new(
+        format!("the new build does not accept the config that runs: {place}: {message}"),
+        format!(
+            "an upgrade keeps the config: let the new build accept it, or `{}` and run it with another one",
+            app.hint("stop")
+        ),
+    ))
+}
+
+async fn find(app: &App, args: &UpgradeArgs, binary: Option<PathBuf>) -> Result<PathBuf, Failure> {
+    match binary {
+        Some(path) if path.is_file() => Ok(path),
+        Some(path) => Err(Failure::input(
+            format!("there is no file {}", path.display()),
+            "name the binary of the new build, as in `--binary target/release/shop`",
+        )),
+        None => {
+            let reading = app.read(&Overriding::default(), None);
+            binary::find(app, &reading.settings, &args.building).await
+        }
+    }
+}
+
+fn not_kept(app: &App, error: &KeepError) -> Failure {
+    let mend = match error {
+        KeepError::NothingRuns => return super::not_running(app),
+        KeepError::New { folder, .. } => {
+            format!(
+                "is it a program for this machine, and is there room in {}?",
+                folder.display()
+            )
+        }
+        KeepError::Old(_) => format!(
+            "see with `{}` whether a replica runs; or `{}`, and run the new build",
+            app.hint("status"),
+            app.hint("stop")
+        ),
+    };
+    Failure::new(with_causes(error), mend)
+}

@@ -1,0 +1,175 @@
+//! What is promised of a component of which there is one at a time, with a small application in real processes.
+
+#![allow(clippy::unwrap_used, reason = "a test says with a panic what is wrong")]
+
+mod stage;
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+use stage::{Stage, eventually, visit};
+
+const TOML: &str = r#"
+[topologies.split]
+groups.doors = { components = ["Web"], replicas = 2 }
+groups.rest = { components = ["Counter"] }
+
+[topologies.apart]
+groups.shop = { components = ["Web"] }
+groups.till = { components = ["Counter"] }
+
+[topologies.together]
+groups.shop = { components = ["Counter", "Web"] }
+"#;
+
+fn stage(topologies: &str) -> Stage {
+    Stage::of("counter", "counter", topologies)
+}
+
+fn detached(stage: &Stage, topology: &str) -> String {
+    let call = stage.call(&format!("run --topology {topology} --detach"));
+    assert_eq!(call.code(), 0, "{}", call.err());
+    let out = call.out();
+    let url = out.trim_end().strip_prefix("ready: web ");
+    url.unwrap().to_owned()
+}
+
+/// The number of a visit.
+fn number(url: &str) -> u64 {
+    let page = visit(url);
+    let number = page.strip_prefix("visit ").and_then(|it| it.parse().ok());
+    number.unwrap_or_else(|| panic!("it was answered {page:?}"))
+}
+
+/// The process of a replica.
+fn pid(stage: &Stage, replica: &str) -> Pid {
+    let status = stage.status();
+    let groups = status["groups"].as_array().unwrap();
+    let mut replicas = groups
+        .iter()
+        .flat_map(|group| group["replicas"].as_array().unwrap());
+    let found = replicas.find(|one| one["id"] == replica).unwrap();
+    Pid::from_raw(i32::try_from(found["pid"].as_u64().unwrap()).unwrap()).unwrap()
+}
+
+/// Visits one after the other while `changes` are made, and fails unless each gets the number after the one before it.
+fn counts_on(url: &str, from: u64, changes: impl FnOnce()) -> u64 {
+    let over = Arc::new(AtomicBool::new(false));
+    let visitor = thread::spawn({
+        let (over, url) = (Arc::clone(&over), url.to_owned());
+        move || {
+            let mut last = from;
+            while !over.load(Ordering::Acquire) {
+                let next = number(&url);
+                assert_eq!(next, last + 1);
+                last = next;
+            }
+            last
+        }
+    });
+    changes();
+    over.store(true, Ordering::Release);
+    visitor.join().unwrap()
+}
+
+#[test]
+fn it_counts_on_over_reshapes_in_both_directions_and_over_restarts() {
+    let stage = stage(TOML);
+    let url = detached(&stage, "monolith");
+    assert_eq!(number(&url), 1);
+    let changes = || {
+        // From one process to another, into one that runs, out of it again, and to where it was.
+        for change in [
+            "reshape split",
+            "restart",
+            "reshape apart",
+            "reshape together",
+            "restart shop",
+            "reshape apart",
+            "restart till",
+            "reshape monolith",
+            "restart",
+            "reshape micro",
+            "reshape monolith",
+        ] {
+            let call = stage.call(change);
+            assert_eq!(call.code(), 0, "{change}: {}", call.err());
+        }
+    };
+    let last = counts_on(&url, 1, changes);
+    assert_eq!(number(&url), last + 1);
+}
+
+#[test]
+fn one_that_was_killed_is_followed_by_one_that_begins_anew_and_that_is_said() {
+    let stage = stage(TOML);
+    let run = stage.run("--topology split");
+    let url = run.ready.strip_prefix("ready: web ").unwrap().to_owned();
+    assert_eq!((number(&url), number(&url)), (1, 2));
+    kill_process(pid(&stage, "rest-1"), Signal::KILL).unwrap();
+    // The visits that it had may have been counted, and are told that nobody knows.
+    eventually("it counts anew", || {
+        let page = visit(&url);
+        page == "visit 1" || page == "visit 2"
+    });
+    run.signal(Signal::INT);
+    let (code, _, err) = run.end();
+    assert_eq!(code, Some(0));
+    let said = "Counter begins in rest-1 without the state of the one before it: rest-1 has ended";
+    assert!(err.contains(said), "{err}");
+}
+
+#[test]
+fn a_supervisor_that_is_killed_knows_afterwards_who_counts() {
+    let stage = stage(TOML);
+    let mut first = stage.run("--topology split");
+    let url = first.ready.strip_prefix("ready: web ").unwrap().to_owned();
+    assert_eq!((number(&url), number(&url)), (1, 2));
+    first.child.kill().unwrap();
+    first.child.wait().unwrap();
+    assert_eq!(number(&url), 3);
+    assert_eq!(detached(&stage, "split"), url);
+    let last = counts_on(&url, 3, || {
+        for change in ["reshape monolith", "reshape split", "restart"] {
+            let call = stage.call(change);
+            assert_eq!(call.code(), 0, "{change}: {}", call.err());
+        }
+    });
+    assert_eq!(number(&url), last + 1);
+}
+
+#[test]
+fn more_than_one_is_refused_wherever_it_is_asked_for() {
+    let words = ["Counter is a singleton", "groups.Counter"];
+    let crowded =
+        stage("\n[topologies.two]\ngroups.all = { components = [\"*\"], replicas = 2 }\n");
+    crowded
+        .call("check")
+        .is_wrong(&[&words[..], &["anylith.toml:"]].concat());
+    let plain = stage("");
+    plain
+        .call("run --topology monolith --replicas 2")
+        .is_wrong(&[&words[..], &["--replicas"]].concat());
+    plain
+        .call("run --topology micro --replicas 2")
+        .is_wrong(&["Counter is a singleton", "add Counter=1 to it"]);
+    let _url = detached(&plain, "micro");
+    let call = plain.call("scale Counter=2");
+    assert_eq!(call.code(), 1, "{}", call.err());
+    assert!(
+        call.err().contains("Counter is a singleton"),
+        "{}",
+        call.err()
+    );
+    plain
+        .call("reshape micro --replicas 2")
+        .is_wrong(&["Counter is a singleton"]);
+    let call = plain.call("scale Web=2");
+    assert_eq!(call.code(), 0, "{}", call.err());
+}

@@ -1,0 +1,397 @@
+//! The same application, while another build is rolled in.
+//!
+//! Whatever happens, who calls finds a callee of its own build where the interface has changed, as many replicas as are
+//! wanted are called, and in the end all run one build.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anylith_core::{ComponentManifest, Directory, Fingerprint, Manifest, Name};
+use anylith_wire::control::{ComponentState, Steer};
+
+use super::{
+    Dice, interleavings,
+    world::{Process, SHAPES, World, name, spec},
+};
+use crate::{
+    Event, Notice,
+    defect::{Defect, plant},
+};
+
+/// As many as of a reshape would take minutes.
+const FEWER: u64 = 4;
+
+const COMPONENTS: [&str; 3] = ["Front", "Cart", "Stock"];
+
+/// What the interfaces look like in a build, of which those of `changed` are its own.
+pub(super) fn interfaces(build: u32, changed: &[&str]) -> BTreeMap<Name, Fingerprint> {
+    let of = |component: &&str| {
+        let own = u64::from(build) * u64::from(changed.contains(component));
+        (name(component), Fingerprint(own))
+    };
+    COMPONENTS.iter().map(of).collect()
+}
+
+/// The builds of the application that is simulated.
+#[derive(Debug, Default)]
+pub(super) struct Builds {
+    /// Those that are known, but for the first.
+    interfaces: BTreeMap<u32, BTreeMap<Name, Fingerprint>>,
+    /// The one that was asked for last, and whether it was asked to be rolled back.
+    asked: Option<Asked>,
+    /// A build of which no more than so many components come to be ready, until it stands.
+    broken: Option<(u32, usize)>,
+    /// Whether one was not.
+    has_failed: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Asked {
+    from: u32,
+    to: u32,
+    rolled_back: bool,
+}
+
+impl Builds {
+    fn of(&self, build: u32) -> BTreeMap<Name, Fingerprint> {
+        let known = self.interfaces.get(&build).cloned();
+        known.unwrap_or_else(|| interfaces(0, &[]))
+    }
+
+    /// Whether `process` is told of somebody who takes its calls of `component`.
+    pub(super) fn is_there(&self, component: &Name, process: &Process) -> bool {
+        let fitting = process.directory.clone().fitting(&self.of(process.build));
+        !fitting.replicas(component.as_str()).is_empty()
+    }
+
+    /// Whether a component of `process` that is about to be ready fails instead.
+    pub(super) fn fails(&mut self, process: &Process) -> bool {
+        let fails = match &mut self.broken {
+            Some((build, 0)) => *build == process.build,
+            Some((build, left)) if *build == process.build => {
+                *left -= 1;
+                false
+            }
+            Some(_) | None => false,
+        };
+        self.has_failed |= fails;
+        fails
+    }
+}
+
+impl World {
+    /// An upgrade is asked for; returns whether it can be made.
+    pub(super) fn asks_to_upgrade(
+        &mut self,
+        changed: &[&str],
+        canary: Option<u8>,
+        observe_ms: u64,
+        broken_after: Option<usize>,
+    ) -> bool {
+        let from = self.plane.build();
+        let to = self
+            .builds
+            .interfaces
+            .keys()
+            .max()
+            .map_or(1, |last| last + 1);
+        let mut interfaces = self.builds.of(from);
+        for component in changed {
+            interfaces.insert(name(component), Fingerprint(u64::from(to)));
+        }
+        let manifest = manifest(&interfaces);
+        if self
+            .plane
+            .check_upgrade(&manifest, canary, observe_ms)
+            .is_err()
+        {
+            return false;
+        }
+        self.builds.interfaces.insert(to, interfaces.clone());
+        self.builds.broken = broken_after.map(|after| (to, after));
+        self.builds.has_failed = false;
+        self.builds.asked = Some(Asked {
+            from,
+            to,
+            rolled_back: false,
+        });
+        self.begins_anew();
+        self.feed(Event::UpgradeAsked {
+            build: to,
+            interfaces,
+            canary,
+            observe_ms,
+        });
+        true
+    }
+
+    fn steers(&mut self, steer: Steer) {
+        let is_taken = self.plane.check_steer(steer).is_ok();
+        if let (true, Steer::Rollback, Some(asked)) = (is_taken, steer, &mut self.builds.asked) {
+            asked.rolled_back = true;
+        }
+        self.feed(Event::Steered(steer));
+    }
+
+    /// Whether nothing happens any more until somebody says so.
+    fn is_paused(&self) -> bool {
+        let change = self.plane.change();
+        self.possible().is_empty() && change.is_some_and(|how| how.contains("paused"))
+    }
+
+    /// What is wrong with a directory while two builds are there.
+    pub(super) fn judge_upgrade(&self, directory: &Directory) -> Result<(), String> {
+        if self.builds.asked.is_none() {
+            return Ok(());
+        }
+        let spec = self.plane.spec();
+        for group in &spec.groups {
+            for component in &group.components {
+                let named = directory.replicas(component.as_str()).len();
+                if named < group.replicas as usize {
+                    return Err(format!("{component} is named {named} times only"));
+                }
+            }
+        }
+        for (replica, process) in &self.processes {
+            let ready = |component: &Name| {
+                process.components.get(component) == Some(&ComponentState::Ready)
+            };
+            for component in process.components.keys().filter(|name| ready(name)) {
+                let callees = spec.dependencies[component].iter();
+                for callee in callees.filter(|callee| !ready(callee)) {
+                    if !self.answers(callee, process.build, directory) {
+                        return Err(format!(
+                            "{component} of {replica} finds no {callee} of build {}",
+                            process.build
+                        ));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether `directory` names somebody who understands calls of `component` from `build`.
+    fn answers(&self, component: &Name, build: u32, directory: &Directory) -> bool {
+        let looks = |build: u32| self.builds.of(build).get(component).copied();
+        let mut named = directory.replicas(component.as_str()).iter();
+        named.any(|address| {
+            let process = self.processes.get(&address.replica);
+            process.is_some_and(|process| looks(process.build) == looks(build))
+        })
+    }
+
+    /// All run one build, and it is the right one.
+    fn upgrade_verdict(&self) -> Result<(), String> {
+        let Some(asked) = self.builds.asked else {
+            return Ok(());
+        };
+        let (stands, memory) = (self.plane.build(), self.plane.memory());
+        if memory.rollout.is_some() {
+            return Err("it is over, and still remembered".to_owned());
+        }
+        let found: BTreeSet<u32> = self.processes.values().map(|one| one.build).collect();
+        if found != BTreeSet::from([stands]) {
+            return Err(format!("build {stands} stands, and {found:?} run"));
+        }
+        if self.plane.spec().interfaces != self.builds.of(stands) {
+            return Err(format!("the interfaces are not those of build {stands}"));
+        }
+        if !self.published.interfaces.is_empty() {
+            return Err("the directory still tells builds apart".to_owned());
+        }
+        let wanted: BTreeSet<Name> = self
+            .plane
+            .spec()
+            .groups
+            .iter()
+            .flat_map(|group| group.replica_names().collect::<Vec<_>>())
+            .collect();
+        let running: BTreeSet<Name> = self.processes.keys().cloned().collect();
+        if wanted != running {
+            return Err(format!("{wanted:?} are to run, and {running:?} do"));
+        }
+        let may_fail = self.builds.has_failed || asked.rolled_back || self.faults > 0;
+        match stands {
+            build if build == asked.to => {}
+            build if build == asked.from && may_fail => {}
+            build => return Err(format!("build {build} stands: {asked:?}")),
+        }
+        let made = |notice: &&Notice| matches!(notice, Notice::Upgraded { .. });
+        let failed = |notice: &&Notice| matches!(notice, Notice::ChangeFailed { .. });
+        let told = (
+            self.notices.iter().filter(made).count(),
+            self.notices.iter().filter(failed).count(),
+        );
+        // Who has asked is gone with the control plane that he asked.
+        let right = [(1, 0), (0, 1)][usize::from(stands == asked.from)];
+        match self.controls > 0 || told == right {
+            true => Ok(()),
+            false => Err(format!("people were told {told:?}, and not {right:?}")),
+        }
+    }
+}
+
+/// What a build says of itself.
+fn manifest(interfaces: &BTreeMap<Name, Fingerprint>) -> Manifest {
+    let spec = spec(0);
+    let components = spec.dependencies.iter();
+    Manifest {
+        app: spec.app.clone(),
+        summary: String::new(),
+        components: components
+            .map(|(component, dependencies)| ComponentManifest {
+                name: component.clone(),
+                implementation: String::new(),
+                summary: String::new(),
+                dependencies: dependencies.clone(),
+                listeners: Vec::new(),
+                methods: Vec::new(),
+                fingerprint: interfaces[component],
+                misfits: Vec::new(),
+                singleton: None,
+            })
+            .collect(),
+    }
+}
+
+/// One run in which everything is left to chance. Returns what was wrong.
+fn random(seed: u64) -> Result<(), String> {
+    let mut dice = Dice(seed);
+    let mut world = World::ready(dice.roll(SHAPES.len()));
+    for _ in 0..=dice.roll(2) {
+        let changed: Vec<&str> = COMPONENTS
+            .into_iter()
+            .filter(|_| dice.roll(2) == 0)
+            .collect();
+        let canary = (dice.roll(3) == 0).then(|| 1 + dice.roll(100) as u8);
+        let observe_ms = [0, 3000][dice.roll(2)];
+        let broken_after = (dice.roll(3) == 0).then(|| dice.roll(12));
+        if world.asks_to_upgrade(&changed, canary, observe_ms, broken_after) {
+            to_its_end(&mut world, &mut dice)?;
+        }
+    }
+    Ok(())
+}
+
+fn to_its_end(world: &mut World, dice: &mut Dice) -> Result<(), String> {
+    let (mut faults, mut steers) = (dice.roll(4), dice.roll(4));
+    for _ in 0..10_000 {
+        let asked = world.builds.asked;
+        if asked.is_some_and(|asked| asked.to == world.plane.build()) {
+            world.builds.broken = None;
+        }
+        if faults > 0 && dice.roll(16) == 0 {
+            let faulty = world.possible_faults();
+            faults -= 1;
+            world.goes_wrong(&faulty[dice.roll(faulty.len())]);
+            world.verdict()?;
+            continue;
+        }
+        if steers > 0 && dice.roll(16) == 0 {
+            steers -= 1;
+            world.steers([Steer::Pause, Steer::Resume, Steer::Rollback][dice.roll(3)]);
+            world.verdict()?;
+            continue;
+        }
+        let possible = world.possible();
+        if !possible.is_empty() {
+            world.happens(&possible[dice.roll(possible.len())]);
+        } else if world.is_settled() {
+            return world.upgrade_verdict();
+        } else if world.is_paused() {
+            world.steers([Steer::Resume, Steer::Rollback][dice.roll(2)]);
+        } else {
+            world.waits();
+        }
+        world.verdict()?;
+    }
+    Err(format!("it never ends: {:?}", world.plane.change()))
+}
+
+/// The first of so many random runs that goes wrong.
+fn first_wrong(runs: u64) -> Option<(u64, String)> {
+    (0..runs).find_map(|seed| Some((seed, random(seed).err()?)))
+}
+
+#[test]
+fn every_interleaving_of_an_upgrade_ends_with_the_old_build_or_the_new_one() {
+    plant(None);
+    if let Some((seed, wrong)) = first_wrong(interleavings() / FEWER) {
+        panic!("seed {seed}: {wrong}");
+    }
+}
+
+#[test]
+fn every_planted_defect_of_an_upgrade_is_found() {
+    for defect in [
+        Defect::CallersFirst,
+        Defect::NoLastCallee,
+        Defect::TooFew,
+        Defect::OtherBuild,
+        Defect::NoRollout,
+    ] {
+        plant(Some(defect));
+        let found = first_wrong(interleavings() / FEWER);
+        plant(None);
+        assert!(found.is_some(), "{defect:?} was not found");
+    }
+}
+
+#[test]
+fn a_fault_at_any_moment_of_an_upgrade_leaves_one_build() {
+    plant(None);
+    let (mut runs, exhaustive) = (0, interleavings() > 100_000);
+    for shape in [0, 2, 3] {
+        let (steps, most) = in_turn(shape, None).unwrap();
+        for at in 0..steps {
+            for which in 0..most {
+                // All of them together take minutes.
+                runs += 1;
+                if !exhaustive && runs % 23 != 0 {
+                    continue;
+                }
+                if let Err(wrong) = in_turn(shape, Some((at, which))) {
+                    panic!("shape {shape}, fault {which} at {at}: {wrong}");
+                }
+            }
+        }
+    }
+}
+
+/// One run in which things happen in turn, and a fault at its step. Returns how many steps there were, and how many faults
+/// were possible at most.
+fn in_turn(shape: usize, fault: Option<(usize, usize)>) -> Result<(usize, usize), String> {
+    let mut world = World::ready(shape);
+    assert!(world.asks_to_upgrade(&["Cart", "Stock"], None, 0, None));
+    let mut most = 0;
+    for step in 0..10_000 {
+        let faulty = world.possible_faults();
+        if let Some((_, which)) = fault.filter(|(at, _)| *at == step)
+            && let Some(fault) = faulty.get(which)
+        {
+            world.goes_wrong(fault);
+            world.verdict()?;
+        }
+        most = most.max(faulty.len());
+        match world.possible().first() {
+            Some(first) => world.happens(first),
+            None if world.is_settled() => {
+                world.upgrade_verdict()?;
+                return Ok((step, most));
+            }
+            None => world.waits(),
+        }
+        world.verdict()?;
+    }
+    Err("it never ends".to_owned())
+}
+
+#[test]
+fn groups_that_call_each_other_through_what_changes_are_not_upgraded() {
+    plant(None);
+    // `shop` has Front and Stock, and `rest` has Cart.
+    let mut world = World::ready(6);
+    assert!(!world.asks_to_upgrade(&["Cart", "Stock"], None, 0, None));
+    assert!(world.asks_to_upgrade(&["Cart"], None, 0, None));
+}

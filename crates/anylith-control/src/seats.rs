@@ -1,0 +1,382 @@
+//! Components of which there is one at a time: who has each of them, who is next, and what is handed over.
+//!
+//! Each such component has a seat. A replica that is to run it is started with the component held back, and starts it when
+//! it is granted the seat. It has the seat until it says that the component has stopped, or until its process is known to be
+//! over. So there are never two, whatever changes and whoever dies; and the seat is remembered before anybody is told.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Instant,
+};
+
+use anylith_core::Name;
+use anylith_wire::control::{ComponentState, Handed, Hello, ToReplica};
+
+use crate::{
+    action::{Action, Notice},
+    defect::{Defect, planted},
+    fate::Fate,
+    life::Life,
+    memory::{Holder, Seat},
+    replica::Replica,
+    run::Run,
+    spec::Spec,
+    status::ReplicaState,
+    timing::Timing,
+};
+
+/// The seats of all components of which there is one at a time.
+#[derive(Debug, Default)]
+pub(crate) struct Seats(BTreeMap<Name, Place>);
+
+/// One seat, and what was said about it over the connections that there are.
+#[derive(Debug, Default)]
+struct Place {
+    seat: Seat,
+    /// The holder was told that it may start.
+    told: bool,
+    /// The holder was asked to make room.
+    asked: bool,
+    /// The holder was not known as such, and may say once more what it handed over long ago.
+    stale: bool,
+    /// How often it could not start in its place since it was last ready there.
+    failures: u32,
+    /// When to try again.
+    retry_at: Option<Instant>,
+}
+
+impl Place {
+    fn is_held_by(&self, replica: &Replica) -> bool {
+        let holder = self.seat.holder.as_ref();
+        holder.is_some_and(|it| it.replica == replica.name && it.incarnation == replica.incarnation)
+    }
+
+    /// It is free. What comes next begins with what was handed over, or without, because `why`.
+    fn vacate(&mut self, why: String) {
+        let begun = std::mem::take(&mut self.seat.begun);
+        if begun && self.seat.state.is_none() {
+            self.seat.lost.get_or_insert(why);
+        }
+        self.seat.holder = None;
+        self.stale = false;
+    }
+}
+
+impl Seats {
+    /// Those of `spec`, of which `memory` is known.
+    pub(crate) fn new(spec: &Spec, memory: &BTreeMap<Name, Seat>) -> Self {
+        let place = |component: &Name| {
+            let mut seat = memory.get(component).cloned().unwrap_or_default();
+            if planted(Defect::ForgetState) {
+                seat.state = None;
+            }
+            let place = Place {
+                seat,
+                ..Place::default()
+            };
+            (component.clone(), place)
+        };
+        Self(spec.singletons.keys().map(place).collect())
+    }
+
+    /// What the next control plane must know of them.
+    pub(crate) fn memory(&self) -> BTreeMap<Name, Seat> {
+        if planted(Defect::ForgetHolder) {
+            return BTreeMap::new();
+        }
+        let seats = self.0.iter();
+        seats
+            .map(|(name, place)| (name.clone(), place.seat.clone()))
+            .collect()
+    }
+
+    /// `replica` has a new connection. What it was told over the one before may be lost; and it may have a seat of which
+    /// nothing was remembered.
+    pub(crate) fn greeted(&mut self, replica: &Replica, hello: &Hello) {
+        if replica.incarnation != hello.incarnation {
+            return;
+        }
+        for (component, place) in &mut self.0 {
+            let at_work = match hello.components.get(component) {
+                Some(ComponentState::Waiting | ComponentState::Stopped) | None => false,
+                Some(
+                    ComponentState::Starting
+                    | ComponentState::Ready
+                    | ComponentState::Unhealthy
+                    | ComponentState::Draining,
+                ) => true,
+            };
+            if at_work && place.seat.holder.is_none() {
+                let state = hello.components.get(component);
+                place.stale = state == Some(&ComponentState::Draining);
+                place.seat.holder = Some(holder(replica));
+                place.seat.begun = true;
+            }
+            if place.is_held_by(replica) {
+                (place.told, place.asked) = (false, false);
+            }
+        }
+    }
+
+    /// `replica` has finished the calls of `component`, and hands over what it can.
+    pub(crate) fn handed_over(
+        &mut self,
+        replica: &Replica,
+        component: &Name,
+        (state, lost): (Option<Handed>, Option<String>),
+    ) {
+        let place = self.0.get_mut(component);
+        if let Some(place) = place.filter(|place| place.is_held_by(replica) && !place.stale) {
+            (place.seat.state, place.seat.lost) = (state, lost);
+        }
+    }
+
+    /// Sees who has a seat no more, and whose component is ready.
+    pub(crate) fn look(&mut self, replicas: &BTreeMap<Name, Replica>) {
+        for (component, place) in &mut self.0 {
+            if let Some(holder) = &place.seat.holder {
+                let found = replicas.get(&holder.replica);
+                let run = found
+                    .filter(|replica| replica.incarnation == holder.incarnation)
+                    .and_then(Replica::run);
+                match run.map(|run| run.components.get(component)) {
+                    None => {
+                        let why = format!("{} has ended", holder.replica);
+                        // Somebody is ready to come in the place of one that was to go; who should have come may fail again.
+                        place.seat.moving &= place.seat.begun;
+                        place.vacate(why);
+                    }
+                    Some(Some(ComponentState::Stopped)) => {
+                        let why = format!("{} has not handed it over", holder.replica);
+                        place.vacate(why);
+                    }
+                    Some(Some(ComponentState::Draining)) if planted(Defect::TwoAtOnce) => {
+                        place.vacate("planted".to_owned());
+                    }
+                    Some(Some(ComponentState::Ready)) if !place.asked => {
+                        place.seat.moving = false;
+                        place.failures = 0;
+                        (place.seat.begun, place.seat.state, place.seat.lost) = (true, None, None);
+                    }
+                    Some(_) => {}
+                }
+            }
+        }
+    }
+
+    /// Has each replica know which of its components it has the seats of, and which others have.
+    pub(crate) fn tell_apart(&self, replicas: &mut BTreeMap<Name, Replica>) {
+        for replica in replicas.values_mut() {
+            let (mut held, mut seated) = (BTreeSet::new(), BTreeSet::new());
+            let mut needed = BTreeSet::new();
+            for (component, place) in &self.0 {
+                if place.is_held_by(replica) {
+                    seated.insert(component.clone());
+                    needed.extend((!place.asked).then(|| component.clone()));
+                } else if place.seat.holder.is_some() {
+                    held.insert(component.clone());
+                }
+            }
+            (replica.held, replica.seated, replica.needed) = (held, seated, needed);
+        }
+    }
+
+    /// Whether calls of `component` may go to `replica` as far as its seat matters; `None` if it has none.
+    pub(crate) fn allows(&self, component: &Name, replica: &Replica) -> Option<bool> {
+        let place = self.0.get(component)?;
+        Some(place.is_held_by(replica) && !place.asked)
+    }
+
+    /// Those that are on their way from one place to another.
+    pub(crate) fn moving(&self) -> impl Iterator<Item = &Name> {
+        let moving = self.0.iter().filter(|(_, place)| place.seat.moving);
+        moving.map(|(component, _)| component)
+    }
+
+    /// Has those make room that are to go, if somebody is ready to come; returns what to tell them once the directory
+    /// does not name them any more.
+    pub(crate) fn make_room(
+        &mut self,
+        spec: &Spec,
+        replicas: &mut BTreeMap<Name, Replica>,
+        grace_ms: u64,
+    ) -> Vec<Action> {
+        let mut actions = Vec::new();
+        for (component, place) in self.0.iter_mut().filter(|(_, place)| !place.asked) {
+            let Some(holder) = place.seat.holder.as_ref() else {
+                continue;
+            };
+            let name = holder.replica.clone();
+            let Some(replica) = replicas.get(&name) else {
+                continue;
+            };
+            let stands = spec.group_of(component.as_str());
+            let is_home = stands.is_some_and(|group| group.name == replica.group);
+            let stays = is_home && !replica.fate.ends_it();
+            let is_awaited = successors(component, spec, replicas)
+                .any(|next| next.name != name && next.state() == ReplicaState::Ready);
+            if stays || !is_awaited {
+                continue;
+            }
+            let run = replicas.get_mut(&name).and_then(|one| one.life.listen());
+            let Some(run) = run.filter(|run| run.connected && run.has(component)) else {
+                continue;
+            };
+            run.components
+                .insert(component.clone(), ComponentState::Draining);
+            (place.asked, place.seat.moving) = (true, true);
+            actions.push(Action::Send {
+                replica: name,
+                message: ToReplica::Yield {
+                    component: component.clone(),
+                    grace_ms,
+                },
+            });
+        }
+        actions
+    }
+
+    /// Finds replicas that run, and in which a component has stopped that is to run there; returns where it is to be
+    /// started again now.
+    pub(crate) fn revive(
+        &mut self,
+        spec: &Spec,
+        replicas: &mut BTreeMap<Name, Replica>,
+        timing: &Timing,
+        now: Instant,
+        actions: &mut Vec<Action>,
+    ) -> Vec<(Name, Name)> {
+        let mut revived = Vec::new();
+        for (component, place) in &mut self.0 {
+            let group = spec.group_of(component.as_str());
+            let stopped = replicas.values_mut().find(|replica| {
+                let is_home = group.is_some_and(|group| group.name == replica.group);
+                let has_stopped = |run: &Run| {
+                    let state = run.components.get(component);
+                    run.connected && state == Some(&ComponentState::Stopped)
+                };
+                let serves = matches!(replica.life, Life::Starting { .. } | Life::Serving { .. });
+                is_home
+                    && serves
+                    && !replica.fate.ends_it()
+                    && replica.run().is_some_and(has_stopped)
+            });
+            let vacant = place.seat.holder.is_none();
+            let Some((replica, vacant)) = stopped.map(|replica| (replica, vacant)) else {
+                place.retry_at = None;
+                continue;
+            };
+            let name = replica.name.clone();
+            let Some(run) = replica.life.listen().filter(|_| vacant) else {
+                continue;
+            };
+            let retry_at = *place.retry_at.get_or_insert_with(|| {
+                let Some(why) = run.unable.get(component).cloned() else {
+                    return now;
+                };
+                place.failures += 1;
+                place.seat.moving = false;
+                let retry_in = timing.backoff(place.failures);
+                actions.push(Action::Report(Notice::NotStarted {
+                    replica: name.clone(),
+                    component: component.clone(),
+                    why,
+                    retry_in,
+                }));
+                now + retry_in
+            });
+            if retry_at <= now {
+                place.retry_at = None;
+                run.unable.remove(component);
+                run.told.remove(component);
+                run.components
+                    .insert(component.clone(), ComponentState::Waiting);
+                revived.push((name, component.clone()));
+            }
+        }
+        revived
+    }
+
+    /// When they want a tick.
+    pub(crate) fn next_tick(&self) -> Option<Instant> {
+        self.0.values().filter_map(|place| place.retry_at).min()
+    }
+
+    /// Gives the seats that are free to those who are next, and tells holders that may not know it yet.
+    pub(crate) fn grant(&mut self, spec: &Spec, replicas: &BTreeMap<Name, Replica>) -> Vec<Action> {
+        let mut actions = Vec::new();
+        for (component, place) in &mut self.0 {
+            if place.seat.holder.is_none() {
+                let next = successors(component, spec, replicas);
+                let Some(next) = next.min_by_key(|one| (one.fate == Fate::StandsIn, one.ordinal))
+                else {
+                    continue;
+                };
+                place.seat.holder = Some(holder(next));
+                (place.told, place.asked) = (false, false);
+                let hands_over = spec
+                    .singletons
+                    .get(component)
+                    .is_some_and(|it| it.hands_over);
+                let lost = place.seat.lost.take();
+                if let Some(why) = lost.filter(|_| hands_over && place.seat.state.is_none()) {
+                    actions.push(Action::Report(Notice::BeginsAnew {
+                        replica: next.name.clone(),
+                        component: component.clone(),
+                        why,
+                    }));
+                }
+            }
+            let holder = place.seat.holder.as_ref();
+            let replica = holder.and_then(|holder| replicas.get(&holder.replica));
+            let run = replica.and_then(Replica::run);
+            let waits = |run: &&Run| run.connected && run.waits_with(component);
+            if let (Some(replica), Some(_)) = (replica, run.filter(waits))
+                && !place.told
+            {
+                place.told = true;
+                actions.push(Action::Send {
+                    replica: replica.name.clone(),
+                    message: ToReplica::Grant {
+                        component: component.clone(),
+                        state: place.seat.state.clone(),
+                    },
+                });
+            }
+        }
+        actions
+    }
+}
+
+fn holder(replica: &Replica) -> Holder {
+    Holder {
+        replica: replica.name.clone(),
+        incarnation: replica.incarnation,
+    }
+}
+
+/// Who could have `component` next: replicas of its group that hold it back, and are well.
+fn successors<'a>(
+    component: &'a Name,
+    spec: &'a Spec,
+    replicas: &'a BTreeMap<Name, Replica>,
+) -> impl Iterator<Item = &'a Replica> {
+    let group = spec.group_of(component.as_str());
+    replicas.values().filter(move |replica| {
+        let is_home = group.is_some_and(|group| group.name == replica.group);
+        let waits =
+            |run: &Run| run.connected && !run.pulse.is_silent() && run.waits_with(component);
+        let alive = match &replica.life {
+            Life::Starting { run, .. } | Life::Serving { run, .. } => waits(run),
+            Life::Due
+            | Life::Awaited
+            | Life::Spawning
+            | Life::Adopting { .. }
+            | Life::Draining { .. }
+            | Life::Dying { .. }
+            | Life::Backoff { .. }
+            | Life::Stopped => false,
+        };
+        is_home && alive && !replica.fate.ends_it()
+    })
+}

@@ -1,0 +1,159 @@
+//! Whether a new build fails more of its calls than the old one.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anylith_core::Name;
+use anylith_wire::control::Outcomes;
+
+use crate::replica::Replica;
+
+/// With fewer failures than these nothing is said of a build: its callers soon leave a replica out that fails, so there may
+/// not be many more.
+const FEWEST_FAILURES: u64 = 5;
+
+/// With fewer calls than these nobody is measured by a build.
+const FEWEST_CALLS: u64 = 20;
+
+/// By how much more of its calls a build has to fail than the other one, as a part of 1.
+const MARGIN: f64 = 0.01;
+
+/// What a build may fail of its calls where the other one has too few to compare with, as a part of 1.
+const WITHOUT_MEASURE: f64 = 0.5;
+
+/// How sure it has to be of either share, in standard deviations: chance alone is as far away once in 370 times, and never
+/// yet was for both at once.
+const DEVIATIONS: f64 = 3.0;
+
+/// How the calls of each build have ended since an upgrade began, those of processes that are over among them.
+#[derive(Debug, Default)]
+pub(crate) struct Account {
+    /// Process → what it has said; `None` before it was first looked at.
+    heard: Option<BTreeMap<u32, Heard>>,
+}
+
+#[derive(Debug)]
+struct Heard {
+    group: Name,
+    build: u32,
+    /// What it had counted before the upgrade.
+    before: Outcomes,
+    now: Outcomes,
+}
+
+impl Account {
+    /// Notes what replicas have said.
+    pub(crate) fn note<'r>(&mut self, replicas: impl Iterator<Item = &'r Replica>) {
+        let is_first = self.heard.is_none();
+        let heard = self.heard.get_or_insert_default();
+        for replica in replicas {
+            let Some((run, pid)) = replica.run().and_then(|run| Some((run, run.pid?))) else {
+                continue;
+            };
+            let one = heard.entry(pid).or_insert_with(|| Heard {
+                group: replica.group.clone(),
+                build: replica.build,
+                before: if is_first {
+                    run.outcomes
+                } else {
+                    Outcomes::default()
+                },
+                now: run.outcomes,
+            });
+            // They only grow, whatever one says who has forgotten them.
+            one.now.answered = one.now.answered.max(run.outcomes.answered);
+            one.now.failed = one.now.failed.max(run.outcomes.failed);
+        }
+    }
+
+    /// Why the build `new` is not to stay, if the calls of a group fail notably more often in it than in `old`. Each group is
+    /// measured by itself: the failures of one would not show among the calls of all.
+    pub(crate) fn complaint(&self, new: u32, old: u32) -> Option<String> {
+        let heard = self.heard.iter().flat_map(BTreeMap::values);
+        let groups: BTreeSet<&Name> = heard.map(|one| &one.group).collect();
+        groups.into_iter().find_map(|group| {
+            let (new, old) = (self.of(group, new), self.of(group, old));
+            fails_more(new, old).then(|| {
+                let words = |of: Outcomes| format!("{} of {}", of.failed, of.answered);
+                let (fails, failed) = (words(new), words(old));
+                format!("{group} fails {fails} calls with the new build, and failed {failed} with the old one")
+            })
+        })
+    }
+
+    /// How those of `group` with `build` have ended.
+    fn of(&self, group: &Name, build: u32) -> Outcomes {
+        let mut all = Outcomes::default();
+        let heard = self.heard.iter().flat_map(BTreeMap::values);
+        let own = heard.filter(|one| one.group == *group && one.build == build);
+        for Heard { before, now, .. } in own {
+            all.answered += now.answered.saturating_sub(before.answered);
+            all.failed += now.failed.saturating_sub(before.failed);
+        }
+        all
+    }
+}
+
+/// Whether calls of the `new` build fail notably more often than those of the `old` one.
+///
+/// The two shares are compared by their Wilson score intervals (E. B. Wilson, "Probable inference, the law of succession,
+/// and statistical inference", 1927): even the lowest share that the new build may have must be above the highest that the
+/// old one may have.
+fn fails_more(new: Outcomes, old: Outcomes) -> bool {
+    if new.failed < FEWEST_FAILURES {
+        return false;
+    }
+    let allowed = match old.answered {
+        ..FEWEST_CALLS => WITHOUT_MEASURE,
+        _ => interval(old).1 + MARGIN,
+    };
+    interval(new).0 > allowed
+}
+
+/// Between which shares the one of failed calls lies.
+fn interval(outcomes: Outcomes) -> (f64, f64) {
+    let calls = outcomes.answered as f64;
+    let share = outcomes.failed.min(outcomes.answered) as f64 / calls;
+    let square = DEVIATIONS * DEVIATIONS;
+    let middle = share + square / (2.0 * calls);
+    let spread =
+        DEVIATIONS * (share * (1.0 - share) / calls + square / (4.0 * calls * calls)).sqrt();
+    let scale = 1.0 + square / calls;
+    ((middle - spread) / scale, (middle + spread) / scale)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fails(new: (u64, u64), old: (u64, u64)) -> bool {
+        let outcomes = |(failed, answered)| Outcomes { answered, failed };
+        fails_more(outcomes(new), outcomes(old))
+    }
+
+    #[test]
+    fn a_build_that_fails_all_of_a_few_calls_is_found() {
+        assert!(fails((5, 5), (0, 1000)));
+        assert!(fails((20, 20), (0, 0)), "and without a measure");
+        assert!(!fails((4, 4), (0, 1000)), "so few say nothing");
+    }
+
+    #[test]
+    fn what_fails_in_the_old_build_may_fail_in_the_new_one() {
+        assert!(!fails((300, 1000), (300, 1000)));
+        assert!(!fails((320, 1000), (300, 1000)), "that is chance");
+        assert!(fails((420, 1000), (300, 1000)));
+    }
+
+    #[test]
+    fn a_little_more_is_not_notable_however_sure_it_is() {
+        assert!(!fails((10_500, 1_000_000), (5_000, 1_000_000)));
+        assert!(fails((16_500, 1_000_000), (5_000, 1_000_000)));
+    }
+
+    #[test]
+    fn one_bad_call_is_no_reason() {
+        for answered in 20..200 {
+            assert!(!fails((1, answered), (0, 1000)), "1 of {answered}");
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! What can be said to an upgrade that is under way.
+
+use anylith_core::Name;
+use anylith_wire::control::Steer;
+
+use super::{Setback, Upgrade};
+
+impl Upgrade {
+    /// Whether `steer` can be said to it now.
+    ///
+    /// # Errors
+    ///
+    /// Why it cannot.
+    pub(crate) fn check(&self, steer: Steer) -> Result<(), &'static str> {
+        match steer {
+            _ if self.settles.is_some() => Err("the upgrade is all but over"),
+            Steer::Rollback => Ok(()),
+            Steer::Pause | Steer::Resume if self.rollout.setback.is_some() => {
+                Err("the upgrade is being rolled back, which nothing stops")
+            }
+            Steer::Pause => Ok(()),
+            Steer::Resume if self.rollout.paused || self.rollout.canary.is_some() => Ok(()),
+            Steer::Resume => Err("the upgrade is not paused"),
+            Steer::Unknown => Err("this supervisor does not know what that is"),
+        }
+    }
+
+    /// Takes what was said to it.
+    pub(crate) fn steer(&mut self, steer: Steer) {
+        if self.check(steer).is_err() {
+            return;
+        }
+        match steer {
+            Steer::Pause => {
+                self.rollout.paused = true;
+                self.pause_is_told = false;
+            }
+            Steer::Resume => {
+                self.rollout.paused = false;
+                self.rollout.canary = None;
+            }
+            Steer::Rollback => self.turn_back("it was asked for".to_owned(), None),
+            Steer::Unknown => {}
+        }
+    }
+
+    pub(super) fn turn_back(&mut self, why: String, replica: Option<Name>) {
+        let setback = Setback { why, replica };
+        self.rollout.setback.get_or_insert(setback);
+        self.rollout.paused = false;
+        self.unready.clear();
+    }
+}

@@ -1,0 +1,337 @@
+//! What the control plane promises of groups whose numbers follow what their replicas bear, in simulated worlds.
+
+use std::time::Duration;
+
+use anylith_control::{Event, Notice, Refused, ReplicaState, ScalingStatus, Spec};
+use anylith_core::{Scaling, Size};
+use anylith_wire::control::{FromReplica, Load, ToReplica};
+
+use crate::world::{Fault, World, micro, name, spec};
+
+/// `Stock` alone is scaled.
+fn scaled(min: u32, max: u32) -> Spec {
+    let mut spec = micro(1);
+    spec.groups[2].scaling = Some(Scaling::between(min, max));
+    spec.groups[2].replicas = min.max(1);
+    spec
+}
+
+fn calls(concurrency: f64) -> Load {
+    Load {
+        concurrency_millis: (concurrency * 1000.0) as u64,
+        calls: concurrency.ceil() as u64,
+        ..Load::default()
+    }
+}
+
+fn stock(world: &World) -> usize {
+    let is_stock = |replica: &&anylith_core::Name| replica.as_str().starts_with("Stock-");
+    world.processes.keys().filter(is_stock).count()
+}
+
+fn status(world: &World) -> ScalingStatus {
+    let status = world.status();
+    let group = status.groups.iter().find(|group| group.name == "Stock");
+    group.and_then(|group| group.scaling.clone()).unwrap()
+}
+
+/// `replica` has a call that waits for `Stock`.
+fn wants(world: &mut World, replica: &str) {
+    let message = FromReplica::Wanted {
+        component: name("Stock"),
+    };
+    world.happens(Event::Said {
+        replica: name(replica),
+        message,
+    });
+}
+
+/// With nothing called for so long that nothing of `Stock` runs.
+fn asleep() -> World {
+    let mut world = World::ready(scaled(0, 3));
+    world.pass(Duration::from_secs(75));
+    assert_eq!(stock(&world), 0);
+    assert!(world.plane.directory().is_dormant("Stock"));
+    world
+}
+
+#[test]
+fn only_who_is_scaled_is_asked_what_it_bears() {
+    let mut world = World::ready(scaled(1, 4));
+    world.pass(Duration::from_secs(3));
+    let measured = world
+        .told
+        .iter()
+        .filter_map(|(replica, message)| match message {
+            ToReplica::Ping { measure } => Some((replica.as_str(), *measure)),
+            _ => None,
+        });
+    let mut asked = 0;
+    for (replica, measure) in measured {
+        asked += 1;
+        assert_eq!(measure, replica == "Stock-1", "{replica}");
+    }
+    // Once a second, each of the three.
+    assert_eq!(asked, 9);
+}
+
+#[test]
+fn a_step_is_followed_within_three_seconds_and_left_after_the_cooldown() {
+    let mut world = World::ready(scaled(1, 6));
+    world.load = calls(60.0);
+    world.pass(Duration::from_secs(2));
+    assert_eq!(stock(&world), 4);
+    assert_eq!(world.plane.directory().replicas("Stock").len(), 4);
+    world.pass(Duration::from_secs(120));
+    assert_eq!(stock(&world), 4);
+    let now = status(&world);
+    assert_eq!((now.wanted, now.min, now.max), (4, 1, 6));
+    assert_eq!(now.why, "60.0 calls under way, for each 16");
+    world.load = calls(0.0);
+    world.pass(Duration::from_secs(50));
+    assert_eq!(stock(&world), 4);
+    world.pass(Duration::from_secs(30));
+    assert_eq!(stock(&world), 1);
+    world.check_directory();
+    let moves = world.notices.iter().filter_map(|notice| match notice {
+        Notice::Autoscaled { now, before, .. } => Some((*before, *now)),
+        _ => None,
+    });
+    // Once up, and then down as the average falls.
+    let moves: Vec<(u32, u32)> = moves.collect();
+    assert_eq!(moves[0], (1, 4));
+    assert!(
+        moves[1..].iter().all(|(before, now)| now < before),
+        "{moves:?}"
+    );
+    // What comes and goes by itself is no outage that was overcome.
+    assert!(!world.notices.contains(&Notice::Recovered));
+}
+
+#[test]
+fn more_than_the_most_is_never_had_and_the_status_says_what_would_be_right() {
+    let mut world = World::ready(scaled(1, 2));
+    world.load = calls(200.0);
+    world.pass(Duration::from_secs(10));
+    assert_eq!(stock(&world), 2);
+    let why = status(&world).why;
+    assert!(
+        why.ends_with("13 would be right, and 2 is the most"),
+        "{why}"
+    );
+}
+
+#[test]
+fn nothing_runs_of_what_is_not_called_and_the_first_call_starts_one() {
+    let mut world = asleep();
+    let why = status(&world).why;
+    assert_eq!(why, "nothing was called for 60s; the next call starts one");
+    assert!(world.status().is_ready());
+    wants(&mut world, "Cart-1");
+    assert_eq!(stock(&world), 1);
+    assert_eq!(world.plane.directory().replicas("Stock").len(), 1);
+    assert!(!world.plane.directory().is_dormant("Stock"));
+    assert_eq!(status(&world).why, "Cart-1 calls Stock");
+    // It may be called again soon, so it stays for a while.
+    world.pass(Duration::from_secs(59));
+    assert_eq!(stock(&world), 1);
+    world.pass(Duration::from_secs(10));
+    assert_eq!(stock(&world), 0);
+}
+
+#[test]
+fn many_callers_start_one_replica() {
+    let mut world = asleep();
+    let spawned = world.spawned;
+    for _ in 0..3 {
+        for replica in ["Cart-1", "Front-1"] {
+            world.will_happen(Event::Said {
+                replica: name(replica),
+                message: FromReplica::Wanted {
+                    component: name("Stock"),
+                },
+            });
+        }
+    }
+    world.settle();
+    assert_eq!(world.spawned, spawned + 1);
+    assert_eq!(stock(&world), 1);
+}
+
+#[test]
+fn a_call_that_comes_while_the_last_replica_drains_is_answered_by_its_successor() {
+    let mut world = World::ready(scaled(0, 3));
+    world.faults.insert("Stock-1", Fault::Deaf);
+    world.pass(Duration::from_secs(62));
+    assert!(world.plane.directory().is_dormant("Stock"));
+    assert_eq!(stock(&world), 1);
+    wants(&mut world, "Cart-1");
+    // It does not stop, and is killed in the end; then it is started anew.
+    world.faults.clear();
+    world.pass(Duration::from_secs(30));
+    assert_eq!(world.plane.directory().replicas("Stock").len(), 1);
+    world.check_directory();
+}
+
+#[test]
+fn the_dependents_of_what_sleeps_start_without_it() {
+    let mut world = asleep();
+    world.dies("Cart-1", anylith_control::Exit::Signal(9));
+    world.pass(Duration::from_secs(1));
+    assert_eq!(stock(&world), 0);
+    assert!(world.status().is_ready(), "{:?}", world.status());
+    assert_eq!(world.plane.directory().replicas("Cart").len(), 1);
+}
+
+#[test]
+fn what_fails_again_and_again_is_not_waited_for() {
+    let mut world = asleep();
+    world.faults.insert("Stock", Fault::Fails);
+    wants(&mut world, "Cart-1");
+    assert!(world.plane.directory().is_dormant("Stock"));
+    world.pass(Duration::from_secs(5));
+    assert!(!world.plane.directory().can_call("Stock"));
+    world.faults.clear();
+    world.pass(Duration::from_secs(15));
+    assert_eq!(world.plane.directory().replicas("Stock").len(), 1);
+}
+
+#[test]
+fn the_number_that_is_wanted_survives_the_control_plane() {
+    let mut world = World::ready(scaled(1, 6));
+    world.load = calls(60.0);
+    world.pass(Duration::from_secs(2));
+    let spawned = world.spawned;
+    world.replaces_control();
+    let replicas: Vec<String> = world.processes.keys().map(ToString::to_string).collect();
+    for replica in replicas {
+        world.connects(&replica);
+    }
+    world.pass(Duration::from_secs(60));
+    assert_eq!((stock(&world), status(&world).wanted), (4, 4));
+    assert_eq!(world.spawned, spawned);
+}
+
+#[test]
+fn what_slept_sleeps_on_under_the_next_control_plane_and_wakes_when_it_is_called() {
+    let mut world = asleep();
+    world.replaces_control();
+    for replica in ["Front-1", "Cart-1"] {
+        world.connects(replica);
+    }
+    assert_eq!(stock(&world), 0);
+    assert!(world.plane.directory().is_dormant("Stock"));
+    wants(&mut world, "Front-1");
+    assert_eq!(world.plane.directory().replicas("Stock").len(), 1);
+}
+
+#[test]
+fn a_call_before_all_have_been_heard_of_is_not_forgotten() {
+    let mut world = asleep();
+    world.replaces_control();
+    world.connects("Cart-1");
+    wants(&mut world, "Cart-1");
+    assert_eq!(stock(&world), 0);
+    world.connects("Front-1");
+    assert_eq!(world.plane.directory().replicas("Stock").len(), 1);
+}
+
+#[test]
+fn somebody_sets_a_range_a_number_and_a_range_again() {
+    let scale = |size| Event::ScaleAsked {
+        groups: [(name("Stock"), size)].into(),
+    };
+    let mut world = World::ready(micro(1));
+    world.happens(scale(Size::Between { min: 2, max: 5 }));
+    assert_eq!(stock(&world), 2);
+    world.load = calls(80.0);
+    world.pass(Duration::from_secs(4));
+    assert_eq!(stock(&world), 5);
+    world.happens(scale(Size::Fixed(3)));
+    world.pass(Duration::from_secs(60));
+    assert_eq!(stock(&world), 3);
+    assert_eq!(status(&world).why, "it was set to this number");
+    world.happens(scale(Size::Between { min: 1, max: 2 }));
+    assert_eq!(stock(&world), 2);
+}
+
+#[test]
+fn a_range_that_cannot_be_is_refused() {
+    let world = World::ready(micro(1));
+    let check = |group: &str, min, max| {
+        let groups = [(name(group), Size::Between { min, max })].into();
+        world.plane.check_scale(&groups)
+    };
+    let group = name("Stock");
+    let (min, max) = (4, 2);
+    assert_eq!(
+        check("Stock", 4, 2),
+        Err(Refused::Range { group, min, max })
+    );
+    let (group, listener) = (name("Front"), name("web"));
+    assert_eq!(check("Front", 0, 2), Err(Refused::Shut { group, listener }));
+    assert_eq!(check("Stock", 0, 2), Ok(()));
+    assert!(matches!(check("Stock", 0, 0), Err(Refused::Number { .. })));
+}
+
+#[test]
+fn a_restart_leaves_asleep_what_sleeps() {
+    let mut world = asleep();
+    world.happens(Event::RestartAsked { group: None });
+    assert_eq!(stock(&world), 0);
+    assert_eq!(
+        world.notices.last(),
+        Some(&Notice::Restarted { replicas: 2 })
+    );
+}
+
+#[test]
+fn a_reshape_keeps_the_number_of_a_group_that_stays() {
+    let mut world = World::ready(scaled(1, 6));
+    world.load = calls(60.0);
+    world.pass(Duration::from_secs(2));
+    let mut wanted = spec(&[("pair", &["Front", "Cart"], 1), ("Stock", &["Stock"], 1)]);
+    wanted.groups[1].scaling = Some(Scaling::between(1, 6));
+    world.happens(Event::ReshapeAsked {
+        topology: name("pair"),
+        groups: wanted.groups,
+    });
+    assert_eq!(world.plane.change(), None);
+    assert_eq!(stock(&world), 4);
+    assert_eq!(status(&world).wanted, 4);
+}
+
+#[test]
+fn a_call_during_a_reshape_wakes_what_sleeps() {
+    let mut world = asleep();
+    // The new group does not get ready.
+    world.faults.insert("pair-1", Fault::Mute);
+    let mut wanted = spec(&[("pair", &["Front", "Cart"], 1), ("Stock", &["Stock"], 1)]);
+    wanted.groups[1].scaling = Some(Scaling::between(0, 3));
+    world.happens(Event::ReshapeAsked {
+        topology: name("pair"),
+        groups: wanted.groups,
+    });
+    assert!(world.plane.change().is_some());
+    wants(&mut world, "Cart-1");
+    // It might become something else, so it is started when that is settled.
+    assert_eq!(stock(&world), 0);
+    assert!(world.plane.directory().is_dormant("Stock"));
+    world.pass(Duration::from_secs(100));
+    assert_eq!(world.plane.change(), None);
+    assert_eq!(world.plane.directory().replicas("Stock").len(), 1);
+}
+
+#[test]
+fn an_application_of_which_something_sleeps_can_be_stopped() {
+    let mut world = asleep();
+    wants(&mut world, "Cart-1");
+    world.happens(Event::StopAsked);
+    wants(&mut world, "Cart-1");
+    world.pass(Duration::from_secs(20));
+    assert!(world.done);
+    assert!(world.plane.directory().dormant.is_empty());
+    let status = world.status();
+    let mut replicas = status.replicas();
+    assert!(replicas.all(|replica| replica.state == ReplicaState::Stopped));
+}

@@ -1,0 +1,251 @@
+//! Another build, replica by replica.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use anylith_control::{Event, Notice, Refused, UpgradePlan};
+use anylith_core::{ComponentManifest, Fingerprint, Manifest, Name};
+use anylith_wire::control::{FromReplica, Outcomes, Steer};
+
+use crate::world::{World, micro, name, spec};
+
+/// What a build says of itself in which the interfaces of `changed` are other ones.
+fn manifest(changed: &[&str]) -> Manifest {
+    let spec = micro(1);
+    let component = |(component, dependencies): (&Name, &Vec<Name>)| {
+        let serves = spec.listeners.iter().filter(|(_, by)| *by == component);
+        ComponentManifest {
+            name: component.clone(),
+            implementation: String::new(),
+            summary: String::new(),
+            dependencies: dependencies.clone(),
+            listeners: serves.map(|(listener, _)| listener.clone()).collect(),
+            methods: Vec::new(),
+            fingerprint: Fingerprint(u64::from(changed.iter().any(|it| *component == **it))),
+            misfits: Vec::new(),
+            singleton: None,
+        }
+    };
+    Manifest {
+        app: spec.app.clone(),
+        summary: String::new(),
+        components: spec.dependencies.iter().map(component).collect(),
+    }
+}
+
+/// The interfaces of [`manifest`].
+fn interfaces(changed: &[&str]) -> BTreeMap<Name, Fingerprint> {
+    let components = manifest(changed).components.into_iter();
+    components
+        .map(|component| (component.name, component.fingerprint))
+        .collect()
+}
+
+/// So many replicas of each component, of a build whose interfaces are all the same.
+fn ready(replicas: u32) -> World {
+    let mut spec = micro(replicas);
+    spec.interfaces = interfaces(&[]);
+    World::ready(spec)
+}
+
+fn asked(changed: &[&str], canary: Option<u8>) -> Event {
+    Event::UpgradeAsked {
+        build: 1,
+        interfaces: interfaces(changed),
+        canary,
+        observe_ms: 3000,
+    }
+}
+
+fn builds(world: &World) -> BTreeSet<u32> {
+    let status = world.status();
+    let builds = status.replicas().map(|replica| replica.build);
+    builds.collect()
+}
+
+/// Each replica of `build` says how its calls have ended.
+fn counted(world: &mut World, build: u32, answered: u64, failed: u64) {
+    let status = world.status();
+    let own = status.replicas().filter(|replica| replica.build == build);
+    for replica in own {
+        world.happens(Event::Said {
+            replica: replica.id.clone(),
+            message: FromReplica::Pong {
+                calls: BTreeMap::new(),
+                counters: Default::default(),
+                outcomes: Outcomes { answered, failed },
+                load: None,
+            },
+        });
+    }
+}
+
+#[test]
+fn every_replica_gets_the_new_build_and_as_many_as_are_wanted_are_ready() {
+    let mut world = ready(2);
+    world.least = 2;
+    world.happens(asked(&["Stock"], None));
+    world.pass(Duration::from_secs(10));
+    assert_eq!(builds(&world), BTreeSet::from([1]));
+    assert_eq!(world.status().replicas().count(), 6);
+    assert!(world.notices.contains(&Notice::Upgraded { replicas: 6 }));
+    assert_eq!(world.plane.build(), 1);
+    assert_eq!(world.plane.spec().interfaces, interfaces(&["Stock"]));
+    assert_eq!(world.plane.memory().rollout, None);
+}
+
+#[test]
+fn a_build_whose_calls_fail_goes_away_by_itself() {
+    let mut world = ready(2);
+    world.least = 2;
+    world.happens(asked(&[], None));
+    // The first of it are there, and are watched.
+    assert_eq!(builds(&world), BTreeSet::from([0, 1]));
+    counted(&mut world, 0, 1000, 10);
+    counted(&mut world, 1, 100, 60);
+    world.pass(Duration::from_secs(10));
+    assert_eq!(builds(&world), BTreeSet::from([0]));
+    let why = world.notices.iter().find_map(|notice| match notice {
+        Notice::ChangeFailed { why, .. } => Some(why.as_str()),
+        _ => None,
+    });
+    // The first that says so is enough.
+    let expected =
+        "Front fails 60 of 100 calls with the new build, and failed 20 of 2000 with the old one";
+    assert_eq!(why, Some(expected));
+    assert_eq!(world.plane.build(), 0);
+}
+
+#[test]
+fn a_build_that_fails_as_often_as_the_old_one_stays() {
+    let mut world = ready(1);
+    world.happens(asked(&[], None));
+    counted(&mut world, 0, 1000, 300);
+    counted(&mut world, 1, 100, 33);
+    world.pass(Duration::from_secs(10));
+    assert_eq!(builds(&world), BTreeSet::from([1]));
+}
+
+#[test]
+fn what_the_old_build_has_failed_still_counts_when_it_is_gone() {
+    let mut world = ready(1);
+    world.happens(asked(&[], None));
+    counted(&mut world, 0, 1000, 700);
+    world.pass(Duration::from_secs(4));
+    assert_eq!(
+        builds(&world),
+        BTreeSet::from([1]),
+        "and all are still watched"
+    );
+    assert!(world.plane.change().is_some());
+    counted(&mut world, 1, 100, 70);
+    world.pass(Duration::from_secs(10));
+    assert_eq!(world.plane.build(), 1);
+}
+
+#[test]
+fn a_canary_waits_until_it_is_told() {
+    let mut world = ready(4);
+    world.happens(asked(&[], Some(50)));
+    world.pass(Duration::from_secs(600));
+    let status = world.status();
+    let new = status.replicas().filter(|replica| replica.build == 1);
+    assert_eq!(new.count(), 6, "two of four in each group");
+    let paused = "the upgrade is paused; 6 of 12 replicas run the new build";
+    assert_eq!(world.plane.change().as_deref(), Some(paused));
+    let how = paused.to_owned();
+    assert!(world.notices.contains(&Notice::UpgradePaused { how }));
+    world.happens(Event::Steered(Steer::Resume));
+    world.pass(Duration::from_secs(10));
+    assert_eq!(builds(&world), BTreeSet::from([1]));
+}
+
+#[test]
+fn what_is_said_to_an_upgrade_has_to_fit_how_it_is() {
+    let mut world = ready(1);
+    let check = |world: &World, steer| match world.plane.check_steer(steer) {
+        Ok(()) => "",
+        Err(Refused::Unsteerable { why }) => why,
+        Err(other) => panic!("{other}"),
+    };
+    assert_eq!(check(&world, Steer::Pause), "no upgrade is under way");
+    world.happens(asked(&[], None));
+    assert_eq!(check(&world, Steer::Resume), "the upgrade is not paused");
+    world.happens(Event::Steered(Steer::Pause));
+    assert_eq!(check(&world, Steer::Resume), "");
+    let scale = BTreeMap::from([(name("Cart"), 3.into())]);
+    let busy = world.plane.check_scale(&scale).unwrap_err().to_string();
+    assert!(busy.contains("the upgrade is paused"), "{busy}");
+    world.happens(Event::Steered(Steer::Rollback));
+    world.pass(Duration::from_secs(10));
+    assert_eq!(builds(&world), BTreeSet::from([0]));
+    assert_eq!(check(&world, Steer::Rollback), "no upgrade is under way");
+}
+
+#[test]
+fn what_cannot_be_rolled_in_says_what_to_do_instead() {
+    let why = |spec: &anylith_control::Spec, manifest: &Manifest| match UpgradePlan::new(
+        spec, manifest, None, 0,
+    ) {
+        Err(Refused::Unrollable { what, mend }) => format!("{what}: {mend}"),
+        other => panic!("{other:?}"),
+    };
+    let mut spec_here = micro(1);
+    spec_here.interfaces = interfaces(&[]);
+    let anew = "such a build cannot be rolled in: `anylith stop`, and run the new one";
+    let mut other = manifest(&[]);
+    other.app = name("other");
+    assert!(why(&spec_here, &other).starts_with("that is a build of other, and puppet runs"));
+    let mut less = manifest(&[]);
+    less.components
+        .retain(|component| component.name != "Stock");
+    let expected = format!("the new build has no component Stock: {anew}");
+    assert_eq!(why(&spec_here, &less), expected);
+    let mut more = manifest(&[]);
+    let mut cellar = more.components[0].clone();
+    cellar.name = name("Cellar");
+    more.components.push(cellar);
+    let expected = format!("the new build has a component more, Cellar: {anew}");
+    assert_eq!(why(&spec_here, &more), expected);
+    let mut dependent = manifest(&[]);
+    for component in &mut dependent.components {
+        if component.name == "Cart" {
+            component.dependencies.clear();
+        }
+    }
+    let expected = format!("Cart is no longer dependent on Stock in the new build: {anew}");
+    assert_eq!(why(&spec_here, &dependent), expected);
+    let mut deaf = manifest(&[]);
+    deaf.components
+        .iter_mut()
+        .for_each(|it| it.listeners.clear());
+    assert!(why(&spec_here, &deaf).contains("serves other listeners in the new build: see web"));
+    // Front and Stock call Cart, and Cart calls Stock.
+    let mut circle = spec(&[("shop", &["Front", "Stock"], 1), ("rest", &["Cart"], 1)]);
+    circle.interfaces = interfaces(&[]);
+    let expected = "call each other, through interfaces that change: `anylith reshape micro` first";
+    assert!(why(&circle, &manifest(&["Cart", "Stock"])).contains(expected));
+    assert!(UpgradePlan::new(&circle, &manifest(&["Cart"]), None, 0).is_ok());
+}
+
+#[test]
+fn a_plan_reads_as_what_happens_in_its_order() {
+    let mut spec = micro(2);
+    spec.interfaces = interfaces(&[]);
+    let plan = UpgradePlan::new(&spec, &manifest(&["Stock"]), Some(50), 3000).unwrap();
+    let expected = "\
+interfaces that change: Stock
+~ Stock, 2 replicas: Stock
+~ Front, 2 replicas: Front; calls Stock within one build only
+~ Cart, 2 replicas: Cart; calls Stock within one build only
+1. start 3 replicas of the new build, one beside each group
+2. when they are ready, watch them for 3s
+3. when 50 % of each group are of it, 3 replicas in all, wait for `--resume`
+4. drain the 6 of the old build and start them anew, one by one
+5. watch all for 3s, and stop those that were added
+6 processes now, 9 at the peak, 6 after
+";
+    assert_eq!(plan.to_string(), expected);
+}

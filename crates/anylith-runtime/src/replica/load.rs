@@ -1,0 +1,115 @@
+//! What a replica bears, while a control plane asks for it.
+
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use anylith_wire::control::Load;
+use rustix::time::{ClockId, clock_gettime};
+use tokio::time::{Interval, MissedTickBehavior, interval};
+
+use super::Replica;
+use crate::serve::Door;
+
+/// How often calls under way are counted. What began and ended between two looks is in the number of calls alone.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// Looks again and again at how many calls are under way.
+#[derive(Debug)]
+pub(crate) struct Gauge {
+    looks: Interval,
+    since: Instant,
+    /// What the process had used of all cores by then.
+    cpu: Duration,
+    /// Component → its calls under way, summed over all looks.
+    under_way: BTreeMap<&'static str, u64>,
+    looked: u32,
+}
+
+impl Gauge {
+    /// Begins to measure.
+    pub(crate) fn begin(replica: &Replica) -> Self {
+        let mut looks = interval(LOOK_EVERY);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        turn_meters(replica, true);
+        let mut gauge = Self {
+            looks,
+            since: Instant::now(),
+            cpu: cpu_used(),
+            under_way: BTreeMap::new(),
+            looked: 0,
+        };
+        gauge.look(replica);
+        gauge
+    }
+
+    /// Ceases to measure.
+    pub(crate) fn end(replica: &Replica) {
+        turn_meters(replica, false);
+    }
+
+    /// When it is to look again.
+    ///
+    /// # Cancellation
+    ///
+    /// Nothing is lost.
+    pub(crate) async fn is_due(&mut self) {
+        self.looks.tick().await;
+    }
+
+    /// Counts the calls under way.
+    pub(crate) fn look(&mut self, replica: &Replica) {
+        self.looked += 1;
+        for door in doors(replica) {
+            let inside = door.gate.inside();
+            if inside > 0 {
+                *self.under_way.entry(door.component).or_default() += inside;
+            }
+        }
+    }
+
+    /// What the replica bore since this was last asked.
+    pub(crate) fn take(&mut self, replica: &Replica) -> Load {
+        // A component that has come since is measured, too.
+        turn_meters(replica, true);
+        let (mut calls, mut p99_us) = (0, None);
+        for door in doors(replica) {
+            let ended = door.gate.meter().take();
+            calls += ended.calls + door.gate.inside();
+            p99_us = p99_us.max(ended.p99_us);
+        }
+        let (now, cpu) = (Instant::now(), cpu_used());
+        let length = now.saturating_duration_since(self.since);
+        let used = cpu.saturating_sub(self.cpu);
+        // Rounded up, so that a little is not nothing.
+        let cpu_millis = (used.as_micros() * 1000).div_ceil(length.as_micros().max(1)) as u64;
+        let most = self.under_way.values().copied().max().unwrap_or(0);
+        let load = Load {
+            concurrency_millis: most.saturating_mul(1000) / u64::from(self.looked.max(1)),
+            calls,
+            cpu_millis,
+            p99_us,
+        };
+        (self.since, self.cpu) = (now, cpu);
+        self.under_way.clear();
+        self.looked = 0;
+        self.look(replica);
+        load
+    }
+}
+
+fn doors(replica: &Replica) -> impl Iterator<Item = Arc<Door>> {
+    replica.doors.all().into_iter()
+}
+
+fn turn_meters(replica: &Replica, on: bool) {
+    doors(replica).for_each(|door| door.gate.meter().turn(on));
+}
+
+/// What this process has used of all cores since it began.
+fn cpu_used() -> Duration {
+    let used = clock_gettime(ClockId::ProcessCPUTime);
+    Duration::new(used.tv_sec.unsigned_abs(), used.tv_nsec as u32)
+}
