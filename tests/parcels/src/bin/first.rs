@@ -1,5 +1,7 @@
 //! The first build.
 
+#[path = "../depot.rs"]
+mod depot;
 #[path = "../desk.rs"]
 mod desk;
 #[path = "../web.rs"]
@@ -7,68 +9,37 @@ mod web;
 
 use std::process::ExitCode;
 
-use self::{depot::Shelves, desk::Clerk, web::Web};
+use self::{
+    depot::{Depot, DepotClient, DepotError, Parcel},
+    desk::Clerk,
+    web::Web,
+};
 
 /// What this build is called.
 const BUILD: &str = "first";
 
-/// Where parcels are.
-mod depot {
-    use anylith::CallError;
-    use serde::{Deserialize, Serialize};
+/// Keeps every parcel there can be.
+#[derive(anylith::Component)]
+#[component(interface = Depot)]
+struct Shelves {}
 
-    /// Why a parcel was not found.
-    #[derive(Debug, Clone, Serialize, Deserialize, thiserror::Error)]
-    pub(crate) enum DepotError {
-        /// The call failed.
-        #[error(transparent)]
-        Call(#[from] CallError),
-    }
-
-    /// A parcel.
-    #[derive(Debug, Clone, Serialize, Deserialize)]
-    pub(crate) struct Parcel {
-        /// Its number.
-        pub(crate) id: u64,
-        /// In grams.
-        pub(crate) weight: u32,
-        /// The build that has it.
-        pub(crate) build: String,
-    }
-
-    /// Keeps parcels.
-    #[anylith::component]
-    pub(crate) trait Depot {
-        /// Parcel `id`.
-        #[idempotent]
-        async fn find(&self, id: u64) -> Result<Parcel, DepotError>;
-        /// The same, once.
-        async fn take(&self, id: u64) -> Result<Parcel, DepotError>;
-    }
-
-    /// Keeps every parcel there can be.
-    #[derive(anylith::Component)]
-    #[component(interface = Depot)]
-    pub(crate) struct Shelves {}
-
-    impl Shelves {
-        fn parcel(id: u64) -> Parcel {
-            Parcel {
-                id,
-                weight: id as u32 * 3,
-                build: crate::BUILD.to_owned(),
-            }
+impl Shelves {
+    fn parcel(id: u64) -> Parcel {
+        Parcel {
+            id,
+            weight: id as u32 * 3,
+            build: BUILD.to_owned(),
         }
     }
+}
 
-    impl Depot for Shelves {
-        async fn find(&self, id: u64) -> Result<Parcel, DepotError> {
-            Ok(Self::parcel(id))
-        }
+impl Depot for Shelves {
+    async fn find(&self, id: u64) -> Result<Parcel, DepotError> {
+        Ok(Self::parcel(id))
+    }
 
-        async fn take(&self, id: u64) -> Result<Parcel, DepotError> {
-            Ok(Self::parcel(id))
-        }
+    async fn take(&self, id: u64) -> Result<Parcel, DepotError> {
+        Ok(Self::parcel(id))
     }
 }
 
