@@ -8,7 +8,7 @@ use std::{
     fs,
     io::{BufRead, BufReader, Read},
     os::unix::fs::PermissionsExt,
-    process::Stdio,
+    process::{Command, Stdio},
 };
 
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, prlimit};
@@ -330,6 +330,33 @@ fn what_an_earlier_run_left_is_replaced_only_with_a_reason() {
     assert_eq!(again.code(), 1);
     let why = "and not as it was to be started: the topology is split, and was micro";
     assert!(again.err().contains(why), "{}", again.err());
+}
+
+/// Where a namespace of processes was entered without a session of its own, the kernel calls the leaders of group and session 0.
+#[test]
+fn in_a_container_whose_session_is_led_from_outside_it_runs_as_elsewhere() {
+    let stage = Stage::new();
+    let anylith = env!("CARGO_BIN_EXE_anylith");
+    let stray = "ANYLITH_CONTROL=/run/another sleep 1000 &";
+    let script = format!("{stray} {anylith} run --topology micro --detach && {anylith} stop");
+    let within = stage.command("");
+    let mut container = Command::new("unshare");
+    container
+        .args(["--pid", "--fork", "--mount-proc", "sh", "-c", &script])
+        .current_dir(within.get_current_dir().unwrap())
+        .envs(
+            within
+                .get_envs()
+                .filter_map(|(name, value)| Some((name, value?))),
+        )
+        .stdin(Stdio::null());
+    let call = container.output().unwrap();
+    let err = String::from_utf8_lossy(&call.stderr);
+    if err.contains("Operation not permitted") {
+        return privileged::skip(err);
+    }
+    assert!(call.status.success(), "{err}");
+    assert!(String::from_utf8_lossy(&call.stdout).ends_with("\nstopped\n"));
 }
 
 #[test]

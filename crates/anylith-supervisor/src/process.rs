@@ -158,15 +158,35 @@ impl Process {
     }
 }
 
-/// When a process started, in the kernel's ticks since the machine did; `None` if there is no such process,
-/// or only what is left of one that ended.
+/// What the kernel says of a process that is not over.
+pub(crate) struct Stat {
+    /// The process that leads its group; 0 if that one cannot be seen from here, as from within a container.
+    pub(crate) group: u32,
+    /// The process that leads its session; 0 as above.
+    pub(crate) session: u32,
+    /// When it started, in the kernel's ticks since the machine did.
+    pub(crate) started: u64,
+}
+
+impl Stat {
+    /// `None` if there is no process `pid`, or only what is left of one that ended.
+    pub(crate) fn of(pid: u32) -> Option<Self> {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        // The name of the program is in parentheses and may hold anything, so count from the last one.
+        let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
+        let state = fields.next()?;
+        let stat = Self {
+            group: fields.nth(1)?.parse().ok()?,
+            session: fields.next()?.parse().ok()?,
+            started: fields.nth(15)?.parse().ok()?,
+        };
+        (state != "Z" && state != "X").then_some(stat)
+    }
+}
+
+/// When a process started, as [`Stat::started`] counts; `None` if it is over.
 pub(crate) fn started_at(pid: u32) -> Option<u64> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name of the program is in parentheses and may hold anything, so count from the last one.
-    let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
-    let state = fields.next()?;
-    let started = fields.nth(18)?.parse().ok()?;
-    (state != "Z" && state != "X").then_some(started)
+    Some(Stat::of(pid)?.started)
 }
 
 /// Whether a debugger holds a process.

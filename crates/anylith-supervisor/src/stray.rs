@@ -8,10 +8,10 @@ use std::{ffi::OsStr, fs, os::unix::ffi::OsStrExt, path::Path, time::Duration};
 
 use anylith_core::Name;
 use anylith_wire::control::{ENV_CONTROL, ENV_INCARNATION, ENV_REPLICA};
-use rustix::process::{Pid, Signal, getpgid, getsid};
+use rustix::process::Signal;
 
 use crate::{
-    process::{self, Process},
+    process::{self, Process, Stat},
     run_folder::RunFolder,
 };
 
@@ -42,10 +42,9 @@ impl Stray {
     }
 
     fn at(pid: u32, control: &Path) -> Option<Self> {
-        let number = Pid::from_raw(pid.try_into().ok()?)?;
         // Held first and looked at then: what is held keeps its number.
         let process = Process::open(pid).ok()?;
-        let started = process::started_at(pid)?;
+        let stat = Stat::of(pid)?;
         // The environment of other users' processes cannot be read.
         let environment = fs::read(format!("/proc/{pid}/environ")).ok()?;
         let value = |name: &str| {
@@ -54,8 +53,8 @@ impl Stray {
         };
         let text = |name| std::str::from_utf8(value(name)?).ok();
         let is_its_own = Path::new(OsStr::from_bytes(value(ENV_CONTROL)?)) == control;
-        let leads_a_group = getpgid(Some(number)) == Ok(number);
-        let leads_a_session = getsid(Some(number)) == Ok(number);
+        let leads_a_group = stat.group == pid;
+        let leads_a_session = stat.session == pid;
         let input = fs::read_link(format!("/proc/{pid}/fd/0"));
         let has_no_input = input.is_ok_and(|input| input == Path::new("/dev/null"));
         (is_its_own && leads_a_group && !leads_a_session && has_no_input).then_some(())?;
@@ -63,7 +62,7 @@ impl Stray {
             replica: Name::new(text(ENV_REPLICA)?).ok()?,
             incarnation: text(ENV_INCARNATION)?.parse().ok()?,
             process,
-            started,
+            started: stat.started,
         })
     }
 }
