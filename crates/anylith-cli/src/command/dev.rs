@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     app::App,
-    args::{DevArgs, RunArgs},
+    args::{DevArgs, Running},
     failure::Failure,
     paint::Paint,
     signals::Signals,
@@ -19,14 +19,14 @@ use crate::{
 };
 
 /// Runs an application, and puts each new build of it in its place while it runs.
-pub(crate) fn dev(args: DevArgs) -> Result<(), Failure> {
-    let args = RunArgs::from(args);
+pub(crate) fn dev(args: &DevArgs) -> Result<(), Failure> {
+    let args = &args.running;
     runtime()?.block_on(async {
         // Before anything else, so that every signal finds somebody who answers it.
         let mut signals = Signals::listen()?;
         let app = App::find(&args.app)?;
         let mut bench = tokio::select! {
-            bench = Bench::set_up(&app, &args) => bench?,
+            bench = Bench::set_up(&app, args) => bench?,
             _ = signals.next() => return Ok(()),
         };
         let mut next = tokio::select! {
@@ -50,7 +50,7 @@ pub(crate) fn dev(args: DevArgs) -> Result<(), Failure> {
 
 /// Where an application is worked on.
 struct Bench<'a> {
-    args: &'a RunArgs,
+    args: &'a Running,
     sources: Sources,
     /// What was started last.
     running: Option<Launch>,
@@ -67,7 +67,7 @@ enum Outcome {
 }
 
 impl<'a> Bench<'a> {
-    async fn set_up(app: &App, args: &'a RunArgs) -> Result<Self, Failure> {
+    async fn set_up(app: &App, args: &'a Running) -> Result<Self, Failure> {
         let settings = app.read(&args.overriding, None).settings;
         let (package, binary) = (
             settings.app().package.as_deref(),
