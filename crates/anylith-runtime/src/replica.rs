@@ -379,6 +379,11 @@ impl Replica {
         all.find(|it| it.name == name).cloned()
     }
 
+    /// Whether it was told to stop, all of it.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.components().stopping
+    }
+
     /// The state of each component, as it changes.
     pub(crate) fn states(&self) -> watch::Receiver<States> {
         self.states.subscribe()
