@@ -278,6 +278,7 @@ impl Replica {
                 run.calls = calls;
                 run.counters = counters;
                 run.outcomes = outcomes;
+                run.accounts += 1;
                 run.load_is_new |= load.is_some();
                 run.load = load.or(run.load);
             }

@@ -9,6 +9,7 @@
 //! What is to be done follows from which replica runs which build, and from [`Rollout`]. A control plane that knows both
 //! goes on where the one before it was killed.
 
+mod inquiry;
 pub(crate) mod judgement;
 mod passage;
 pub(crate) mod plan;
@@ -25,7 +26,8 @@ use std::{
 use anylith_core::Name;
 
 use self::{
-    judgement::Account,
+    inquiry::Inquiry,
+    judgement::{Account, Complaint},
     passage::{can_spare, quota, regulars},
     watch::Watch,
 };
@@ -50,6 +52,8 @@ pub(crate) struct Upgrade {
     unready: BTreeMap<Name, Instant>,
     /// How the calls of both builds end.
     account: Account,
+    /// Calls of the new build fail, and those that are called are asked who is to blame.
+    inquiry: Option<Inquiry>,
     /// One replica of the new build in each group is watched for a while, before others follow.
     first: Watch,
     /// And all of them, before the old build is given up.
@@ -75,6 +79,8 @@ pub(crate) enum Step {
     Renew { replica: Name },
     /// Drain a replica that was added, and forget it.
     Leave { replica: Name },
+    /// Ask these replicas how their calls end.
+    Ask { replicas: Vec<Name> },
     /// From now on the new build stands.
     Stand,
     /// Tell people.
@@ -89,6 +95,7 @@ impl Upgrade {
             rollout,
             unready: BTreeMap::new(),
             account: Account::default(),
+            inquiry: None,
             first: Watch::NotYet,
             all: Watch::NotYet,
             watched_at: None,
@@ -160,6 +167,15 @@ impl Upgrade {
             let notice = Notice::RollingBack { why: why.clone() };
             self.turn_back(why, replica);
             return Some(Step::Tell(notice));
+        }
+        if self.inquiry.is_some() {
+            return None;
+        }
+        if let Some(complaint) = self.complaint(view) {
+            let inquiry = Inquiry::begin(complaint, self.rollout.to, view);
+            let replicas = inquiry.asked();
+            self.inquiry = Some(inquiry);
+            return Some(Step::Ask { replicas });
         }
         if self.rollout.paused {
             return self.pause(view);
@@ -301,7 +317,7 @@ impl Upgrade {
     }
 
     /// What keeps the new build from being rolled in, if anything does.
-    fn find_setback(&self, view: View<'_>) -> Option<Setback> {
+    fn find_setback(&mut self, view: View<'_>) -> Option<Setback> {
         let new = |one: &&Replica| one.build == self.rollout.to && !one.fate.ends_it();
         for replica in view.replicas.values().filter(new) {
             let name = &replica.name;
@@ -315,8 +331,16 @@ impl Upgrade {
             let replica = Some(name.clone());
             return Some(Setback { why, replica });
         }
-        let complaint = self.account.complaint(self.rollout.to, self.rollout.from);
-        complaint.map(|why| Setback { why, replica: None })
+        let inquiry = self.inquiry.take_if(|inquiry| inquiry.is_over(view))?;
+        let complaint = self.complaint(view);
+        let Complaint { why, .. } = complaint.unwrap_or_else(|| inquiry.into_complaint());
+        let replica = None;
+        Some(Setback { why, replica })
+    }
+
+    fn complaint(&self, view: View<'_>) -> Option<Complaint> {
+        let Rollout { from, to, .. } = self.rollout;
+        self.account.complaint(to, from, view.spec)
     }
 
     /// Whether a step was begun that is not done.
@@ -336,7 +360,9 @@ impl Upgrade {
     /// When it wants a tick.
     pub(crate) fn next_tick(&self) -> Option<Instant> {
         let watched = self.watched_at.into_iter();
-        watched.chain(self.late_at).chain(self.settles).min()
+        let inquiry = self.inquiry.as_ref().map(Inquiry::until);
+        let others = self.late_at.into_iter().chain(self.settles).chain(inquiry);
+        watched.chain(others).min()
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Instant};
 
 use anylith_core::{Fingerprint, Manifest, Name};
-use anylith_wire::control::Steer;
+use anylith_wire::control::{Steer, ToReplica};
 
 use super::{ControlPlane, change::UnderWay};
 use crate::{
@@ -127,6 +127,12 @@ impl ControlPlane {
             }
             Step::Renew { replica } => self.end(&replica, Fate::Renewed, now, actions),
             Step::Leave { replica } => self.end(&replica, Fate::Leaves, now, actions),
+            Step::Ask { replicas } => actions.extend(replicas.into_iter().map(|replica| {
+                let group = self.replicas.get(&replica).map(|one| &one.group);
+                let measure = group.is_some_and(|group| self.is_measured(group));
+                let message = ToReplica::Ping { measure };
+                Action::Send { replica, message }
+            })),
             Step::Stand => {
                 if let Some(UnderWay::Upgrade(upgrade)) = &self.change {
                     let rollout = upgrade.stands();

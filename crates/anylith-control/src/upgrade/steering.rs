@@ -48,6 +48,7 @@ impl Upgrade {
         let setback = Setback { why, replica };
         self.rollout.setback.get_or_insert(setback);
         self.rollout.paused = false;
+        self.inquiry = None;
         self.unready.clear();
     }
 }

@@ -65,8 +65,9 @@ fn builds(world: &World) -> BTreeSet<u32> {
     builds.collect()
 }
 
-/// Each replica of `build` says how its calls have ended.
+/// Each replica of `build` says how its calls have ended, and says the same whenever it is asked.
 fn counted(world: &mut World, build: u32, answered: u64, failed: u64) {
+    world.outcomes.insert(build, Outcomes { answered, failed });
     let status = world.status();
     let own = status.replicas().filter(|replica| replica.build == build);
     for replica in own {
@@ -111,9 +112,9 @@ fn a_build_whose_calls_fail_goes_away_by_itself() {
         Notice::ChangeFailed { why, .. } => Some(why.as_str()),
         _ => None,
     });
-    // The first that says so is enough.
+    // Front says it first, and calls Stock, which is asked before anybody is blamed.
     let expected =
-        "Front fails 60 of 100 calls with the new build, and failed 20 of 2000 with the old one";
+        "Stock fails 60 of 100 calls with the new build, and failed 20 of 2000 with the old one";
     assert_eq!(why, Some(expected));
     assert_eq!(world.plane.build(), 0);
 }
