@@ -64,6 +64,10 @@ pub(crate) struct Upgrade {
     come: (usize, usize),
     /// When one of those that are not ready will have had its time.
     late_at: Option<Instant>,
+    /// Until when replicas of the old build may start that were woken for it.
+    woken_by: Option<Instant>,
+    /// Whether some are waited for.
+    awaits_woken: bool,
     /// Whether people know that it pauses.
     pause_is_told: bool,
     /// All run the build that is to be, and what was added leaves; until then, whatever comes.
@@ -101,6 +105,8 @@ impl Upgrade {
             watched_at: None,
             come: (0, 0),
             late_at: None,
+            woken_by: None,
+            awaits_woken: false,
             pause_is_told: false,
             settles: None,
         }
@@ -141,7 +147,7 @@ impl Upgrade {
 
     /// Notes since when replicas of the build that is to be are not ready, how far it has come, and how calls end.
     fn look(&mut self, view: View<'_>) {
-        self.watched_at = None;
+        (self.watched_at, self.awaits_woken) = (None, false);
         let target = self.rollout.target();
         let waits = |one: &&Replica| one.build == target && !one.fate.ends_it();
         let unready = view.replicas.values().filter(waits);
@@ -159,6 +165,8 @@ impl Upgrade {
             .values()
             .map(|since| *since + view.timing.ready);
         self.late_at = late_at.filter(|at| *at > view.now).min();
+        self.woken_by
+            .get_or_insert_with(|| view.now + view.timing.ready);
         self.account.note(view.replicas.values());
     }
 
@@ -229,10 +237,17 @@ impl Upgrade {
 
     /// Puts a replica of the new build beside each group. `None` once all are ready; else what is to be done for that,
     /// if anything can be.
-    fn seed(&self, view: View<'_>) -> Option<Option<Step>> {
+    fn seed(&mut self, view: View<'_>) -> Option<Option<Step>> {
         let borders = self.borders(view);
+        let groups = view.spec.groups.iter();
+        let mut woken = groups.filter(|group| self.is_woken(group, &borders, view));
+        self.awaits_woken = woken.next().is_some();
         let mut waits = false;
         for group in &view.spec.groups {
+            if self.is_woken(group, &borders, view) {
+                waits = true;
+                continue;
+            }
             let name = group.replica_name(group.replicas + 1);
             match view.replicas.get(&name) {
                 Some(one) if one.fate == Fate::StandsIn && one.build == self.rollout.to => {
@@ -254,16 +269,48 @@ impl Upgrade {
     }
 
     fn backward(&mut self, view: View<'_>) -> Option<Step> {
-        let (source, target) = (self.rollout.source(), self.rollout.target());
-        let borders = self.borders(view);
         if self.is_busy(view) {
             return None;
         }
-        let is_left = |one: &Replica| one.build == source;
-        if !view.replicas.values().any(is_left) {
+        let source = self.rollout.source();
+        if view.replicas.values().all(|one| one.build != source) {
             self.settles = Some(view.now + view.timing.ready);
             return self.advance(view);
         }
+        let step = self.step_back(view);
+        match step {
+            Some(_) => self.rollout.stuck = None,
+            None if self.rollout.stuck.is_none() => return self.get_stuck(view),
+            None => {}
+        }
+        step
+    }
+
+    /// If the old build does not come back there is nothing to do but to keep what serves: people decide.
+    fn get_stuck(&mut self, view: View<'_>) -> Option<Step> {
+        let mut replicas = view.replicas.values();
+        if replicas.clone().any(|one| one.fate.ends_it()) {
+            return None;
+        }
+        let ill = replicas.find(|one| self.unready.contains_key(&one.name))?;
+        let why = match given_up(ill) {
+            Some(failure) => {
+                let name = &ill.name;
+                format!("{name} does not run with the old build any more: {failure}")
+            }
+            None => not_ready(&ill.name, view),
+        };
+        let replica = Some(ill.name.clone());
+        self.rollout.stuck = Some(Setback { why, replica });
+        let how = self.to_string();
+        let replica = Some(ill.name.clone());
+        Some(Step::Tell(Notice::RollbackStuck { how, replica }))
+    }
+
+    fn step_back(&mut self, view: View<'_>) -> Option<Step> {
+        let (source, target) = (self.rollout.source(), self.rollout.target());
+        let borders = self.borders(view);
+        let is_left = |one: &Replica| one.build == source;
         for group in &view.spec.groups {
             let mut regular = regulars(view).filter(|one| one.group == group.name);
             let ill = |one: &&Replica| is_left(one) && one.state() != ReplicaState::Ready;
@@ -361,7 +408,9 @@ impl Upgrade {
     pub(crate) fn next_tick(&self) -> Option<Instant> {
         let watched = self.watched_at.into_iter();
         let inquiry = self.inquiry.as_ref().map(Inquiry::until);
-        let others = self.late_at.into_iter().chain(self.settles).chain(inquiry);
+        let woken = self.woken_by.filter(|_| self.awaits_woken);
+        let others = self.late_at.into_iter().chain(self.settles);
+        let others = others.chain(inquiry).chain(woken);
         watched.chain(others).min()
     }
 }
@@ -371,7 +420,10 @@ impl fmt::Display for Upgrade {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (new, all) = self.come;
         match &self.rollout.setback {
-            Some(Setback { why, .. }) => write!(f, "rolling the upgrade back, since {why}")?,
+            Some(Setback { why, .. }) => match &self.rollout.stuck {
+                None => write!(f, "rolling the upgrade back, since {why}")?,
+                Some(Setback { why, .. }) => write!(f, "the rollback is stuck: {why}")?,
+            },
             None if self.settles.is_some() => f.write_str("upgraded; what was added leaves")?,
             None if self.rollout.paused => f.write_str("the upgrade is paused")?,
             None => f.write_str("upgrading")?,
@@ -380,8 +432,8 @@ impl fmt::Display for Upgrade {
             write!(f, "; {new} of {all} replicas run the new build")?;
         }
         match self.unready.keys().next() {
-            Some(replica) => write!(f, "; {replica} starts"),
-            None => Ok(()),
+            Some(replica) if self.rollout.stuck.is_none() => write!(f, "; {replica} starts"),
+            Some(_) | None => Ok(()),
         }
     }
 }

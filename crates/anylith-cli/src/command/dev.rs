@@ -38,6 +38,7 @@ pub(crate) fn dev(args: &DevArgs) -> Result<(), Failure> {
                 launch, settings, ..
             } = next;
             bench.running = Some(launch.clone());
+            bench.stuck = false;
             let work = bench.work();
             let over = run::supervise(launch, settings, &app, false, &mut signals, work).await?;
             match over {
@@ -54,6 +55,8 @@ struct Bench<'a> {
     sources: Sources,
     /// What was started last.
     running: Option<Launch>,
+    /// Two builds run, and nothing can be put in the place of either.
+    stuck: bool,
 }
 
 /// What becomes of a new build.
@@ -77,6 +80,7 @@ impl<'a> Bench<'a> {
             args,
             sources: Sources::watch(app, package, binary).await?,
             running: None,
+            stuck: false,
         })
     }
 
@@ -137,11 +141,11 @@ impl<'a> Bench<'a> {
         }
     }
 
-    async fn put_in(&self, prepared: Prepared) -> Result<Outcome, Failure> {
+    async fn put_in(&mut self, prepared: Prepared) -> Result<Outcome, Failure> {
         let Some(running) = &self.running else {
             return Ok(Outcome::Anew(Box::new(prepared)));
         };
-        if !is_alike(running, &prepared.launch) {
+        if self.stuck || !is_alike(running, &prepared.launch) {
             return Ok(Outcome::Anew(Box::new(prepared)));
         }
         let folder = &running.folder;
@@ -167,6 +171,10 @@ impl<'a> Bench<'a> {
                 format!("the new build was taken back: {why}"),
                 "",
             )),
+            Ok(Answer::Stuck { how, .. }) => {
+                self.stuck = true;
+                Err(Failure::new(how, "the next build is started anew"))
+            }
             Ok(_) => Err(Failure::new("the supervisor answers something else", "")),
             Err(error) => Err(Failure::new(with_causes(&error), "")),
         }

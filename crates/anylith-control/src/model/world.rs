@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anylith_core::{Directory, Name, Singleton};
+use anylith_core::{Directory, Name, Scaling, Singleton};
 use anylith_wire::control::{ComponentState, FromReplica, Handed, ToReplica};
 
 pub(super) use self::{
@@ -100,6 +100,18 @@ impl World {
     /// Started in a topology, with every replica ready.
     pub(super) fn ready(shape: usize) -> Self {
         Self::begun(spec(shape), false)
+    }
+
+    /// The same, and nothing runs of the groups that nobody visits: they sleep until they are called.
+    pub(super) fn ready_asleep(shape: usize) -> Self {
+        let mut spec = spec(shape);
+        let front = name("Front");
+        for group in &mut spec.groups {
+            if !group.components.contains(&front) {
+                (group.replicas, group.scaling) = (0, Some(Scaling::between(0, 2)));
+            }
+        }
+        Self::begun(spec, false)
     }
 
     /// The same, with one `Cart` at a time.
@@ -222,14 +234,20 @@ impl World {
             ComponentState::Waiting if process.held.contains(component) => false,
             ComponentState::Waiting => {
                 let there = |of: &Name| {
-                    let here = process.components.get(of) == Some(&ComponentState::Ready);
-                    here || self.builds.is_there(of, process)
+                    match process.components.get(of) {
+                        Some(ComponentState::Ready) => true,
+                        // It is about to be here, so nobody is woken for it elsewhere.
+                        Some(ComponentState::Waiting | ComponentState::Starting) => {
+                            self.builds.answers(of, process)
+                        }
+                        _ => self.builds.is_there(of, process),
+                    }
                 };
                 self.plane.spec().dependencies[component].iter().all(there)
             }
             // It takes longer than any change has patience for, and comes to an end then.
             ComponentState::Starting => {
-                let is_over = |how: String| how.starts_with("rolling");
+                let is_over = |how: String| how.starts_with("rolling") || how.contains("stuck");
                 !process.lingers.contains(component) || self.plane.change().is_none_or(is_over)
             }
             ComponentState::Draining => true,
@@ -336,6 +354,10 @@ impl World {
                 }
             }
             Fault::Lingers(replica, component) => {
+                let spec = self.plane.spec();
+                let home = spec.group_of(component.as_str());
+                // It was woken, and nobody else is there.
+                self.crashed |= home.is_some_and(|home| home.scaling.is_some());
                 let process = self.processes.get_mut(replica).unwrap();
                 process.lingers.insert(component.clone());
             }
@@ -505,7 +527,8 @@ impl World {
             }
             for component in ["Front", "Cart", "Stock"] {
                 let moves = self.alone && component == "Cart" && directory.is_moving(component);
-                if directory.replicas(component).is_empty() && !moves {
+                let sleeps = directory.is_dormant(component);
+                if directory.replicas(component).is_empty() && !moves && !sleeps {
                     self.finds(format!("{component} is nowhere"));
                     return;
                 }
