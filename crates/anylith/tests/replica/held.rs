@@ -22,7 +22,7 @@ pub trait Safe {
 /// There is one at a time.
 #[derive(anylith::Component)]
 #[component(interface = Safe, singleton)]
-pub struct Vault {}
+pub(crate) struct Vault {}
 
 impl Safe for Vault {
     async fn gold(&self) -> Result<u32, CallError> {
@@ -33,7 +33,7 @@ impl Safe for Vault {
 /// Has nothing to do with it, and says when it is closed.
 #[derive(anylith::Component)]
 #[component(stop)]
-pub struct Hall {
+pub(crate) struct Hall {
     #[init]
     closed: Arc<AtomicUsize>,
 }
