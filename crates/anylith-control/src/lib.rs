@@ -40,7 +40,7 @@ mod timing;
 mod upgrade;
 mod view;
 
-pub use action::{Action, Change, Failure, Notice};
+pub use action::{Action, Cause, Change, Failure, Notice};
 pub use autoscale::{Autoscaler, Burden, Verdict};
 pub use event::{Event, Exit};
 pub use fate::Fate;
@@ -54,7 +54,9 @@ pub use reshape::{
 };
 pub use spec::{GroupSpec, Spec};
 pub use static_plan::{IDENTITY_FILES, StaticHost, StaticPlan, StaticReplica, StaticSettings};
-pub use status::{GroupStatus, Note, ReplicaState, ReplicaStatus, ScalingStatus, Status};
+pub use status::{
+    GroupStatus, Note, ReplicaState, ReplicaStatus, ScalingStatus, Status, Underway, UpgradeStage,
+};
 pub use timing::Timing;
 pub use upgrade::{
     Rollout, Setback,

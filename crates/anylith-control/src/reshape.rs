@@ -13,7 +13,7 @@ use anylith_core::Name;
 use anylith_wire::control::ComponentState;
 
 use crate::{
-    action::{Change, Notice},
+    action::{Cause, Change, Notice},
     defect::{Defect, planted},
     fate::Fate,
     note::not_ready,
@@ -94,6 +94,7 @@ impl Reshape {
                 })
             }),
         }
+                    cause: Cause::Obstacle,
     }
 
     /// Whether it is about to make something of a group called `name`.
@@ -101,6 +102,11 @@ impl Reshape {
         match &self.stage {
             Stage::Prepares { groups, .. } => groups.iter().any(|group| group.name == *name),
             Stage::Leaves { .. } | Stage::Returns { .. } => false,
+    /// The topology that was asked for.
+    pub(crate) fn to(&self) -> &Name {
+        &self.to
+    }
+
         }
     }
 
@@ -109,6 +115,14 @@ impl Reshape {
         match &self.stage {
             Stage::Prepares { by, .. } | Stage::Leaves { by } | Stage::Returns { by, .. } => {
                 Some(*by)
+    /// Whether what it waits for now has a limit, and it is taken back after that.
+    pub(crate) fn may_be_given_up(&self) -> bool {
+        match &self.stage {
+            Stage::Prepares { .. } => true,
+            Stage::Leaves { .. } | Stage::Returns { .. } => false,
+        }
+    }
+
             }
         }
     }

@@ -144,6 +144,7 @@ impl Engine {
             supervisor: std::process::id(),
             troubles: Vec::new(),
             change: None,
+            underway: None,
         };
         Self {
             plane,
@@ -274,6 +275,7 @@ impl Engine {
             supervisor: std::process::id(),
             troubles: self.troubles(),
             change: self.plane.change(),
+            underway: self.plane.underway(),
         }
     }
 
