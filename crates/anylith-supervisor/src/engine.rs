@@ -342,7 +342,15 @@ impl Engine {
     }
 
     fn spawn(&mut self, replica: Name, incarnation: u64) -> Event {
-        let program = self.program_of(&replica);
+        let program = match self.program_of(&replica) {
+            Ok(program) => program,
+            Err(error) => {
+                let path = self.ledger.record().program.path.display();
+                let error =
+                    format!("another build is at {path} now, and its own cannot be kept: {error}");
+                return Event::SpawnFailed { replica, error };
+            }
+        };
         let spec = self.plane.spec();
         let served = spec.listeners_of(&self.plane.components_of(&replica));
         let sockets = self.listeners.sockets(served.into_keys());
