@@ -29,6 +29,10 @@ pub(crate) enum Input {
     Exited {
         exit: Exit,
     },
+    /// Another replica is ready to come for this component, of which there is one.
+    Yield {
+        component: Name,
+    },
     Stop,
     Kill,
     Tick,
@@ -68,6 +72,10 @@ pub(crate) enum Step {
     Resume,
     /// Ask it for a sign of life.
     Ask,
+    /// Tell it to make room with this component.
+    Yield {
+        component: Name,
+    },
     /// Tell it to stop, all of it.
     Stop,
     /// See whether a debugger holds it.

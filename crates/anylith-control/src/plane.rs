@@ -239,7 +239,11 @@ impl ControlPlane {
             Phase::Adopting { .. } | Phase::Running(_) | Phase::Done => None,
         };
         let change = self.change.as_ref().and_then(UnderWay::next_tick);
-        let seats = self.seats.next_tick();
+        let seats = match self.phase {
+            Phase::Adopting { .. } | Phase::Running(_) => self.seats.next_tick(),
+            // Nothing begins any more.
+            Phase::Stopping { .. } | Phase::Done => None,
+        };
         let others = stop.into_iter().chain(change).chain(seats);
         replicas.chain(listeners).chain(others).min()
     }
@@ -428,6 +432,13 @@ impl ControlPlane {
                     message: ToReplica::Ping { measure },
                 }),
                 Step::Examine => Some(Action::Examine { replica }),
+                Step::Yield { component } => Some(Action::Send {
+                    replica,
+                    message: ToReplica::Yield {
+                        component,
+                        grace_ms,
+                    },
+                }),
                 Step::Stop => Some(Action::Send {
                     replica,
                     message: ToReplica::Stop {
@@ -545,7 +556,7 @@ impl ControlPlane {
         if planted(Defect::DrainEarly) {
             self.exchange(now, actions);
         }
-        let make_room = self.make_room();
+        let make_room = self.make_room(now);
         // Out of the directory first, and then the word to stop. While others are still to be heard of, it may not be
         // out of it yet.
         self.publish(actions);

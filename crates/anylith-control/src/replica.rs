@@ -108,6 +108,7 @@ impl Replica {
             Input::Disconnected => self.disconnected(life, around),
             Input::Examined { traced } => self.examined(life, traced, around),
             Input::Exited { exit } => self.exited(life, exit, around),
+            Input::Yield { component } => stopping::make_room(life, component, around),
             Input::Stop => self.stop(life, around),
             Input::Kill => stopping::kill(life),
             Input::Tick => self.tick(life, around),

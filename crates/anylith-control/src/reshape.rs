@@ -62,7 +62,12 @@ impl Reshape {
 
     /// Looks at how things are; returns what is to be done about it, or `None` if something has to happen first.
     pub(crate) fn advance(&mut self, view: View<'_>) -> Option<Turn> {
-        let patience = (view.timing.grace + view.timing.margin()) * 2 + view.timing.reconnect;
+        let timing = view.timing;
+        let drains = (timing.grace + timing.margin()) * 2 + timing.reconnect;
+        let patience = match view.spec.singletons.is_empty() {
+            true => drains,
+            false => drains + timing.succession(),
+        };
         match &mut self.stage {
             Stage::Prepares { groups, by } => match prospect(groups, *by, view) {
                 Prospect::Waits => None,

@@ -193,15 +193,14 @@ impl Seats {
         moving.map(|(component, _)| component)
     }
 
-    /// Has those make room that are to go, if somebody is ready to come; returns what to tell them once the directory
-    /// does not name them any more.
+    /// Finds those who are to make room now, since they are to go and somebody is ready to come: which replica, and with
+    /// what.
     pub(crate) fn make_room(
         &mut self,
         spec: &Spec,
-        replicas: &mut BTreeMap<Name, Replica>,
-        grace_ms: u64,
-    ) -> Vec<Action> {
-        let mut actions = Vec::new();
+        replicas: &BTreeMap<Name, Replica>,
+    ) -> Vec<(Name, Name)> {
+        let mut asked = Vec::new();
         for (component, place) in self.0.iter_mut().filter(|(_, place)| !place.asked) {
             let Some(holder) = place.seat.holder.as_ref() else {
                 continue;
@@ -218,22 +217,14 @@ impl Seats {
             if stays || !is_awaited {
                 continue;
             }
-            let run = replicas.get_mut(&name).and_then(|one| one.life.listen());
-            let Some(run) = run.filter(|run| run.connected && run.has(component)) else {
-                continue;
-            };
-            run.components
-                .insert(component.clone(), ComponentState::Draining);
-            (place.asked, place.seat.moving) = (true, true);
-            actions.push(Action::Send {
-                replica: name,
-                message: ToReplica::Yield {
-                    component: component.clone(),
-                    grace_ms,
-                },
-            });
+            let listens = !matches!(replica.life, Life::Dying { .. });
+            let has_it = |run: &Run| run.connected && run.has(component);
+            if listens && replica.run().is_some_and(has_it) {
+                (place.asked, place.seat.moving) = (true, true);
+                asked.push((name, component.clone()));
+            }
         }
-        actions
+        asked
     }
 
     /// Finds replicas that run, and in which a component has stopped that is to run there; returns where it is to be
@@ -299,7 +290,9 @@ impl Seats {
 
     /// When they want a tick.
     pub(crate) fn next_tick(&self) -> Option<Instant> {
-        self.0.values().filter_map(|place| place.retry_at).min()
+        // Where another replica has the seat, nobody waits for it to be tried again.
+        let vacant = self.0.values().filter(|place| place.seat.holder.is_none());
+        vacant.filter_map(|place| place.retry_at).min()
     }
 
     /// Gives the seats that are free to those who are next, and tells holders that may not know it yet.

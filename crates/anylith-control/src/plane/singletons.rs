@@ -6,7 +6,7 @@ use anylith_core::Name;
 use anylith_wire::control::{Handed, ToReplica};
 
 use super::{ControlPlane, Phase};
-use crate::action::Action;
+use crate::{action::Action, input::Input};
 
 impl ControlPlane {
     /// Sees who has what of which there is one, after an event.
@@ -28,15 +28,15 @@ impl ControlPlane {
     }
 
     /// Has those make room that are to go; returns what to tell them once the directory says so.
-    pub(super) fn make_room(&mut self) -> Vec<Action> {
+    pub(super) fn make_room(&mut self, now: Instant) -> Vec<Action> {
         // Until all have been heard of, nobody knows who else is there.
         if !matches!(self.phase, Phase::Running(_)) {
             return Vec::new();
         }
-        let grace_ms = self.timing.grace.as_millis() as u64;
-        let asks = self
-            .seats
-            .make_room(&self.spec, &mut self.replicas, grace_ms);
+        let mut asks = Vec::new();
+        for (replica, component) in self.seats.make_room(&self.spec, &self.replicas) {
+            self.tell(&replica, Input::Yield { component }, now, &mut asks);
+        }
         self.seats.tell_apart(&mut self.replicas);
         asks
     }

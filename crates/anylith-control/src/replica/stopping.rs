@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use anylith_core::Name;
 use anylith_wire::control::{ComponentState, ToReplica};
 
 use super::Replica;
@@ -116,7 +117,8 @@ impl Replica {
     }
 
     /// Tells it to stop, if it leaves alone and was not told yet. Then it is out of the directory already. What it alone has
-    /// it keeps until somebody comes for it, if it is well.
+    /// it keeps until somebody comes for it, if it is well, and has handed that over before it is told: it stops within
+    /// its grace, and might still be at it then.
     pub(crate) fn send_off(
         &mut self,
         others_stay: bool,
@@ -131,8 +133,8 @@ impl Replica {
         else {
             return None;
         };
-        let is_needed = !self.needed.is_empty() && !run.pulse.is_silent();
-        if !run.connected || is_needed {
+        let keeps = !self.seated.is_empty() && !run.pulse.is_silent();
+        if !run.connected || keeps {
             return None;
         }
         *stop_sent = true;
@@ -146,6 +148,25 @@ impl Replica {
             },
         })
     }
+}
+
+/// It is to make room with `component`, to which nobody is sent from now on.
+pub(super) fn make_room(
+    mut life: Life,
+    component: Name,
+    around: &Surroundings<'_>,
+) -> (Life, Vec<Step>) {
+    let Some(run) = life.listen() else {
+        return (life, vec![]);
+    };
+    run.components
+        .insert(component.clone(), ComponentState::Draining);
+    // It leaves, and is told so afterwards.
+    if let Life::Draining { until, .. } = &mut life {
+        let timing = around.timing;
+        *until = Some(around.now + timing.grace + timing.succession() + timing.margin());
+    }
+    (life, vec![Step::Yield { component }])
 }
 
 /// A drain in which it owes nothing yet.

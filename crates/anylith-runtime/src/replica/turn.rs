@@ -16,7 +16,7 @@ use super::{Hosted, Replica};
 use crate::{ambient::Frame, component::Hooks, framed::Framed};
 
 /// What a component gets to hand its state over.
-const HAND_OVER: Duration = Duration::from_secs(5);
+pub(super) const HAND_OVER: Duration = Duration::from_secs(5);
 
 /// What a component has handed over, or why it could not.
 #[derive(Debug, PartialEq, Eq)]

@@ -9,6 +9,7 @@ mod dormant;
 mod failures;
 mod health;
 mod panics;
+mod yielding;
 
 use std::{
     io,
