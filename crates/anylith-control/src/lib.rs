@@ -49,7 +49,7 @@ pub use plane::ControlPlane;
 pub use refused::Refused;
 pub use replica::CRASH_LOOP;
 pub use reshape::{
-    memory::MemoryUse,
+    footprint::MemoryUse,
     plan::{Becomes, GroupChange, Processes, ReshapePlan},
 };
 pub use spec::{GroupSpec, Spec};

@@ -19,7 +19,7 @@ use anylith_wire::control::{
     Bootstrap, CONTROL_PROTOCOL, ComponentState, FromReplica, Hello, ToReplica,
 };
 
-use self::{autoscale::Watch, change::UnderWay};
+use self::{autoscale::Watchlist, change::UnderWay};
 use crate::{
     action::{Action, Notice},
     defect::{Defect, planted},
@@ -53,7 +53,7 @@ pub struct ControlPlane {
     /// The build that stands.
     build: u32,
     change: Option<UnderWay>,
-    watch: Watch,
+    watch: Watchlist,
     listeners: BTreeMap<Name, ListenerSocket>,
     seats: Seats,
     directory: Directory,
@@ -155,7 +155,7 @@ impl ControlPlane {
             past,
             build: memory.build,
             change: memory.rollout.clone().map(UnderWay::upgrade),
-            watch: Watch::default(),
+            watch: Watchlist::default(),
             listeners,
             directory,
             directory_is_unknown: memory.epoch > 0,
