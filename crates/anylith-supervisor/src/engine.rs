@@ -446,7 +446,8 @@ impl Engine {
         if !own
             && !self.processes.are_with(peer)
             && let Ok(process) = Process::open(peer)
-            && programs.iter().any(|path| process::runs(peer, path))
+            && (programs.iter().any(|path| process::runs(peer, path))
+                || process::runs_within(peer, &self.folder.builds()))
         {
             process.signal(Signal::KILL);
         }
