@@ -23,7 +23,7 @@ use crate::{
 /// From this many failures in a row on, it is called a crash loop.
 pub const CRASH_LOOP: u32 = 3;
 
-/// One replica that is wanted.
+/// One replica: one that is wanted, or that has yet to leave.
 #[derive(Debug)]
 pub(crate) struct Replica {
     pub(crate) name: Name,
