@@ -6,7 +6,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use anylith_core::Name;
@@ -59,6 +59,15 @@ impl Place {
         }
         self.seat.holder = None;
         self.stale = false;
+    }
+
+    /// Its component could not start in its place; returns after which time it is tried again.
+    fn fail(&mut self, timing: &Timing, now: Instant) -> Duration {
+        self.failures += 1;
+        self.seat.moving = false;
+        let retry_in = timing.backoff(self.failures);
+        self.retry_at = Some(now + retry_in);
+        retry_in
     }
 }
 
@@ -227,62 +236,39 @@ impl Seats {
         asked
     }
 
-    /// Finds replicas that run, and in which a component has stopped that is to run there; returns where it is to be
-    /// started again now.
+    /// Finds where a component has stopped that is to run there, in replicas that run; returns where it is to be started
+    /// again now.
     pub(crate) fn revive(
         &mut self,
         spec: &Spec,
-        replicas: &mut BTreeMap<Name, Replica>,
+        replicas: &BTreeMap<Name, Replica>,
         timing: &Timing,
         now: Instant,
         actions: &mut Vec<Action>,
     ) -> Vec<(Name, Name)> {
         let mut revived = Vec::new();
         for (component, place) in &mut self.0 {
-            let group = spec.group_of(component.as_str());
-            let stopped = replicas.values_mut().find(|replica| {
-                let is_home = group.is_some_and(|group| group.name == replica.group);
-                let has_stopped = |run: &Run| {
-                    let state = run.components.get(component);
-                    run.connected && state == Some(&ComponentState::Stopped)
-                };
-                let serves = matches!(replica.life, Life::Starting { .. } | Life::Serving { .. });
-                is_home
-                    && serves
-                    && !replica.fate.ends_it()
-                    && replica.run().is_some_and(has_stopped)
-            });
-            let vacant = place.seat.holder.is_none();
-            let Some((replica, vacant)) = stopped.map(|replica| (replica, vacant)) else {
+            let Some((replica, run)) = stopped(component, spec, replicas) else {
                 place.retry_at = None;
                 continue;
             };
-            let name = replica.name.clone();
-            let Some(run) = replica.life.listen().filter(|_| vacant) else {
+            if place.seat.holder.is_some() {
                 continue;
-            };
-            let retry_at = *place.retry_at.get_or_insert_with(|| {
-                let Some(why) = run.unable.get(component).cloned() else {
-                    return now;
-                };
-                place.failures += 1;
-                place.seat.moving = false;
-                let retry_in = timing.backoff(place.failures);
+            }
+            if place.retry_at.is_none()
+                && let Some(why) = run.unable.get(component)
+            {
+                let retry_in = place.fail(timing, now);
                 actions.push(Action::Report(Notice::NotStarted {
-                    replica: name.clone(),
+                    replica: replica.name.clone(),
                     component: component.clone(),
-                    why,
+                    why: why.clone(),
                     retry_in,
                 }));
-                now + retry_in
-            });
-            if retry_at <= now {
+            }
+            if place.retry_at.is_none_or(|retry_at| retry_at <= now) {
                 place.retry_at = None;
-                run.unable.remove(component);
-                run.told.remove(component);
-                run.components
-                    .insert(component.clone(), ComponentState::Waiting);
-                revived.push((name, component.clone()));
+                revived.push((replica.name.clone(), component.clone()));
             }
         }
         revived
@@ -346,6 +332,23 @@ fn holder(replica: &Replica) -> Holder {
         replica: replica.name.clone(),
         incarnation: replica.incarnation,
     }
+}
+
+/// The replica that is to run `component`, and in which it has stopped.
+fn stopped<'a>(
+    component: &Name,
+    spec: &Spec,
+    replicas: &'a BTreeMap<Name, Replica>,
+) -> Option<(&'a Replica, &'a Run)> {
+    let group = spec.group_of(component.as_str())?;
+    replicas.values().find_map(|replica| {
+        let (Life::Starting { run, .. } | Life::Serving { run, .. }) = &replica.life else {
+            return None;
+        };
+        let is_home = replica.group == group.name && !replica.fate.ends_it();
+        let has_stopped = run.components.get(component) == Some(&ComponentState::Stopped);
+        (is_home && run.connected && has_stopped).then_some((replica, run))
+    })
 }
 
 /// Who could have `component` next: replicas of its group that hold it back, and are well.

@@ -305,7 +305,7 @@ impl ControlPlane {
     /// Takes every step of the change under way that can be taken now.
     pub(super) fn advance_change(&mut self, now: Instant, actions: &mut Vec<Action>) {
         loop {
-            self.bury();
+            self.bury(now);
             let view = View {
                 spec: &self.spec,
                 replicas: &self.replicas,
@@ -393,19 +393,20 @@ impl ControlPlane {
     }
 
     /// Does with replicas that have stopped alone what is to become of them.
-    pub(super) fn bury(&mut self) {
-        let stopped = |replica: &&mut Replica| matches!(replica.life, Life::Stopped);
-        let mut gone = Vec::new();
-        let build = self.next_build();
-        for replica in self.replicas.values_mut().filter(stopped) {
+    pub(super) fn bury(&mut self, now: Instant) {
+        let stopped = |replica: &&Replica| matches!(replica.life, Life::Stopped);
+        let (mut gone, mut renewed) = (Vec::new(), Vec::new());
+        for replica in self.replicas.values().filter(stopped) {
             match replica.fate {
-                Fate::Renewed => {
-                    replica.renew();
-                    replica.build = build;
-                }
+                Fate::Renewed => renewed.push(replica.name.clone()),
                 Fate::Leaves | Fate::StandsIn => gone.push(replica.name.clone()),
                 Fate::Stays => {}
             }
+        }
+        let build = self.next_build();
+        for name in renewed {
+            // Nothing follows but that it is due.
+            self.tell(&name, Input::Renew { build }, now, &mut Vec::new());
         }
         for name in gone {
             if let Some(replica) = self.replicas.remove(&name) {

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use anylith_core::Name;
-use anylith_wire::control::{Handed, ToReplica};
+use anylith_wire::control::Handed;
 
 use super::{ControlPlane, Phase};
 use crate::{action::Action, input::Input};
@@ -47,10 +47,9 @@ impl ControlPlane {
             let (spec, timing) = (&self.spec, &self.timing);
             let revived = self
                 .seats
-                .revive(spec, &mut self.replicas, timing, now, actions);
+                .revive(spec, &self.replicas, timing, now, actions);
             for (replica, component) in revived {
-                let message = ToReplica::Start(Box::new(self.additions(vec![component])));
-                actions.push(Action::Send { replica, message });
+                self.tell(&replica, Input::Revive { component }, now, actions);
             }
             actions.extend(self.seats.grant(&self.spec, &self.replicas));
             self.seats.tell_apart(&mut self.replicas);
