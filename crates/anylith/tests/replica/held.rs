@@ -15,14 +15,14 @@ use tokio::task::JoinHandle;
 use crate::control::{Control, Line, name, soon};
 
 #[anylith::component]
-pub trait Safe {
+pub(crate) trait Safe {
     async fn gold(&self) -> Result<u32, CallError>;
 }
 
 /// There is one at a time.
 #[derive(anylith::Component)]
 #[component(interface = Safe, singleton)]
-pub struct Vault {}
+pub(crate) struct Vault {}
 
 impl Safe for Vault {
     async fn gold(&self) -> Result<u32, CallError> {
@@ -33,7 +33,7 @@ impl Safe for Vault {
 /// Has nothing to do with it, and says when it is closed.
 #[derive(anylith::Component)]
 #[component(stop)]
-pub struct Hall {
+pub(crate) struct Hall {
     #[init]
     closed: Arc<AtomicUsize>,
 }
@@ -44,7 +44,7 @@ impl Hall {
     }
 }
 
-anylith::app! { pub Bank = "bank" { Vault, Hall } }
+anylith::app! { Bank = "bank" { Vault, Hall } }
 
 /// A replica that is ready, but for `Safe`, which it holds back.
 async fn holding(
