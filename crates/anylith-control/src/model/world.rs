@@ -53,13 +53,20 @@ pub(super) enum Fault {
     Control,
 }
 
+/// A process that is over.
+struct Over {
+    build: u32,
+    /// What the control plane has yet to learn.
+    events: VecDeque<Event>,
+}
+
 /// An application, and what it was asked for.
 pub(super) struct World {
     pub(super) plane: ControlPlane,
     now: Instant,
     pub(super) processes: BTreeMap<Name, Process>,
-    /// Of processes that are over, what the control plane has yet to learn.
-    over: BTreeMap<Name, VecDeque<Event>>,
+    /// Processes that are over, of which the control plane has yet to learn.
+    over: BTreeMap<Name, Over>,
     pub(super) published: Directory,
     pub(super) notices: Vec<Notice>,
     asked: Option<(Spec, Spec)>,
@@ -276,11 +283,11 @@ impl World {
     pub(super) fn happens(&mut self, step: &Step) {
         match step {
             Step::Learns(replica) => {
-                let Some(events) = self.over.get_mut(replica) else {
+                let Some(over) = self.over.get_mut(replica) else {
                     return;
                 };
-                let event = events.pop_front();
-                if events.is_empty() {
+                let event = over.events.pop_front();
+                if over.events.is_empty() {
                     self.over.remove(replica);
                 }
                 event.into_iter().for_each(|event| self.feed(event));
@@ -414,7 +421,14 @@ impl World {
             pid: process.pid,
             exit,
         });
-        self.over.insert(replica.clone(), events);
+        let build = process.build;
+        self.over.insert(replica.clone(), Over { build, events });
+    }
+
+    /// The build of `replica` as far as the control plane can know: also of one that has ended, until it learns of it.
+    pub(super) fn build_of(&self, replica: &Name) -> Option<u32> {
+        let running = self.processes.get(replica).map(|process| process.build);
+        running.or_else(|| self.over.get(replica).map(|over| over.build))
     }
 
     /// Time passes until the control plane wants to be woken.
