@@ -89,6 +89,8 @@ pub(super) struct World {
     handed: u64,
     /// What the control plane has been given for the next `Cart`.
     estate: Option<Handed>,
+    /// It was begun with, and nobody was sent there: the next one may begin with the same, or without.
+    begun_with: bool,
     /// What was begun with last.
     taken: Option<Handed>,
 }
@@ -155,6 +157,7 @@ impl World {
             restarts: false,
             handed: 0,
             estate: None,
+            begun_with: false,
             taken: None,
         };
         world.feed(Event::Tick);
@@ -442,7 +445,6 @@ impl World {
     }
 
     pub(super) fn feed(&mut self, event: Event) {
-        // Until it is heard of that it is ready nobody calls it, and another one may begin with the same.
         let is_ready =
             |it: &Name, state: &ComponentState| *it == "Cart" && *state == ComponentState::Ready;
         match &event {
@@ -450,14 +452,15 @@ impl World {
                 // It is said again over each new connection.
                 FromReplica::HandedOver { state, .. } if self.taken != *state => {
                     self.estate.clone_from(state);
+                    self.begun_with = false;
                 }
                 FromReplica::Component { name, state, .. } if is_ready(name, state) => {
-                    self.taken = self.estate.take().or(self.taken.take());
+                    self.begins();
                 }
                 _ => {}
             },
             Event::Hello(hello) if hello.components.iter().any(|(it, at)| is_ready(it, at)) => {
-                self.taken = self.estate.take().or(self.taken.take());
+                self.begins();
             }
             _ => {}
         }
@@ -467,6 +470,17 @@ impl World {
                 events.extend(self.carry_out(action));
             }
         }
+    }
+
+    /// It is heard of a `Cart` that it is ready.
+    fn begins(&mut self) {
+        self.begun_with = true;
+        self.taken = self.estate.clone().or(self.taken.take());
+    }
+
+    /// Whether the next `Cart` may begin with `state`.
+    fn may_begin_with(&self, state: Option<&Handed>) -> bool {
+        state == self.estate.as_ref() || (self.begun_with && state.is_none())
     }
 
     fn carry_out(&mut self, action: Action) -> Option<Event> {
@@ -547,6 +561,10 @@ impl World {
                     return;
                 }
             }
+        }
+        if !directory.replicas("Cart").is_empty() {
+            // From now on it is called, and what it began with is no more what it has.
+            (self.estate, self.begun_with) = (None, false);
         }
         for process in self.processes.values_mut().filter(|one| one.connected) {
             process
