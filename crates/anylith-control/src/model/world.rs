@@ -91,8 +91,8 @@ pub(super) struct World {
     estate: Option<Handed>,
     /// It was begun with, and nobody was sent there: the next one may begin with the same, or without.
     begun_with: bool,
-    /// What was begun with last.
-    taken: Option<Handed>,
+    /// The number of what was handed over last, as far as the control plane has heard.
+    heard: u64,
 }
 
 /// Signs of life are another matter, which has tests of its own.
@@ -158,7 +158,7 @@ impl World {
             handed: 0,
             estate: None,
             begun_with: false,
-            taken: None,
+            heard: 0,
         };
         world.feed(Event::Tick);
         while let Some(first) = world.possible().first() {
@@ -449,18 +449,14 @@ impl World {
             |it: &Name, state: &ComponentState| *it == "Cart" && *state == ComponentState::Ready;
         match &event {
             Event::Said { message, .. } => match message {
-                // It is said again over each new connection.
-                FromReplica::HandedOver { state, .. } if self.taken != *state => {
-                    self.estate.clone_from(state);
-                    self.begun_with = false;
-                }
+                FromReplica::HandedOver { state, .. } => self.hears_of(state.as_ref()),
                 FromReplica::Component { name, state, .. } if is_ready(name, state) => {
-                    self.begins();
+                    self.begun_with = true;
                 }
                 _ => {}
             },
             Event::Hello(hello) if hello.components.iter().any(|(it, at)| is_ready(it, at)) => {
-                self.begins();
+                self.begun_with = true;
             }
             _ => {}
         }
@@ -472,10 +468,13 @@ impl World {
         }
     }
 
-    /// It is heard of a `Cart` that it is ready.
-    fn begins(&mut self) {
-        self.begun_with = true;
-        self.taken = self.estate.clone().or(self.taken.take());
+    /// `Cart` hands over. It says so again over each new connection, also when others have come since.
+    fn hears_of(&mut self, state: Option<&Handed>) {
+        let number = state.and_then(|Handed(number)| number.parse().ok());
+        if let Some(number) = number.filter(|number| *number > self.heard) {
+            self.heard = number;
+            (self.estate, self.begun_with) = (state.cloned(), false);
+        }
     }
 
     /// Whether the next `Cart` may begin with `state`.
