@@ -21,7 +21,7 @@ pub use context::{
     Baggage, BaggageFull, BaggageItem, CallContext, InvalidTraceParent, TraceContext,
 };
 pub use counters::Counters;
-pub use directory::{Address, Directory, Endpoint, InvalidEndpoint};
+pub use directory::{Address, Directory, Endpoint, InvalidEndpoint, Whereabouts};
 pub use error::{Allowance, BadAnswer, CallError, Edge, Execution, LostAnswer, Overload, Refusal};
 pub use manifest::{
     ComponentManifest, Fingerprint, Manifest, MethodManifest, MethodShape, MisfitManifest,

@@ -524,10 +524,15 @@ impl Routes {
             return format!("{component} is on its way to another place, for {seconds:.1} s now");
         }
         if known.obstacles.is_empty() {
-            let epoch = self.network.directory().epoch;
+            let (component, directory) = (&self.component, self.network.directory());
+            // Where builds differ in it, those of the other build are left out.
+            let which = match directory.interfaces.contains_key(component) {
+                true => " whose interface is the one here",
+                false => "",
+            };
+            let epoch = directory.epoch;
             return format!(
-                "the directory (epoch {epoch}) has had no replica of {} for {seconds:.1} s",
-                self.component
+                "the directory (epoch {epoch}) has had no replica of {component}{which} for {seconds:.1} s"
             );
         }
         let texts = known.obstacles.iter().map(Obstacle::text);

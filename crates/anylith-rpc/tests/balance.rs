@@ -12,7 +12,9 @@ use std::{
     time::Duration,
 };
 
-use anylith_core::{Directory, Endpoint, Execution, Fingerprint, Limits, Overload, Refusal};
+use anylith_core::{
+    Address, Directory, Endpoint, Execution, Fingerprint, Limits, Overload, Refusal,
+};
 use anylith_rpc::{
     Answer, Answering, Callee, Failure, Incoming, Network, Policy, Serve, ServedComponent, Server,
 };
@@ -58,20 +60,15 @@ impl Three {
 
     /// Those that live.
     fn directory(&self, epoch: u64) -> Directory {
-        let endpoints: Vec<Endpoint> = self
-            .servers
-            .iter()
-            .flatten()
-            .map(Server::endpoint)
-            .collect();
-        let mut directory = directory(epoch, &endpoints.iter().collect::<Vec<_>>());
         // They keep their names.
-        let alive = self.servers.iter().enumerate();
-        let alive = alive.filter(|(_, server)| server.is_some());
-        for ((index, _), address) in alive.zip(directory.components.values_mut().flatten()) {
-            address.replica = name(&format!("Echo-{}", index + 1));
-        }
-        directory
+        let address = |(index, server): (usize, &Option<Server>)| {
+            Some(Address {
+                replica: name(&format!("Echo-{}", index + 1)),
+                endpoint: server.as_ref()?.endpoint(),
+            })
+        };
+        let alive = self.servers.iter().enumerate().filter_map(address);
+        Directory::new(epoch, [(name("Echo"), alive.collect())])
     }
 
     /// Waits until each of them was called.
@@ -138,8 +135,9 @@ async fn the_first_call_of_a_key_waits_until_its_replica_is_connected() {
         unreachable!()
     };
     let listener = tokio::net::UnixListener::bind(path).unwrap();
-    let mut directory = three.directory(1);
-    directory.components.get_mut("Echo").unwrap()[home].endpoint = shut;
+    let mut replicas = three.directory(1).replicas("Echo").to_vec();
+    replicas[home].endpoint = shut;
+    let directory = Directory::new(1, [(name("Echo"), replicas)]);
     let network = Network::new(name("Caller-2"), Limits::default());
     network.update(directory);
     let callee = network.callee(name("Echo"), Fingerprint(1));
@@ -168,9 +166,9 @@ async fn a_key_whose_home_does_not_greet_is_answered_by_another_in_time() {
     };
     // Its connections wait to be accepted.
     let _listener = tokio::net::UnixListener::bind(path).unwrap();
-    let mut with_mute = three.directory(2);
-    let replicas = with_mute.components.get_mut("Echo").unwrap();
+    let mut replicas = three.directory(2).replicas("Echo").to_vec();
     replicas[2].endpoint = mute.clone();
+    let with_mute = Directory::new(2, [(name("Echo"), replicas)]);
     three.network.update(with_mute);
     for key in 0..20 {
         let call = making(&three.callee, ECHO, "hi").key(key);

@@ -696,8 +696,8 @@ impl World {
         if directory.epoch <= self.published.epoch {
             self.finds(format!("epoch {} came again", directory.epoch));
         }
-        for (component, addresses) in &directory.components {
-            for address in addresses {
+        for (component, whereabouts) in &directory.components {
+            for address in whereabouts.replicas() {
                 let Some(process) = self.processes.get(&address.replica) else {
                     // It is not known yet that it has died.
                     continue;

@@ -1,11 +1,8 @@
 //! Groups whose numbers of replicas follow what those bear; and components that are started when they are called.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Instant,
-};
+use std::{collections::BTreeMap, time::Instant};
 
-use anylith_core::{Address, Name, Scaling};
+use anylith_core::{Name, Scaling};
 
 use super::{ControlPlane, Phase, change::UnderWay};
 use crate::{
@@ -183,11 +180,11 @@ impl ControlPlane {
         }
     }
 
-    /// The components of which nothing answers now and that are started when they are called, given where all others
-    /// `answer`. What has failed again and again is none of them: nobody should wait for it.
-    pub(super) fn dormant(&self, answer: &BTreeMap<Name, Vec<Address>>) -> BTreeSet<Name> {
+    /// The components that are started when they are called, if none of them answers. What has failed again and again is
+    /// none of them: nobody should wait for it.
+    pub(super) fn asleep(&self) -> Vec<Name> {
         if !matches!(self.phase, Phase::Adopting { .. } | Phase::Running(_)) {
-            return BTreeSet::new();
+            return Vec::new();
         }
         let may_sleep = |group: &&GroupSpec| {
             let sleeps = range(group).is_some_and(|scaling| scaling.min == 0);
@@ -195,9 +192,9 @@ impl ControlPlane {
             sleeps && !own.any(|replica| given_up(replica).is_some())
         };
         let groups = self.spec.groups.iter().filter(may_sleep);
-        let components = groups.flat_map(|group| &group.components);
-        let asleep = components.filter(|component| !answer.contains_key(*component));
-        asleep.cloned().collect()
+        groups
+            .flat_map(|group| group.components.clone())
+            .collect()
     }
 
     /// The groups as they should be, each with the number that it has by now, if that follows what its replicas bear.

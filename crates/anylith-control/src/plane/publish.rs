@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use anylith_core::{Address, Directory, Name};
+use anylith_core::{Address, Directory, Name, Whereabouts};
 use anylith_wire::control::ComponentState;
 
 use super::ControlPlane;
@@ -20,17 +20,16 @@ impl ControlPlane {
         for (component, addresses) in self.answering(ComponentState::Unhealthy) {
             components.entry(component).or_insert(addresses);
         }
+        let mut next = Directory::new(self.directory.epoch, components);
         for component in self.seats.moving() {
-            components.entry(component.clone()).or_default();
+            let known = next.components.entry(component.clone());
+            known.or_insert(Whereabouts::Moves);
         }
-        let interfaces = self.differing_interfaces();
-        let dormant = self.dormant(&components);
-        let next = Directory {
-            epoch: self.directory.epoch,
-            components,
-            interfaces,
-            dormant,
-        };
+        for component in self.asleep() {
+            let known = next.components.entry(component);
+            known.or_insert(Whereabouts::Sleeps);
+        }
+        next.interfaces = self.differing_interfaces();
         // Also that nobody answers is news to those who think that somebody does.
         if std::mem::take(&mut self.directory_is_unknown) || next != self.directory {
             self.directory = Directory {

@@ -51,7 +51,7 @@ fn asleep() -> World {
     let mut world = World::ready(scaled(0, 3));
     world.pass(Duration::from_secs(75));
     assert_eq!(stock(&world), 0);
-    assert!(world.plane.directory().is_dormant("Stock"));
+    assert!(world.plane.directory().is_asleep("Stock"));
     world
 }
 
@@ -130,7 +130,7 @@ fn nothing_runs_of_what_is_not_called_and_the_first_call_starts_one() {
     wants(&mut world, "Cart-1");
     assert_eq!(stock(&world), 1);
     assert_eq!(world.plane.directory().replicas("Stock").len(), 1);
-    assert!(!world.plane.directory().is_dormant("Stock"));
+    assert!(!world.plane.directory().is_asleep("Stock"));
     assert_eq!(status(&world).why, "Cart-1 calls Stock");
     // It may be called again soon, so it stays for a while.
     world.pass(Duration::from_secs(59));
@@ -163,7 +163,7 @@ fn a_call_that_comes_while_the_last_replica_drains_is_answered_by_its_successor(
     let mut world = World::ready(scaled(0, 3));
     world.faults.insert("Stock-1", Fault::Deaf);
     world.pass(Duration::from_secs(62));
-    assert!(world.plane.directory().is_dormant("Stock"));
+    assert!(world.plane.directory().is_asleep("Stock"));
     assert_eq!(stock(&world), 1);
     wants(&mut world, "Cart-1");
     // It does not stop, and is killed in the end; then it is started anew.
@@ -188,7 +188,7 @@ fn what_fails_again_and_again_is_not_waited_for() {
     let mut world = asleep();
     world.faults.insert("Stock", Fault::Fails);
     wants(&mut world, "Cart-1");
-    assert!(world.plane.directory().is_dormant("Stock"));
+    assert!(world.plane.directory().is_asleep("Stock"));
     world.pass(Duration::from_secs(5));
     assert!(!world.plane.directory().can_call("Stock"));
     world.faults.clear();
@@ -220,7 +220,7 @@ fn what_slept_sleeps_on_under_the_next_control_plane_and_wakes_when_it_is_called
         world.connects(replica);
     }
     assert_eq!(stock(&world), 0);
-    assert!(world.plane.directory().is_dormant("Stock"));
+    assert!(world.plane.directory().is_asleep("Stock"));
     wants(&mut world, "Front-1");
     assert_eq!(world.plane.directory().replicas("Stock").len(), 1);
 }
@@ -316,7 +316,7 @@ fn a_call_during_a_reshape_wakes_what_sleeps() {
     wants(&mut world, "Cart-1");
     // It might become something else, so it is started when that is settled.
     assert_eq!(stock(&world), 0);
-    assert!(world.plane.directory().is_dormant("Stock"));
+    assert!(world.plane.directory().is_asleep("Stock"));
     world.pass(Duration::from_secs(100));
     assert_eq!(world.plane.change(), None);
     assert_eq!(world.plane.directory().replicas("Stock").len(), 1);
@@ -330,7 +330,7 @@ fn an_application_of_which_something_sleeps_can_be_stopped() {
     wants(&mut world, "Cart-1");
     world.pass(Duration::from_secs(20));
     assert!(world.done);
-    assert!(world.plane.directory().dormant.is_empty());
+    assert!(world.plane.directory().components.is_empty());
     let status = world.status();
     let mut replicas = status.replicas();
     assert!(replicas.all(|replica| replica.state == ReplicaState::Stopped));

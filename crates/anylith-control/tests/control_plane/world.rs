@@ -377,8 +377,8 @@ impl World {
 
     /// Every address in the directory is one of a process that lives.
     pub(crate) fn check_directory(&self) {
-        for (component, addresses) in &self.plane.directory().components {
-            for address in addresses {
+        for (component, whereabouts) in &self.plane.directory().components {
+            for address in whereabouts.replicas() {
                 let process = self.processes.get(&address.replica);
                 let endpoint: Option<&Endpoint> = process
                     .and_then(|process| process.bootstrap.as_ref())

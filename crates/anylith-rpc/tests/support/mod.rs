@@ -319,14 +319,8 @@ pub(crate) fn directory(epoch: u64, endpoints: &[&Endpoint]) -> Directory {
         replica: name(&format!("Echo-{}", at + 1)),
         endpoint: (*endpoint).clone(),
     };
-    let replicas: Vec<Address> = endpoints.iter().enumerate().map(address).collect();
-    // With none it would be on its way, and worth waiting for.
-    let echo = (!replicas.is_empty()).then(|| (name("Echo"), replicas));
-    Directory {
-        epoch,
-        components: echo.into_iter().collect(),
-        ..Directory::default()
-    }
+    let replicas = endpoints.iter().enumerate().map(address).collect();
+    Directory::new(epoch, [(name("Echo"), replicas)])
 }
 
 pub(crate) struct Started {

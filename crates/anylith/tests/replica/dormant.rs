@@ -1,9 +1,9 @@
 //! Calls of what does not run until it is called, and what a replica says of what it bears.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
 use anylith::Running;
-use anylith_core::Directory;
+use anylith_core::{Directory, Whereabouts};
 use anylith_wire::control::{ComponentState, FromReplica, Load, ToReplica};
 use tokio::task::JoinHandle;
 
@@ -18,7 +18,7 @@ use crate::{
 fn asleep(epoch: u64) -> Directory {
     Directory {
         epoch,
-        dormant: BTreeSet::from([name("Cook")]),
+        components: [(name("Cook"), Whereabouts::Sleeps)].into(),
         ..Directory::default()
     }
 }
@@ -115,11 +115,7 @@ async fn a_call_that_nothing_is_started_for_in_the_end_fails_as_not_executed() {
     let call = tea(&running);
     assert_eq!(line.hear().await, wanted());
     // It failed again and again: nobody has it in mind any more.
-    let gone = Directory {
-        epoch: 2,
-        ..Directory::default()
-    };
-    line.say(&ToReplica::Directory(gone)).await;
+    line.say(&ToReplica::Directory(Directory::new(2, []))).await;
     let Err(KitchenError::Call(error)) = soon(call).await.unwrap() else {
         panic!("it was answered");
     };
