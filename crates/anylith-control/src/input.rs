@@ -56,6 +56,7 @@ pub(crate) enum Word {
         counters: Counters,
         outcomes: Outcomes,
         load: Option<Load>,
+        each: BTreeMap<Name, Load>,
     },
 }
 

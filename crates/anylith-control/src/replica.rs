@@ -274,12 +274,18 @@ impl Replica {
                 counters,
                 outcomes,
                 load,
+                each,
             } => {
                 run.calls = calls;
                 run.counters = counters;
                 run.outcomes = outcomes;
                 run.load_is_new |= load.is_some();
                 run.load = load.or(run.load);
+                run.new_each.extend(each.keys().cloned());
+                for (component, load) in each {
+                    let load = run.each.contains_key(&component).then_some(load);
+                    run.each.insert(component, load);
+                }
             }
         }
         let life = match life {

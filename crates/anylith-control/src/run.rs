@@ -30,8 +30,13 @@ pub(crate) struct Run {
     pub(crate) outcomes: Outcomes,
     /// What it bore, when it was last asked for it.
     pub(crate) load: Option<Load>,
+    /// The same for those of its components alone of which replicas may be started alone. What is said first of one does not
+    /// count: it is of a time in which others may still have borne the same.
+    pub(crate) each: BTreeMap<Name, Option<Load>>,
     /// Whether that was said since somebody looked.
     pub(crate) load_is_new: bool,
+    /// Of which of these components it was said since somebody looked.
+    pub(crate) new_each: BTreeSet<Name>,
     /// The components that were ready and are unhealthy.
     pub(crate) ill: BTreeMap<Name, Illness>,
     /// What keeps components that start from agreeing that they are healthy.
@@ -74,7 +79,9 @@ impl Run {
             counters: Counters::default(),
             outcomes: Outcomes::default(),
             load: None,
+            each: BTreeMap::new(),
             load_is_new: false,
+            new_each: BTreeSet::new(),
             ill: BTreeMap::new(),
             doubts: BTreeMap::new(),
             unable: BTreeMap::new(),

@@ -216,7 +216,8 @@ impl Upgrade {
     fn seed(&self, view: View<'_>) -> Option<Option<Step>> {
         let borders = self.borders(view);
         let mut waits = false;
-        for group in &view.spec.groups {
+        let groups = view.spec.groups.iter();
+        for group in groups.filter(|group| !group.is_idle_burst()) {
             let name = group.replica_name(group.replicas + 1);
             match view.replicas.get(&name) {
                 Some(one) if one.fate == Fate::StandsIn && one.build == self.rollout.to => {

@@ -1,7 +1,7 @@
 //! Where each component answers right now.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt,
     net::SocketAddr,
     path::PathBuf,
@@ -74,6 +74,10 @@ pub struct Directory {
     /// that differ in it; all others look the same everywhere.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub interfaces: BTreeMap<Name, BTreeMap<Name, Fingerprint>>,
+    /// The components of which replicas are started alone when there is a burst of calls → those of its replicas that were:
+    /// none, while there is no burst.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub bursts: BTreeMap<Name, BTreeSet<Name>>,
 }
 
 /// Where a component is.
@@ -121,6 +125,7 @@ impl Directory {
                 .filter_map(|(name, replicas)| Some((name, Whereabouts::at(replicas)?)))
                 .collect(),
             interfaces: BTreeMap::new(),
+            bursts: BTreeMap::new(),
         }
     }
 
@@ -148,6 +153,12 @@ impl Directory {
     pub fn replicas(&self, component: &str) -> &[Address] {
         let known = self.components.get(component);
         known.map_or(&[], Whereabouts::replicas)
+    }
+
+    /// Whether `replica` was started for a burst of calls of `component`, and has nothing else to do.
+    pub fn is_for_burst(&self, component: &str, replica: &Name) -> bool {
+        let own = self.bursts.get(component);
+        own.is_some_and(|replicas| replicas.contains(replica))
     }
 
     /// Every address in it, once for each component that answers there.

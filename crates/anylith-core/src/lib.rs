@@ -28,7 +28,7 @@ pub use manifest::{
     Singleton,
 };
 pub use name::{InvalidName, Name};
-pub use scaling::{Scaling, Size, Target};
+pub use scaling::{Burst, Scaling, Size, Target};
 pub use secret::{SecretReference, SecretSource};
 pub use settings::{ComponentLimits, Concurrency, EdgeSettings, Limits};
 pub use shape::Misfit;

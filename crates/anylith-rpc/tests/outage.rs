@@ -9,9 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anylith_core::{
-    Directory, Endpoint, Execution, Fingerprint, Limits, Refusal, Whereabouts,
-};
+use anylith_core::{Directory, Endpoint, Execution, Fingerprint, Limits, Refusal, Whereabouts};
 use anylith_rpc::{Callee, Failure, Network};
 use futures_util::FutureExt as _;
 use support::*;
@@ -108,7 +106,9 @@ async fn a_component_without_a_replica_is_not_waited_for_beyond_the_bound() {
     assert!(told_first.contains("no replica of Echo"), "{told_first}");
     // What happens to other components is no reason for hope.
     let mut elsewhere = directory(2, &[]);
-    elsewhere.components.insert(name("Other"), Whereabouts::Moves);
+    elsewhere
+        .components
+        .insert(name("Other"), Whereabouts::Moves);
     network.update(elsewhere);
     told_at_once(&callee);
 }

@@ -217,11 +217,14 @@ impl Link {
                 order = self.next() => match order? {
                     // Here, and not where orders are carried out: one of them may take its time.
                     ToReplica::Ping { measure } => {
+                        let borne = measured(&mut account.gauge, measure, replica);
+                        let (load, each) = borne.unzip();
                         let pong = FromReplica::Pong {
                             calls: replica.calls_inside(),
                             counters: replica.counters(),
                             outcomes: guard::outcomes(),
-                            load: measured(&mut account.gauge, measure, replica),
+                            load,
+                            each: each.unwrap_or_default(),
                         };
                         self.send(&pong).await?;
                     }
@@ -316,7 +319,12 @@ async fn is_due(gauge: &mut Option<Gauge>) -> &mut Gauge {
 }
 
 /// What the replica bears, if somebody asks for it: from now on it is measured, or not any more.
-fn measured(gauge: &mut Option<Gauge>, measure: bool, replica: &Replica) -> Option<Load> {
+/// In all, and each component of which replicas may be started alone.
+fn measured(
+    gauge: &mut Option<Gauge>,
+    measure: bool,
+    replica: &Replica,
+) -> Option<(Load, BTreeMap<Name, Load>)> {
     if !measure {
         if gauge.take().is_some() {
             Gauge::end(replica);

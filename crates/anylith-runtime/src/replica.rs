@@ -420,7 +420,7 @@ impl Replica {
     /// Takes a directory, unless it is older than the one in use.
     pub(crate) fn update(&self, directory: Directory) {
         let directory = directory.fitting(&self.interfaces);
-        self.panel.network.update(directory);
+        self.panel.update(directory);
     }
 
     /// Proves itself with `identity` from now on; with what it had, if this one is of no use.

@@ -259,6 +259,7 @@ impl Puppet {
                     counters: Counters::default(),
                     outcomes: Outcomes::default(),
                     load: None,
+                    each: BTreeMap::new(),
                 };
                 say(control, &pong)
             }

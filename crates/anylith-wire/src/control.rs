@@ -12,7 +12,7 @@
 
 use std::{collections::BTreeMap, fmt, path::PathBuf};
 
-use anylith_core::{Counters, Directory, Endpoint, Manifest, Name, Scaling, Size};
+use anylith_core::{Burst, Counters, Directory, Endpoint, Manifest, Name, Scaling, Size};
 pub use anylith_core::{EdgeSettings, Limits};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -171,6 +171,9 @@ pub struct Group {
     /// Within which bounds that number follows what they bear, if it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scaling: Option<Scaling>,
+    /// Those of its components of which replicas may be started alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub bursts: Vec<Burst>,
 }
 
 /// What a replica says to the control plane.
@@ -230,6 +233,9 @@ pub enum FromReplica {
         /// What it bore since it was last asked for it, if it was.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         load: Option<Load>,
+        /// The same for each of its components that the directory has among its `bursts`, without what its process used.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        each: BTreeMap<Name, Load>,
     },
     /// Calls of this component wait, and the directory says that nothing of it runs until it is called. Said once, and once
     /// more on each new connection, for as long as the directory says so.

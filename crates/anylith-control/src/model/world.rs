@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anylith_core::{Directory, Endpoint, Limits, Name, Singleton};
+use anylith_core::{Directory, Endpoint, Limits, Name, Scaling, Singleton};
 use anylith_topology::Transport;
 use anylith_wire::control::{
     CONTROL_PROTOCOL, ComponentState, FromReplica, Handed, Hello, ToReplica,
@@ -17,8 +17,8 @@ use crate::{Action, ControlPlane, Event, Exit, GroupSpec, Memory, Notice, Spec, 
 
 type Shape = &'static [(&'static str, &'static [&'static str], u32)];
 
-/// The topologies among which is reshaped. Some have groups of the same name, which change in place.
-pub(super) const SHAPES: [Shape; 8] = [
+/// The topologies among which is reshaped. Some have groups of the same name, which change in place; and some have a burst.
+pub(super) const SHAPES: [Shape; 10] = [
     &[("all", &["Stock", "Cart", "Front"], 1)],
     &[("all", &["Stock", "Cart", "Front"], 2)],
     &[
@@ -35,6 +35,16 @@ pub(super) const SHAPES: [Shape; 8] = [
     &[("shop", &["Front"], 1), ("rest", &["Cart", "Stock"], 1)],
     &[("shop", &["Front", "Stock"], 2), ("rest", &["Cart"], 1)],
     &[("shop", &["Stock"], 1), ("rest", &["Front", "Cart"], 2)],
+    &[
+        ("all", &["Stock", "Cart", "Front"], 1),
+        ("Cart-burst", &["Cart"], 2),
+    ],
+    &[
+        ("shop", &["Front", "Cart"], 1),
+        ("rest", &["Stock"], 2),
+        ("Cart-burst", &["Cart"], 1),
+        ("Stock-burst", &["Stock"], 1),
+    ],
 ];
 
 /// Those of them in which there is one `Cart`.
@@ -138,7 +148,8 @@ fn groups(shape: usize) -> Vec<GroupSpec> {
         name: name(of),
         components: components.iter().map(|of| name(of)).collect(),
         replicas: *replicas,
-        scaling: None,
+        scaling: of.ends_with("-burst").then(|| Scaling::between(0, 3)),
+        burst: of.ends_with("-burst"),
         external: false,
     };
     SHAPES[shape].iter().map(group).collect()
@@ -240,6 +251,11 @@ impl World {
     pub(super) fn asks_for(&mut self, shape: usize) {
         let mut to = spec(shape);
         to.singletons.clone_from(&self.plane.spec().singletons);
+        for group in to.groups.iter_mut().filter(|group| group.burst) {
+            // As many as there are by now.
+            let known = self.plane.spec().group(&group.name);
+            group.replicas = known.map_or(group.replicas, |known| known.replicas);
+        }
         self.begins_anew();
         self.restarts = false;
         self.asked = Some((self.plane.spec().clone(), to.clone()));
@@ -309,9 +325,15 @@ impl World {
         match process.components[component] {
             ComponentState::Waiting if process.held.contains(component) => false,
             ComponentState::Waiting => {
-                let there = |of: &Name| {
-                    let here = process.components.get(of) == Some(&ComponentState::Ready);
-                    here || self.builds.is_there(of, process)
+                let there = |of: &Name| match process.components.get(of) {
+                    Some(ComponentState::Ready) => true,
+                    // A replica waits for its own, whoever else is there.
+                    Some(ComponentState::Waiting | ComponentState::Starting)
+                        if !process.held.contains(of) =>
+                    {
+                        false
+                    }
+                    Some(_) | None => self.builds.is_there(of, process),
                 };
                 self.plane.spec().dependencies[component].iter().all(there)
             }

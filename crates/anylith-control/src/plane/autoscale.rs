@@ -12,6 +12,7 @@ use crate::{
     life::Life,
     replica::Replica,
     roll::given_up,
+    run::Run,
     spec::GroupSpec,
     status::ScalingStatus,
 };
@@ -44,6 +45,20 @@ impl Watched {
     }
 }
 
+/// How the number of a group is found.
+#[derive(Debug, Clone, PartialEq)]
+enum Aim {
+    /// By what its replicas bear.
+    Own(Scaling),
+    /// By what the replicas bear of `component` that have it, those of the group `home` that it stands in among them: it is
+    /// for the bursts of that.
+    Burst {
+        scaling: Scaling,
+        component: Name,
+        home: Name,
+    },
+}
+
 /// The range of a group that has one, and is not held at one number.
 fn range(group: &GroupSpec) -> Option<Scaling> {
     group
@@ -51,10 +66,28 @@ fn range(group: &GroupSpec) -> Option<Scaling> {
         .filter(|scaling| scaling.min < scaling.max && !group.external)
 }
 
+/// The range of all replicas that have a component, so many of which are `beside` those for its bursts. Where nothing runs
+/// until it is called, nothing runs beside it.
+fn together(burst: &Scaling, beside: u32) -> Scaling {
+    let more = if beside == 0 { 0 } else { burst.max };
+    Scaling {
+        min: beside + burst.min.min(more),
+        max: beside + more,
+        ..*burst
+    }
+}
+
 impl ControlPlane {
     /// Whether the replicas of `group` are to say what they bear.
     pub(super) fn is_measured(&self, group: &Name) -> bool {
-        self.spec.group(group).and_then(range).is_some()
+        let bursts = || {
+            let mut bursts = self.spec.bursts();
+            bursts.any(|(burst, component)| {
+                let home = self.spec.group_of(component.as_str());
+                range(burst).is_some() && home.is_some_and(|home| home.name == *group)
+            })
+        };
+        self.spec.group(group).and_then(range).is_some() || bursts()
     }
 
     /// Calls of `component` wait, by what `caller` says.
@@ -72,16 +105,77 @@ impl ControlPlane {
             return;
         }
         let groups = self.spec.groups.iter();
-        let scaled = groups.filter_map(|group| Some((group.name.clone(), range(group)?)));
-        let scaled: BTreeMap<Name, Scaling> = scaled.collect();
+        let scaled = groups.filter_map(|group| Some((group.name.clone(), self.aim(group)?)));
+        let scaled: BTreeMap<Name, Aim> = scaled.collect();
         self.watch
             .groups
             .retain(|group, _| scaled.contains_key(group));
-        for (group, scaling) in scaled {
-            if let Some(burden) = self.burden(&group) {
-                self.judge(&group, &scaling, &burden, now, actions);
+        for (group, aim) in scaled {
+            match aim {
+                Aim::Own(scaling) => {
+                    if let Some(burden) = self.burden(&group) {
+                        self.judge(&group, 0, &scaling, &burden, now, actions);
+                    }
+                }
+                Aim::Burst {
+                    scaling,
+                    component,
+                    home,
+                } => {
+                    let Some(burden) = self.burden_of(&component, &home, &group) else {
+                        continue;
+                    };
+                    let beside = self.spec.group(&home).map_or(0, |home| home.replicas);
+                    let together = together(&scaling, beside);
+                    self.judge(&group, beside, &together, &burden, now, actions);
+                }
             }
         }
+    }
+
+    /// How the number of `group` is found, if it is not fixed.
+    fn aim(&self, group: &GroupSpec) -> Option<Aim> {
+        let scaling = range(group)?;
+        if !group.burst {
+            return Some(Aim::Own(scaling));
+        }
+        let component = group.components.first()?.clone();
+        let home = self.spec.group_of(component.as_str())?;
+        Some(Aim::Burst {
+            scaling,
+            home: home.name.clone(),
+            component,
+        })
+    }
+
+    /// What the replicas of the groups `home` and `burst` bear of `component`, once each of them that says so has said it since
+    /// this was last asked: else calls that have gone from one to another would count twice.
+    fn burden_of(&mut self, component: &Name, home: &Name, burst: &Name) -> Option<Burden> {
+        let own = self.replicas.values_mut().filter(|one| {
+            let has_it = one.group == *home || one.group == *burst;
+            has_it && !one.fate.ends_it()
+        });
+        let runs = own.filter_map(|replica| match &mut replica.life {
+            Life::Serving { run, .. } => Some(run),
+            _ => None,
+        });
+        let mut runs: Vec<&mut Run> = runs.collect();
+        let is_awaited = |run: &Run| {
+            let says_it = run.connected && !run.pulse.is_silent();
+            says_it && run.each.contains_key(component) && !run.new_each.contains(component)
+        };
+        if runs.iter().any(|run| is_awaited(run)) {
+            return None;
+        }
+        let (mut burden, mut is_new) = (Burden::default(), false);
+        for run in &mut runs {
+            is_new |= run.new_each.remove(component);
+            match run.each.get(component) {
+                Some(Some(load)) => burden.add(load),
+                Some(None) | None => burden.unheard += 1,
+            }
+        }
+        is_new.then_some(burden)
     }
 
     /// What the replicas of `group` bear, if one of them has said so since this was last asked.
@@ -101,17 +195,20 @@ impl ControlPlane {
         is_new.then_some(burden)
     }
 
+    /// Gives `group` the number that fits `burden`, which it bears together with so many replicas `beside` it.
     fn judge(
         &mut self,
         group: &Name,
+        beside: u32,
         scaling: &Scaling,
         burden: &Burden,
         now: Instant,
         actions: &mut Vec<Action>,
     ) {
-        let Some(number) = self.spec.group(group).map(|group| group.replicas) else {
+        let Some(own) = self.spec.group(group).map(|group| group.replicas) else {
             return;
         };
+        let number = beside + own;
         let watched = self.watch.groups.entry(group.clone());
         let watched = watched.or_insert_with(|| Watched::new(number, String::new(), now));
         if watched.number != number {
@@ -121,7 +218,8 @@ impl ControlPlane {
         watched.number = verdict.wanted;
         watched.why.clone_from(&verdict.why);
         if verdict.wanted != number {
-            self.give(group, verdict.wanted, verdict.why, now, actions);
+            let wanted = verdict.wanted - beside;
+            self.give(group, wanted, verdict.why, now, actions);
         }
     }
 
@@ -187,14 +285,12 @@ impl ControlPlane {
             return Vec::new();
         }
         let may_sleep = |group: &&GroupSpec| {
-            let sleeps = range(group).is_some_and(|scaling| scaling.min == 0);
+            let sleeps = !group.burst && range(group).is_some_and(|scaling| scaling.min == 0);
             let mut own = self.replicas.values().filter(|one| one.group == group.name);
             sleeps && !own.any(|replica| given_up(replica).is_some())
         };
         let groups = self.spec.groups.iter().filter(may_sleep);
-        groups
-            .flat_map(|group| group.components.clone())
-            .collect()
+        groups.flat_map(|group| group.components.clone()).collect()
     }
 
     /// The groups as they should be, each with the number that it has by now, if that follows what its replicas bear.
@@ -226,6 +322,7 @@ impl ControlPlane {
         let watched = self.watch.groups.get(&group.name);
         let why = match watched.map(|watched| watched.why.as_str()) {
             _ if min == max => "it was set to this number",
+            None | Some("") if group.burst && group.replicas == 0 => "not measured yet",
             None | Some("") if group.replicas == 0 => "nothing is called; the next call starts one",
             None | Some("") => "not measured yet",
             Some(why) => why,

@@ -50,6 +50,8 @@ pub(crate) struct World {
     pub(crate) counters: Counters,
     /// What all replicas that are asked bear together, each its part.
     pub(crate) load: Load,
+    /// Component → how many calls are under way in all replicas together that have it and are asked, each its part.
+    pub(crate) under_way: BTreeMap<Name, f64>,
     /// Each component has at least so many addresses, from now on.
     pub(crate) least: usize,
     /// Everything that replicas were told, in order.
@@ -76,6 +78,7 @@ pub(crate) fn spec(groups: &[(&str, &[&str], u32)]) -> Spec {
         components: components.iter().map(|of| name(of)).collect(),
         replicas: *replicas,
         scaling: None,
+        burst: false,
         external: false,
     };
     Spec {
@@ -118,6 +121,7 @@ impl World {
             calls: BTreeMap::new(),
             counters: Counters::default(),
             load: Load::default(),
+            under_way: BTreeMap::new(),
             least: 0,
             told: Vec::new(),
             spawned: 0,

@@ -19,7 +19,7 @@ use std::{
 use anylith_core::{Address, CallContext, Directory, Endpoint, Fingerprint, Limits, Name};
 use anylith_pki::{Authority, Identity, Lifetimes, Subject};
 use anylith_rpc::{
-    Answer, Answering, Callee, Failure, Incoming, Items, Network, Reply, Request, Serve,
+    Answer, Answering, Callee, Failure, Incoming, Items, Lead, Network, Reply, Request, Serve,
     ServedComponent, Server,
 };
 use futures_util::{StreamExt, stream};
@@ -386,6 +386,7 @@ pub(crate) struct Making<'a> {
     streaming: bool,
     key: Option<u64>,
     hedge: Option<Duration>,
+    lead: Option<Lead>,
 }
 
 pub(crate) fn making(callee: &Callee, method: u16, arguments: impl Into<Vec<u8>>) -> Making<'_> {
@@ -400,6 +401,7 @@ pub(crate) fn making(callee: &Callee, method: u16, arguments: impl Into<Vec<u8>>
         streaming: false,
         key: None,
         hedge: None,
+        lead: None,
     }
 }
 
@@ -429,6 +431,11 @@ impl Making<'_> {
         self
     }
 
+    pub(crate) fn lead(mut self, lead: Lead) -> Self {
+        self.lead = Some(lead);
+        self
+    }
+
     pub(crate) fn context(mut self, context: CallContext) -> Self {
         self.context = context;
         self
@@ -454,6 +461,7 @@ impl Making<'_> {
             arguments: &encode,
             items: self.items,
             streaming_answer: self.streaming,
+            lead: self.lead,
         };
         self.callee.call(request).await
     }

@@ -6,12 +6,13 @@ use std::{
     time::{Duration, Instant},
 };
 
+use anylith_core::Name;
 use anylith_wire::control::Load;
 use rustix::time::{ClockId, clock_gettime};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use super::Replica;
-use crate::serve::Door;
+use crate::{interface::checked, serve::Door};
 
 /// How often calls under way are counted. What began and ended between two looks is in the number of calls alone.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -70,15 +71,30 @@ impl Gauge {
         }
     }
 
-    /// What the replica bore since this was last asked.
-    pub(crate) fn take(&mut self, replica: &Replica) -> Load {
+    /// What the replica bore since this was last asked: in all, and each of its components that is among the bursts of the
+    /// directory.
+    pub(crate) fn take(&mut self, replica: &Replica) -> (Load, BTreeMap<Name, Load>) {
         // A component that has come since is measured, too.
         turn_meters(replica, true);
         let (mut calls, mut p99_us) = (0, None);
+        let mut each = BTreeMap::new();
+        let directory = replica.panel.network.directory();
+        let bursts = &directory.bursts;
         for door in doors(replica) {
             let ended = door.gate.meter().take();
-            calls += ended.calls + door.gate.inside();
+            let own = ended.calls + door.gate.inside();
+            calls += own;
             p99_us = p99_us.max(ended.p99_us);
+            if bursts.contains_key(door.component) {
+                let under_way = self.under_way.get(door.component).copied();
+                let load = Load {
+                    concurrency_millis: self.mean_millis(under_way.unwrap_or(0)),
+                    calls: own,
+                    cpu_millis: 0,
+                    p99_us: ended.p99_us,
+                };
+                each.insert(checked(door.component), load);
+            }
         }
         let (now, cpu) = (Instant::now(), cpu_used());
         let length = now.saturating_duration_since(self.since);
@@ -87,7 +103,7 @@ impl Gauge {
         let cpu_millis = (used.as_micros() * 1000).div_ceil(length.as_micros().max(1)) as u64;
         let most = self.under_way.values().copied().max().unwrap_or(0);
         let load = Load {
-            concurrency_millis: most.saturating_mul(1000) / u64::from(self.looked.max(1)),
+            concurrency_millis: self.mean_millis(most),
             calls,
             cpu_millis,
             p99_us,
@@ -96,7 +112,12 @@ impl Gauge {
         self.under_way.clear();
         self.looked = 0;
         self.look(replica);
-        load
+        (load, each)
+    }
+
+    /// What is one look's share of `sum`, in thousandths.
+    fn mean_millis(&self, sum: u64) -> u64 {
+        sum.saturating_mul(1000) / u64::from(self.looked.max(1))
     }
 }
 
