@@ -9,7 +9,9 @@ mod control;
 mod dormant;
 mod failures;
 mod health;
+mod held;
 mod panics;
+mod yielding;
 
 use std::{
     io,
