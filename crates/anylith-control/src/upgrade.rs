@@ -240,15 +240,12 @@ impl Upgrade {
     fn seed(&mut self, view: View<'_>) -> Option<Option<Step>> {
         let borders = self.borders(view);
         let groups = view.spec.groups.iter();
-        let mut woken = groups.filter(|group| self.is_woken(group, &borders, view));
-        self.awaits_woken = woken.next().is_some();
-        let mut waits = false;
-        let groups = view.spec.groups.iter();
-        for group in groups.filter(|group| !group.is_idle_burst()) {
-            if self.is_woken(group, &borders, view) {
-                waits = true;
-                continue;
-            }
+        let groups = groups.filter(|group| !group.is_idle_burst());
+        let (woken, others): (Vec<_>, Vec<_>) =
+            groups.partition(|group| self.is_woken(group, &borders, view));
+        self.awaits_woken = !woken.is_empty();
+        let mut waits = self.awaits_woken;
+        for group in others {
             let name = group.replica_name(group.replicas + 1);
             match view.replicas.get(&name) {
                 Some(one) if one.fate == Fate::StandsIn && one.build == self.rollout.to => {
@@ -302,9 +299,11 @@ impl Upgrade {
             None => not_ready(&ill.name, view),
         };
         let replica = Some(ill.name.clone());
-        self.rollout.stuck = Some(Setback { why, replica });
+        self.rollout.stuck = Some(Setback {
+            why,
+            replica: replica.clone(),
+        });
         let how = self.to_string();
-        let replica = Some(ill.name.clone());
         Some(Step::Tell(Notice::RollbackStuck { how, replica }))
     }
 
