@@ -1,6 +1,11 @@
 //! A small application that is real: a mill that grinds two sacks at a time in each process, and a page where one asks for it.
 
-use std::{io, process, process::ExitCode, sync::Arc, time::Duration};
+use std::{
+    hint, io, process,
+    process::ExitCode,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use anylith::{CallError, Listener, Stopping};
 use serde::{Deserialize, Serialize};
@@ -8,6 +13,7 @@ use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
     sync::Semaphore,
+    task::yield_now,
     time::sleep,
 };
 
@@ -16,6 +22,9 @@ const STONES: usize = 2;
 
 /// How long one takes.
 const GRINDING: Duration = Duration::from_millis(20);
+
+/// How long a thread of the process is busy with sifting one.
+const SIFTING: Duration = Duration::from_millis(50);
 
 /// Why a sack was not ground.
 #[derive(Debug, Serialize, Deserialize, thiserror::Error)]
@@ -35,6 +44,10 @@ trait Mill {
     #[idempotent]
     #[routed(by = farmer)]
     async fn grind_for(&self, farmer: u32) -> Result<u32, MillError>;
+
+    /// Sifts a sack, which is all computing, on the thread that the call is on; says which process that was.
+    #[idempotent]
+    async fn sift(&self) -> Result<u32, MillError>;
 }
 
 #[derive(anylith::Component)]
@@ -62,9 +75,19 @@ impl Mill for WaterMill {
     async fn grind_for(&self, _farmer: u32) -> Result<u32, MillError> {
         self.grind().await
     }
+
+    async fn sift(&self) -> Result<u32, MillError> {
+        // Else it would be over when it was read, and never under way.
+        yield_now().await;
+        let until = Instant::now() + SIFTING;
+        while Instant::now() < until {
+            hint::spin_loop();
+        }
+        Ok(process::id())
+    }
 }
 
-/// The page: `/` for a sack, and `/7` for one of farmer 7.
+/// The page: `/` for a sack that is ground, `/7` for one of farmer 7, and `/fine` for one that is sifted.
 #[derive(anylith::Component)]
 #[component(serve)]
 struct Web {
@@ -103,8 +126,10 @@ impl Web {
         }
         let line = String::from_utf8_lossy(&request[..read]);
         let path = line.split(' ').nth(1).unwrap_or("/");
-        let ground = match path.trim_start_matches('/').parse() {
+        let path = path.trim_start_matches('/');
+        let ground = match path.parse() {
             Ok(farmer) => self.mill.grind_for(farmer).await,
+            Err(_) if path == "fine" => self.mill.sift().await,
             Err(_) => self.mill.grind().await,
         };
         let (status, page) = match ground {

@@ -1,4 +1,5 @@
-//! What is promised of a burst of calls on one component of a monolith, with a small application in real processes.
+//! What is promised where a component is called far more than before, in a monolith or alone, with a small application in
+//! real processes.
 
 #![allow(clippy::unwrap_used, reason = "a test says with a panic what is wrong")]
 
@@ -28,14 +29,25 @@ groups.all = { components = ["*"], burst = { Mill = { max = 2, target = { concur
 groups.all = { components = ["*"] }
 "#;
 
-/// How many sacks are there at a time while there is a burst: more than two mills are for.
+/// Mills in processes of their own, as many as there is to do.
+const APART: &str = r#"
+[topologies.apart]
+groups.mills = { components = ["Mill"], replicas = { min = 1, max = 2, target = { concurrency = 16 }, cooldown = "2s" } }
+groups.page = { components = ["*"] }
+"#;
+
+/// How many sacks are there at a time while there is a burst: more than two mills are for that grind, and one that sifts.
 const CROWD: usize = 24;
 
 /// How long what other processes bring about may take. Generous: other tests run at the same time.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn started(stage: &Stage) -> (stage::Foreground, String) {
-    let run = stage.run("--topology whole");
+    started_as(stage, "whole")
+}
+
+fn started_as(stage: &Stage, topology: &str) -> (stage::Foreground, String) {
+    let run = stage.run(&format!("--topology {topology}"));
     let url = run.ready.strip_prefix("ready: web ").unwrap().to_owned();
     (run, url)
 }
@@ -62,13 +74,18 @@ struct Crowd {
 
 impl Crowd {
     fn begin(url: &str) -> Self {
+        Self::at(url, "")
+    }
+
+    /// One of which all ask for what is at this path.
+    fn at(url: &str, path: &'static str) -> Self {
         let over = Arc::new(AtomicBool::new(false));
         let ground = Arc::new(Mutex::new(BTreeMap::new()));
         let farmer = |_| {
             let (over, ground, url) = (Arc::clone(&over), Arc::clone(&ground), url.to_owned());
             thread::spawn(move || {
                 while !over.load(Ordering::Acquire) {
-                    let mill = grind(&url, "");
+                    let mill = grind(&url, path);
                     *ground.lock().unwrap().entry(mill).or_default() += 1;
                 }
             })
@@ -231,4 +248,23 @@ fn a_restart_and_reshapes_in_the_midst_of_a_burst_lose_no_sack() {
     crowd.ends();
     run.signal(Signal::INT);
     assert_eq!(run.end().0, Some(0));
+}
+
+#[test]
+fn calls_that_compute_on_the_threads_that_read_them_bring_another_mill() {
+    let stage = Stage::of("mill", "mill", APART);
+    let (run, url) = started_as(&stage, "apart");
+    let crowd = Crowd::at(&url, "fine");
+    eventually("there is another mill", || {
+        crowd.mills();
+        ready(&stage, "mills-").len() == 2
+    });
+    crowd.grinds_with(&ready(&stage, "mills-"));
+    crowd.ends();
+    eventually("one is enough for nobody", || {
+        ready(&stage, "mills-").len() == 1
+    });
+    run.signal(Signal::INT);
+    let (code, _, err) = run.end();
+    assert_eq!(code, Some(0), "{err}");
 }

@@ -93,6 +93,7 @@ pub(crate) enum Word {
         outcomes: Outcomes,
         load: Option<Load>,
         each: BTreeMap<Name, Load>,
+        outgoing: BTreeMap<Name, u64>,
     },
 }
 

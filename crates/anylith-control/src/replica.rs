@@ -306,11 +306,16 @@ impl Replica {
                 outcomes,
                 load,
                 each,
+                outgoing,
             } => {
                 run.calls = calls;
                 run.counters = counters;
                 run.outcomes = outcomes;
                 run.accounts += 1;
+                if load.is_some() {
+                    run.new_outgoing.extend(outgoing.keys().cloned());
+                    run.outgoing = outgoing;
+                }
                 run.load_is_new |= load.is_some();
                 run.load = load.or(run.load);
                 run.new_each.extend(each.keys().cloned());

@@ -204,6 +204,14 @@ impl Network {
         self.shared.directory()
     }
 
+    /// How many calls of each component are under way from here to other processes.
+    pub fn outgoing(&self) -> Vec<(Name, u64)> {
+        let pools = self.shared.pools();
+        let pools = pools.iter();
+        let under_way = pools.map(|(component, pool)| (component.clone(), pool.in_flight()));
+        under_way.filter(|(_, calls)| *calls > 0).collect()
+    }
+
     /// What this replica had to decline, repeat or give up on, since the network began.
     pub fn counters(&self) -> Counters {
         self.shared.tally.read()

@@ -35,7 +35,7 @@ use tokio::{
 
 pub(crate) use failures::ComponentFailure;
 use hosted::{Hosted, Late, Life, Opened, Phase};
-pub(crate) use load::Gauge;
+pub(crate) use load::{Borne, Gauge};
 pub(crate) use standing::{Standing, States};
 use standing::{is_in, tell};
 

@@ -268,6 +268,7 @@ impl Puppet {
                     outcomes: Outcomes::default(),
                     load: None,
                     each: BTreeMap::new(),
+                    outgoing: BTreeMap::new(),
                 };
                 say(control, &pong)
             }

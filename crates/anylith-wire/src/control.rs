@@ -237,6 +237,10 @@ pub enum FromReplica {
         /// The same for each of its components that the directory has among its `bursts`, without what its process used.
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
         each: BTreeMap<Name, Load>,
+        /// Component → how many calls of it were under way from this process to others on average, in thousandths, if it was
+        /// asked what it bears. One that was not called is left out.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        outgoing: BTreeMap<Name, u64>,
     },
     /// Calls of this component wait, and the directory says that nothing of it runs until it is called. Said once, and once
     /// more on each new connection, for as long as the directory says so.
@@ -274,6 +278,10 @@ pub struct Load {
     /// ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub p99_us: Option<u64>,
+    /// Whether it could not look as often as it should: its threads computed, and so it read the calls late that came from
+    /// other processes. There may be far more than it has seen.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub late: bool,
 }
 
 /// A replica introduces itself, for the first time or again.

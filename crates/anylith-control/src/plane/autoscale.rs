@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Instant};
 
-use anylith_core::{Name, Scaling};
+use anylith_core::{Name, Scaling, Target};
 
 use super::{ControlPlane, Phase, change::UnderWay};
 use crate::{
@@ -78,8 +78,20 @@ fn together(burst: &Scaling, beside: u32) -> Scaling {
 }
 
 impl ControlPlane {
-    /// Whether the replicas of `group` are to say what they bear.
+    /// Whether the replicas of `group` are to say what they bear: its number follows that, or that of a group that it calls.
     pub(super) fn is_measured(&self, group: &Name) -> bool {
+        let calls = || {
+            let callees = self.spec.group(group).into_iter();
+            let callees = callees.flat_map(|group| &group.components);
+            let callees = callees.filter_map(|component| self.spec.dependencies.get(component));
+            let mut homes = callees
+                .flatten()
+                .filter_map(|callee| self.spec.group_of(callee.as_str()));
+            homes.any(|home| {
+                let by_calls = |scaling: Scaling| matches!(scaling.target, Target::Concurrency(_));
+                home.name != *group && range(home).is_some_and(by_calls)
+            })
+        };
         let bursts = || {
             let mut bursts = self.spec.bursts();
             bursts.any(|(burst, component)| {
@@ -87,7 +99,7 @@ impl ControlPlane {
                 range(burst).is_some() && home.is_some_and(|home| home.name == *group)
             })
         };
-        self.spec.group(group).and_then(range).is_some() || bursts()
+        self.spec.group(group).and_then(range).is_some() || calls() || bursts()
     }
 
     /// Calls of `component` wait, by what `caller` says.
@@ -180,7 +192,7 @@ impl ControlPlane {
 
     /// What the replicas of `group` bear, if one of them has said so since this was last asked.
     fn burden(&mut self, group: &Name) -> Option<Burden> {
-        let (mut burden, mut is_new) = (Burden::default(), false);
+        let (mut burden, mut is_new, mut is_late) = (Burden::default(), false, false);
         let own = self.replicas.values_mut();
         for replica in own.filter(|one| one.group == *group && !one.fate.ends_it()) {
             let Life::Serving { run, .. } = &mut replica.life else {
@@ -188,11 +200,45 @@ impl ControlPlane {
             };
             is_new |= std::mem::take(&mut run.load_is_new);
             match &run.load {
-                Some(load) => burden.add(load),
+                Some(load) => {
+                    is_late |= load.late;
+                    burden.add(load);
+                }
                 None => burden.unheard += 1,
             }
         }
+        if is_late {
+            let (from_callers, callers_are_new) = self.from_callers(group);
+            burden.concurrency = burden.concurrency.max(from_callers);
+            is_new |= callers_are_new;
+        }
         is_new.then_some(burden)
+    }
+
+    /// How many calls other processes have under way to `group`, to that of its components that has most, by what they say;
+    /// and whether one of them has said so since this was last asked. A replica whose threads all compute does not read its
+    /// calls, and does not know how many wait: who waits does.
+    fn from_callers(&mut self, group: &Name) -> (f64, bool) {
+        let components = self.spec.group(group).map(|group| &group.components);
+        let bursting: Vec<&Name> = self.spec.bursts().map(|(_, component)| component).collect();
+        // Of what has a burst it is not known which calls went to the group.
+        let components = components.into_iter().flatten();
+        let components = components.filter(|component| !bursting.contains(component));
+        let (mut most, mut is_new) = (0, false);
+        for component in components {
+            let mut sum = 0;
+            for replica in self.replicas.values_mut() {
+                let Life::Serving { run, .. } = &mut replica.life else {
+                    continue;
+                };
+                is_new |= run.new_outgoing.remove(component);
+                if run.connected && !run.pulse.is_silent() {
+                    sum += run.outgoing.get(component).copied().unwrap_or(0);
+                }
+            }
+            most = most.max(sum);
+        }
+        (most as f64 / 1e3, is_new)
     }
 
     /// Gives `group` the number that fits `burden`, which it bears together with so many replicas `beside` it.

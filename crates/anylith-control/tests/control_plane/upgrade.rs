@@ -79,6 +79,7 @@ fn counted(world: &mut World, build: u32, answered: u64, failed: u64) {
                 outcomes: Outcomes { answered, failed },
                 load: None,
                 each: BTreeMap::new(),
+                outgoing: BTreeMap::new(),
             },
         });
     }

@@ -56,6 +56,8 @@ pub(crate) struct World {
     pub(crate) load: Load,
     /// Component → how many calls are under way in all replicas together that have it and are asked, each its part.
     pub(crate) under_way: BTreeMap<Name, f64>,
+    /// Replica → component → how many calls of it are under way from there, in thousandths, by what it says if it is asked.
+    pub(crate) outgoing: BTreeMap<Name, BTreeMap<Name, u64>>,
     /// Each component has at least so many addresses, from now on.
     pub(crate) least: usize,
     /// Everything that replicas were told, in order.
@@ -127,6 +129,7 @@ impl World {
             outcomes: BTreeMap::new(),
             load: Load::default(),
             under_way: BTreeMap::new(),
+            outgoing: BTreeMap::new(),
             least: 0,
             told: Vec::new(),
             spawned: 0,

@@ -194,6 +194,10 @@ impl World {
                         true => self.parts_of_bursts(replica),
                         false => BTreeMap::new(),
                     },
+                    outgoing: match self.outgoing.get(replica) {
+                        Some(outgoing) if measure => outgoing.clone(),
+                        Some(_) | None => BTreeMap::new(),
+                    },
                 };
                 self.events.push_back(Event::Said {
                     replica: replica.clone(),
