@@ -208,8 +208,8 @@ impl ControlPlane {
             }
         }
         if is_late {
-            let (from_callers, callers_are_new) = self.from_callers(group);
-            burden.concurrency = burden.concurrency.max(from_callers);
+            let (awaited, callers_are_new) = self.awaited_of(group);
+            burden.concurrency = burden.concurrency.max(awaited);
             is_new |= callers_are_new;
         }
         is_new.then_some(burden)
@@ -218,7 +218,7 @@ impl ControlPlane {
     /// How many calls other processes have under way to `group`, to that of its components that has most, by what they say;
     /// and whether one of them has said so since this was last asked. A replica whose threads all compute does not read its
     /// calls, and does not know how many wait: who waits does.
-    fn from_callers(&mut self, group: &Name) -> (f64, bool) {
+    fn awaited_of(&mut self, group: &Name) -> (f64, bool) {
         let components = self.spec.group(group).map(|group| &group.components);
         let bursting: Vec<&Name> = self.spec.bursts().map(|(_, component)| component).collect();
         // Of what has a burst it is not known which calls went to the group.
