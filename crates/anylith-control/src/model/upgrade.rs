@@ -57,12 +57,6 @@ impl Builds {
         known.unwrap_or_else(|| interfaces(0, &[]))
     }
 
-    /// Whether `process` is told of somebody who takes its calls of `component`.
-    pub(super) fn answers(&self, component: &Name, process: &Process) -> bool {
-        let fitting = process.directory.clone().fitting(&self.of(process.build));
-        !fitting.replicas(component.as_str()).is_empty()
-    }
-
     /// Whether `process` is told of somebody who takes its calls of `component`, or is started for them.
     pub(super) fn is_there(&self, component: &Name, process: &Process) -> bool {
         let fitting = process.directory.clone().fitting(&self.of(process.build));
@@ -146,7 +140,7 @@ impl World {
             let ready = process.components.iter();
             let ready = ready.filter(|(_, state)| **state == ComponentState::Ready);
             let callees = ready.flat_map(|(component, _)| &spec.dependencies[component]);
-            let asleep = callees.filter(|callee| process.directory.is_dormant(callee.as_str()));
+            let asleep = callees.filter(|callee| process.directory.is_asleep(callee.as_str()));
             calls.extend(asleep.map(|callee| (replica.clone(), callee.clone())));
         }
         if let Some((replica, component)) = calls.get(dice.roll(calls.len())).cloned() {
@@ -184,7 +178,7 @@ impl World {
             for component in process.components.keys().filter(|name| ready(name)) {
                 let callees = spec.dependencies[component].iter();
                 for callee in callees.filter(|callee| !ready(callee)) {
-                    if directory.is_dormant(callee.as_str()) {
+                    if directory.is_asleep(callee.as_str()) {
                         continue;
                     }
                     if !self.answers(callee, process.build, directory) {
