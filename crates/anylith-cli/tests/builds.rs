@@ -6,44 +6,20 @@
 mod stage;
 
 use std::{
-    fs::{self, File},
+    fs,
     path::{Path, PathBuf},
     process::Stdio,
-    time::{Duration, SystemTime},
 };
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
-use stage::{Call, Stage, eventually, puppet};
+use stage::{Call, Stage, build_at, eventually, program_of, puppet};
 
 /// Another build, as far as anybody can see.
 fn another_build(stage: &Stage) -> PathBuf {
     let path = stage.temp.path().join("another");
-    build_at(&path, 1);
+    build_at(&path, 1, "");
     path
-}
-
-/// Puts a build of the puppet at `path`, changed so many seconds after the example.
-fn build_at(path: &Path, later: u64) {
-    let new = path.with_extension("new");
-    fs::copy(puppet(), &new).unwrap();
-    let changed: SystemTime = fs::metadata(puppet()).unwrap().modified().unwrap();
-    let file = File::options().write(true).open(&new).unwrap();
-    file.set_modified(changed + Duration::from_secs(later))
-        .unwrap();
-    drop(file);
-    fs::rename(new, path).unwrap();
-}
-
-/// The builds that run.
-fn builds(stage: &Stage) -> Vec<u64> {
-    let replicas = stage.replicas();
-    let mut builds: Vec<u64> = replicas
-        .iter()
-        .map(|replica| replica.get("build").map_or(0, |it| it.as_u64().unwrap()))
-        .collect();
-    builds.dedup();
-    builds
 }
 
 /// `upgrade` to the build at `path`, which nobody watches.
@@ -65,7 +41,7 @@ fn after_an_upgrade_that_went_back_by_itself_there_is_nothing_to_roll_back() {
     assert_eq!((call.code(), call.out().as_str()), (1, ""));
     let why = "error: no upgrade is under way";
     assert!(call.err().contains(why), "{}", call.err());
-    assert_eq!(builds(&stage), [0]);
+    assert_eq!(stage.builds(), [0]);
 }
 
 #[test]
@@ -75,12 +51,12 @@ fn the_build_before_comes_back_after_an_upgrade_that_was_made() {
     let another = another_build(&stage);
     let call = stage.call(&to(&another));
     assert_eq!(call.code(), 0, "{}", call.err());
-    assert_eq!(builds(&stage), [1]);
+    assert_eq!(stage.builds(), [1]);
     let call = stage.call("upgrade --rollback --json");
     assert_eq!(call.code(), 0, "{}", call.err());
     let told: Value = serde_json::from_str(&call.out()).unwrap();
     assert_eq!(told["state"], "rolled_back");
-    assert_eq!(builds(&stage), [2]);
+    assert_eq!(stage.builds(), [2]);
 }
 
 #[test]
@@ -114,23 +90,13 @@ fn a_rollback_that_is_cut_off_by_a_stop_is_not_called_done() {
     assert!(!err.contains("serve on"), "{err}");
 }
 
-/// What a process runs.
-fn program_of(pid: &Value) -> PathBuf {
-    fs::read_link(format!("/proc/{}/exe", pid.as_u64().unwrap())).unwrap()
-}
-
 #[test]
 fn a_replica_whose_own_build_cannot_be_kept_is_not_started_from_another_one() {
-    let stage = Stage::new();
-    let program = stage.temp.path().join("app/program");
-    build_at(&program, 0);
-    let toml = stage.temp.path().join("app/anylith.toml");
-    let text = fs::read_to_string(&toml).unwrap();
-    fs::write(toml, text.replace(puppet().to_str().unwrap(), "program")).unwrap();
+    let stage = Stage::new().with_own_program();
     stage.detached("split");
     let rest = || stage.status()["groups"][1]["replicas"][0].clone();
     let before = rest()["pid"].clone();
-    build_at(&program, 1);
+    build_at(&stage.program(), 1, "");
     // As where there is no room for it.
     let builds = stage.run_file("builds");
     fs::write(&builds, "").unwrap();
@@ -143,7 +109,7 @@ fn a_replica_whose_own_build_cannot_be_kept_is_not_started_from_another_one() {
     assert_eq!(rest()["state"], "backoff");
     fs::remove_file(&builds).unwrap();
     eventually("it is ready", || rest()["state"] == "ready");
-    let runs = program_of(&rest()["pid"]);
+    let runs = program_of(rest()["pid"].as_u64().unwrap() as u32);
     assert!(runs.starts_with(&builds), "{}", runs.display());
 }
 

@@ -44,7 +44,7 @@ pub use anylith_control::{
 };
 pub use anylith_wire::control::{ENV_CONTROL, ENV_ROLE, Group, Request, Steer, Upgrade};
 pub use builds::{KeepError, NewBuild, previous_build};
-pub use launch::{Launch, StartError, living_replicas, stop_orphans, what_runs};
+pub use launch::{Launch, StartError, living_replicas, other_build_left, stop_orphans, what_runs};
 pub use listener_socket::BindError;
 pub use log_line::{Level, LogLine};
 pub use log_reader::LogReader;

@@ -144,6 +144,7 @@ impl OwnLog {
 fn is_trouble(report: &Report) -> bool {
     match report {
         Report::Replaced { .. }
+        | Report::OtherBuild { .. }
         | Report::StateKept
         | Report::AuthorityKept
         | Report::CertificateRenewed { .. } => false,

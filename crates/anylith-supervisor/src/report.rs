@@ -1,6 +1,6 @@
 //! What people are told, and how it reads.
 
-use std::{fmt, time::Duration};
+use std::{fmt, path::PathBuf, time::Duration};
 
 use anylith_control::Notice;
 use anylith_core::Name;
@@ -23,6 +23,11 @@ pub enum Report {
         replicas: usize,
         /// How it differed, in a few words for each difference.
         differences: Vec<String>,
+    },
+    /// What an earlier supervisor had left running was adopted with its build, and the program at the path is another one.
+    OtherBuild {
+        /// Where that lies.
+        path: PathBuf,
     },
     /// `state.json` could not be written; a supervisor after this one may not find what runs.
     StateUnkept {
@@ -95,6 +100,11 @@ impl fmt::Display for Report {
                 "stopped {} of topology {topology} that an earlier run had left: {}",
                 replicas_text(*replicas),
                 differences.join("; ")
+            ),
+            Self::OtherBuild { path } => write!(
+                f,
+                "what runs is taken over as it is; another build lies at {}: roll it in with `anylith upgrade`",
+                path.display()
             ),
             Self::Stranger { uid, pid } => {
                 write!(f, "user {uid} was turned away from the control socket")?;

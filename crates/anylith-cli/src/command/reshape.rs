@@ -157,9 +157,9 @@ async fn wanted(
         true => Some(topology_file(&args.topology)?),
         false => None,
     };
-    let program = what_runs(folder).ok_or_else(|| super::not_running(app))?;
+    let build = what_runs(folder).ok_or_else(|| super::not_running(app))?;
     let (replicas, asked) = replicas(args.replicas.as_deref());
-    let inspection = Inspection::of_running(app, program.path, asked.clone()).await?;
+    let inspection = Inspection::of_running(app, build, asked.clone()).await?;
     let plan = match file {
         Some(file) => planned(&file, &inspection, &replicas, asked)?,
         None => inspection.plan(&args.topology, &replicas)?,
