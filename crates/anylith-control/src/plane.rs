@@ -28,7 +28,7 @@ use crate::{
     input::{Input, Step, Surroundings, Word},
     life::Life,
     listener::ListenerSocket,
-    memory::{Extra, Memory, Remembered},
+    memory::{Extra, Interrupted, Memory, Remembered},
     readiness::Readiness,
     replica::Replica,
     run::Run,
@@ -51,6 +51,8 @@ pub struct ControlPlane {
     /// The build that stands.
     build: u32,
     change: Option<UnderWay>,
+    /// The reshape in the middle of which the control plane before was killed, until people are told what becomes of it.
+    interrupted: Option<Interrupted>,
     watch: Watchlist,
     listeners: BTreeMap<Name, ListenerSocket>,
     seats: Seats,
@@ -153,6 +155,7 @@ impl ControlPlane {
             past,
             build: memory.build,
             change: memory.rollout.clone().map(UnderWay::upgrade),
+            interrupted: memory.reshape.clone(),
             watch: Watchlist::default(),
             listeners,
             directory,
@@ -277,6 +280,7 @@ impl ControlPlane {
             seats: self.seats.memory(),
             build: self.build,
             rollout: self.rollout(),
+            reshape: self.reshape_to_remember(),
         }
     }
 
@@ -528,6 +532,7 @@ impl ControlPlane {
                         actions.push(Action::Report(Notice::Adopted { replicas }));
                     }
                     self.phase = Phase::Running(Readiness::Never);
+                    self.resolve_reshape(actions);
                     self.advance_change(now, actions);
                     self.dismiss_stand_ins(now, actions);
                     // What was called meanwhile has waited for this.

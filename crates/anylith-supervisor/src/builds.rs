@@ -40,6 +40,8 @@ pub(crate) struct Kept {
 pub struct NewBuild {
     /// Where it is.
     pub source: PathBuf,
+    /// The application that runs.
+    pub app: anylith_core::Name,
     /// Whether it is the build that stands.
     pub runs_already: bool,
     /// The config that the components have which run. It may hold secrets.
@@ -82,6 +84,7 @@ impl NewBuild {
         Ok(Self {
             source,
             runs_already: record.is_standing(build) && record.memory.rollout.is_none(),
+            app: record.spec.app,
             config: record.spec.config,
             build,
         })

@@ -265,7 +265,7 @@ impl Launch {
             };
             return Ok((legacy, lock, first));
         }
-        (memory.build, memory.rollout) = (0, None);
+        (memory.build, memory.rollout, memory.reshape) = (0, None, None);
         for replica in memory.replicas.values_mut() {
             replica.pid = None;
             // Of what is started anew now, nothing has failed.

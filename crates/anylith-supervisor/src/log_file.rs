@@ -169,6 +169,7 @@ fn is_trouble(report: &Report) -> bool {
             | Notice::Reshaping { .. }
             | Notice::Switched { .. }
             | Notice::Reshaped { .. }
+            | Notice::ReshapeResolved { .. }
             | Notice::Upgrading { .. }
             | Notice::UpgradePaused { .. }
             | Notice::Upgraded { .. }

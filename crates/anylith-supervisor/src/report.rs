@@ -218,8 +218,9 @@ fn notice_line(notice: &Notice, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             write!(f, "restarted {}", replicas_text(*replicas as usize))
         }
         Notice::Scaling { groups } => {
-            let of = |(group, (now, before)): (&Name, &(u32, u32))| {
-                format!("{group} from {before} to {now}")
+            let of = |(group, (now, before)): (&Name, &(u32, u32))| match now == before {
+                true => format!("{group}, which keeps {}", replicas_text(*now as usize)),
+                false => format!("{group} from {before} to {now}"),
             };
             let groups: Vec<String> = groups.iter().map(of).collect();
             write!(f, "scaling {}", groups.join(", "))
@@ -249,6 +250,14 @@ fn notice_line(notice: &Notice, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             )
         }
         Notice::Reshaped { to } => write!(f, "{to} runs, and nothing of what was before"),
+        Notice::ReshapeResolved { to, stands } if to == stands => write!(
+            f,
+            "the reshape to {to}, in which the supervisor before this one ended, is completed: what was before leaves"
+        ),
+        Notice::ReshapeResolved { to, stands } => write!(
+            f,
+            "the reshape to {to}, in which the supervisor before this one ended, is taken back: {stands} stays"
+        ),
         Notice::TakingBack { stays, why } => write!(f, "{stays} stays: {why}"),
         Notice::Upgrading { replicas } => {
             let replicas = replicas_text(*replicas as usize);

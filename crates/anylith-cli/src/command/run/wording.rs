@@ -70,6 +70,7 @@ impl Wording {
             | Notice::Reshaping { .. }
             | Notice::Switched { .. }
             | Notice::Reshaped { .. }
+            | Notice::ReshapeResolved { .. }
             | Notice::Upgrading { .. }
             | Notice::UpgradePaused { .. }
             | Notice::Upgraded { .. } => report.to_string(),
