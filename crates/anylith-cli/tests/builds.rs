@@ -13,7 +13,7 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
-use stage::{Call, Stage, build_at, eventually, program_of, puppet};
+use stage::{Call, Stage, build_at, eventually, example, program_of, puppet};
 
 /// Another build, as far as anybody can see.
 fn another_build(stage: &Stage) -> PathBuf {
@@ -32,10 +32,13 @@ fn after_an_upgrade_that_went_back_by_itself_there_is_nothing_to_roll_back() {
     let stage = Stage::new().orders("front-3=fail");
     stage.detached("split");
     let another = another_build(&stage);
-    let call = stage.call(&to(&another));
+    let call = stage.call(&format!("{} --json", to(&another)));
     assert_eq!(call.code(), 1, "{}", call.out());
     let why = "front-3 does not run with the new build";
     assert!(call.err().contains(why), "{}", call.err());
+    let told: Value = serde_json::from_str(&call.out()).unwrap();
+    assert_eq!(told["state"], "failed");
+    assert!(told["why"].as_str().unwrap().starts_with(why), "{told}");
     // What is kept besides the build that stands is the broken one.
     let call = stage.call("upgrade --rollback");
     assert_eq!((call.code(), call.out().as_str()), (1, ""));
@@ -214,4 +217,74 @@ fn where_hosts_are_written_down_it_is_said_that_they_are_upgraded_there() {
     assert_eq!(stage.call("stop").code(), 0);
     let call = stage.call("upgrade --rollback");
     assert!(call.err().contains("are upgraded there"), "{}", call.err());
+}
+
+#[test]
+fn what_was_typed_and_is_no_build_of_the_application_is_wrong_input() {
+    let stage = Stage::new();
+    stage.detached("split");
+    let upgrade = |binary: &Path| stage.call(&format!("upgrade --binary {}", binary.display()));
+    upgrade(Path::new("/bin/false")).is_wrong(&[
+        "error: /",
+        "/false does not answer as an Anylith application",
+    ]);
+    upgrade(Path::new("nowhere")).is_wrong(&["there is no file nowhere"]);
+    upgrade(&example("counter")).is_wrong(&[
+        "counter is a build of counter, and puppet runs",
+        "name a build of the application that runs",
+    ]);
+    assert_eq!(stage.builds(), [0]);
+}
+
+#[test]
+fn while_an_upgrade_is_paused_other_changes_are_told_how_it_ends() {
+    let stage = Stage::new();
+    stage.detached("split");
+    let another = another_build(&stage);
+    let call = stage.call(&format!("{} --canary 50%", to(&another)));
+    assert_eq!(call.code(), 0, "{}", call.err());
+    // One of each of the two groups.
+    let paused = "the upgrade is paused; 2 new replicas beside 3 old ones";
+    assert!(call.out().starts_with(paused), "{}", call.out());
+    let status = stage.call("status").out();
+    let rows = status.lines().skip(2).take(6);
+    let builds: Vec<&str> = rows
+        .map(|row| row.split_whitespace().nth(4).unwrap())
+        .collect();
+    assert_eq!(builds, ["BUILD", "0", "1", "0", "0", "1"], "{status}");
+    let call = stage.call("restart");
+    assert_eq!(call.code(), 1);
+    for words in [
+        "another change is under way: the upgrade is paused",
+        "`anylith upgrade --resume`",
+        "`anylith upgrade --rollback`",
+    ] {
+        assert!(call.err().contains(words), "{}", call.err());
+    }
+    assert_eq!(stage.call("upgrade --resume").code(), 0);
+    // One build runs, and nobody has to be told which.
+    assert!(!stage.call("status").out().contains("BUILD"));
+}
+
+#[test]
+fn who_leaves_an_upgrade_is_told_how_it_can_be_ended() {
+    let stage = Stage::new().orders("front-3=mute");
+    stage.detached("split");
+    let upgrade = stage
+        .command(&to(&another_build(&stage)))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    eventually("it has begun", || {
+        stage.call("status").out().contains("front-3 starts")
+    });
+    kill_process(Pid::from_child(&upgrade), Signal::INT).unwrap();
+    let left = Call(upgrade.wait_with_output().unwrap());
+    assert_eq!((left.code(), left.out().as_str()), (1, ""));
+    assert_eq!(
+        left.err(),
+        "left; the upgrade goes on: `anylith status` says how far it has come, \
+         and `anylith upgrade --rollback` brings the old build back\n"
+    );
 }

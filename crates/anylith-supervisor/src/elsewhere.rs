@@ -38,7 +38,13 @@ impl Elsewhere {
         let own = run_folder::root()?;
         let sockets = fs::read_to_string(SOCKETS)?;
         let paths = sockets.lines().filter_map(|line| line.split_once(" /"));
-        let mut paths = paths.map(|(_, path)| Path::new("/").join(path));
+        let paths = paths.map(|(_, path)| Path::new("/").join(path));
+        // A supervisor that has stopped all has removed its socket, and is about to end.
+        let is_gone = |path: &PathBuf| {
+            let seen = fs::symlink_metadata(path);
+            seen.is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+        };
+        let mut paths = paths.filter(|path| !is_gone(path));
         Ok(paths.find_map(|path| Self::of(&path, &suffix).filter(|it| it.root() != Some(&own))))
     }
 

@@ -6,7 +6,7 @@ use anylith_core::with_causes;
 use anylith_supervisor::{Answer, Launch, NewBuild, Request, Upgrade, ask};
 
 use super::{
-    run::{self, Prepared, Showing},
+    run::{self, Prepared, Run},
     runtime,
 };
 use crate::{
@@ -40,12 +40,13 @@ pub(crate) fn dev(args: &DevArgs) -> Result<(), Failure> {
             bench.running = Some(launch.clone());
             bench.stuck = false;
             let work = bench.work();
-            let showing = Showing {
+            let run = Run {
+                launch,
                 settings,
                 in_background: false,
                 release: args.building.release,
             };
-            let over = run::supervise(launch, showing, &app, &mut signals, work).await?;
+            let over = run::supervise(run, &app, &mut signals, work).await?;
             match over {
                 Some(prepared) => next = *prepared?,
                 None => return Ok(()),

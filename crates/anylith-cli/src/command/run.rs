@@ -40,12 +40,13 @@ pub(crate) fn run(args: &RunArgs) -> Result<(), Failure> {
             _ = signals.next() => return Err(stopped_early(&app)),
         };
         let beside = std::future::pending::<Infallible>();
-        let showing = Showing {
+        let run = Run {
+            launch,
             settings,
             in_background: args.in_background,
             release: args.running.building.release,
         };
-        supervise(launch, showing, &app, &mut signals, beside).await?;
+        supervise(run, &app, &mut signals, beside).await?;
         Ok(())
     })
 }
@@ -139,9 +140,10 @@ fn planned(
     })
 }
 
-/// What a run shows, and to whom.
+/// A run that is about to begin.
 #[derive(Debug)]
-pub(crate) struct Showing {
+pub(crate) struct Run {
+    pub(crate) launch: Launch,
     pub(crate) settings: Settings,
     /// Nobody watches it once it is ready.
     pub(crate) in_background: bool,
@@ -152,17 +154,17 @@ pub(crate) struct Showing {
 /// Runs the supervisor until nothing of the application runs any more. Once `beside` is done the application is stopped
 /// for it; returns what it came to.
 pub(crate) async fn supervise<T>(
-    launch: Launch,
-    showing: Showing,
+    run: Run,
     app: &App,
     signals: &mut Signals,
     beside: impl Future<Output = T>,
 ) -> Result<Option<T>, Failure> {
-    let Showing {
+    let Run {
+        launch,
         settings,
         in_background,
         release,
-    } = showing;
+    } = run;
     let (name, folder) = (launch.spec.app.clone(), launch.folder.clone());
     let listeners: BTreeSet<Name> = launch.spec.listeners.keys().cloned().collect();
     let logs = (!in_background).then(|| LogReader::from_end(&folder));

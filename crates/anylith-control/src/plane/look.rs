@@ -84,11 +84,10 @@ impl ControlPlane {
 
     /// The names by which groups can be called: their own, and those of their components.
     pub(super) fn groups_and_components(&self) -> Vec<Name> {
-        let groups = self.spec.groups.iter();
-        let components = groups.flat_map(|group| group.components.iter().cloned());
-        let mut names = self.groups();
-        names.extend(components);
-        names.into_iter().collect()
+        let groups = self.groups();
+        let all = self.spec.groups.iter().flat_map(|group| &group.components);
+        let others = all.filter(|component| !groups.contains(*component));
+        groups.iter().chain(others).cloned().collect()
     }
 
     /// The names of all groups.

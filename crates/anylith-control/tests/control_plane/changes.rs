@@ -482,7 +482,10 @@ fn who_leaves_is_told_once_more_when_those_that_stayed_stop_too() {
 fn a_reshape_in_which_a_control_plane_is_killed_is_told_its_end_by_the_next_one() {
     let all = || crate::world::spec(&[("all", &["Stock", "Cart", "Front"], 1)]);
     // Nothing of the new one gets ready; or all does, and what was before takes its time to leave.
-    for (fault, stands) in [(("all-1", Fault::Mute), "test"), (("Cart-1", Fault::Deaf), "all")] {
+    for (fault, stands) in [
+        (("all-1", Fault::Mute), "test"),
+        (("Cart-1", Fault::Deaf), "all"),
+    ] {
         let mut world = World::ready(micro(1));
         world.faults.insert(fault.0, fault.1);
         world.happens(Event::ReshapeAsked {
