@@ -319,6 +319,8 @@ impl ControlPlane {
         let endpoint = endpoint(&self.spec, &self.sockets, &replica, hello.incarnation);
         if let Some(replica) = self.replicas.get(&replica) {
             self.seats.greeted(replica, &hello);
+            // What it was to give away it has again, if it has not heard of that.
+            self.seats.tell_apart(&self.spec, &mut self.replicas);
         }
         self.tell(&replica, Input::Hello { hello, endpoint }, now, actions);
     }
