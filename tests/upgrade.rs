@@ -270,7 +270,7 @@ async fn a_rollback_to_a_build_that_does_not_start_ends_and_says_where_it_stands
         for words in [
             "the rollback is stuck: ",
             " does not run with the old build any more: ",
-            "of 4 replicas run the new build",
+            " new replicas beside ",
             "`anylith upgrade --rollback` tries it again",
             "`anylith upgrade --resume`",
         ] {

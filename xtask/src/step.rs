@@ -93,13 +93,10 @@ impl Cargo {
         for (name, value) in &self.variables {
             command.env(name, value);
         }
-        // These describe xtask itself; what is built and run now must not see them.
-        for name in [
-            "CARGO_MANIFEST_DIR",
-            "CARGO_MANIFEST_PATH",
-            "CARGO_PKG_NAME",
-        ] {
-            command.env_remove(name);
+        for (name, _) in std::env::vars_os() {
+            if name.to_str().is_some_and(describes_this_program) {
+                command.env_remove(name);
+            }
         }
         command
     }
@@ -125,6 +122,13 @@ impl fmt::Display for Cargo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "cargo {}", self.arguments.join(" "))
     }
+}
+
+/// Whether `variable` is what cargo says to this program of its own package. What is built and run now must not see it: build
+/// scripts that watch it would be run again, and all that follows on them built again, here and at the next plain `cargo build`.
+fn describes_this_program(variable: &str) -> bool {
+    let prefixes = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_"];
+    prefixes.iter().any(|prefix| variable.starts_with(prefix)) || variable == "OUT_DIR"
 }
 
 /// Turns an exit status into success, or into a [`Stop`] with the same exit code.
@@ -165,5 +169,31 @@ impl fmt::Display for Seconds {
         } else {
             write!(f, "{} min {:02.0} s", seconds as u64 / 60, seconds % 60.0)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cargo_says_of_this_program_is_not_said_to_the_cargo_that_it_starts() {
+        let command = Cargo::new(["build"]).with("WANTED", 1).command();
+        let removed = |wanted: &str| {
+            let mut changes = command.get_envs();
+            changes.any(|(name, value)| name == wanted && value.is_none())
+        };
+        // Cargo has started this test as it starts the program.
+        let told = std::env::vars().map(|(name, _)| name);
+        let told: Vec<String> = told.filter(|name| name.starts_with("CARGO_PKG_")).collect();
+        assert!(told.iter().any(|name| name == "CARGO_PKG_VERSION_MAJOR"));
+        for name in told
+            .iter()
+            .map(String::as_str)
+            .chain(["CARGO_MANIFEST_DIR"])
+        {
+            assert!(removed(name), "{name}");
+        }
+        assert!(!removed("PATH") && !removed("WANTED"));
     }
 }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use anylith_core::Manifest;
-use anylith_supervisor::RunFolder;
+use anylith_supervisor::{Elsewhere, RunFolder};
 use anylith_topology::{Overrides, Reading, Settings};
 
 use crate::{args::Overriding, failure::Failure, secrets::SecretStore};
@@ -104,6 +104,11 @@ impl App {
     /// The run folder of what was started last, if anything was.
     pub(crate) fn last_run(&self) -> Result<Option<RunFolder>, Failure> {
         RunFolder::find(self.home()).map_err(|error| no_run_folder(&error))
+    }
+
+    /// Where it runs under another user, or with another `XDG_RUNTIME_DIR`, if it does.
+    pub(crate) fn elsewhere(&self) -> Option<Elsewhere> {
+        Elsewhere::find(self.home()).ok()?
     }
 
     /// The application's name and its folder, as far as they are known without asking it.

@@ -315,7 +315,7 @@ pub(crate) struct UpgradeArgs {
     pub(crate) binary: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) building: Building,
-    /// Waits for --resume when this share of each group's replicas runs the new build, and at least one, as in `10%`
+    /// Waits for --resume when this share of each group's replicas runs the new build, at least one in each group, as in `10%`
     #[arg(long, value_name = "SHARE", value_parser = share, conflicts_with_all = ["pause", "resume", "rollback"])]
     pub(crate) canary: Option<u8>,
     /// How long the new build is watched: the first replicas before others follow, and all of them at the end

@@ -1,6 +1,11 @@
 //! The application's binary: built by cargo, or where `anylith.toml` says.
 
-use std::{env, fs, io, os::unix::fs::PermissionsExt, path::PathBuf, process::Stdio};
+use std::{
+    env, fs, io,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::Stdio,
+};
 
 use anylith_core::Name;
 use anylith_topology::{Problems, Settings};
@@ -73,10 +78,8 @@ async fn built(app: &App, settings: &Settings, building: &Building) -> Result<Pa
         let mend = "add `package = \"the cargo package to build\"` or `binary = \"path\"` to [app]";
         return Err(wrong(settings, "", what, mend));
     }
-    let mut cargo = cargo(app, package, building).spawn().map_err(|error| {
-        let mend = "install Rust from https://rustup.rs, or set `binary = \"path\"` in [app]";
-        Failure::new(format!("cargo cannot be run: {error}"), mend)
-    })?;
+    let mut command = cargo(app, package, building);
+    let mut cargo = command.spawn().map_err(|error| not_run(&command, &error))?;
     let mut programs = Vec::new();
     if let Some(output) = cargo.stdout.take() {
         let mut lines = BufReader::new(output).lines();
@@ -100,6 +103,21 @@ async fn built(app: &App, settings: &Settings, building: &Building) -> Result<Pa
             ),
             "cargo says above what is wrong",
         )),
+    }
+}
+
+fn not_run(cargo: &Command, error: &io::Error) -> Failure {
+    const BINARY: &str = "set `binary = \"path\"` in [app]";
+    let program = Path::new(cargo.as_std().get_program());
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => Failure::new(
+            format!("this user may not run {}", program.display()),
+            format!("run it as the user who may, or {BINARY}"),
+        ),
+        _ => Failure::new(
+            format!("cargo cannot be run: {error}"),
+            format!("install Rust from https://rustup.rs, or {BINARY}"),
+        ),
     }
 }
 

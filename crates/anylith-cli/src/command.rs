@@ -18,7 +18,8 @@ pub(crate) mod upgrade;
 use std::path::{Path, PathBuf};
 
 use anylith_core::Name;
-use anylith_supervisor::RunFolder;
+use anylith_supervisor::{Elsewhere, RunFolder};
+use rustix::process::getuid;
 use tokio::runtime::Runtime;
 
 use crate::{app::App, failure::Failure};
@@ -55,8 +56,49 @@ fn name(kind: &str, text: &str) -> Result<Name, Failure> {
 }
 
 fn not_running(app: &App) -> Failure {
+    match app.elsewhere() {
+        Some(elsewhere) => runs_elsewhere(app, &elsewhere),
+        None => Failure::new(
+            format!("{} is not running", app.title()),
+            format!("start it with `{}`", app.hint("run")),
+        ),
+    }
+}
+
+/// Somebody else runs it, or this user does with another `XDG_RUNTIME_DIR`.
+fn runs_elsewhere(app: &App, elsewhere: &Elsewhere) -> Failure {
+    let Elsewhere {
+        folder,
+        uid,
+        user,
+        runtime,
+    } = elsewhere;
+    let own = getuid().as_raw();
+    let number = format!("#{uid}");
+    let name = user.as_deref().unwrap_or(&number);
+    let looked = RunFolder::root().map_or_else(
+        |_| String::new(),
+        |root| format!(" (looked in {})", root.display()),
+    );
+    let who = match *uid == own {
+        true => format!(
+            "this user runs it with another XDG_RUNTIME_DIR, in {}",
+            folder.path().display()
+        ),
+        false => format!("user {name} runs it"),
+    };
+    let mut words = Vec::new();
+    if *uid != own {
+        words.extend(["sudo".to_owned(), "-u".to_owned(), name.to_owned()]);
+    }
+    match runtime {
+        Some(runtime) => words.push(format!("XDG_RUNTIME_DIR={}", runtime.display())),
+        None if *uid == own => words.push("XDG_RUNTIME_DIR=".to_owned()),
+        None => {}
+    }
+    words.push(app.hint("status"));
     Failure::new(
-        format!("{} is not running", app.title()),
-        format!("start it with `{}`", app.hint("run")),
+        format!("{} does not run here{looked}; {who}", app.title()),
+        format!("ask as he does: `{}`", words.join(" ")),
     )
 }

@@ -70,6 +70,14 @@ impl Failure {
         }
     }
 
+    /// The same, where it is what was typed that is wrong.
+    pub(crate) fn of_input(self) -> Self {
+        match self {
+            Self::Failed { what, mend } => Self::WrongInput { what, mend },
+            other => other,
+        }
+    }
+
     /// What went wrong, in one line; `None` where that needs more.
     pub(crate) fn what(&self) -> Option<String> {
         match self {

@@ -34,16 +34,42 @@ impl Inspection {
         building: &Building,
         asked: Vec<Problem>,
     ) -> Result<Self, Failure> {
+        let binary = Self::binary(app, overriding, building, &asked).await?;
+        Self::of_binary(app, overriding, binary, asked).await
+    }
+
+    /// The binary of `app`, built anew if cargo builds it; if there is none, all that can be found wrong without it.
+    ///
+    /// # Cancellation
+    ///
+    /// A build that goes on is killed.
+    pub(crate) async fn binary(
+        app: &App,
+        overriding: &Overriding,
+        building: &Building,
+        asked: &[Problem],
+    ) -> Result<PathBuf, Failure> {
         let first = app.read(overriding, None);
-        let manifest_of = async {
-            let binary = binary::find(app, &first.settings, building).await?;
-            Ok((describe::manifest(&binary, &app.folder).await?, binary))
-        };
-        let (manifest, binary) = match manifest_of.await {
-            Ok(found) => found,
+        let found = binary::find(app, &first.settings, building).await;
+        found.map_err(|failure| failure.with([&first.problems, asked].concat()))
+    }
+
+    /// Looks at `app` as it is with this `binary`.
+    ///
+    /// # Cancellation
+    ///
+    /// What was asked of the binary is killed.
+    pub(crate) async fn of_binary(
+        app: &App,
+        overriding: &Overriding,
+        binary: PathBuf,
+        asked: Vec<Problem>,
+    ) -> Result<Self, Failure> {
+        let manifest = match describe::manifest(&binary, &app.folder).await {
+            Ok(manifest) => manifest,
             // Without the application only the file itself can be looked at.
             Err(failure) => {
-                let failure: Failure = failure;
+                let first = app.read(overriding, None);
                 return Err(failure.with([first.problems, asked].concat()));
             }
         };

@@ -6,44 +6,20 @@
 mod stage;
 
 use std::{
-    fs::{self, File},
+    fs,
     path::{Path, PathBuf},
     process::Stdio,
-    time::{Duration, SystemTime},
 };
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
-use stage::{Call, Stage, eventually, puppet};
+use stage::{Call, Stage, build_at, eventually, example, program_of, puppet};
 
 /// Another build, as far as anybody can see.
 fn another_build(stage: &Stage) -> PathBuf {
     let path = stage.temp.path().join("another");
-    build_at(&path, 1);
+    build_at(&path, 1, "");
     path
-}
-
-/// Puts a build of the puppet at `path`, changed so many seconds after the example.
-fn build_at(path: &Path, later: u64) {
-    let new = path.with_extension("new");
-    fs::copy(puppet(), &new).unwrap();
-    let changed: SystemTime = fs::metadata(puppet()).unwrap().modified().unwrap();
-    let file = File::options().write(true).open(&new).unwrap();
-    file.set_modified(changed + Duration::from_secs(later))
-        .unwrap();
-    drop(file);
-    fs::rename(new, path).unwrap();
-}
-
-/// The builds that run.
-fn builds(stage: &Stage) -> Vec<u64> {
-    let replicas = stage.replicas();
-    let mut builds: Vec<u64> = replicas
-        .iter()
-        .map(|replica| replica.get("build").map_or(0, |it| it.as_u64().unwrap()))
-        .collect();
-    builds.dedup();
-    builds
 }
 
 /// `upgrade` to the build at `path`, which nobody watches.
@@ -56,16 +32,19 @@ fn after_an_upgrade_that_went_back_by_itself_there_is_nothing_to_roll_back() {
     let stage = Stage::new().orders("front-3=fail");
     stage.detached("split");
     let another = another_build(&stage);
-    let call = stage.call(&to(&another));
+    let call = stage.call(&format!("{} --json", to(&another)));
     assert_eq!(call.code(), 1, "{}", call.out());
     let why = "front-3 does not run with the new build";
     assert!(call.err().contains(why), "{}", call.err());
+    let told: Value = serde_json::from_str(&call.out()).unwrap();
+    assert_eq!(told["state"], "failed");
+    assert!(told["why"].as_str().unwrap().starts_with(why), "{told}");
     // What is kept besides the build that stands is the broken one.
     let call = stage.call("upgrade --rollback");
     assert_eq!((call.code(), call.out().as_str()), (1, ""));
     let why = "error: no upgrade is under way";
     assert!(call.err().contains(why), "{}", call.err());
-    assert_eq!(builds(&stage), [0]);
+    assert_eq!(stage.builds(), [0]);
 }
 
 #[test]
@@ -75,12 +54,12 @@ fn the_build_before_comes_back_after_an_upgrade_that_was_made() {
     let another = another_build(&stage);
     let call = stage.call(&to(&another));
     assert_eq!(call.code(), 0, "{}", call.err());
-    assert_eq!(builds(&stage), [1]);
+    assert_eq!(stage.builds(), [1]);
     let call = stage.call("upgrade --rollback --json");
     assert_eq!(call.code(), 0, "{}", call.err());
     let told: Value = serde_json::from_str(&call.out()).unwrap();
     assert_eq!(told["state"], "rolled_back");
-    assert_eq!(builds(&stage), [2]);
+    assert_eq!(stage.builds(), [2]);
 }
 
 #[test]
@@ -114,23 +93,13 @@ fn a_rollback_that_is_cut_off_by_a_stop_is_not_called_done() {
     assert!(!err.contains("serve on"), "{err}");
 }
 
-/// What a process runs.
-fn program_of(pid: &Value) -> PathBuf {
-    fs::read_link(format!("/proc/{}/exe", pid.as_u64().unwrap())).unwrap()
-}
-
 #[test]
 fn a_replica_whose_own_build_cannot_be_kept_is_not_started_from_another_one() {
-    let stage = Stage::new();
-    let program = stage.temp.path().join("app/program");
-    build_at(&program, 0);
-    let toml = stage.temp.path().join("app/anylith.toml");
-    let text = fs::read_to_string(&toml).unwrap();
-    fs::write(toml, text.replace(puppet().to_str().unwrap(), "program")).unwrap();
+    let stage = Stage::new().with_own_program();
     stage.detached("split");
     let rest = || stage.status()["groups"][1]["replicas"][0].clone();
     let before = rest()["pid"].clone();
-    build_at(&program, 1);
+    build_at(&stage.program(), 1, "");
     // As where there is no room for it.
     let builds = stage.run_file("builds");
     fs::write(&builds, "").unwrap();
@@ -143,7 +112,7 @@ fn a_replica_whose_own_build_cannot_be_kept_is_not_started_from_another_one() {
     assert_eq!(rest()["state"], "backoff");
     fs::remove_file(&builds).unwrap();
     eventually("it is ready", || rest()["state"] == "ready");
-    let runs = program_of(&rest()["pid"]);
+    let runs = program_of(rest()["pid"].as_u64().unwrap() as u32);
     assert!(runs.starts_with(&builds), "{}", runs.display());
 }
 
@@ -248,4 +217,74 @@ fn where_hosts_are_written_down_it_is_said_that_they_are_upgraded_there() {
     assert_eq!(stage.call("stop").code(), 0);
     let call = stage.call("upgrade --rollback");
     assert!(call.err().contains("are upgraded there"), "{}", call.err());
+}
+
+#[test]
+fn what_was_typed_and_is_no_build_of_the_application_is_wrong_input() {
+    let stage = Stage::new();
+    stage.detached("split");
+    let upgrade = |binary: &Path| stage.call(&format!("upgrade --binary {}", binary.display()));
+    upgrade(Path::new("/bin/false")).is_wrong(&[
+        "error: /",
+        "/false does not answer as an Anylith application",
+    ]);
+    upgrade(Path::new("nowhere")).is_wrong(&["there is no file nowhere"]);
+    upgrade(&example("counter")).is_wrong(&[
+        "counter is a build of counter, and puppet runs",
+        "name a build of the application that runs",
+    ]);
+    assert_eq!(stage.builds(), [0]);
+}
+
+#[test]
+fn while_an_upgrade_is_paused_other_changes_are_told_how_it_ends() {
+    let stage = Stage::new();
+    stage.detached("split");
+    let another = another_build(&stage);
+    let call = stage.call(&format!("{} --canary 50%", to(&another)));
+    assert_eq!(call.code(), 0, "{}", call.err());
+    // One of each of the two groups.
+    let paused = "the upgrade is paused; 2 new replicas beside 3 old ones";
+    assert!(call.out().starts_with(paused), "{}", call.out());
+    let status = stage.call("status").out();
+    let rows = status.lines().skip(2).take(6);
+    let builds: Vec<&str> = rows
+        .map(|row| row.split_whitespace().nth(4).unwrap())
+        .collect();
+    assert_eq!(builds, ["BUILD", "0", "1", "0", "0", "1"], "{status}");
+    let call = stage.call("restart");
+    assert_eq!(call.code(), 1);
+    for words in [
+        "another change is under way: the upgrade is paused",
+        "`anylith upgrade --resume`",
+        "`anylith upgrade --rollback`",
+    ] {
+        assert!(call.err().contains(words), "{}", call.err());
+    }
+    assert_eq!(stage.call("upgrade --resume").code(), 0);
+    // One build runs, and nobody has to be told which.
+    assert!(!stage.call("status").out().contains("BUILD"));
+}
+
+#[test]
+fn who_leaves_an_upgrade_is_told_how_it_can_be_ended() {
+    let stage = Stage::new().orders("front-3=mute");
+    stage.detached("split");
+    let upgrade = stage
+        .command(&to(&another_build(&stage)))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    eventually("it has begun", || {
+        stage.call("status").out().contains("front-3 starts")
+    });
+    kill_process(Pid::from_child(&upgrade), Signal::INT).unwrap();
+    let left = Call(upgrade.wait_with_output().unwrap());
+    assert_eq!((left.code(), left.out().as_str()), (1, ""));
+    assert_eq!(
+        left.err(),
+        "left; the upgrade goes on: `anylith status` says how far it has come, \
+         and `anylith upgrade --rollback` brings the old build back\n"
+    );
 }

@@ -6,6 +6,7 @@ mod stage;
 
 use std::{
     collections::BTreeMap,
+    fs,
     process::Stdio,
     sync::{
         Arc,
@@ -16,7 +17,7 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
-use stage::{Stage, eventually, is_alive, visit};
+use stage::{Call, Stage, eventually, is_alive, visit};
 
 /// Replica → its process.
 fn processes(stage: &Stage) -> BTreeMap<String, u64> {
@@ -105,12 +106,23 @@ fn names_and_numbers_that_cannot_be_are_refused() {
         &["there is no group frnot", "did you mean `front`?"],
     );
     wrong(
+        "restart nosuch",
+        &[
+            "there is no group nosuch, and no component of that name",
+            "the groups and components are `front`, `rest`, `Stock`, `Cart`, `Front`",
+        ],
+    );
+    wrong(
         "scale fornt=2",
         &["there is no group fornt", "did you mean `front`?"],
     );
     wrong(
         "scale front=0",
-        &["0 replicas cannot be had", "from 1 to 1000"],
+        &[
+            "0 replicas cannot be had",
+            "from 1 to 1000",
+            "for none while nothing is called, write `front=0..1`",
+        ],
     );
     wrong(
         "scale rest=5..2",
@@ -150,9 +162,16 @@ fn groups_get_more_replicas_and_fewer_while_they_serve() {
     let ids: Vec<String> = processes(&stage).into_keys().collect();
     assert_eq!(ids, ["front-1", "rest-1", "rest-2"]);
     assert_eq!(visit(&url), "front-1");
+    let call = stage.call("scale Cart=1");
+    assert_eq!(
+        call.out(),
+        "scaled rest=1 (the group of Cart)\n",
+        "{}",
+        call.err()
+    );
     // Another run knows what there is now.
     let again = stage.call("run --topology split");
-    let why = "front has 2 replicas, and had 1; rest has 1 replicas, and had 2";
+    let why = "front has 2 replicas, and had 1";
     assert!(again.err().contains(why), "{}", again.err());
 }
 
@@ -166,6 +185,13 @@ fn a_group_gets_a_range_and_the_status_says_how_many_are_wanted_and_why() {
     let status = stage.call("status").out();
     let line = "rest: 2 replicas wanted, of 2 to 3: ";
     assert!(status.contains(line), "{status}");
+    // It has the number that it had from here on.
+    assert_eq!(stage.call("scale rest=1..3").code(), 0);
+    let log = fs::read_to_string(stage.run_file("logs/anylith.log")).unwrap();
+    assert!(
+        log.contains("scaling rest, which keeps 2 replicas"),
+        "{log}"
+    );
     let json: Value = serde_json::from_str(&stage.call("status --json").out()).unwrap();
     let groups = json["groups"].as_array().unwrap();
     let group = |name: &str| groups.iter().find(|group| group["name"] == name).unwrap();
@@ -203,7 +229,8 @@ fn a_restart_goes_on_without_the_command_and_another_one_is_refused() {
     let end = restart.wait_with_output().unwrap();
     assert_eq!(end.status.code(), Some(1));
     let err = String::from_utf8_lossy(&end.stderr);
-    assert!(err.contains("and it goes on"), "{err}");
+    let left = "left; the restart goes on: `anylith status` says how far it has come\n";
+    assert_eq!(err, left);
     assert!(stage.call("status").out().contains("front-3 starts"));
 }
 
@@ -212,16 +239,24 @@ fn a_supervisor_that_is_killed_in_a_restart_leaves_nothing_to_mend() {
     let stage = Stage::new().orders("front-3=mute");
     let mut first = stage.run("--topology split");
     let before = processes(&stage);
-    let mut restart = stage
+    let restart = stage
         .command("restart front")
-        .stderr(Stdio::null())
+        .stderr(Stdio::piped())
         .spawn()
         .unwrap();
     eventually("it has begun", || processes(&stage).contains_key("front-3"));
     let stand_in = processes(&stage)["front-3"] as u32;
     first.child.kill().unwrap();
     first.child.wait().unwrap();
-    assert_eq!(restart.wait().unwrap().code(), Some(1));
+    let end = restart.wait_with_output().unwrap();
+    let err = String::from_utf8_lossy(&end.stderr);
+    assert_eq!(end.status.code(), Some(1));
+    for words in [
+        "error: the supervisor ended in the middle of the restart; 4 replicas serve on without it\n",
+        "`anylith run` with the same arguments as before takes them over",
+    ] {
+        assert!(err.contains(words), "{words} is not in {err}");
+    }
     let second = stage.run("--topology split");
     eventually("the stand-in is gone", || {
         processes(&stage) == before && !is_alive(stand_in)
@@ -288,7 +323,7 @@ fn a_topology_can_come_from_a_file() {
     let stage = Stage::new();
     stage.detached("split");
     let file = |text: &str| {
-        std::fs::write(stage.temp.path().join("app").join("night.toml"), text).unwrap();
+        fs::write(stage.temp.path().join("app").join("night.toml"), text).unwrap();
     };
     file("[topologies.night]\ngroups.all = { components = [\"*\"] }\n");
     let call = stage.call("reshape night.toml --json");
@@ -316,6 +351,18 @@ fn a_topology_can_come_from_a_file() {
     wrong.is_wrong(&[
         "night.toml:1:1: a file with a topology has no `groups`",
         "[topologies.NAME]",
+    ]);
+    let day = "[topologies.day]\ngroups.all = { components = [\"*\"] }\n";
+    file(&(day.to_owned() + "[topologies.dusk]\n"));
+    let wrong = stage.call("reshape night.toml");
+    wrong.is_wrong(&[
+        "night.toml:3:",
+        "a file for `reshape` has one topology; this has `day` and `dusk`",
+    ]);
+    let wrong = stage.call("reshape night");
+    wrong.is_wrong(&[
+        "there is no topology `night`",
+        "did you mean the file `night.toml`?",
     ]);
     let wrong = stage.call("reshape day.toml");
     wrong.is_wrong(&["there is no file day.toml", "[topologies.NAME]"]);
@@ -386,4 +433,54 @@ fn who_starts_the_same_again_keeps_what_it_has_become() {
     assert_eq!(processes(&stage), before);
     second.signal(Signal::INT);
     assert_eq!(second.end().0, Some(0));
+}
+
+#[test]
+fn who_takes_over_says_what_becomes_of_the_reshape_in_which_the_supervisor_was_killed() {
+    // Who hangs comes not to be ready; or, of what was before, to its end.
+    for (hangs, stage_of_it, end) in [
+        (
+            "monolith-1",
+            "what is new starts",
+            "is taken back: split stays",
+        ),
+        (
+            "rest-1",
+            "calls go to what is new",
+            "is completed: what was before leaves",
+        ),
+    ] {
+        let stage = match hangs {
+            "monolith-1" => Stage::new().orders("monolith-1=mute"),
+            _ => Stage::new(),
+        };
+        let first = stage.run("--topology split");
+        if hangs == "rest-1" {
+            kill_process(stage.pid(hangs), Signal::STOP).unwrap();
+        }
+        let reshape = stage
+            .command("reshape monolith --json")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        eventually("it has come so far", || {
+            stage.call("status").out().contains(stage_of_it)
+        });
+        first.kill();
+        let told = Call(reshape.wait_with_output().unwrap());
+        assert_eq!(told.code(), 1);
+        let json: Value = serde_json::from_str(&told.out()).unwrap();
+        let why = json["why"].as_str().unwrap();
+        let ended = "the supervisor ended in the middle of the reshape; ";
+        assert!(why.starts_with(ended), "{why}");
+        let again = stage.run("--topology split");
+        eventually("it is said", || {
+            let log = fs::read_to_string(stage.run_file("logs/anylith.log")).unwrap();
+            let said = "the reshape to monolith, in which the supervisor before this one ended, ";
+            log.contains(&format!("{said}{end}"))
+        });
+        assert_eq!(stage.call("stop --kill").code(), 0);
+        again.end();
+    }
 }

@@ -12,7 +12,7 @@ use std::{
 };
 
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, prlimit};
-use stage::{Stage, eventually, is_alive, visit};
+use stage::{Call, Stage, eventually, is_alive, visit};
 
 #[test]
 fn run_says_where_its_listener_answers_and_ctrl_c_drains() {
@@ -453,4 +453,24 @@ fn what_cargo_says_to_this_command_is_not_said_to_the_build_of_the_application()
         assert!(!seen.contains(&format!("{gone}=")), "{gone} is in {seen}");
     }
     assert!(seen.contains("CARGO_NET_OFFLINE=true"), "{seen}");
+}
+
+#[test]
+fn a_cargo_that_this_user_may_not_run_is_named() {
+    let stage = Stage::new();
+    let toml = "[app]\nname = \"puppet\"\npackage = \"puppet\"\n";
+    fs::write(stage.temp.path().join("app/anylith.toml"), toml).unwrap();
+    let cargo = stage.temp.path().join("cargo");
+    fs::write(&cargo, "").unwrap();
+    let call = Call(
+        stage
+            .command("check")
+            .env("CARGO", &cargo)
+            .output()
+            .unwrap(),
+    );
+    assert_eq!(call.code(), 1);
+    let what = format!("error: this user may not run {}\n", cargo.display());
+    assert!(call.err().contains(&what), "{}", call.err());
+    assert!(!call.err().contains("install Rust"), "{}", call.err());
 }

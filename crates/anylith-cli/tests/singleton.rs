@@ -13,7 +13,7 @@ use std::{
 };
 
 use rustix::process::{Signal, kill_process};
-use stage::{Stage, eventually, visit};
+use stage::{Stage, build, eventually, example, visit};
 
 const TOML: &str = r#"
 [topologies.split]
@@ -200,4 +200,49 @@ fn more_than_one_is_refused_wherever_it_is_asked_for() {
         .is_wrong(&["Counter is a singleton"]);
     let call = plain.call("scale Web=2");
     assert_eq!(call.code(), 0, "{}", call.err());
+    // Who names the component is told why it is about its group.
+    assert_eq!(plain.call("reshape monolith").code(), 0);
+    let call = plain.call("scale Counter=2");
+    let words = "so monolith, the group of Counter, cannot have 2 replicas";
+    assert!(call.err().contains(words), "{}", call.err());
+}
+
+#[test]
+fn a_canary_leaves_it_where_it_is_and_the_status_shows_who_stands_by() {
+    let stage = stage(TOML);
+    let url = stage.detached("split");
+    assert_eq!(number(&url), 1);
+    let new = stage.temp.path().join("new");
+    build(&example("counter"), &new, 1, "");
+    let canary = format!(
+        "upgrade --binary {} --observe 0s --canary 10%",
+        new.display()
+    );
+    let call = stage.call(&canary);
+    assert_eq!(call.code(), 0, "{}", call.err());
+    let row = |replica: &str| {
+        let status = stage.call("status").out();
+        let mut rows = status.lines().filter(|line| line.starts_with(replica));
+        let row = rows.next().unwrap().split_whitespace();
+        row.map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        (row("rest-1")[1].as_str(), row("rest-2")[1].as_str()),
+        ("ready", "standby")
+    );
+    let replicas = stage.replicas();
+    let rest = replicas.iter().find(|one| one["id"] == "rest-2").unwrap();
+    assert_eq!(rest["standby"], serde_json::json!(["Counter"]));
+    assert_eq!(number(&url), 2);
+    assert_eq!(stage.call("upgrade --rollback").code(), 0);
+    // Where others are with it, only it stands by.
+    assert_eq!(stage.call("reshape monolith").code(), 0);
+    let call = stage.call(&canary);
+    assert_eq!(call.code(), 0, "{}", call.err());
+    let second = row("monolith-2");
+    assert_eq!(second[1], "ready");
+    assert_eq!(second[5..].join(" "), "Counter (standby), Web");
+    assert_eq!(number(&url), 3);
+    assert_eq!(stage.call("upgrade --resume").code(), 0);
+    assert_eq!(number(&url), 4);
 }

@@ -4,11 +4,16 @@
 
 mod stage;
 
-use std::{fs, path::Path, process::Stdio};
+use std::{
+    fs,
+    os::unix::{fs::chown, process::CommandExt as _},
+    path::Path,
+    process::Stdio,
+};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
-use stage::{Stage, eventually};
+use stage::{Call, Stage, eventually};
 
 #[test]
 fn status_in_json_is_what_the_contract_says() {
@@ -130,6 +135,78 @@ fn nobody_else_can_look_into_the_run_folder() {
         0o600,
         "it holds the config"
     );
+}
+
+#[test]
+fn who_looks_in_another_place_is_told_where_it_runs() {
+    let stage = Stage::new();
+    stage.call("run --detach");
+    let other = stage.temp.path().join("other");
+    for command in ["status", "stop", "logs", "restart"] {
+        let call = stage
+            .command(command)
+            .env("XDG_RUNTIME_DIR", &other)
+            .output();
+        let call = Call(call.unwrap());
+        assert_eq!((call.code(), call.out().as_str()), (1, ""), "{command}");
+        let run = stage.temp.path().join("run");
+        let err = call.err();
+        for words in [
+            format!(
+                "/app does not run here (looked in {}/anylith); ",
+                other.display()
+            ),
+            "this user runs it with another XDG_RUNTIME_DIR, in ".to_owned(),
+            format!("`XDG_RUNTIME_DIR={} anylith status`\n", run.display()),
+        ] {
+            assert!(err.contains(&words), "{command}: {words} is not in {err}");
+        }
+    }
+    assert_eq!(stage.call("stop").code(), 0);
+    let call = stage
+        .command("status")
+        .env("XDG_RUNTIME_DIR", &other)
+        .output();
+    let err = Call(call.unwrap()).err();
+    assert!(
+        err.ends_with("/app is not running\n  = start it with `anylith run`\n"),
+        "{err}"
+    );
+}
+
+#[test]
+fn root_is_told_whose_application_it_is() {
+    /// A user who is on every system, and owns nothing.
+    const NOBODY: u32 = 65534;
+    let stage = Stage::new().with_own_program();
+    let own = |path: &Path| chown(path, Some(NOBODY), Some(NOBODY));
+    let (temp, run) = (stage.temp.path(), stage.temp.path().join("run"));
+    if let Err(error) = own(temp).and_then(|()| own(&run)) {
+        return privileged::skip(error);
+    }
+    let as_nobody = |args: &str| {
+        let mut command = stage.command(args);
+        command.uid(NOBODY).gid(NOBODY);
+        command.output().map(Call)
+    };
+    let call = match as_nobody("run --detach") {
+        Ok(call) => call,
+        // The folders above the command are closed to others.
+        Err(error) => return privileged::skip(error),
+    };
+    assert_eq!(call.code(), 0, "{}", call.err());
+    let mut command = stage.command("status");
+    command.env("XDG_RUNTIME_DIR", temp.join("of-root"));
+    let err = Call(command.output().unwrap()).err();
+    let command = format!(
+        "`sudo -u nobody XDG_RUNTIME_DIR={} anylith status`",
+        run.display()
+    );
+    for words in ["; user nobody runs it\n", &command] {
+        assert!(err.contains(words), "{words} is not in {err}");
+    }
+    assert_eq!(as_nobody("status").unwrap().code(), 0);
+    assert_eq!(as_nobody("stop").unwrap().code(), 0);
 }
 
 #[test]

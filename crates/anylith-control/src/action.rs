@@ -231,6 +231,14 @@ pub enum Notice {
         /// Why.
         why: String,
     },
+    /// The control plane before was killed in the middle of a reshape, which is completed if the topology that it was to lead to
+    /// stands, and else taken back.
+    ReshapeResolved {
+        /// The topology that it was to lead to.
+        to: Name,
+        /// The one that stands.
+        stands: Name,
+    },
     /// Another build is rolled in.
     Upgrading {
         /// How many replicas there are.

@@ -44,7 +44,7 @@ pub use action::{Action, Cause, Change, Failure, Notice};
 pub use autoscale::{Autoscaler, Burden, Verdict};
 pub use event::{Event, Exit};
 pub use fate::Fate;
-pub use memory::{Extra, Holder, Memory, Remembered, Seat};
+pub use memory::{Extra, Holder, Interrupted, Memory, Remembered, Seat};
 pub use plane::ControlPlane;
 pub use refused::Refused;
 pub use replica::CRASH_LOOP;

@@ -29,9 +29,19 @@ pub struct Memory {
     /// The upgrade that was under way.
     #[serde(default)]
     pub rollout: Option<Rollout>,
+    /// The reshape that was under way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reshape: Option<Interrupted>,
     /// Who has each component of which there is one at a time.
     #[serde(default)]
     pub seats: BTreeMap<Name, Seat>,
+}
+
+/// A reshape in the middle of which a control plane was killed. Which topology stands says whether it had come to be called.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Interrupted {
+    /// The topology that was to run.
+    pub to: Name,
 }
 
 /// The place of a component of which there is one at a time, which one replica has.

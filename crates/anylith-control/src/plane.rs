@@ -28,7 +28,7 @@ use crate::{
     input::{Input, Step, Surroundings, Word},
     life::Life,
     listener::ListenerSocket,
-    memory::{Extra, Memory, Remembered},
+    memory::{Extra, Interrupted, Memory, Remembered},
     readiness::Readiness,
     replica::Replica,
     run::Run,
@@ -51,6 +51,8 @@ pub struct ControlPlane {
     /// The build that stands.
     build: u32,
     change: Option<UnderWay>,
+    /// The reshape in the middle of which the control plane before was killed, until people are told what becomes of it.
+    interrupted: Option<Interrupted>,
     watch: Watchlist,
     listeners: BTreeMap<Name, ListenerSocket>,
     seats: Seats,
@@ -154,6 +156,7 @@ impl ControlPlane {
             past,
             build: memory.build,
             change: memory.rollout.clone().map(UnderWay::upgrade),
+            interrupted: memory.reshape.clone(),
             watch: Watchlist::default(),
             listeners,
             directory,
@@ -278,6 +281,7 @@ impl ControlPlane {
             seats: self.seats.memory(),
             build: self.build,
             rollout: self.rollout(),
+            reshape: self.reshape_to_remember(),
         }
     }
 
@@ -535,6 +539,7 @@ impl ControlPlane {
                         actions.push(Action::Report(Notice::Adopted { replicas }));
                     }
                     self.phase = Phase::Running(Readiness::Never);
+                    self.resolve_reshape(actions);
                     self.advance_change(now, actions);
                     self.dismiss_stand_ins(now, actions);
                     // What was called meanwhile has waited for this.

@@ -7,11 +7,11 @@ use anylith_topology::MAX_REPLICAS;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
     /// The application has no such group in this topology.
-    #[error("there is no group {group}")]
+    #[error("there is no group {group}, and no component of that name")]
     UnknownGroup {
         /// What was asked for.
         group: Name,
-        /// What there is.
+        /// The groups that there are, and their components.
         known: Vec<Name>,
     },
     /// The processes of the group are somebody else's.
@@ -30,8 +30,9 @@ pub enum Refused {
     },
     /// There is one at a time of a component, and one replica of its group.
     #[error(
-        "{component} is a singleton, of which there is one at a time, so {group} cannot have {replicas} replicas: reshape into a \
-         topology in which {component} has a group of its own, and give more replicas to the others"
+        "{component} is a singleton, of which there is one at a time, so {} cannot have {replicas} replicas: reshape into a \
+         topology in which {component} has a group of its own, and give more replicas to the others",
+        home(group, component)
     )]
     Crowded {
         /// The component.
@@ -102,6 +103,8 @@ pub enum Refused {
     Busy {
         /// How far it has come.
         under_way: String,
+        /// Whether that is an upgrade which waits to be told how to go on.
+        is_paused: bool,
     },
     /// Replicas of an earlier control plane have not all been heard of.
     #[error("not every replica has been heard of since the supervisor was started")]
@@ -109,4 +112,12 @@ pub enum Refused {
     /// The application stops.
     #[error("the application is being stopped")]
     Stopping,
+}
+
+/// What to call `group`, where `component` was spoken of.
+fn home(group: &Name, component: &Name) -> String {
+    match group == component {
+        true => group.to_string(),
+        false => format!("{group}, the group of {component},"),
+    }
 }

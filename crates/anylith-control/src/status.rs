@@ -94,6 +94,9 @@ pub struct ReplicaStatus {
     /// The components that were ready and are better not called now → what their `healthy` says.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub unhealthy: BTreeMap<Name, String>,
+    /// Its components of which there is one at a time and another replica has that one: they start here when it is over there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub standby: Vec<Name>,
     /// Whether it has a process that gives no sign of life.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub silent: bool,

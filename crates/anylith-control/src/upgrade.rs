@@ -60,7 +60,7 @@ pub(crate) struct Upgrade {
     all: Watch,
     /// When what is watched now has been watched for long enough. One that nobody asks for any more wants no tick.
     watched_at: Option<Instant>,
-    /// How many replicas run the new build, and how many are to.
+    /// How many replicas run the new build, and how many the old one.
     come: (usize, usize),
     /// When one of those that are not ready will have had its time.
     late_at: Option<Instant>,
@@ -157,9 +157,12 @@ impl Upgrade {
             (one.name.clone(), since.unwrap_or(view.now))
         });
         self.unready = unready.collect();
-        let new = |one: &&Replica| one.build == self.rollout.to && !one.fate.ends_it();
-        let new = view.replicas.values().filter(new).count();
-        self.come = (new, regulars(view).count());
+        let of = |build| {
+            let replicas = view.replicas.values();
+            let its = replicas.filter(|one| one.build == build && !one.fate.ends_it());
+            its.count()
+        };
+        self.come = (of(self.rollout.to), of(self.rollout.from));
         let late_at = self
             .unready
             .values()
@@ -417,9 +420,8 @@ impl Upgrade {
 }
 
 impl fmt::Display for Upgrade {
-    /// How far it has come: `upgrading; 2 of 6 replicas run the new build; Cart-3 starts`.
+    /// How far it has come: `upgrading; 2 new replicas beside 5 old ones; Cart-3 starts`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (new, all) = self.come;
         match &self.rollout.setback {
             Some(Setback { why, .. }) => match &self.rollout.stuck {
                 None => write!(f, "rolling the upgrade back, since {why}")?,
@@ -430,7 +432,10 @@ impl fmt::Display for Upgrade {
             None => f.write_str("upgrading")?,
         }
         if self.settles.is_none() {
-            write!(f, "; {new} of {all} replicas run the new build")?;
+            let (new, old) = self.come;
+            let replicas = if new == 1 { "replica" } else { "replicas" };
+            let ones = if old == 1 { "one" } else { "ones" };
+            write!(f, "; {new} new {replicas} beside {old} old {ones}")?;
         }
         match self.unready.keys().next() {
             Some(replica) if self.rollout.stuck.is_none() => write!(f, "; {replica} starts"),

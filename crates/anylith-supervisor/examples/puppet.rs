@@ -7,7 +7,10 @@
 //! - `mute`: it never connects; `lazy`: it never becomes ready; `babble`: it says what nobody understands;
 //! - `stuck`: it never answers a drain; `quit`: it exits when it is asked to drain;
 //! - `strict`: its config must have a `reserve`, which it else must not have;
-//! - `slow`: it takes its time for each visitor of its listener, one after the other.
+//! - `slow`: it takes its time for each visitor of its listener, one after the other;
+//! - `other`: its interface is another one.
+//!
+//! What follows after the last `PUPPET:` of its own file is added to its orders: so builds of it differ.
 //!
 //! It is the application `puppet`: `Front`, which serves the listener `web`, is dependent on `Cart` and
 //! `Stock`, and `Cart` on `Stock`. What happens to it is written to the file that `PUPPET_JOURNAL` names.
@@ -15,7 +18,7 @@
 use std::{
     collections::BTreeMap,
     env, fs,
-    io::{self, IoSlice, Read, Write},
+    io::{self, IoSlice, Read, Seek, SeekFrom, Write},
     mem::MaybeUninit,
     net::{Shutdown, TcpListener},
     os::{
@@ -56,7 +59,36 @@ fn name(text: &str) -> Name {
     Name::new(text).expect("a name")
 }
 
+/// What it is told by its environment, and by its own file.
+fn orders() -> BTreeMap<String, String> {
+    let mut orders = env::var("PUPPET").unwrap_or_default();
+    orders += ",";
+    orders += &build().unwrap_or_default();
+    let orders = orders.split(',').filter_map(|order| order.split_once('='));
+    orders
+        .map(|(who, what)| (who.to_owned(), what.to_owned()))
+        .collect()
+}
+
+/// The end of its own file, if that says anything.
+fn build() -> Option<String> {
+    let mut file = fs::File::open("/proc/self/exe").ok()?;
+    file.seek(SeekFrom::End(-64)).ok()?;
+    let mut end = Vec::new();
+    file.read_to_end(&mut end).ok()?;
+    let end = String::from_utf8_lossy(&end);
+    Some(end.rsplit_once("PUPPET:")?.1.to_owned())
+}
+
 fn manifest() -> Manifest {
+    let orders = orders();
+    let interface = |of: &str| {
+        let usual = Fingerprint::EMPTY.with(of);
+        match orders.get(of).is_some_and(|order| order == "other") {
+            true => usual.with("other"),
+            false => usual,
+        }
+    };
     let component = |of: &str, dependencies: &[&str], listeners: &[&str]| ComponentManifest {
         name: name(of),
         implementation: String::new(),
@@ -69,7 +101,7 @@ fn manifest() -> Manifest {
             shape: MethodShape::Unary,
             routed: None,
         }],
-        fingerprint: Fingerprint::EMPTY.with(of),
+        fingerprint: interface(of),
         misfits: Vec::new(),
         singleton: None,
     };
@@ -86,8 +118,7 @@ fn manifest() -> Manifest {
 
 /// Only `Cart` has a config, and only `limit`, a number; and `reserve`, if it is strict.
 fn check() {
-    let orders = env::var("PUPPET").unwrap_or_default();
-    let is_strict = orders.split(',').any(|order| order == "Cart=strict");
+    let is_strict = orders().get("Cart").is_some_and(|order| order == "strict");
     let mut input = String::new();
     io::stdin().read_to_string(&mut input).expect("the config");
     let config: BTreeMap<String, serde_json::Value> =
@@ -127,17 +158,13 @@ struct Puppet {
 
 impl Puppet {
     fn new() -> Self {
-        let orders = env::var("PUPPET").unwrap_or_default();
-        let orders = orders.split(',').filter_map(|order| order.split_once('='));
         Self {
             replica: name(&env::var(ENV_REPLICA).expect("a replica's name")),
             incarnation: env::var(ENV_INCARNATION)
                 .expect("how often")
                 .parse()
                 .expect("a number"),
-            orders: orders
-                .map(|(who, what)| (who.to_owned(), what.to_owned()))
-                .collect(),
+            orders: orders(),
             life: None,
             directory: Directory::default(),
             door: None,

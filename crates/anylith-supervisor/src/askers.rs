@@ -8,6 +8,9 @@ use crate::{answer::Answer, report::Report};
 /// What drains left undone is told to so many lines at most; the log has the rest.
 const MOST_LEFT: usize = 100;
 
+/// What to do where a paused upgrade is in the way.
+const PAUSED: &str = "first end the upgrade: `anylith upgrade --resume` rolls the rest in, `anylith upgrade --rollback` brings the old build back";
+
 /// Those who wait for a stop, or for a change.
 #[derive(Debug, Default)]
 pub(crate) struct Askers {
@@ -55,6 +58,12 @@ impl Askers {
                 (why, mend) = (what, Some(instead));
                 Vec::new()
             }
+            Refused::Busy {
+                is_paused: true, ..
+            } => {
+                mend = Some(PAUSED.to_owned());
+                Vec::new()
+            }
             Refused::External { .. }
             | Refused::Number { .. }
             | Refused::Range { .. }
@@ -64,7 +73,9 @@ impl Askers {
             | Refused::Foreign { .. }
             | Refused::Unsteerable { .. }
             | Refused::Same { .. }
-            | Refused::Busy { .. }
+            | Refused::Busy {
+                is_paused: false, ..
+            }
             | Refused::Adopting
             | Refused::Stopping => Vec::new(),
         };

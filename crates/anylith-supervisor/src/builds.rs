@@ -4,7 +4,7 @@
 //! all the same. So an upgrade begins with a copy of both builds in the run folder. That of the build which runs is made of
 //! the file that a living replica was started from, which the kernel keeps for it (`/proc/PID/exe`), also if another one has
 //! taken its place. Where nothing is rolled in the supervisor holds the file open, and copies it only when it was written over and
-//! a replica has to be started.
+//! a replica has to be started. One that adopts replicas after another build has taken that place holds the file that they run.
 
 use std::{
     collections::BTreeMap,
@@ -40,6 +40,8 @@ pub(crate) struct Kept {
 pub struct NewBuild {
     /// Where it is.
     pub source: PathBuf,
+    /// The application that runs.
+    pub app: anylith_core::Name,
     /// Whether it is the build that stands.
     pub runs_already: bool,
     /// The config that the components have which run. It may hold secrets.
@@ -82,6 +84,7 @@ impl NewBuild {
         Ok(Self {
             source,
             runs_already: record.is_standing(build) && record.memory.rollout.is_none(),
+            app: record.spec.app,
             config: record.spec.config,
             build,
         })
@@ -128,8 +131,15 @@ pub fn previous_build(folder: &RunFolder) -> Option<PathBuf> {
 pub(crate) struct Held(File);
 
 impl Held {
+    /// Takes hold of what was launched, where it lies or as a replica runs it, if it is anywhere.
+    pub(crate) fn find(record: &Record) -> Option<Self> {
+        let places = [record.program.path.clone()].into_iter();
+        let mut places = places.chain(record.running());
+        places.find_map(|place| Self::open(&place, record.build))
+    }
+
     /// Takes hold of `build` at `path`, if it is there.
-    pub(crate) fn open(path: &Path, build: Build) -> Option<Self> {
+    fn open(path: &Path, build: Build) -> Option<Self> {
         let file = File::open(path).ok()?;
         let held = Self(file);
         Build::of(&held.path())
@@ -176,11 +186,9 @@ fn keep_standing(record: &Record, builds: &Path) -> io::Result<()> {
 /// Copies the build that was launched, from wherever it still is; returns where to.
 fn keep_launched(record: &Record, held: Option<&Held>, builds: &Path) -> io::Result<PathBuf> {
     let program = &record.program.path;
-    let replicas = record.memory.replicas.values();
-    let running = replicas.filter_map(|replica| replica.pid);
-    let running = running.map(|pid| PathBuf::from(format!("/proc/{pid}/exe")));
     // A script is run by another program, so its own file is looked at, too.
-    let places = held.map(Held::path).into_iter().chain(running);
+    let places = held.map(Held::path).into_iter();
+    let places = places.chain(record.running());
     let mut places = places.chain([program.clone()]);
     let is_it = |place: &PathBuf| Build::of(place).is_ok_and(|found| found == record.build);
     let place = places.find(is_it).ok_or_else(|| {

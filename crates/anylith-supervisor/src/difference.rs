@@ -13,7 +13,7 @@ use crate::{
 /// Every way in which what `past` has left running is not what `launch` asks for, in a few words each; none if
 /// it can be adopted.
 pub(crate) fn all(past: &Record, launch: &Launch, build: Build) -> Vec<String> {
-    let mut found = of_specs(&past.spec, &launch.spec);
+    let mut found = of_settings(past, launch);
     let (was, is) = (&past.program, &launch.program);
     if past.stands_for(&is.path, build) {
         // It is what runs, or what that has become.
@@ -23,6 +23,13 @@ pub(crate) fn all(past: &Record, launch: &Launch, build: Build) -> Vec<String> {
     } else if past.build != build {
         found.push("the binary was built anew".to_owned());
     }
+    found
+}
+
+/// The same, of all but the build.
+pub(crate) fn of_settings(past: &Record, launch: &Launch) -> Vec<String> {
+    let mut found = of_specs(&past.spec, &launch.spec);
+    let (was, is) = (&past.program, &launch.program);
     // Their values may be secrets.
     for name in changed(&was.env, &is.env) {
         found.push(format!("the environment variable {name}"));
@@ -67,6 +74,17 @@ fn of_specs(was: &Spec, is: &Spec) -> Vec<String> {
     }
     if was.transport != is.transport {
         found.push("what replicas call each other over".to_owned());
+    }
+    for component in changed(&was.singletons, &is.singletons) {
+        // One that has come or gone was named.
+        if was.dependencies.contains_key(component) && is.dependencies.contains_key(component) {
+            found.push(format!("whether {component} is a singleton, and how"));
+        }
+    }
+    for component in changed(&was.interfaces, &is.interfaces) {
+        if was.dependencies.contains_key(component) && is.dependencies.contains_key(component) {
+            found.push(format!("the interface of {component}"));
+        }
     }
     if found.is_empty() && settled(was) != settled(is) {
         found.push("the settings".to_owned());

@@ -136,7 +136,7 @@ impl Engine {
             memory,
             started: BTreeMap::new(),
         };
-        let held = Held::open(&record.program.path, record.build);
+        let held = Held::find(&record);
         let listeners = Listeners::new(sockets);
         let overview = Overview {
             status: plane.status(&listeners.urls()),

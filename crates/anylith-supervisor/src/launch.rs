@@ -35,6 +35,9 @@ pub struct Launch {
     pub spec: Spec,
     /// The application's binary.
     pub program: Program,
+    /// Whether the spec was made of the build that an earlier supervisor has left running, and not of `program`, which is
+    /// another one ([`other_build_left`]): then what runs is adopted with its build, and nothing is started in its place.
+    pub keeps_build: bool,
     /// Listener → the address to bind it to, as `host:port`; port 0 leaves the choice to the system. Each
     /// listener of the spec must be in it.
     pub addresses: BTreeMap<Name, String>,
@@ -70,6 +73,12 @@ pub enum StartError {
         path: PathBuf,
         /// Why.
         source: io::Error,
+    },
+    /// What was to be adopted is not there any more, or not as it was.
+    #[error("what an earlier run of {app} had left running has changed just now")]
+    Changed {
+        /// The application.
+        app: Name,
     },
     /// There are no certificates for calls over TCP.
     #[error(transparent)]
@@ -144,6 +153,10 @@ impl Launch {
         let launched = Some(Shape::of(&self.spec));
         let remains = Remains::of(Record::read(&folder.record()), &folder, Some(path));
         self.stand_by_changes(&remains, build);
+        if self.keeps_build && !self.can_adopt(&remains) {
+            let app = self.spec.app.clone();
+            return Err(StartError::Changed { app });
+        }
         let (legacy, lock, first) = self
             .take_over(remains, build, lock, &mut tell)
             .await
@@ -170,20 +183,42 @@ impl Launch {
         Ok(engine.start(first))
     }
 
+    /// Whether it would adopt what an earlier supervisor has left running, with whatever build that is. Nothing is changed by
+    /// asking.
+    pub fn adopts(&self) -> bool {
+        let mut asked = self.clone();
+        let record = Record::read(&self.folder.record());
+        let remains = Remains::of(record, &self.folder, Some(&self.program.path));
+        asked.take_shape(&remains);
+        asked.can_adopt(&remains)
+    }
+
+    fn can_adopt(&self, remains: &Remains) -> bool {
+        let past = remains
+            .record
+            .as_ref()
+            .filter(|_| !remains.living.is_empty());
+        past.is_some_and(|past| difference::of_settings(past, self).is_empty())
+    }
+
     /// Where what is asked for is what was asked for before, changes that were made since stand: who starts the same again
     /// does not mean to undo them.
     fn stand_by_changes(&mut self, remains: &Remains, build: Build) {
-        let Some(past) = remains.record.as_ref() else {
-            return;
-        };
-        if remains.living.is_empty() {
-            return;
-        }
-        if past.launched == Some(Shape::of(&self.spec)) {
-            Shape::of(&past.spec).form(&mut self.spec);
-        }
-        if past.stands_for(&self.program.path, build) {
+        self.take_shape(remains);
+        if let Some(past) = remains.record.as_ref()
+            && !remains.living.is_empty()
+            && past.stands_for(&self.program.path, build)
+        {
             self.spec.interfaces.clone_from(&past.spec.interfaces);
+        }
+    }
+
+    fn take_shape(&mut self, remains: &Remains) {
+        if let Some(past) = remains.record.as_ref()
+            && !remains.living.is_empty()
+            && past.launched == Some(Shape::of(&self.spec))
+        {
+            Shape::of(&past.spec).form(&mut self.spec);
         }
     }
 
@@ -217,7 +252,10 @@ impl Launch {
         };
         let differences = difference::all(&past, self, build);
         let mut memory = past.memory.clone();
-        if !living.is_empty() && differences.is_empty() {
+        if !living.is_empty() && (self.keeps_build || differences.is_empty()) {
+            let first = self.keeps_build.then(|| Report::OtherBuild {
+                path: self.program.path.clone(),
+            });
             let legacy = Legacy {
                 memory,
                 living,
@@ -225,9 +263,9 @@ impl Launch {
                 build: Some(past.build),
                 kept: past.kept,
             };
-            return Ok((legacy, lock, None));
+            return Ok((legacy, lock, first));
         }
-        (memory.build, memory.rollout) = (0, None);
+        (memory.build, memory.rollout, memory.reshape) = (0, None, None);
         for replica in memory.replicas.values_mut() {
             replica.pid = None;
             // Of what is started anew now, nothing has failed.
@@ -294,10 +332,21 @@ pub fn living_replicas(folder: &RunFolder) -> BTreeMap<Name, u32> {
     known.chain(strangers).collect()
 }
 
-/// The program that runs in `folder`, if any does.
-pub fn what_runs(folder: &RunFolder) -> Option<Program> {
+/// Where the build that stands in `folder` can be run to be asked what it is, if anything runs there.
+pub fn what_runs(folder: &RunFolder) -> Option<PathBuf> {
     let record = Record::read(&folder.record())?;
-    Some(record.program_of(record.memory.build))
+    let found = record.standing_build();
+    Some(found.unwrap_or_else(|| record.program_of(record.memory.build).path))
+}
+
+/// What [`what_runs`] in `folder`, if a supervisor that is gone has left replicas there, and the program at `path` is another
+/// build than theirs.
+pub fn other_build_left(folder: &RunFolder, path: &Path) -> Option<PathBuf> {
+    let build = Build::of(path).ok()?;
+    let Remains { record, living, .. } =
+        Remains::of(Record::read(&folder.record()), folder, Some(path));
+    let record = record.filter(|record| !living.is_empty() && !record.stands_for(path, build))?;
+    record.standing_build()
 }
 
 /// Drains and stops what a supervisor that is gone has left running; returns how many replicas that were. `tell`

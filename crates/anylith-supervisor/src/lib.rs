@@ -15,6 +15,7 @@ mod askers;
 mod builds;
 mod connection;
 mod difference;
+mod elsewhere;
 mod engine;
 mod herald;
 mod identities;
@@ -44,7 +45,8 @@ pub use anylith_control::{
 };
 pub use anylith_wire::control::{ENV_CONTROL, ENV_ROLE, Group, Request, Steer, Upgrade};
 pub use builds::{KeepError, NewBuild, previous_build};
-pub use launch::{Launch, StartError, living_replicas, stop_orphans, what_runs};
+pub use elsewhere::Elsewhere;
+pub use launch::{Launch, StartError, living_replicas, other_build_left, stop_orphans, what_runs};
 pub use listener_socket::BindError;
 pub use log_line::{Level, LogLine};
 pub use log_reader::LogReader;

@@ -144,6 +144,7 @@ impl OwnLog {
 fn is_trouble(report: &Report) -> bool {
     match report {
         Report::Replaced { .. }
+        | Report::OtherBuild { .. }
         | Report::StateKept
         | Report::AuthorityKept
         | Report::CertificateRenewed { .. } => false,
@@ -168,6 +169,7 @@ fn is_trouble(report: &Report) -> bool {
             | Notice::Reshaping { .. }
             | Notice::Switched { .. }
             | Notice::Reshaped { .. }
+            | Notice::ReshapeResolved { .. }
             | Notice::Upgrading { .. }
             | Notice::UpgradePaused { .. }
             | Notice::Upgraded { .. }

@@ -143,6 +143,24 @@ impl Record {
         }
     }
 
+    /// Where a file of the build that stands is: the one that is kept, the one that was launched if it is still there, or the one
+    /// that a replica of it runs.
+    pub(crate) fn standing_build(&self) -> Option<PathBuf> {
+        if let Some(kept) = self.kept.get(&self.memory.build) {
+            return Some(kept.path.clone()).filter(|path| path.is_file());
+        }
+        let launched = [self.program.path.clone()].into_iter();
+        let mut places = launched.chain(self.running());
+        places.find(|place| Build::of(place).is_ok_and(|found| found == self.build))
+    }
+
+    /// The files that the replicas were started from, which the kernel keeps for them.
+    pub(crate) fn running(&self) -> impl Iterator<Item = PathBuf> {
+        let replicas = self.memory.replicas.values();
+        let pids = replicas.filter_map(|replica| replica.pid);
+        pids.map(|pid| PathBuf::from(format!("/proc/{pid}/exe")))
+    }
+
     /// The paths of all programs that replicas may run.
     pub(crate) fn programs(&self) -> Vec<PathBuf> {
         let kept = self.kept.values().map(|kept| kept.path.clone());

@@ -1,6 +1,6 @@
 //! What people are told, and how it reads.
 
-use std::{fmt, time::Duration};
+use std::{fmt, path::PathBuf, time::Duration};
 
 use anylith_control::Notice;
 use anylith_core::Name;
@@ -23,6 +23,11 @@ pub enum Report {
         replicas: usize,
         /// How it differed, in a few words for each difference.
         differences: Vec<String>,
+    },
+    /// What an earlier supervisor had left running was adopted with its build, and the program at the path is another one.
+    OtherBuild {
+        /// Where that lies.
+        path: PathBuf,
     },
     /// `state.json` could not be written; a supervisor after this one may not find what runs.
     StateUnkept {
@@ -95,6 +100,11 @@ impl fmt::Display for Report {
                 "stopped {} of topology {topology} that an earlier run had left: {}",
                 replicas_text(*replicas),
                 differences.join("; ")
+            ),
+            Self::OtherBuild { path } => write!(
+                f,
+                "what runs is taken over as it is; another build lies at {}: roll it in with `anylith upgrade`",
+                path.display()
             ),
             Self::Stranger { uid, pid } => {
                 write!(f, "user {uid} was turned away from the control socket")?;
@@ -208,8 +218,9 @@ fn notice_line(notice: &Notice, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             write!(f, "restarted {}", replicas_text(*replicas as usize))
         }
         Notice::Scaling { groups } => {
-            let of = |(group, (now, before)): (&Name, &(u32, u32))| {
-                format!("{group} from {before} to {now}")
+            let of = |(group, (now, before)): (&Name, &(u32, u32))| match now == before {
+                true => format!("{group}, which keeps {}", replicas_text(*now as usize)),
+                false => format!("{group} from {before} to {now}"),
             };
             let groups: Vec<String> = groups.iter().map(of).collect();
             write!(f, "scaling {}", groups.join(", "))
@@ -239,6 +250,14 @@ fn notice_line(notice: &Notice, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             )
         }
         Notice::Reshaped { to } => write!(f, "{to} runs, and nothing of what was before"),
+        Notice::ReshapeResolved { to, stands } if to == stands => write!(
+            f,
+            "the reshape to {to}, in which the supervisor before this one ended, is completed: what was before leaves"
+        ),
+        Notice::ReshapeResolved { to, stands } => write!(
+            f,
+            "the reshape to {to}, in which the supervisor before this one ended, is taken back: {stands} stays"
+        ),
         Notice::TakingBack { stays, why } => write!(f, "{stays} stays: {why}"),
         Notice::Upgrading { replicas } => {
             let replicas = replicas_text(*replicas as usize);

@@ -29,7 +29,7 @@ impl RunFolder {
     /// If `home` does not exist, or there is no safe place for run folders.
     pub fn of(app: &Name, home: &Path) -> io::Result<Self> {
         Ok(Self {
-            path: root()?.join(format!("{app}-{}", hash_of(home)?)),
+            path: root()?.join(format!("{app}{}", suffix(home)?)),
         })
     }
 
@@ -40,7 +40,7 @@ impl RunFolder {
     ///
     /// If `home` does not exist, or run folders cannot be read.
     pub fn find(home: &Path) -> io::Result<Option<Self>> {
-        let suffix = format!("-{}", hash_of(home)?);
+        let suffix = suffix(home)?;
         let mut newest = None;
         let folders = match fs::read_dir(root()?) {
             Ok(folders) => folders,
@@ -55,6 +55,15 @@ impl RunFolder {
             }
         }
         Ok(newest.map(|(_, path)| Self { path }))
+    }
+
+    /// Where the run folders of this user are, as this shell has it.
+    ///
+    /// # Errors
+    ///
+    /// If there is no safe place for them.
+    pub fn root() -> io::Result<PathBuf> {
+        root()
     }
 
     /// A run folder at `path`, as tests want it. It must be short: Unix sockets in it have at most 107
@@ -181,7 +190,7 @@ pub(crate) fn sweep(folder: &Path) -> io::Result<()> {
 }
 
 /// Where all run folders of this user are.
-fn root() -> io::Result<PathBuf> {
+pub(crate) fn root() -> io::Result<PathBuf> {
     if let Some(runtime) = env::var_os("XDG_RUNTIME_DIR").filter(|value| !value.is_empty()) {
         return Ok(PathBuf::from(runtime).join("anylith"));
     }
@@ -212,8 +221,9 @@ fn check_owner(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-fn hash_of(home: &Path) -> io::Result<String> {
+/// What the names of the run folders of an application at `home` end with.
+pub(crate) fn suffix(home: &Path) -> io::Result<String> {
     let home = fs::canonicalize(home)?;
     let hash = Fingerprint::EMPTY.with(&home.to_string_lossy()).0;
-    Ok(format!("{:08x}", hash as u32 ^ (hash >> 32) as u32))
+    Ok(format!("-{:08x}", hash as u32 ^ (hash >> 32) as u32))
 }

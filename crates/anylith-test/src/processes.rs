@@ -33,6 +33,7 @@ pub(crate) async fn start<A: Application>(
     let launch = Launch {
         spec: spec(&plan, &manifest, &builder),
         program,
+        keeps_build: false,
         addresses: addresses(&plan),
         folder: RunFolder::at(folder.path()),
         timing: Timing {

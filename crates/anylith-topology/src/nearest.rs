@@ -2,15 +2,14 @@
 
 /// The name out of `valid` that is nearest to `wrong`, if one is near enough to be meant.
 ///
-/// Distance is Damerau and Levenshtein's, without regard to case; a third of the letters may differ.
+/// Distance is Damerau and Levenshtein's, without regard to case unless that tells two apart; a third of the letters may differ.
 pub(crate) fn nearest<'a>(wrong: &str, valid: &[&'a str]) -> Option<&'a str> {
-    let wrong: String = wrong
-        .chars()
-        .take(100)
-        .flat_map(char::to_lowercase)
-        .collect();
+    let typed: String = wrong.chars().take(100).collect();
+    let wrong = typed.to_lowercase();
     let distance = |name: &str| strsim::damerau_levenshtein(&wrong, &name.to_lowercase());
-    let (distance, name) = valid.iter().map(|name| (distance(name), *name)).min()?;
+    let in_its_case = |name: &str| strsim::damerau_levenshtein(&typed, name);
+    let of = |name: &&'a str| (distance(name), in_its_case(name), *name);
+    let (distance, _, name) = valid.iter().map(of).min()?;
     let allowed = (name.chars().count().max(wrong.chars().count()) / 3).max(1);
     (distance <= allowed).then_some(name)
 }
@@ -60,6 +59,11 @@ mod tests {
             suggest("Zebra", &valid, "components", ""),
             "the components are `Catalog`, `Cart`, `Checkout`"
         );
+        let twins = ["Front", "front"];
+        for (typed, meant) in [("frnot", "front"), ("Frnot", "Front")] {
+            let expected = format!("did you mean `{meant}`?");
+            assert_eq!(suggest(typed, &twins, "groups", ""), expected);
+        }
         assert_eq!(suggest("x", &[], "components", "add one"), "add one");
     }
 }

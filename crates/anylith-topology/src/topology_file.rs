@@ -121,8 +121,11 @@ fn only_section<'t>(root: &'t Table, reader: &mut Reader<'_>) -> Option<&'t Tabl
             MEND,
         ),
         [_] => {}
-        [first, second, ..] => {
-            let what = format!("this file has the topology `{}` already", first.key);
+        [_, second, ..] => {
+            let names = table.entries.iter();
+            let names: Vec<String> = names.map(|entry| format!("`{}`", entry.key)).collect();
+            let names = names.join(" and ");
+            let what = format!("a file for `reshape` has one topology; this has {names}");
             let at: &At = &second.at;
             reader.report(at, what, "keep the one that is meant");
         }

@@ -1,9 +1,16 @@
 //! Asks a supervisor for a change, shows how far it comes, and says how it ends.
 
-use std::{io::Write as _, path::Path, time::Duration};
+use std::{
+    io::{self, Write as _},
+    path::Path,
+    time::Duration,
+};
 
 use anylith_core::{Name, with_causes};
-use anylith_supervisor::{Answer, AskError, Cause, Request, RunFolder, Underway, ask};
+use anylith_supervisor::{
+    Answer, AskError, Cause, Change, GroupStatus, Request, RunFolder, Underway, ask,
+    living_replicas,
+};
 use anylith_topology::suggest;
 use tokio::pin;
 
@@ -16,13 +23,30 @@ const ASK_EVERY: Duration = Duration::from_millis(200);
 /// Asks for a change, and comes back when it is made: then `done` is printed.
 pub(super) fn make(app: &App, request: Request, done: &str) -> Result<(), Failure> {
     settle(app, request)?;
-    writeln!(std::io::stdout(), "{done}")?;
+    writeln!(io::stdout(), "{done}")?;
     Ok(())
+}
+
+/// The groups that there are now; none if that is not answered: the change says why it cannot be asked for.
+pub(super) fn groups(app: &App) -> Result<Vec<GroupStatus>, Failure> {
+    let folder = last_run(app)?;
+    let answer = runtime()?.block_on(ask(&folder.control_socket(), Request::Status));
+    Ok(match answer {
+        Ok(Answer::Status(now)) => now.status.groups,
+        Ok(_) | Err(_) => Vec::new(),
+    })
+}
+
+/// The group that is meant by its own name, or by that of a component in it.
+pub(super) fn meant<'g>(groups: &'g [GroupStatus], name: &Name) -> Option<&'g GroupStatus> {
+    let named = groups.iter().find(|group| group.name == *name);
+    named.or_else(|| groups.iter().find(|group| group.components.contains(name)))
 }
 
 /// Asks for a change, and comes back when it is `the_one` that is under way, or if it is over.
 pub(super) fn begin(app: &App, request: Request, the_one: &Underway) -> Result<(), Failure> {
     let folder = last_run(app)?;
+    let kind = kind(&request);
     let over = runtime()?.block_on(async {
         let socket = folder.control_socket();
         let changed = ask(&socket, request);
@@ -44,14 +68,17 @@ pub(super) fn begin(app: &App, request: Request, the_one: &Underway) -> Result<(
             }
         }
     });
-    over.map_or(Ok(()), |answer| outcome(app, &folder, answer).map(drop))
+    over.map_or(Ok(()), |answer| {
+        outcome(app, &folder, kind, answer).map(drop)
+    })
 }
 
 /// Asks for a change, shows how far it comes, and comes back when it is made.
 pub(super) fn settle(app: &App, request: Request) -> Result<(), Failure> {
     let folder = last_run(app)?;
+    let kind = kind(&request);
     let answer = wait(app, &folder, request)?;
-    finish(app, &folder, answer)
+    finish(app, &folder, kind, answer)
 }
 
 /// Asks for a change, shows how far it comes, and returns the answer.
@@ -60,30 +87,47 @@ pub(super) fn wait(
     folder: &RunFolder,
     request: Request,
 ) -> Result<Result<Answer, AskError>, Failure> {
+    let kind = kind(&request);
     let screen = Screen::start(None);
     let answer = runtime()?.block_on(async {
         let mut signals = Signals::listen()?;
         let socket = folder.control_socket();
-        tokio::select! {
-            answer = ask_patiently(&socket, request, &screen) => Ok(answer),
-            _ = signals.next() => Err(left_alone(app)),
-        }
+        Ok::<_, Failure>(tokio::select! {
+            answer = ask_patiently(&socket, request, &screen) => Some(answer),
+            _ = signals.next() => None,
+        })
     });
     screen.progress("");
     screen.end();
-    answer
+    answer?.ok_or_else(|| leave(app, kind))
+}
+
+/// Which change is asked for.
+fn kind(request: &Request) -> Change {
+    match request {
+        Request::Restart { .. } => Change::Restart,
+        Request::Scale { .. } => Change::Scale,
+        Request::Upgrade(_) | Request::Steer(_) => Change::Upgrade,
+        // Of all others only this one changes anything that goes on.
+        Request::Reshape { .. }
+        | Request::Stop
+        | Request::Kill
+        | Request::Status
+        | Request::Unknown => Change::Reshape,
+    }
 }
 
 /// Says what a change that is made has left undone.
 pub(super) fn finish(
     app: &App,
     folder: &RunFolder,
+    kind: Change,
     answer: Result<Answer, AskError>,
 ) -> Result<(), Failure> {
-    let left = outcome(app, folder, answer)?;
+    let left = outcome(app, folder, kind, answer)?;
     let warning = Paint::for_stderr().bold_yellow("warning");
     for left in left {
-        writeln!(std::io::stderr(), "{warning}: {left}")?;
+        writeln!(io::stderr(), "{warning}: {left}")?;
     }
     Ok(())
 }
@@ -126,6 +170,7 @@ async fn ask_patiently(
 pub(super) fn outcome(
     app: &App,
     folder: &RunFolder,
+    kind: Change,
     answer: Result<Answer, AskError>,
 ) -> Result<Vec<String>, Failure> {
     match answer {
@@ -142,7 +187,12 @@ pub(super) fn outcome(
             let known: Vec<&str> = known.iter().map(Name::as_str).collect();
             Err(Failure::input(
                 why,
-                suggest(wanted.as_str(), &known, "groups", "leave it out"),
+                suggest(
+                    wanted.as_str(),
+                    &known,
+                    "groups and components",
+                    "leave it out",
+                ),
             ))
         }
         Ok(Answer::Refused { why, mend, .. }) => {
@@ -178,6 +228,9 @@ pub(super) fn outcome(
             format!("`{}` and run it again", app.hint("stop")),
         )),
         Err(error @ AskError::NotRunning(_)) => Err(status::no_answer(app, folder, &error)),
+        Err(AskError::Lost(cause)) if cause.kind() != io::ErrorKind::TimedOut => {
+            Err(interrupted(app, folder, kind))
+        }
         Err(error) => Err(Failure::new(
             with_causes(&error),
             format!("see with `{}` whether it still runs", app.hint("status")),
@@ -205,9 +258,43 @@ fn stuck(app: &App, how: &str, replica: Option<&Name>) -> Failure {
     Failure::new(how, mend)
 }
 
-fn left_alone(app: &App) -> Failure {
+/// The supervisor was killed, or has failed itself.
+fn interrupted(app: &App, folder: &RunFolder, kind: Change) -> Failure {
+    let serve = match living_replicas(folder).len() {
+        0 => return super::not_running(app),
+        1 => "1 replica serves on".to_owned(),
+        several => format!("{several} replicas serve on"),
+    };
+    let then = match kind {
+        Change::Restart => "; what it has not restarted by then runs as it is",
+        Change::Scale => ", with the new numbers",
+        Change::Reshape => {
+            ": it takes the reshape back, or completes it where calls go to the new places, and says which"
+        }
+        Change::Upgrade => ", and goes on with the upgrade",
+    };
     Failure::new(
-        "nobody waits for the change any more, and it goes on",
-        format!("see with `{}` how far it has come", app.hint("status")),
+        format!("the supervisor ended in the middle of the {kind}; {serve} without it"),
+        format!(
+            "`{}` with the same arguments as before takes them over{then}",
+            app.hint("run")
+        ),
     )
+}
+
+/// Says that the change goes on, though nobody waits for it any more.
+fn leave(app: &App, kind: Change) -> Failure {
+    let mut text = format!(
+        "left; the {kind} goes on: `{}` says how far it has come",
+        app.hint("status")
+    );
+    if kind == Change::Upgrade {
+        text += &format!(
+            ", and `{}` brings the old build back",
+            app.hint("upgrade --rollback")
+        );
+    }
+    // Where nobody can be told, the exit code tells.
+    let _ = writeln!(io::stderr(), "{text}");
+    Failure::Said(1)
 }

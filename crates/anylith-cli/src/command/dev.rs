@@ -6,7 +6,7 @@ use anylith_core::with_causes;
 use anylith_supervisor::{Answer, Launch, NewBuild, Request, Upgrade, ask};
 
 use super::{
-    run::{self, Prepared},
+    run::{self, Prepared, Run},
     runtime,
 };
 use crate::{
@@ -40,7 +40,13 @@ pub(crate) fn dev(args: &DevArgs) -> Result<(), Failure> {
             bench.running = Some(launch.clone());
             bench.stuck = false;
             let work = bench.work();
-            let over = run::supervise(launch, settings, &app, false, &mut signals, work).await?;
+            let run = Run {
+                launch,
+                settings,
+                in_background: false,
+                release: args.building.release,
+            };
+            let over = run::supervise(run, &app, &mut signals, work).await?;
             match over {
                 Some(prepared) => next = *prepared?,
                 None => return Ok(()),

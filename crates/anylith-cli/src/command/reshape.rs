@@ -8,7 +8,8 @@ use std::{
 
 use anylith_core::Name;
 use anylith_supervisor::{
-    Answer, AskError, Group, Processes, Request, ReshapePlan, RunFolder, Underway, ask, what_runs,
+    Answer, AskError, Change, Group, Processes, Request, ReshapePlan, RunFolder, Underway, ask,
+    what_runs,
 };
 use anylith_topology::{Plan, Problem, Problems, ReplicaChange, TopologyFile};
 use serde::Serialize;
@@ -107,6 +108,11 @@ pub(crate) fn reshape(args: &ReshapeArgs) -> Result<(), Failure> {
         }
         (Ok(()), false) => Ok(writeln!(io::stdout(), "reshaped to {topology}")?),
         (Ok(()), true) => print(&told(outcome, None)),
+        // It goes on, and nobody waits for it.
+        (Err(left @ Failure::Said(_)), true) => {
+            print(&told(Outcome::Begun, None))?;
+            Err(left)
+        }
         (Err(failure), true) => {
             print(&told(Outcome::Failed, failure.what()))?;
             Err(failure)
@@ -122,7 +128,7 @@ fn runs_already(app: &App, folder: &RunFolder, topology: &Name, json: bool) -> R
     let answer = runtime()?.block_on(ask(&folder.control_socket(), Request::Status));
     let processes = match answer {
         Ok(Answer::Status(now)) => now.status.replicas().count() as u32,
-        other => return change::outcome(app, folder, other).map(drop),
+        other => return change::outcome(app, folder, Change::Reshape, other).map(drop),
     };
     let plan = ReshapePlan {
         from: topology.clone(),
@@ -157,12 +163,15 @@ async fn wanted(
         true => Some(topology_file(&args.topology)?),
         false => None,
     };
-    let program = what_runs(folder).ok_or_else(|| super::not_running(app))?;
+    let build = what_runs(folder).ok_or_else(|| super::not_running(app))?;
     let (replicas, asked) = replicas(args.replicas.as_deref());
-    let inspection = Inspection::of_running(app, program.path, asked.clone()).await?;
+    let inspection = Inspection::of_running(app, build, asked.clone()).await?;
     let plan = match file {
         Some(file) => planned(&file, &inspection, &replicas, asked)?,
-        None => inspection.plan(&args.topology, &replicas)?,
+        None => {
+            mistaken_file(&args.topology, &inspection)?;
+            inspection.plan(&args.topology, &replicas)?
+        }
     };
     let group = |group: anylith_topology::GroupPlan| Group {
         name: group.name,
@@ -192,6 +201,19 @@ fn is_file(topology: &str) -> bool {
     Name::new(topology).is_err() && topology.contains(['.', '/'])
 }
 
+/// Whether a name that no topology has may be meant as that of a file which is there.
+fn mistaken_file(topology: &str, inspection: &Inspection) -> Result<(), Failure> {
+    let file = format!("{topology}.toml");
+    let is_known = inspection.topologies().iter().any(|it| it == topology);
+    if is_known || !Path::new(&file).is_file() {
+        return Ok(());
+    }
+    Err(Failure::input(
+        format!("there is no topology `{topology}` in anylith.toml"),
+        format!("did you mean the file `{file}`? A file is named with its ending"),
+    ))
+}
+
 fn topology_file(path: &str) -> Result<TopologyFile, Failure> {
     let text = fs::read(Path::new(path)).map_err(|error| {
         let what = match error.kind() {
@@ -218,6 +240,6 @@ fn plan(
 ) -> Result<Option<ReshapePlan>, Failure> {
     match answer {
         Ok(Answer::Plan(plan)) => Ok(Some(plan)),
-        other => change::outcome(app, folder, other).map(|_| None),
+        other => change::outcome(app, folder, Change::Reshape, other).map(|_| None),
     }
 }

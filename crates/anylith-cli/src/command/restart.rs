@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use anylith_core::Name;
-use anylith_supervisor::{Answer, Request, ask};
+use anylith_supervisor::Request;
 
-use super::{change, last_run, runtime};
+use super::change;
 use crate::{
     app::{self, App},
     args::RestartArgs,
@@ -26,15 +26,8 @@ pub(crate) fn restart(args: &RestartArgs) -> Result<(), Failure> {
 
 /// What is restarted where `word` is typed: a group, with all that is in it.
 fn whole(app: &App, word: &Name) -> Result<String, Failure> {
-    let folder = last_run(app)?;
-    let answer = runtime()?.block_on(ask(&folder.control_socket(), Request::Status));
-    let groups = match answer {
-        Ok(Answer::Status(now)) => now.status.groups,
-        // The restart says why it cannot be asked for.
-        _ => Vec::new(),
-    };
-    let named = groups.iter().find(|group| group.name == *word);
-    let group = named.or_else(|| groups.iter().find(|group| group.components.contains(word)));
+    let groups = change::groups(app)?;
+    let group = change::meant(&groups, word);
     Ok(match group {
         Some(group) if group.components != [group.name.clone()] => {
             let components: Vec<&str> = group.components.iter().map(Name::as_str).collect();

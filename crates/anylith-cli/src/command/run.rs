@@ -7,10 +7,12 @@ use std::{collections::BTreeSet, convert::Infallible, io, pin::pin};
 
 use anylith_core::{Manifest, Name, with_causes};
 use anylith_pki::AuthorityError;
-use anylith_supervisor::{Launch, LogReader, Program, Spec, StartError, SupervisorLost, Timing};
-use anylith_topology::Settings;
+use anylith_supervisor::{
+    Launch, LogReader, Program, Spec, StartError, SupervisorLost, Timing, other_build_left,
+};
+use anylith_topology::{ReplicaChange, Settings};
 
-use self::show::Show;
+use self::{show::Show, wording::Wording};
 use super::{detach, runtime};
 use crate::{
     app::App,
@@ -34,12 +36,17 @@ pub(crate) fn run(args: &RunArgs) -> Result<(), Failure> {
         let Prepared {
             launch, settings, ..
         } = tokio::select! {
-            prepared = prepare(&app, &args.running) => prepared?,
+            prepared = prepare_again(&app, &args.running) => prepared?,
             _ = signals.next() => return Err(stopped_early(&app)),
         };
         let beside = std::future::pending::<Infallible>();
-        let background = args.in_background;
-        supervise(launch, settings, &app, background, &mut signals, beside).await?;
+        let run = Run {
+            launch,
+            settings,
+            in_background: args.in_background,
+            release: args.running.building.release,
+        };
+        supervise(run, &app, &mut signals, beside).await?;
         Ok(())
     })
 }
@@ -68,7 +75,42 @@ fn stopped_early(app: &App) -> Failure {
 pub(crate) async fn prepare(app: &App, args: &Running) -> Result<Prepared, Failure> {
     let (replicas, asked) = replicas(args.replicas.as_deref());
     let inspection = Inspection::of(app, &args.overriding, &args.building, asked).await?;
-    let plan = inspection.plan(&args.topology, &replicas)?;
+    planned(app, args, inspection, &replicas)
+}
+
+/// Like [`prepare`]. Where an earlier run has left replicas of another build than it finds, and they run as is asked for, that
+/// is what should run.
+async fn prepare_again(app: &App, args: &Running) -> Result<Prepared, Failure> {
+    let (replicas, asked) = replicas(args.replicas.as_deref());
+    let Running {
+        overriding,
+        building,
+        ..
+    } = args;
+    let binary = Inspection::binary(app, overriding, building, &asked).await?;
+    if let Some(folder) = app.last_run()?
+        && let Some(left) = other_build_left(&folder, &binary)
+        // What the new build says of itself and of the config is of no matter to the one that runs.
+        && let Ok(inspection) = Inspection::of_binary(app, overriding, left, asked.clone()).await
+        && let Ok(mut prepared) = planned(app, args, inspection, &replicas)
+    {
+        prepared.launch.program.path.clone_from(&binary);
+        prepared.launch.keeps_build = true;
+        if prepared.launch.adopts() {
+            return Ok(prepared);
+        }
+    }
+    let inspection = Inspection::of_binary(app, overriding, binary, asked).await?;
+    planned(app, args, inspection, &replicas)
+}
+
+fn planned(
+    app: &App,
+    args: &Running,
+    inspection: Inspection,
+    replicas: &ReplicaChange,
+) -> Result<Prepared, Failure> {
+    let plan = inspection.plan(&args.topology, replicas)?;
     let Inspection {
         manifest,
         binary,
@@ -83,6 +125,7 @@ pub(crate) async fn prepare(app: &App, args: &Running) -> Result<Prepared, Failu
             folder: Some(app.folder.clone()),
             ..Program::new(binary)
         },
+        keeps_build: false,
         addresses: addresses
             .map(|(name, address)| (name.clone(), address.to_string()))
             .collect(),
@@ -97,16 +140,31 @@ pub(crate) async fn prepare(app: &App, args: &Running) -> Result<Prepared, Failu
     })
 }
 
+/// A run that is about to begin.
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub(crate) launch: Launch,
+    pub(crate) settings: Settings,
+    /// Nobody watches it once it is ready.
+    pub(crate) in_background: bool,
+    /// Builds are made with optimisations.
+    pub(crate) release: bool,
+}
+
 /// Runs the supervisor until nothing of the application runs any more. Once `beside` is done the application is stopped
 /// for it; returns what it came to.
 pub(crate) async fn supervise<T>(
-    launch: Launch,
-    settings: Settings,
+    run: Run,
     app: &App,
-    in_background: bool,
     signals: &mut Signals,
     beside: impl Future<Output = T>,
 ) -> Result<Option<T>, Failure> {
+    let Run {
+        launch,
+        settings,
+        in_background,
+        release,
+    } = run;
     let (name, folder) = (launch.spec.app.clone(), launch.folder.clone());
     let listeners: BTreeSet<Name> = launch.spec.listeners.keys().cloned().collect();
     let logs = (!in_background).then(|| LogReader::from_end(&folder));
@@ -126,7 +184,13 @@ pub(crate) async fn supervise<T>(
         }
     };
     let reports = supervisor.take_reports();
-    let mut show = Show::new(name, listeners, settings, screen, in_background);
+    let upgrade = app.hint(if release {
+        "upgrade --release"
+    } else {
+        "upgrade"
+    });
+    let wording = Wording::new(settings, upgrade);
+    let mut show = Show::new(name, listeners, wording, screen, in_background);
     let outcome = {
         let mut over = pin!(show.until_over(&supervisor, reports, signals));
         let done = tokio::select! {
@@ -172,6 +236,7 @@ fn start_failure(error: &StartError, app: &App) -> Failure {
         ),
         // It says what to do itself.
         StartError::Bind(error) => return Failure::new(error.to_string(), ""),
+        StartError::Changed { .. } => "run it again".to_owned(),
         StartError::Program { .. } => "build it again".to_owned(),
         StartError::Authority(AuthorityError::Folder { path, .. }) => format!(
             "remove {} if it cannot be mended: what runs gets new certificates then",

@@ -44,9 +44,15 @@ pub(crate) fn scale(args: &ScaleArgs) -> Result<(), Failure> {
             "write as in `anylith scale Catalog=3`",
         ));
     }
+    let known = change::groups(&app)?;
     let done: Vec<String> = groups
         .iter()
-        .map(|(group, replicas)| format!("{group}={replicas}"))
+        .map(|(name, replicas)| match change::meant(&known, name) {
+            Some(group) if group.name != *name => {
+                format!("{}={replicas} (the group of {name})", group.name)
+            }
+            Some(_) | None => format!("{name}={replicas}"),
+        })
         .collect();
     let done = format!("scaled {}", done.join(" "));
     change::make(&app, Request::Scale { groups }, &done)
@@ -62,11 +68,14 @@ fn number(word: &str) -> Result<(Name, Size), Failure> {
     let (group, replicas) = word.split_once('=').unwrap_or((word, ""));
     match read_size(replicas) {
         Ok(size) => Ok((super::name("group", group)?, size)),
-        Err(what) => Err(Failure::input(
-            format!("{word}: {what}"),
-            format!(
+        Err(what) => {
+            let mut mend = format!(
                 "write a number from 1 to {MAX_REPLICAS}, as in `{group}=2`, or a range, as in `{group}=1..6`"
-            ),
-        )),
+            );
+            if replicas.parse() == Ok(0) {
+                mend += &format!("; for none while nothing is called, write `{group}=0..1`");
+            }
+            Err(Failure::input(format!("{word}: {what}"), mend))
+        }
     }
 }

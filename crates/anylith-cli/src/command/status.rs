@@ -68,7 +68,9 @@ impl<'a> From<&'a Overview> for Printed<'a> {
 /// Why the supervisor does not answer, and what still runs without one.
 pub(super) fn no_answer(app: &App, folder: &RunFolder, error: &AskError) -> Failure {
     match error {
-        AskError::NotRunning(_) => {
+        AskError::Lost(cause) if cause.kind() == io::ErrorKind::TimedOut => silent(app, folder),
+        // It is gone, or went while it was asked.
+        AskError::NotRunning(_) | AskError::Lost(_) => {
             let living = living_replicas(folder);
             if living.is_empty() {
                 return not_running(app);
@@ -82,8 +84,7 @@ pub(super) fn no_answer(app: &App, folder: &RunFolder, error: &AskError) -> Fail
                 ),
             )
         }
-        AskError::Lost(cause) if cause.kind() == io::ErrorKind::TimedOut => silent(app, folder),
-        AskError::Lost(_) | AskError::Malformed(_) => Failure::new(
+        AskError::Malformed(_) => Failure::new(
             with_causes(error),
             "use the same version of this command as the one that runs the application",
         ),
@@ -221,10 +222,13 @@ fn scaled(status: &Status, paint: Paint) -> String {
 }
 
 /// What people call the state of a replica: they need not know which words scripts were promised.
-fn word(replica: &ReplicaStatus) -> String {
+fn word(replica: &ReplicaStatus, components: &[Name]) -> String {
     match replica.state {
         ReplicaState::Starting if replica.silent => "silent".to_owned(),
         ReplicaState::Starting if !replica.unhealthy.is_empty() => "unhealthy".to_owned(),
+        ReplicaState::Ready if components.iter().all(|it| replica.standby.contains(it)) => {
+            "standby".to_owned()
+        }
         state => state.to_string(),
     }
 }
@@ -265,16 +269,25 @@ fn rows(overview: &Overview, paint: Paint) -> String {
         "PID".len(),
         &mut status.replicas().map(|one| pid(one.pid).len()),
     );
+    let mut builds = status.replicas().map(|one| one.build);
+    let first = builds.next();
+    let are_several = builds.any(|build| Some(build) != first);
+    let build = |text: String| match are_several {
+        true => format!("{text:5}  "),
+        false => String::new(),
+    };
     let head = format!(
-        "{:names$}  STATE      {:pids$}  RESTARTS  COMPONENTS",
-        "REPLICA", "PID"
+        "{:names$}  STATE      {:pids$}  RESTARTS  {}COMPONENTS",
+        "REPLICA",
+        "PID",
+        build("BUILD".to_owned())
     );
     let _ = writeln!(text, "{}", paint.dim(&head));
     for group in &status.groups {
-        let components: Vec<&str> = group.components.iter().map(Name::as_str).collect();
         for replica in &group.replicas {
-            let state = format!("{:9}", word(replica));
+            let state = format!("{:9}", word(replica, &group.components));
             let state = match replica.state {
+                ReplicaState::Ready if state.starts_with("standby") => paint.yellow(&state),
                 ReplicaState::Ready => paint.green(&state),
                 ReplicaState::Backoff => paint.red(&state),
                 ReplicaState::Starting | ReplicaState::Draining => paint.yellow(&state),
@@ -282,13 +295,26 @@ fn rows(overview: &Overview, paint: Paint) -> String {
             };
             let _ = writeln!(
                 text,
-                "{:names$}  {state}  {:pids$}  {:<8}  {}",
+                "{:names$}  {state}  {:pids$}  {:<8}  {}{}",
                 replica.id,
                 pid(replica.pid),
                 replica.restarts,
-                components.join(", ")
+                build(replica.build.to_string()),
+                components(replica, &group.components)
             );
         }
     }
     text
+}
+
+/// The components of a replica, and which of them wait until they are over elsewhere, if others do not: `Web, Counter (standby)`.
+fn components(replica: &ReplicaStatus, all: &[Name]) -> String {
+    let waits = |name: &Name| replica.standby.contains(name);
+    let mixed = all.iter().any(waits) && !all.iter().all(waits);
+    let name = |name: &Name| match mixed && waits(name) {
+        true => format!("{name} (standby)"),
+        false => name.to_string(),
+    };
+    let names: Vec<String> = all.iter().map(name).collect();
+    names.join(", ")
 }

@@ -9,8 +9,8 @@ use std::{
 
 use anylith_core::{Manifest, with_causes};
 use anylith_supervisor::{
-    Answer, AskError, Cause, KeepError, NewBuild, Request, RunFolder, Steer, Upgrade, UpgradePlan,
-    ask, living_replicas, previous_build,
+    Answer, AskError, Cause, Change, KeepError, NewBuild, Request, RunFolder, Steer, Upgrade,
+    UpgradePlan, ask, living_replicas, previous_build,
 };
 use anylith_topology::Settings;
 use serde_json::Value;
@@ -29,6 +29,18 @@ const ROLLED_BACK: (&str, &str) = ("rolled_back", "rolled back; the old build ru
 
 /// Rolls another build into an application that runs, or steers the upgrade that is under way.
 pub(crate) fn upgrade(args: &UpgradeArgs) -> Result<(), Failure> {
+    let done = change(args);
+    if args.json
+        && let Err(Some(why)) = done.as_ref().map_err(Failure::what)
+    {
+        let fields = BTreeMap::from([("state", "failed"), ("why", why.as_str())]);
+        let json = serde_json::to_string(&fields).map_err(io::Error::from)?;
+        writeln!(io::stdout(), "{json}")?;
+    }
+    done
+}
+
+fn change(args: &UpgradeArgs) -> Result<(), Failure> {
     let app = super::app(args.app.as_ref(), args.app_flag.as_ref())?;
     let answers = |it: &RunFolder| UnixStream::connect(it.control_socket()).is_ok();
     let runs = |it: &RunFolder| answers(it) || !living_replicas(it).is_empty();
@@ -87,7 +99,7 @@ fn roll_in(
     let planned = runtime()?.block_on(ask(&folder.control_socket(), asked));
     let plan = match planned {
         Ok(Answer::UpgradePlan(plan)) => plan,
-        other => return change::outcome(app, folder, other).map(drop),
+        other => return change::outcome(app, folder, Change::Upgrade, other).map(drop),
     };
     if args.dry_run {
         return show(&plan, args.json);
@@ -126,7 +138,7 @@ fn end(
         return say(json, ("paused", &mend));
     }
     let done = words(json, done)?;
-    change::finish(app, folder, answer)?;
+    change::finish(app, folder, Change::Upgrade, answer)?;
     writeln!(io::stdout(), "{done}")?;
     Ok(())
 }
@@ -157,7 +169,22 @@ async fn prepare(
     if build.runs_already {
         return Ok(None);
     }
-    let manifest = describe::manifest(&build.source, &app.folder).await?;
+    let described = describe::manifest(&build.source, &app.folder).await;
+    let manifest = match args.binary {
+        Some(_) => described.map_err(Failure::of_input)?,
+        None => described?,
+    };
+    if manifest.app != build.app {
+        let path = build.source.display();
+        let what = format!(
+            "{path} is a build of {}, and {} runs",
+            manifest.app, build.app
+        );
+        return Err(Failure::input(
+            what,
+            "name a build of the application that runs",
+        ));
+    }
     let known = |name: &anylith_core::Name| manifest.component(name.as_str()).is_some();
     let config = build.config.iter().filter(|(name, _)| known(name));
     let configs = config.map(|(name, value)| (name.to_string(), value));

@@ -3,10 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "a test says with a panic what is wrong")]
 
 use std::{
-    fs,
+    fs::{self, File},
     io::{BufRead, BufReader, Read, Write},
     net::TcpStream,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     time::{Duration, Instant},
 };
@@ -32,7 +32,33 @@ pub(crate) fn puppet() -> PathBuf {
     example("puppet-app")
 }
 
-fn example(name: &str) -> PathBuf {
+/// Puts another build of the puppet at `path`, changed so many seconds after the example, which does and is as `orders` say.
+pub(crate) fn build_at(path: &Path, later: u64, orders: &str) {
+    build(&puppet(), path, later, orders);
+}
+
+/// Puts a build of `program` at `path`, changed so many seconds after it, with `orders` at the end of its file.
+pub(crate) fn build(program: &Path, path: &Path, later: u64, orders: &str) {
+    let new = path.with_extension("new");
+    fs::copy(program, &new).unwrap();
+    let changed = fs::metadata(program).unwrap().modified().unwrap();
+    let mut file = File::options().append(true).open(&new).unwrap();
+    if !orders.is_empty() {
+        // At the end of a program nobody minds it.
+        write!(file, "{:64}PUPPET:{orders}", "").unwrap();
+    }
+    file.set_modified(changed + Duration::from_secs(later))
+        .unwrap();
+    drop(file);
+    fs::rename(new, path).unwrap();
+}
+
+/// What a process runs.
+pub(crate) fn program_of(pid: u32) -> PathBuf {
+    fs::read_link(format!("/proc/{pid}/exe")).unwrap()
+}
+
+pub(crate) fn example(name: &str) -> PathBuf {
     let own = std::env::current_exe().unwrap();
     let path = own
         .parent()
@@ -66,6 +92,22 @@ impl Stage {
         let app = format!("[app]\nname = \"{app}\"\nbinary = {program:?}\n");
         fs::write(temp.path().join("app/anylith.toml"), app + toml).unwrap();
         Self { temp, orders: "" }
+    }
+
+    /// The application's program is a build of its own, in its folder.
+    pub(crate) fn with_own_program(self) -> Self {
+        let toml = self.temp.path().join("app/anylith.toml");
+        let text = fs::read_to_string(&toml).unwrap();
+        let (before, rest) = text.split_once("binary = \"").unwrap();
+        let (program, rest) = rest.split_once('"').unwrap();
+        build(Path::new(program), &self.program(), 0, "");
+        fs::write(&toml, format!("{before}binary = \"program\"{rest}")).unwrap();
+        self
+    }
+
+    /// Where that program is.
+    pub(crate) fn program(&self) -> PathBuf {
+        self.temp.path().join("app/program")
     }
 
     pub(crate) fn orders(mut self, orders: &'static str) -> Self {
@@ -146,6 +188,15 @@ impl Stage {
             .collect()
     }
 
+    /// The builds that run, in the order of the replicas, neighbours that are the same as one.
+    pub(crate) fn builds(&self) -> Vec<u64> {
+        let replicas = self.replicas();
+        let build = |replica: &Value| replica.get("build").map_or(0, |it| it.as_u64().unwrap());
+        let mut builds: Vec<u64> = replicas.iter().map(build).collect();
+        builds.dedup();
+        builds
+    }
+
     /// The process of a replica.
     pub(crate) fn pid(&self, replica: &str) -> Pid {
         let mut replicas = self.replicas().into_iter();
@@ -209,6 +260,12 @@ pub(crate) struct Foreground {
 impl Foreground {
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Ends it in the middle, and waits until it is gone.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
     }
 
     /// Its exit code, and all that it still had to say.

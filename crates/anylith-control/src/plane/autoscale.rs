@@ -35,6 +35,13 @@ struct Watched {
     why: String,
 }
 
+impl Watchlist {
+    /// Those of `groups` are not what they were: what is known of them is so no more.
+    pub(super) fn forget(&mut self, groups: &[Name]) {
+        self.groups.retain(|group, _| !groups.contains(group));
+    }
+}
+
 impl Watched {
     fn new(number: u32, why: String, now: Instant) -> Self {
         Self {

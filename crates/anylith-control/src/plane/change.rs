@@ -176,7 +176,16 @@ impl ControlPlane {
                     let ready = self.timing.ready;
                     under_way += &format!(", for which it has {ready:?} before it is given up");
                 }
-                Err(Refused::Busy { under_way })
+                let is_paused = matches!(
+                    self.underway(),
+                    Some(Underway::Upgrade {
+                        stage: UpgradeStage::Paused
+                    })
+                );
+                Err(Refused::Busy {
+                    under_way,
+                    is_paused,
+                })
             }
             (Phase::Running(_), None) => Ok(()),
         }
@@ -191,7 +200,7 @@ impl ControlPlane {
             Some(found) => Ok(found.name.clone()),
             None => Err(Refused::UnknownGroup {
                 group,
-                known: self.groups().into_iter().collect(),
+                known: self.groups_and_components(),
             }),
         }
     }

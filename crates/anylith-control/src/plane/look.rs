@@ -11,7 +11,7 @@ use super::ControlPlane;
 use crate::{
     note,
     replica::Replica,
-    status::{GroupStatus, Note, ReplicaStatus, Status},
+    status::{GroupStatus, Note, ReplicaState, ReplicaStatus, Status},
     view::View,
 };
 
@@ -82,11 +82,26 @@ impl ControlPlane {
         replica.map(Replica::all_components).unwrap_or_default()
     }
 
+    /// The names by which groups can be called: their own, and those of their components.
+    pub(super) fn groups_and_components(&self) -> Vec<Name> {
+        let groups = self.groups();
+        let all = self.spec.groups.iter().flat_map(|group| &group.components);
+        let others = all.filter(|component| !groups.contains(*component));
+        groups.iter().chain(others).cloned().collect()
+    }
+
     /// The names of all groups.
     pub(super) fn groups(&self) -> BTreeSet<Name> {
         let groups = self.spec.groups.iter();
         groups.map(|group| group.name.clone()).collect()
     }
+}
+
+/// The components of `replica` that wait until they are over elsewhere.
+fn held_back(replica: &Replica) -> Vec<Name> {
+    let components = replica.components.iter();
+    let held = components.filter(|component| replica.held.contains(*component));
+    held.cloned().collect()
 }
 
 fn replica_status(replica: &Replica) -> ReplicaStatus {
@@ -105,6 +120,13 @@ fn replica_status(replica: &Replica) -> ReplicaStatus {
         build: replica.build,
         counters: replica.counters(),
         unhealthy: run.map(reasons).unwrap_or_default(),
+        standby: match replica.state() {
+            ReplicaState::Ready => held_back(replica),
+            ReplicaState::Starting
+            | ReplicaState::Draining
+            | ReplicaState::Backoff
+            | ReplicaState::Stopped => Vec::new(),
+        },
         silent: run.is_some_and(|run| run.pulse.is_silent()),
     }
 }

@@ -12,6 +12,7 @@ use crate::{
     fate::Fate,
     input::Input,
     life::Life,
+    memory::Interrupted,
     refused::Refused,
     replica::Replica,
     reshape::{Reshape, plan::ReshapePlan},
@@ -75,8 +76,16 @@ impl ControlPlane {
         now: Instant,
         actions: &mut Vec<Action>,
     ) {
+        let before = std::mem::replace(&mut self.spec.groups, groups);
+        // What a replica is to bear may be another thing now.
+        let is_other = |had: &&GroupSpec| {
+            let has = self.spec.group(&had.name);
+            has.is_none_or(|has| has.scaling != had.scaling)
+        };
+        let others = before.iter().filter(is_other);
+        let others: Vec<Name> = others.map(|group| group.name.clone()).collect();
+        self.watch.forget(&others);
         self.spec.topology = to.clone();
-        self.spec.groups = groups;
         actions.push(Action::Report(Notice::Switched { to }));
         self.conform(now, actions);
     }
@@ -86,6 +95,26 @@ impl ControlPlane {
         let stays = self.spec.topology.clone();
         actions.push(Action::Report(Notice::TakingBack { stays, why }));
         self.conform(now, actions);
+    }
+
+    /// What the next control plane must know of the reshape that is under way.
+    pub(super) fn reshape_to_remember(&self) -> Option<Interrupted> {
+        match &self.change {
+            Some(UnderWay::Reshape(reshape)) => Some(Interrupted {
+                to: reshape.to().clone(),
+            }),
+            Some(UnderWay::Roll(_) | UnderWay::Scale(_) | UnderWay::Upgrade(_)) => None,
+            None => self.interrupted.clone(),
+        }
+    }
+
+    /// Says what becomes of the reshape in the middle of which the control plane before was killed: the topology that stands
+    /// stays, and what it does not want leaves.
+    pub(super) fn resolve_reshape(&mut self, actions: &mut Vec<Action>) {
+        if let Some(Interrupted { to }) = self.interrupted.take() {
+            let stands = self.spec.topology.clone();
+            actions.push(Action::Report(Notice::ReshapeResolved { to, stands }));
+        }
     }
 
     /// Has every replica be what the spec says, and those leave that it does not want.

@@ -477,3 +477,34 @@ fn who_leaves_is_told_once_more_when_those_that_stayed_stop_too() {
     assert!(told.contains(&("Front-2", false)), "{told:?}");
     assert!(told.iter().all(|(_, others_stay)| !others_stay), "{told:?}");
 }
+
+#[test]
+fn a_reshape_in_which_a_control_plane_is_killed_is_told_its_end_by_the_next_one() {
+    let all = || crate::world::spec(&[("all", &["Stock", "Cart", "Front"], 1)]);
+    // Nothing of the new one gets ready; or all does, and what was before takes its time to leave.
+    for (fault, stands) in [
+        (("all-1", Fault::Mute), "test"),
+        (("Cart-1", Fault::Deaf), "all"),
+    ] {
+        let mut world = World::ready(micro(1));
+        world.faults.insert(fault.0, fault.1);
+        world.happens(Event::ReshapeAsked {
+            topology: name("all"),
+            groups: all().groups,
+        });
+        assert!(world.plane.change().is_some());
+        world.replaces_control();
+        world.pass(Duration::from_secs(60));
+        let end = Notice::ReshapeResolved {
+            to: name("all"),
+            stands: name(stands),
+        };
+        let told = world.notices.iter().filter(|notice| **notice == end);
+        assert_eq!(told.count(), 1, "{:?}", world.notices);
+        assert_eq!(world.plane.memory().reshape, None);
+        world.replaces_control();
+        world.pass(Duration::from_secs(60));
+        let told = world.notices.iter().filter(|notice| **notice == end);
+        assert_eq!(told.count(), 1, "{:?}", world.notices);
+    }
+}

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use anylith_control::{Event, Exit, Notice, Refused, ReplicaState, ScalingStatus, Spec};
-use anylith_core::{Scaling, Size};
+use anylith_core::{Scaling, Size, Target};
 use anylith_wire::control::{FromReplica, Load, ToReplica};
 
 use crate::world::{Fault, World, micro, name, spec};
@@ -352,6 +352,28 @@ fn a_reshape_keeps_the_number_of_a_group_that_stays() {
     assert_eq!(world.plane.change(), None);
     assert_eq!(stock(&world), 4);
     assert_eq!(status(&world).wanted, 4);
+}
+
+#[test]
+fn a_reshape_to_another_target_forgets_what_was_judged_by_the_one_before() {
+    let mut world = World::ready(scaled(1, 6));
+    world.load = calls(60.0);
+    world.pass(Duration::from_secs(3));
+    assert_eq!(status(&world).why, "60.0 calls under way, for each 16");
+    let mut wanted = spec(&[("pair", &["Front", "Cart"], 1), ("Stock", &["Stock"], 1)]);
+    let target = Target::Concurrency(20);
+    wanted.groups[1].scaling = Some(Scaling {
+        target,
+        ..Scaling::between(1, 6)
+    });
+    world.happens(Event::ReshapeAsked {
+        topology: name("pair"),
+        groups: wanted.groups,
+    });
+    let now = status(&world);
+    assert_eq!((now.target, now.why.as_str()), (target, "not measured yet"));
+    world.pass(Duration::from_secs(2));
+    assert_eq!(status(&world).why, "60.0 calls under way, for each 20");
 }
 
 #[test]

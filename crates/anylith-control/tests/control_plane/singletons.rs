@@ -208,3 +208,25 @@ fn one_that_waits_to_be_started_again_wakes_nobody_once_another_replica_has_it()
     assert!(world.status().is_ready(), "{:?}", world.status());
     assert_eq!(attempts(&world), before, "nothing has failed since");
 }
+
+#[test]
+fn the_status_says_which_replica_waits_for_its_turn_with_what_there_is_one_of() {
+    let mut world = World::ready(one_cart(micro(1)));
+    let standby = |world: &World| {
+        let status = world.status();
+        let waiting = status.replicas().filter(|one| !one.standby.is_empty());
+        let names = waiting.map(|one| (one.id.to_string(), one.standby.clone()));
+        names.collect::<Vec<_>>()
+    };
+    assert_eq!(standby(&world), []);
+    world.happens(Event::UpgradeAsked {
+        build: 1,
+        interfaces: world.plane.spec().interfaces.clone(),
+        canary: Some(10),
+        observe_ms: 0,
+    });
+    world.pass(Duration::from_secs(2));
+    assert!(world.plane.change().is_some_and(|it| it.contains("paused")));
+    // It is no part of the canary: the old one serves on, and the new one waits beside it.
+    assert_eq!(standby(&world), [("Cart-2".to_owned(), vec![name("Cart")])]);
+}

@@ -133,6 +133,7 @@ impl Stage {
                 env: env.into(),
                 ..Program::new(&self.program)
             },
+            keeps_build: false,
             addresses: BTreeMap::from([(name("web"), self.address.clone())]),
             folder: self.folder(),
             timing: self.timing.clone(),

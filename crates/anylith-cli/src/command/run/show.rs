@@ -4,7 +4,6 @@ use std::{collections::BTreeSet, fs::File, os::unix::fs::OpenOptionsExt as _, ti
 
 use anylith_core::Name;
 use anylith_supervisor::{Notice, Overview, Progress, ReplicaState, Report, Supervisor};
-use anylith_topology::Settings;
 use tokio::sync::broadcast;
 
 use super::wording::Wording;
@@ -31,7 +30,7 @@ impl Show {
     pub(super) fn new(
         app: Name,
         listeners: BTreeSet<Name>,
-        settings: Settings,
+        wording: Wording,
         screen: Screen,
         in_background: bool,
     ) -> Self {
@@ -41,7 +40,7 @@ impl Show {
             in_background,
             screen: Some(screen),
             waiting: Waiting::new("Ctrl-C once more kills everything at once"),
-            wording: Wording::new(settings),
+            wording,
             announced: false,
             failure: None,
         }

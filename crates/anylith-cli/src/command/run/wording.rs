@@ -11,15 +11,18 @@ use crate::paint::Paint;
 /// Puts reports into words.
 pub(super) struct Wording {
     settings: Settings,
+    /// What to type to roll in another build.
+    upgrade: String,
     /// Replica → what it last died of, as it was said.
     causes: BTreeMap<Name, String>,
     paint: Paint,
 }
 
 impl Wording {
-    pub(super) fn new(settings: Settings) -> Self {
+    pub(super) fn new(settings: Settings, upgrade: String) -> Self {
         Self {
             settings,
+            upgrade,
             causes: BTreeMap::new(),
             paint: Paint::for_stderr(),
         }
@@ -30,6 +33,13 @@ impl Wording {
         let notice = match report {
             // It was said before it was done.
             Report::Replaced { .. } => return None,
+            Report::OtherBuild { path } => {
+                return Some(format!(
+                    "what runs is taken over as it is; another build lies at {}: roll it in with `{}`",
+                    path.display(),
+                    self.upgrade
+                ));
+            }
             Report::StateKept | Report::AuthorityKept | Report::CertificateRenewed { .. } => {
                 return Some(report.to_string());
             }
@@ -60,6 +70,7 @@ impl Wording {
             | Notice::Reshaping { .. }
             | Notice::Switched { .. }
             | Notice::Reshaped { .. }
+            | Notice::ReshapeResolved { .. }
             | Notice::Upgrading { .. }
             | Notice::UpgradePaused { .. }
             | Notice::Upgraded { .. } => report.to_string(),
