@@ -358,7 +358,8 @@ impl ControlPlane {
                 load,
             },
             FromReplica::Wanted { component } => return self.called(component, replica),
-            FromReplica::Unknown => return,
+            // The engine keeps what is counted. It decides nothing.
+            FromReplica::Measured { .. } | FromReplica::Unknown => return,
         };
         self.tell(replica, Input::Said(word), now, actions);
     }
@@ -475,6 +476,7 @@ impl ControlPlane {
             callers: Some(self.spec.allowed_callers(&components)),
             held: self.held_back(&components),
             limits: self.spec.limits.clone(),
+            telemetry: self.spec.telemetry,
             directory: self.directory.clone(),
             group: replica.group.clone(),
             components,

@@ -5,7 +5,9 @@ use std::{
     fmt,
 };
 
-use anylith_core::{EdgeSettings, Fingerprint, Limits, Manifest, Name, Scaling, Singleton, Size};
+use anylith_core::{
+    EdgeSettings, Fingerprint, Limits, Manifest, Name, Scaling, Singleton, Size, Telemetry,
+};
 use anylith_topology::{Plan, Transport};
 use serde::{Deserialize, Serialize};
 
@@ -30,6 +32,9 @@ pub struct Spec {
     pub edges: Vec<EdgeSettings>,
     /// Limits of the data plane.
     pub limits: Limits,
+    /// What replicas tell of themselves.
+    #[serde(default)]
+    pub telemetry: Telemetry,
     /// What replicas call each other over.
     #[serde(default)]
     pub transport: Transport,
@@ -53,6 +58,7 @@ impl fmt::Debug for Spec {
             .field("config of", &configured)
             .field("edges", &self.edges)
             .field("limits", &self.limits)
+            .field("telemetry", &self.telemetry)
             .field("transport", &self.transport)
             .field("singletons", &self.singletons)
             .field("interfaces", &self.interfaces)
@@ -158,6 +164,7 @@ impl Spec {
             config: plan.config.clone(),
             edges: plan.edges.clone(),
             limits: plan.limits.clone(),
+            telemetry: plan.telemetry,
             transport: plan.transport,
             singletons,
             interfaces: interfaces_of(manifest),
@@ -254,6 +261,7 @@ mod tests {
             config: [(name("Mail"), serde_json::json!({"password": "hunter2"}))].into(),
             edges: Vec::new(),
             limits: Limits::default(),
+            telemetry: Telemetry::default(),
             transport: Transport::Unix,
             singletons: BTreeMap::new(),
             interfaces: BTreeMap::new(),

@@ -248,6 +248,7 @@ async fn call(callee: Callee, method: u16, size: usize, count: u32) -> Outcome<(
             arguments: &arguments,
             items: None,
             streaming_answer: false,
+            repeated: &|_| {},
         };
         let Reply::Message(_) = callee.call(request).await? else {
             return Err("a stream came".into());

@@ -75,6 +75,17 @@ pub struct Request<'a> {
     pub items: Option<Items>,
     /// Whether the answer is a stream.
     pub streaming_answer: bool,
+    /// Hears of every attempt after the first.
+    pub repeated: &'a (dyn Fn(Repeat) + Sync),
+}
+
+/// Why an attempt was made that is not the first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Repeat {
+    /// The one before it has failed.
+    Retry,
+    /// The one before it is slow.
+    Hedge,
 }
 
 /// What a call brought back.
@@ -135,6 +146,7 @@ impl Callee {
             };
             let pause = self.pause(&request, &mut attempts, failure)?;
             self.inner.tally.retried.up();
+            (request.repeated)(Repeat::Retry);
             sleep(pause).await;
         }
     }
@@ -299,6 +311,7 @@ impl Callee {
         // Where it cannot begin, the first goes on alone.
         let call = begin(&route, request, now).ok()?;
         self.inner.tally.hedged.up();
+        (request.repeated)(Repeat::Hedge);
         Some(InProgress {
             call,
             items: None,

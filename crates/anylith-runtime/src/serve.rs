@@ -5,10 +5,12 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
+    time::Instant,
 };
 
-use anylith_core::{CallContext, Edge, Refusal};
+use anylith_core::{CallContext, Edge, Metrics, Refusal};
 use anylith_rpc::{Answer, Failure, Incoming, Readiness, Serve, ServedComponent};
+use anylith_telemetry::{Histogram, Outcome, Recorder};
 use anylith_wire::control::ComponentState;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use bytes::Bytes;
@@ -23,7 +25,9 @@ use crate::{
     guard,
     interface::{Method, checked},
     message::IncomingItems,
+    place::Place,
     replica::States,
+    underway::Underway,
 };
 
 /// A future on the heap that can be sent between threads.
@@ -31,9 +35,10 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// A call that came from another process.
 pub struct IncomingCall {
-    component: &'static str,
+    place: &'static Place,
     methods: &'static [Method],
     permit: Permit,
+    recorder: Arc<Recorder>,
     incoming: Incoming,
 }
 
@@ -55,11 +60,13 @@ impl IncomingCall {
         let method = self.methods.get(usize::from(self.incoming.method));
         let method = method.map_or("unknown", |it| it.name);
         let Self {
-            component,
+            place,
             permit,
+            recorder,
             incoming,
             ..
         } = self;
+        let lane = usize::from(incoming.method);
         let items = incoming.items.map(|items| IncomingItems {
             items,
             edge: edge(),
@@ -68,12 +75,13 @@ impl IncomingCall {
             future: work(incoming.arguments, items, incoming.buffer),
             border: Some(Border {
                 frame: Frame {
-                    component,
+                    place,
                     deadline: incoming.deadline.map_or(Deadline::NONE, Deadline::at),
                 },
                 method,
                 context: incoming.context,
                 _permit: permit,
+                counted: Counted::Not { recorder, lane },
             }),
         })
     }
@@ -81,11 +89,11 @@ impl IncomingCall {
     /// The edge, for the errors of a stream argument. Which component of the peer called is not sent with
     /// every call, so the caller is given as `peer`.
     fn edge(&self) -> impl Fn() -> Edge + use<> {
-        let component = self.component;
+        let place = self.place;
         let method = self.methods.get(usize::from(self.incoming.method));
         move || {
             let method = method.map_or("unknown", |it| it.name);
-            Edge::new(checked("peer"), checked(component), checked(method))
+            Edge::new(checked("peer"), checked(place.component), checked(method))
         }
     }
 
@@ -103,6 +111,59 @@ struct Border {
     context: CallContext,
     /// Held until the answer is complete.
     _permit: Permit,
+    counted: Counted,
+}
+
+/// How far a served call is counted.
+enum Counted {
+    /// It was not polled yet.
+    Not {
+        recorder: Arc<Recorder>,
+        lane: usize,
+    },
+    /// It has to wait, or its answer is a stream that flows; or nothing is counted.
+    Underway(Option<Underway<Arc<Recorder>>>),
+}
+
+impl Counted {
+    /// When the call begins, if that is to be known although it may be ready at once.
+    fn begin(&self) -> Option<Instant> {
+        match self {
+            Self::Not { recorder, lane } => {
+                let due = recorder.lane(*lane).is_some_and(|lane| lane.is_due());
+                due.then(Instant::now)
+            }
+            Self::Underway(_) => None,
+        }
+    }
+
+    /// It has to wait.
+    fn wait(&mut self, begun: Option<Instant>) {
+        if let Self::Not { recorder, lane } = self {
+            *self = Self::Underway(Underway::begin(Arc::clone(recorder), *lane, begun));
+        }
+    }
+
+    /// It has ended, or its stream begins if `flows`.
+    fn end(&mut self, outcome: Outcome, begun: Option<Instant>, flows: bool) {
+        if flows {
+            self.wait(begun);
+        }
+        match self {
+            Self::Not { recorder, lane } => {
+                if let Some(lane) = recorder.lane(*lane) {
+                    lane.at_once(outcome, begun.map(|begun| begun.elapsed()));
+                }
+                *self = Self::Underway(None);
+            }
+            Self::Underway(Some(underway)) if flows => underway.flow(),
+            Self::Underway(underway) => {
+                if let Some(underway) = underway.take() {
+                    underway.end(outcome);
+                }
+            }
+        }
+    }
 }
 
 impl Border {
@@ -115,7 +176,7 @@ impl Border {
         } = self;
         let crossed = ambient::with_context(context, || ambient::under(frame, poll));
         crossed.map_err(|said| {
-            let (component, method) = (frame.component, *method);
+            let (component, method) = (frame.place.component, *method);
             tracing::error!(target: "anylith", "a call of {component}.{method} failed with that panic");
             Failure::Panicked(said)
         })
@@ -141,18 +202,29 @@ impl<F: Future<Output = Result<Answer, Failure>>> Future for Served<F> {
             .border
             .as_mut()
             .expect("a future is not polled after it was ready");
+        let begun = border.counted.begin();
         let answer = match border.cross(|| this.future.poll(cx)) {
-            Ok(Poll::Pending) => return Poll::Pending,
+            Ok(Poll::Pending) => {
+                border.counted.wait(begun);
+                return Poll::Pending;
+            }
             Ok(Poll::Ready(Ok(answer))) => answer,
             Ok(Poll::Ready(Err(failure))) | Err(failure) => Answer::Failed(failure),
         };
-        match &answer {
+        let outcome = match &answer {
             // So an error of the component is written: its result begins with which of both it is.
-            Answer::Message(message) => guard::count_answer(message.first() == Some(&1)),
-            Answer::Stream(_) => guard::count_answer(false),
+            Answer::Message(message) => Outcome::of(None, message.first() == Some(&1)),
+            Answer::Stream(_) => Outcome::Answered,
+            Answer::Failed(failure) => Outcome::of(Some(failure.execution()), false),
+        };
+        match &answer {
             Answer::Failed(Failure::NotExecuted(_)) => {}
-            Answer::Failed(_) => guard::count_answer(true),
+            Answer::Message(_) | Answer::Stream(_) | Answer::Failed(_) => {
+                guard::count_answer(outcome != Outcome::Answered);
+            }
         }
+        let flows = matches!(answer, Answer::Stream(_));
+        border.counted.end(outcome, begun, flows);
         let border = this.border.take();
         Poll::Ready(match answer {
             Answer::Stream(items) => Answer::Stream(Box::pin(ServedStream { items, border })),
@@ -197,10 +269,36 @@ pub(crate) trait Dispatch: Send + Sync {
 pub(crate) struct Door {
     pub(crate) served: ServedComponent,
     pub(crate) component: &'static str,
+    pub(crate) place: &'static Place,
     pub(crate) methods: &'static [Method],
     pub(crate) gate: Arc<Gate>,
+    pub(crate) meters: Arc<Meters>,
     /// The implementation, while it is ready.
     pub(crate) open: ArcSwapOption<Box<dyn Dispatch>>,
+}
+
+/// What counts the calls of other processes that a component serves, however often it comes and goes.
+#[derive(Debug)]
+pub(crate) struct Meters {
+    /// A lane for each method.
+    pub(crate) calls: Arc<Recorder>,
+    /// How long calls waited before they were begun, on one lane.
+    queue: Recorder,
+}
+
+impl Meters {
+    pub(crate) fn new(methods: usize, metrics: Metrics) -> Arc<Self> {
+        let calls = Arc::new(Recorder::new(methods, metrics));
+        // Without times there is nothing to say of it.
+        let lanes = usize::from(metrics == Metrics::All);
+        let queue = Recorder::new(lanes, metrics);
+        Arc::new(Self { calls, queue })
+    }
+
+    /// How long calls waited before they were begun.
+    pub(crate) fn queued(&self) -> Histogram {
+        self.queue.read(0).took()
+    }
 }
 
 /// The components of this replica, in the order in which the handshake names them. One that comes gets a place behind
@@ -308,10 +406,14 @@ impl Serve for Doors {
         let (Some(implementation), Some(permit)) = (&*open, door.gate.enter(inside)) else {
             return refuse(Refusal::Moved);
         };
+        if let Some(lane) = door.meters.queue.lane(0) {
+            lane.ended(Outcome::Answered, incoming.waited);
+        }
         implementation.dispatch(IncomingCall {
-            component: door.component,
+            place: door.place,
             methods: door.methods,
             permit,
+            recorder: Arc::clone(&door.meters.calls),
             incoming,
         })
     }

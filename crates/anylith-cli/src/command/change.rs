@@ -113,6 +113,7 @@ async fn ask_patiently(
                     | Answer::UpgradePlan(_)
                     | Answer::Paused { .. }
                     | Answer::Refused { .. }
+                    | Answer::Metrics(_)
                     | Answer::GivenUp { .. },
                 )
                 | Err(AskError::NotRunning(_) | AskError::Malformed(_)) => {}
@@ -156,10 +157,12 @@ pub(super) fn outcome(
             Err(Failure::new(why, mend))
         }
         Ok(Answer::Stopped { .. }) => Err(super::not_running(app)),
-        Ok(Answer::Status(_) | Answer::Plan(_) | Answer::UpgradePlan(_)) => Err(Failure::new(
-            "the supervisor is of an older version, which cannot do that",
-            format!("`{}` and run it again", app.hint("stop")),
-        )),
+        Ok(Answer::Status(_) | Answer::Plan(_) | Answer::UpgradePlan(_) | Answer::Metrics(_)) => {
+            Err(Failure::new(
+                "the supervisor is of an older version, which cannot do that",
+                format!("`{}` and run it again", app.hint("stop")),
+            ))
+        }
         Err(error @ AskError::NotRunning(_)) => Err(status::no_answer(app, folder, &error)),
         Err(error) => Err(Failure::new(
             with_causes(&error),

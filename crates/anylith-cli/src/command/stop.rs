@@ -94,6 +94,7 @@ async fn ask_patiently(
                     | Answer::UpgradePlan(_)
                     | Answer::Paused { .. }
                     | Answer::Refused { .. }
+                    | Answer::Metrics(_)
                     | Answer::GivenUp { .. },
                 )
                 | Err(AskError::NotRunning(_) | AskError::Malformed(_)) => {}

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anylith_core::{Directory, Endpoint, Limits, Name, Singleton};
+use anylith_core::{Directory, Endpoint, Limits, Name, Singleton, Telemetry};
 use anylith_topology::Transport;
 use anylith_wire::control::{
     CONTROL_PROTOCOL, ComponentState, FromReplica, Handed, Hello, ToReplica,
@@ -159,6 +159,7 @@ pub(super) fn spec(shape: usize) -> Spec {
         config: BTreeMap::new(),
         edges: Vec::new(),
         limits: Limits::default(),
+        telemetry: Telemetry::default(),
         transport: Transport::default(),
         interfaces: upgrade::interfaces(0, &[]),
         singletons: BTreeMap::new(),

@@ -460,6 +460,7 @@ impl Making<'_> {
             arguments: &encode,
             items: self.items,
             streaming_answer: self.streaming,
+            repeated: &|_| {},
         };
         self.callee.call(request).await
     }

@@ -109,7 +109,7 @@ fn turn_meters(replica: &Replica, on: bool) {
 }
 
 /// What this process has used of all cores since it began.
-fn cpu_used() -> Duration {
+pub(super) fn cpu_used() -> Duration {
     let used = clock_gettime(ClockId::ProcessCPUTime);
     Duration::new(used.tv_sec.unsigned_abs(), used.tv_nsec as u32)
 }

@@ -42,6 +42,7 @@ async fn a_component_that_is_drained_while_it_starts_never_becomes_ready() {
         config: BTreeMap::new(),
         edges: Vec::new(),
         limits: Limits::default(),
+        telemetry: Telemetry::default(),
         directory: Directory::default(),
         identity: None,
         callers: None,

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
-use anylith_core::{Address, Directory, Endpoint, Limits, Name};
+use anylith_core::{Address, Directory, Endpoint, Limits, Name, Telemetry};
 use anylith_wire::control::{
     self, Bootstrap, ComponentState, Decoder, FromReplica, Hello, ToReplica,
 };
@@ -79,8 +79,30 @@ impl Control {
         directory: Directory,
         callers: Option<&[(&str, &str)]>,
     ) -> Line {
-        let (mut line, _) = self.called().await;
         let bootstrap = Bootstrap {
+            callers: callers.map(allowed),
+            ..self.bootstrap(components, directory)
+        };
+        self.welcome(bootstrap).await
+    }
+
+    /// The same, with an empty directory; the replica is to tell of itself what `telemetry` says.
+    pub(crate) async fn welcomed_to_tell(&self, components: &[&str], telemetry: Telemetry) -> Line {
+        let bootstrap = Bootstrap {
+            telemetry,
+            ..self.bootstrap(components, Directory::default())
+        };
+        self.welcome(bootstrap).await
+    }
+
+    async fn welcome(&self, bootstrap: Bootstrap) -> Line {
+        let (mut line, _) = self.called().await;
+        line.say(&ToReplica::Welcome(Box::new(bootstrap))).await;
+        line
+    }
+
+    fn bootstrap(&self, components: &[&str], directory: Directory) -> Bootstrap {
+        Bootstrap {
             app: name("kitchen"),
             group: name("kitchen"),
             components: components.iter().map(|it| name(it)).collect(),
@@ -89,13 +111,12 @@ impl Control {
             config: BTreeMap::new(),
             edges: Vec::new(),
             limits: Limits::default(),
+            telemetry: Telemetry::default(),
             directory,
             identity: None,
-            callers: callers.map(allowed),
+            callers: None,
             held: Vec::new(),
-        };
-        line.say(&ToReplica::Welcome(Box::new(bootstrap))).await;
-        line
+        }
     }
 }
 
@@ -152,6 +173,16 @@ impl Line {
 
     pub(crate) async fn hear(&mut self) -> FromReplica {
         self.next().await.expect("the replica hung up")
+    }
+
+    /// What the replica says next, but for what it has counted.
+    pub(crate) async fn word(&mut self) -> FromReplica {
+        loop {
+            match self.hear().await {
+                FromReplica::Measured { .. } => {}
+                other => return other,
+            }
+        }
     }
 
     /// Listens until `component` is in `state`.
