@@ -28,6 +28,8 @@ pub(crate) struct Run {
     pub(crate) counters: Counters,
     /// How the calls ended that its process has answered, when it was last heard of.
     pub(crate) outcomes: Outcomes,
+    /// How often it has said that.
+    pub(crate) accounts: u64,
     /// What it bore, when it was last asked for it.
     pub(crate) load: Option<Load>,
     /// Whether that was said since somebody looked.
@@ -73,6 +75,7 @@ impl Run {
             calls: BTreeMap::new(),
             counters: Counters::default(),
             outcomes: Outcomes::default(),
+            accounts: 0,
             load: None,
             load_is_new: false,
             ill: BTreeMap::new(),
@@ -111,17 +114,16 @@ impl Run {
         }
     }
 
-    /// A component is in `state` now; returns whether it was ill before.
+    /// A component is in `state` now.
     pub(crate) fn enter(
         &mut self,
         component: Name,
         state: ComponentState,
         reason: Option<String>,
         now: Instant,
-    ) -> bool {
+    ) {
         self.doubts.remove(&component);
         let before = self.ill.remove(&component);
-        let was_ill = before.is_some();
         match state {
             ComponentState::Unhealthy => {
                 let known = before.unwrap_or(Illness {
@@ -143,7 +145,6 @@ impl Run {
             | ComponentState::Stopped => {}
         }
         self.components.insert(component, state);
-        was_ill
     }
 
     /// Whether it has `component`, and waits with it until it may begin.

@@ -34,6 +34,7 @@ pub(super) async fn survey(app: &App, folder: &RunFolder) -> Result<Survey, Fail
             | Answer::Plan(_)
             | Answer::UpgradePlan(_)
             | Answer::Paused { .. }
+            | Answer::Stuck { .. }
             | Answer::Refused { .. }
             | Answer::GivenUp { .. },
         ) => Err(not_running(app)),

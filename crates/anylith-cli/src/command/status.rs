@@ -30,6 +30,7 @@ pub(crate) fn status(args: &StatusArgs) -> Result<(), Failure> {
             | Answer::Plan(_)
             | Answer::UpgradePlan(_)
             | Answer::Paused { .. }
+            | Answer::Stuck { .. }
             | Answer::Refused { .. }
             | Answer::Metrics(_)
             | Answer::GivenUp { .. },

@@ -3,16 +3,20 @@
 use std::{
     collections::BTreeMap,
     io::{self, Write as _},
+    os::unix::net::UnixStream,
     path::PathBuf,
 };
 
 use anylith_core::{Manifest, with_causes};
 use anylith_supervisor::{
-    Answer, AskError, KeepError, KeptBuild, Request, RunFolder, Steer, Upgrade, UpgradePlan, ask,
-    keep_builds, previous_build,
+    Answer, AskError, Cause, KeepError, NewBuild, Request, RunFolder, Steer, Upgrade, UpgradePlan,
+    ask, living_replicas, previous_build,
 };
 
-use super::{change, last_run, runtime};
+use anylith_topology::Settings;
+use serde_json::Value;
+
+use super::{change, runtime};
 use crate::{
     app::App,
     args::{Overriding, UpgradeArgs},
@@ -27,7 +31,10 @@ const ROLLED_BACK: (&str, &str) = ("rolled_back", "rolled back; the old build ru
 /// Rolls another build into an application that runs, or steers the upgrade that is under way.
 pub(crate) fn upgrade(args: &UpgradeArgs) -> Result<(), Failure> {
     let app = super::app(args.app.as_ref(), args.app_flag.as_ref())?;
-    let folder = last_run(&app)?;
+    let answers = |it: &RunFolder| UnixStream::connect(it.control_socket()).is_ok();
+    let runs = |it: &RunFolder| answers(it) || !living_replicas(it).is_empty();
+    let folder = app.last_run()?.filter(runs);
+    let folder = folder.ok_or_else(|| nothing_runs(&app))?;
     match (args.pause, args.resume, args.rollback) {
         (true, _, _) => steer(&app, &folder, Steer::Pause, args.json),
         (_, true, _) => steer(&app, &folder, Steer::Resume, args.json),
@@ -47,8 +54,11 @@ fn roll_back(app: &App, folder: &RunFolder, args: &UpgradeArgs) -> Result<(), Fa
 fn steer(app: &App, folder: &RunFolder, steer: Steer, json: bool) -> Result<(), Failure> {
     let answer = change::wait(app, folder, Request::Steer(steer))?;
     match answer {
-        // That is what was asked for.
-        Ok(Answer::GivenUp { .. }) if steer == Steer::Rollback => say(json, ROLLED_BACK),
+        // That is what was asked for, if nothing came between.
+        Ok(Answer::GivenUp {
+            cause: Cause::Obstacle,
+            ..
+        }) if steer == Steer::Rollback => say(json, ROLLED_BACK),
         other => end(app, folder, other, json, UPGRADED),
     }
 }
@@ -64,9 +74,9 @@ fn roll_in(
     let Some((build, manifest)) = runtime()?.block_on(prepared)? else {
         return say(args.json, ("same", "that build runs already"));
     };
-    let request = |dry_run| {
+    let request = |binary: PathBuf, dry_run| {
         Request::Upgrade(Box::new(Upgrade {
-            binary: build.path.clone(),
+            binary,
             source: build.source.clone(),
             manifest: manifest.clone(),
             canary: args.canary,
@@ -74,7 +84,8 @@ fn roll_in(
             dry_run,
         }))
     };
-    let planned = runtime()?.block_on(ask(&folder.control_socket(), request(true)));
+    let asked = request(build.source.clone(), true);
+    let planned = runtime()?.block_on(ask(&folder.control_socket(), asked));
     let plan = match planned {
         Ok(Answer::UpgradePlan(plan)) => plan,
         other => return change::outcome(app, folder, other).map(drop),
@@ -82,7 +93,9 @@ fn roll_in(
     if args.dry_run {
         return show(&plan, args.json);
     }
-    let answer = change::wait(app, folder, request(false))?;
+    let kept = build.keep(folder);
+    let kept = kept.map_err(|error| not_kept(app, &error))?;
+    let answer = change::wait(app, folder, request(kept, false))?;
     end(app, folder, answer, args.json, done)
 }
 
@@ -133,43 +146,73 @@ fn say(json: bool, what: (&str, &str)) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Finds the new build and keeps it, and hears what it says of itself and of the config that runs. `None` if it is the one
-/// that runs.
+/// Finds the new build, and hears what it says of itself and of the config that runs. `None` if it is the one that runs.
 async fn prepare(
     app: &App,
     folder: &RunFolder,
     args: &UpgradeArgs,
     binary: Option<PathBuf>,
-) -> Result<Option<(KeptBuild, Manifest)>, Failure> {
+) -> Result<Option<(NewBuild, Manifest)>, Failure> {
     let path = find(app, args, binary).await?;
-    let build = keep_builds(folder, &path).map_err(|error| not_kept(app, &error))?;
+    let build = NewBuild::find(folder, &path).map_err(|error| not_kept(app, &error))?;
     if build.runs_already {
         return Ok(None);
     }
-    let manifest = describe::manifest(&build.path, &app.folder).await?;
+    let manifest = describe::manifest(&build.source, &app.folder).await?;
     let known = |name: &anylith_core::Name| manifest.component(name.as_str()).is_some();
     let config = build.config.iter().filter(|(name, _)| known(name));
     let configs = config.map(|(name, value)| (name.to_string(), value));
-    let complaints = describe::complaints(&build.path, &app.folder, &configs.collect()).await?;
-    let Some(first) = complaints.first() else {
+    let complaints = describe::complaints(&build.source, &app.folder, &configs.collect()).await?;
+    if complaints.is_empty() {
         return Ok(Some((build, manifest)));
-    };
+    }
+    let written = app.read(&Overriding::default(), Some(&manifest)).settings;
+    let complaints = complaints.into_iter();
+    let problems: Vec<String> = complaints
+        .filter_map(|it| problem(it, &written, &build))
+        .collect();
+    Err(Failure::new(
+        format!(
+            "the new build does not accept the config that runs, which an upgrade keeps\n\n{}\n",
+            problems.join("\n\n")
+        ),
+        format!(
+            "nothing was started; let the new build accept it, or mend it, `{}`, and run the new build",
+            app.hint("stop")
+        ),
+    ))
+}
+
+/// What the new build says against the config that runs, at its place in `anylith.toml`, if it is still the same there.
+fn problem(complaint: describe::Complaint, written: &Settings, build: &NewBuild) -> Option<String> {
     let describe::Complaint {
         component,
         key,
         message,
-    } = first;
+    } = complaint;
+    let runs = build.config.get(component.as_str());
+    if written.config(&component) == runs {
+        let problem = written.complaint(&component, &key, &message)?;
+        return Some(problem.to_string());
+    }
     let place = match key.as_str() {
         "" => format!("[components.{component}]"),
         key => format!("components.{component}.{key}"),
     };
-    Err(Failure::new(
-        format!("the new build does not accept the config that runs: {place}: {message}"),
-        format!(
-            "an upgrade keeps the config: let the new build accept it, or `{}` and run it with another one",
-            app.hint("stop")
-        ),
+    let message = runs.map_or(message.clone(), |runs| without_texts(message, runs));
+    Some(format!(
+        "{place} as it runs, and no longer stands in anylith.toml: {message}"
     ))
+}
+
+/// `message` without the texts of `config`, some of which may be secrets.
+fn without_texts(message: String, config: &Value) -> String {
+    match config {
+        Value::String(text) if !text.is_empty() => message.replace(text.as_str(), "…"),
+        Value::Array(values) => values.iter().fold(message, without_texts),
+        Value::Object(fields) => fields.values().fold(message, without_texts),
+        Value::String(_) | Value::Null | Value::Bool(_) | Value::Number(_) => message,
+    }
 }
 
 async fn find(app: &App, args: &UpgradeArgs, binary: Option<PathBuf>) -> Result<PathBuf, Failure> {
@@ -186,9 +229,29 @@ async fn find(app: &App, args: &UpgradeArgs, binary: Option<PathBuf>) -> Result<
     }
 }
 
+/// Nothing runs here; what runs elsewhere is not upgraded by this command.
+fn nothing_runs(app: &App) -> Failure {
+    let hosts = app.beside("hosts.toml");
+    if !hosts.is_file() {
+        return super::not_running(app);
+    }
+    Failure::new(
+        format!(
+            "{} is not running under `anylith run` on this host, and the replicas on the hosts of {} are upgraded there",
+            app.title(),
+            hosts.display()
+        ),
+        format!(
+            "build it, `{}`, copy binary and orders to all hosts, and restart the units there one by one: see the guide, \
+             several hosts, another build",
+            app.hint("render static")
+        ),
+    )
+}
+
 fn not_kept(app: &App, error: &KeepError) -> Failure {
     let mend = match error {
-        KeepError::NothingRuns => return super::not_running(app),
+        KeepError::NothingRuns => return nothing_runs(app),
         KeepError::New { folder, .. } => {
             format!(
                 "is it a program for this machine, and is there room in {}?",

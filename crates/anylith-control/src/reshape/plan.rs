@@ -9,7 +9,7 @@ use anylith_core::{Name, Scaling};
 use anylith_topology::MAX_REPLICAS;
 use serde::{Deserialize, Serialize};
 
-use super::memory::MemoryUse;
+use super::footprint::MemoryUse;
 use crate::{
     refused::Refused,
     spec::{GroupSpec, Spec},

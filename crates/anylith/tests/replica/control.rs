@@ -80,28 +80,32 @@ impl Control {
         callers: Option<&[(&str, &str)]>,
     ) -> Line {
         let bootstrap = Bootstrap {
+            directory,
             callers: callers.map(allowed),
-            ..self.bootstrap(components, directory)
+            ..self.bootstrap(components)
         };
-        self.welcome(bootstrap).await
+        self.welcomed_with(bootstrap).await
     }
 
-    /// The same, with an empty directory; the replica is to tell of itself what `telemetry` says.
+    /// Welcomes a new replica that runs `components`, and holds those of `held` back.
+    pub(crate) async fn welcomed_holding(&self, components: &[&str], held: &[&str]) -> Line {
+        let bootstrap = Bootstrap {
+            held: held.iter().map(|it| name(it)).collect(),
+            ..self.bootstrap(components)
+        };
+        self.welcomed_with(bootstrap).await
+    }
+
+    /// Welcomes a new replica that runs `components`, and is to tell of itself what `telemetry` says.
     pub(crate) async fn welcomed_to_tell(&self, components: &[&str], telemetry: Telemetry) -> Line {
         let bootstrap = Bootstrap {
             telemetry,
-            ..self.bootstrap(components, Directory::default())
+            ..self.bootstrap(components)
         };
-        self.welcome(bootstrap).await
+        self.welcomed_with(bootstrap).await
     }
 
-    async fn welcome(&self, bootstrap: Bootstrap) -> Line {
-        let (mut line, _) = self.called().await;
-        line.say(&ToReplica::Welcome(Box::new(bootstrap))).await;
-        line
-    }
-
-    fn bootstrap(&self, components: &[&str], directory: Directory) -> Bootstrap {
+    fn bootstrap(&self, components: &[&str]) -> Bootstrap {
         Bootstrap {
             app: name("kitchen"),
             group: name("kitchen"),
@@ -112,11 +116,17 @@ impl Control {
             edges: Vec::new(),
             limits: Limits::default(),
             telemetry: Telemetry::default(),
-            directory,
+            directory: Directory::default(),
             identity: None,
             callers: None,
             held: Vec::new(),
         }
+    }
+
+    async fn welcomed_with(&self, bootstrap: Bootstrap) -> Line {
+        let (mut line, _) = self.called().await;
+        line.say(&ToReplica::Welcome(Box::new(bootstrap))).await;
+        line
     }
 }
 

@@ -8,8 +8,10 @@ mod control;
 mod dormant;
 mod failures;
 mod health;
+mod held;
 mod measures;
 mod panics;
+mod yielding;
 
 use std::{
     io,
