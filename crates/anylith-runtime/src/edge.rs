@@ -22,13 +22,13 @@ use arc_swap::ArcSwapOption;
 
 use crate::{
     ambient,
+    counted_items::{AnswerItems, ArgumentItems},
     deadline::{DEFAULT_TIMEOUT, Deadline},
     gate::{Gate, Inside, Permit},
     guard,
     interface::{CallResult, ImplementedBy, Interface, Method, Travels, check_names, checked},
     local::{Here, LocalCall},
     message::{ArgumentWriter, decode_result, decoded},
-    metered::{Incoming, Outgoing},
     place::Place,
     routing,
     streaming::StreamingOf,
@@ -455,7 +455,7 @@ impl<O: ?Sized + Send + Sync + 'static> RemoteCall<'_, O> {
         let result = match self.send(write, items, true, end).await {
             Ok(Reply::Stream(items)) => {
                 let items = match underway.take() {
-                    Some(underway) => Incoming::of(items, underway),
+                    Some(underway) => AnswerItems::of(items, underway),
                     None => items,
                 };
                 Ok(Ok(decoded::<R>(items, self.edge.edge(self.method))))
@@ -535,7 +535,7 @@ impl<O: ?Sized + Send + Sync + 'static> RemoteCall<'_, O> {
             return items;
         }
         let counts = Counts(Arc::clone(self.edge));
-        Outgoing::of(items, counts, self.lane())
+        ArgumentItems::of(items, counts, self.lane())
     }
 
     /// The error of a call that began at `begun` and was to be over at `end`.

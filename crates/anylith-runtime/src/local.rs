@@ -9,7 +9,7 @@ use std::{
 };
 
 use anylith_core::{Allowance, CallError};
-use anylith_telemetry::{Outcome, Recorder, Way};
+use anylith_telemetry::{Lane, Outcome, Recorder, Way};
 use futures_core::Stream;
 
 use crate::{
@@ -84,7 +84,7 @@ impl<O: ?Sized + Send + Sync + 'static> LocalCall<'_, O> {
     {
         let mut call = self.run(future);
         let items = (&mut call).await?;
-        let flow = self.edge.recorder().lane(lane(self.method, Way::Local));
+        let flow = self.edge.lane(self.method, Way::Local);
         let flow = flow.map(|lane| {
             lane.enter();
             Flow {
@@ -202,7 +202,7 @@ where
         }
         let edge = this.edge;
         let lane = edge.lane(this.method, Way::Local);
-        let is_due = lane.is_some_and(|lane| lane.is_due());
+        let is_due = lane.is_some_and(Lane::is_due);
         let begun = is_due.then(Instant::now);
         let mut frame = this.frame();
         let future = &mut this.future;

@@ -605,11 +605,10 @@ fn door(registration: &Registration, measures: &Measures) -> Door {
             fingerprint: registration.fingerprint(),
             methods: registration.methods.len() as u16,
         },
-        component: registration.name,
         place: Place::of(registration.name),
         methods: registration.methods,
         gate: Arc::new(Gate::default()),
-        meters: measures.meters(registration),
+        recorders: measures.recorders(registration),
         open: ArcSwapOption::empty(),
     }
 }

@@ -157,7 +157,7 @@ impl Running {
         self.replica.component::<C>(C::NAME)
     }
 
-    /// What was called along each edge out of this process's components.
+    /// What was called along each edge out of this process's components; nothing where `[telemetry] metrics` is `"off"`.
     pub fn calls(&self) -> Vec<CallCounts> {
         self.replica.panel().counts()
     }

@@ -1,16 +1,18 @@
 //! The receiving end of a call: from a message to the implementation, and back.
 
+mod counting;
+mod recorders;
+
 use std::{
     collections::BTreeMap,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
-    time::Instant,
 };
 
-use anylith_core::{CallContext, Edge, Metrics, Refusal};
+use anylith_core::{CallContext, Edge, Refusal};
 use anylith_rpc::{Answer, Failure, Incoming, Readiness, Serve, ServedComponent};
-use anylith_telemetry::{Histogram, Outcome, Recorder};
+use anylith_telemetry::{Outcome, Recorder};
 use anylith_wire::control::ComponentState;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use bytes::Bytes;
@@ -18,6 +20,8 @@ use futures_core::Stream;
 use pin_project_lite::pin_project;
 use tokio::sync::watch;
 
+use self::counting::Counting;
+pub(crate) use self::recorders::Recorders;
 use crate::{
     ambient::{self, Frame},
     deadline::Deadline,
@@ -27,7 +31,6 @@ use crate::{
     message::IncomingItems,
     place::Place,
     replica::States,
-    underway::Underway,
 };
 
 /// A future on the heap that can be sent between threads.
@@ -81,7 +84,7 @@ impl IncomingCall {
                 method,
                 context: incoming.context,
                 _permit: permit,
-                counted: Counted::Not { recorder, lane },
+                counting: Counting::Ahead { recorder, lane },
             }),
         })
     }
@@ -111,59 +114,7 @@ struct Border {
     context: CallContext,
     /// Held until the answer is complete.
     _permit: Permit,
-    counted: Counted,
-}
-
-/// How far a served call is counted.
-enum Counted {
-    /// It was not polled yet.
-    Not {
-        recorder: Arc<Recorder>,
-        lane: usize,
-    },
-    /// It has to wait, or its answer is a stream that flows; or nothing is counted.
-    Underway(Option<Underway<Arc<Recorder>>>),
-}
-
-impl Counted {
-    /// When the call begins, if that is to be known although it may be ready at once.
-    fn begin(&self) -> Option<Instant> {
-        match self {
-            Self::Not { recorder, lane } => {
-                let due = recorder.lane(*lane).is_some_and(|lane| lane.is_due());
-                due.then(Instant::now)
-            }
-            Self::Underway(_) => None,
-        }
-    }
-
-    /// It has to wait.
-    fn wait(&mut self, begun: Option<Instant>) {
-        if let Self::Not { recorder, lane } = self {
-            *self = Self::Underway(Underway::begin(Arc::clone(recorder), *lane, begun));
-        }
-    }
-
-    /// It has ended, or its stream begins if `flows`.
-    fn end(&mut self, outcome: Outcome, begun: Option<Instant>, flows: bool) {
-        if flows {
-            self.wait(begun);
-        }
-        match self {
-            Self::Not { recorder, lane } => {
-                if let Some(lane) = recorder.lane(*lane) {
-                    lane.at_once(outcome, begun.map(|begun| begun.elapsed()));
-                }
-                *self = Self::Underway(None);
-            }
-            Self::Underway(Some(underway)) if flows => underway.flow(),
-            Self::Underway(underway) => {
-                if let Some(underway) = underway.take() {
-                    underway.end(outcome);
-                }
-            }
-        }
-    }
+    counting: Counting,
 }
 
 impl Border {
@@ -202,10 +153,10 @@ impl<F: Future<Output = Result<Answer, Failure>>> Future for Served<F> {
             .border
             .as_mut()
             .expect("a future is not polled after it was ready");
-        let begun = border.counted.begin();
+        let begun = border.counting.begin();
         let answer = match border.cross(|| this.future.poll(cx)) {
             Ok(Poll::Pending) => {
-                border.counted.wait(begun);
+                border.counting.wait(begun);
                 return Poll::Pending;
             }
             Ok(Poll::Ready(Ok(answer))) => answer,
@@ -224,7 +175,7 @@ impl<F: Future<Output = Result<Answer, Failure>>> Future for Served<F> {
             }
         }
         let flows = matches!(answer, Answer::Stream(_));
-        border.counted.end(outcome, begun, flows);
+        border.counting.end(outcome, begun, flows);
         let border = this.border.take();
         Poll::Ready(match answer {
             Answer::Stream(items) => Answer::Stream(Box::pin(ServedStream { items, border })),
@@ -268,37 +219,12 @@ pub(crate) trait Dispatch: Send + Sync {
 /// One component of this replica, as its peers see it.
 pub(crate) struct Door {
     pub(crate) served: ServedComponent,
-    pub(crate) component: &'static str,
     pub(crate) place: &'static Place,
     pub(crate) methods: &'static [Method],
     pub(crate) gate: Arc<Gate>,
-    pub(crate) meters: Arc<Meters>,
+    pub(crate) recorders: Arc<Recorders>,
     /// The implementation, while it is ready.
     pub(crate) open: ArcSwapOption<Box<dyn Dispatch>>,
-}
-
-/// What counts the calls of other processes that a component serves, however often it comes and goes.
-#[derive(Debug)]
-pub(crate) struct Meters {
-    /// A lane for each method.
-    pub(crate) calls: Arc<Recorder>,
-    /// How long calls waited before they were begun, on one lane.
-    queue: Recorder,
-}
-
-impl Meters {
-    pub(crate) fn new(methods: usize, metrics: Metrics) -> Arc<Self> {
-        let calls = Arc::new(Recorder::new(methods, metrics));
-        // Without times there is nothing to say of it.
-        let lanes = usize::from(metrics == Metrics::All);
-        let queue = Recorder::new(lanes, metrics);
-        Arc::new(Self { calls, queue })
-    }
-
-    /// How long calls waited before they were begun.
-    pub(crate) fn queued(&self) -> Histogram {
-        self.queue.read(0).took()
-    }
 }
 
 /// The components of this replica, in the order in which the handshake names them. One that comes gets a place behind
@@ -317,10 +243,10 @@ struct Rooms {
 
 impl Rooms {
     fn add(&mut self, door: Arc<Door>) {
-        match self.by_name.get(door.component) {
+        match self.by_name.get(door.place.component) {
             Some(index) => self.doors[*index] = door,
             None => {
-                self.by_name.insert(door.component, self.doors.len());
+                self.by_name.insert(door.place.component, self.doors.len());
                 self.doors.push(door);
             }
         }
@@ -406,14 +332,12 @@ impl Serve for Doors {
         let (Some(implementation), Some(permit)) = (&*open, door.gate.enter(inside)) else {
             return refuse(Refusal::Moved);
         };
-        if let Some(lane) = door.meters.queue.lane(0) {
-            lane.ended(Outcome::Answered, incoming.waited);
-        }
+        door.recorders.waited(incoming.waited);
         implementation.dispatch(IncomingCall {
             place: door.place,
             methods: door.methods,
             permit,
-            recorder: Arc::clone(&door.meters.calls),
+            recorder: Arc::clone(&door.recorders.calls),
             incoming,
         })
     }

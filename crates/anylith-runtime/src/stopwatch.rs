@@ -175,7 +175,7 @@ mod tests {
             let panicked = std::panic::catch_unwind(|| {
                 timing(Place::outside(), place, || -> () {
                     std::panic::resume_unwind(Box::new("no"))
-                })
+                });
             });
             assert!(panicked.is_err());
             assert_ne!(AHEAD.get(), TIMED);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use anylith_core::Name;
 
-use crate::numbers::{Numbers, Report};
+use crate::{numbers::Numbers, report::Report};
 
 /// What all processes of an application have counted.
 ///

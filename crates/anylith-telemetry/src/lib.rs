@@ -7,23 +7,27 @@
 //!   processes, and a [`Book`] sums them, with those of processes that are gone.
 //! - A [`Survey`] is the application as a whole, and [`prometheus::render`] writes it down.
 //!
-//! Nothing here asks a clock: who records brings the time along, and says so by asking [`Lane::is_due`] first.
+//! Nothing here asks a clock: who records brings the time along, where [`Lane::is_due`] says that it is needed.
 
 mod book;
+mod calls;
 mod histogram;
 mod numbers;
 mod outcome;
 pub mod prometheus;
 mod recorder;
+mod report;
 mod survey;
 mod thread;
+mod way;
 
 pub use anylith_core::Metrics;
 pub use book::Book;
+pub use calls::{Calls, Ended};
 pub use histogram::Histogram;
-pub use numbers::{
-    Calls, ComponentNumbers, EdgeNumbers, Ended, Numbers, ProcessNumbers, Report, ServedNumbers,
-};
-pub use outcome::{Outcome, Way};
+pub use numbers::{ComponentNumbers, EdgeNumbers, Numbers, ServedNumbers};
+pub use outcome::Outcome;
 pub use recorder::{Lane, Recorder};
+pub use report::{ProcessNumbers, Report};
 pub use survey::{ReplicaNumbers, Survey};
+pub use way::Way;

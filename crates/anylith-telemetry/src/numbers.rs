@@ -1,38 +1,13 @@
 //! What was counted, as values that can be sent and summed.
 
-use std::collections::BTreeMap;
-
-use anylith_core::{Metrics, Name};
+use anylith_core::Name;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    calls::{Calls, is_zero},
     histogram::Histogram,
-    outcome::{Outcome, Way},
+    way::Way,
 };
-
-/// All that one process has counted, in absolute numbers.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Report {
-    /// When it began to count, in milliseconds of Unix time: it tells the process from the one before it.
-    pub since_ms: u64,
-    /// What it counts.
-    pub metrics: Metrics,
-    /// What can be summed over processes.
-    pub numbers: Numbers,
-    /// What the process itself needs.
-    pub process: ProcessNumbers,
-}
-
-/// What a process needs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct ProcessNumbers {
-    /// What it has used of all cores, in microseconds.
-    pub cpu_us: u64,
-    /// How much of it is in memory, in bytes.
-    pub memory_bytes: u64,
-}
 
 /// What can be summed over processes.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -86,125 +61,6 @@ pub struct ComponentNumbers {
     /// of all polls.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub busy_us: u64,
-}
-
-/// What was counted of calls of one kind.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Calls {
-    /// Those that have ended, by how.
-    pub ended: BTreeMap<Outcome, Ended>,
-    /// Those that have begun and not ended, but for those that did not have to wait.
-    #[serde(skip_serializing_if = "is_zero")]
-    pub in_flight: u64,
-    /// The encoded arguments, in bytes, of all attempts.
-    #[serde(skip_serializing_if = "is_zero")]
-    pub sent_bytes: u64,
-    /// The encoded answers, in bytes.
-    #[serde(skip_serializing_if = "is_zero")]
-    pub received_bytes: u64,
-    /// How often one was made once more, after an attempt had failed.
-    #[serde(skip_serializing_if = "is_zero")]
-    pub retries: u64,
-    /// How often a second attempt was made beside the first.
-    #[serde(skip_serializing_if = "is_zero")]
-    pub hedges: u64,
-}
-
-/// Calls that have ended in the same way.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Ended {
-    /// How many.
-    pub calls: u64,
-    /// How long they took; empty where that is not measured.
-    #[serde(skip_serializing_if = "Histogram::is_empty")]
-    pub took: Histogram,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
-fn is_zero(number: &u64) -> bool {
-    *number == 0
-}
-
-impl Ended {
-    /// Adds those of somebody else.
-    pub fn add(&mut self, other: &Self) {
-        self.calls = self.calls.saturating_add(other.calls);
-        self.took.add(&other.took);
-    }
-
-    /// Those since `earlier`.
-    #[must_use]
-    pub fn since(&self, earlier: &Self) -> Self {
-        Self {
-            calls: self.calls.saturating_sub(earlier.calls),
-            took: self.took.since(&earlier.took),
-        }
-    }
-}
-
-impl Calls {
-    /// Adds those of somebody else.
-    pub fn add(&mut self, other: &Self) {
-        for (outcome, ended) in &other.ended {
-            self.ended.entry(*outcome).or_default().add(ended);
-        }
-        for (own, more) in [
-            (&mut self.in_flight, other.in_flight),
-            (&mut self.sent_bytes, other.sent_bytes),
-            (&mut self.received_bytes, other.received_bytes),
-            (&mut self.retries, other.retries),
-            (&mut self.hedges, other.hedges),
-        ] {
-            *own = own.saturating_add(more);
-        }
-    }
-
-    /// Those since `earlier`, which these have grown out of. What is in flight is what is in flight now.
-    #[must_use]
-    pub fn since(&self, earlier: &Self) -> Self {
-        let none = Ended::default();
-        let ended = self.ended.iter().map(|(outcome, ended)| {
-            let before = earlier.ended.get(outcome).unwrap_or(&none);
-            (*outcome, ended.since(before))
-        });
-        Self {
-            ended: ended.filter(|(_, ended)| ended.calls > 0).collect(),
-            in_flight: self.in_flight,
-            sent_bytes: self.sent_bytes.saturating_sub(earlier.sent_bytes),
-            received_bytes: self.received_bytes.saturating_sub(earlier.received_bytes),
-            retries: self.retries.saturating_sub(earlier.retries),
-            hedges: self.hedges.saturating_sub(earlier.hedges),
-        }
-    }
-
-    /// How many have ended so.
-    pub fn count(&self, outcome: Outcome) -> u64 {
-        self.ended.get(&outcome).map_or(0, |ended| ended.calls)
-    }
-
-    /// How many have ended.
-    pub fn all(&self) -> u64 {
-        self.ended.values().map(|ended| ended.calls).sum()
-    }
-
-    /// How many have ended otherwise than with what was asked for.
-    pub fn failed(&self) -> u64 {
-        self.all() - self.count(Outcome::Answered)
-    }
-
-    /// How long they took, however they ended.
-    pub fn took(&self) -> Histogram {
-        let mut all = Histogram::new();
-        self.ended.values().for_each(|ended| all.add(&ended.took));
-        all
-    }
-
-    /// Whether there was none.
-    pub fn is_empty(&self) -> bool {
-        *self == Self::default()
-    }
 }
 
 impl Numbers {
@@ -282,22 +138,5 @@ impl Numbers {
         let edges = self.edges.iter_mut().map(|edge| &mut edge.calls);
         let served = self.served.iter_mut().map(|served| &mut served.calls);
         edges.chain(served).for_each(|calls| calls.in_flight = 0);
-    }
-}
-
-impl Report {
-    /// Whether it says nothing that is worth saying after `last`: nobody has called anybody, and what the process needs is
-    /// about the same.
-    pub fn is_like(&self, last: &Self) -> bool {
-        /// Of a core, in microseconds.
-        const LITTLE_WORK: u64 = 10_000;
-        /// In bytes.
-        const LITTLE_MEMORY: u64 = 256 * 1024;
-        let (process, before) = (self.process, last.process);
-        self.since_ms == last.since_ms
-            && self.metrics == last.metrics
-            && self.numbers == last.numbers
-            && process.cpu_us.abs_diff(before.cpu_us) < LITTLE_WORK
-            && process.memory_bytes.abs_diff(before.memory_bytes) < LITTLE_MEMORY
     }
 }

@@ -11,8 +11,8 @@
 use std::{fmt::Write as _, time::Duration};
 
 use crate::{
+    calls::{Calls, Ended},
     histogram::Histogram,
-    numbers::{Calls, Ended},
     outcome::Outcome,
     survey::Survey,
 };

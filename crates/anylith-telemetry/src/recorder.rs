@@ -23,8 +23,8 @@ use std::{
 use anylith_core::Metrics;
 
 use crate::{
+    calls::{Calls, Ended},
     histogram::{BUCKETS, Histogram, bucket_of},
-    numbers::{Calls, Ended},
     outcome::Outcome,
     thread::{self, NUMBERS, SHARED},
 };
@@ -48,9 +48,12 @@ struct Pages {
     lanes: usize,
     /// Whether clocks are looked at.
     timed: bool,
-    /// Of each thread, by its number: a sheet for each lane.
-    threads: Box<[OnceLock<Box<[OnceLock<Box<Sheet>>]>>]>,
+    /// Those of each thread, by its number.
+    threads: Box<[OnceLock<Sheets>]>,
 }
+
+/// The sheets of one thread, by the number of the lane: each is made when the thread first counts there.
+type Sheets = Box<[OnceLock<Box<Sheet>>]>;
 
 /// What one thread has counted on one lane. Those that have no number of their own share one, with atomic additions.
 struct Sheet {
@@ -127,7 +130,7 @@ impl Recorder {
         let sheets: Vec<&Sheet> = threads
             .filter_map(|sheets| Some(&**sheets.get(lane)?.get()?))
             .collect();
-        // First those that have left: a call is never seen to leave before it has come.
+        // First those that have left, so that a call which comes and goes meanwhile is one too many, and not one too few.
         for sheet in &sheets {
             departed += sheet.departed.load(Relaxed);
         }

@@ -6,8 +6,9 @@ use anylith_core::{Metrics, Name};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    numbers::{Numbers, ProcessNumbers, Report},
-    outcome::Way,
+    numbers::Numbers,
+    report::{ProcessNumbers, Report},
+    way::Way,
 };
 
 /// An application as a whole, and what it has counted.
@@ -75,6 +76,7 @@ impl Survey {
         let served = self.numbers.served.iter();
         let served = served.filter(|served| served.component == *component);
         let local = local.map(|edge| edge.calls.all());
-        local.chain(served.map(|served| served.calls.all())).sum()
+        let all = local.chain(served.map(|served| served.calls.all()));
+        all.fold(0, u64::saturating_add)
     }
 }

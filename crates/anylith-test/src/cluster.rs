@@ -137,7 +137,8 @@ impl<A: Application> Cluster<A> {
         bound.unwrap_or_else(|| panic!("no component serves a listener `{name}`"))
     }
 
-    /// What was called along each edge out of the components in this process, the test's own first.
+    /// What was called along each edge out of the components in this process, the test's own first; nothing where
+    /// `[telemetry] metrics` is `"off"`.
     pub fn calls(&self) -> Vec<CallCounts> {
         self.with_running(Running::calls).unwrap_or_default()
     }

@@ -65,7 +65,7 @@ impl Gauge {
         for door in doors(replica) {
             let inside = door.gate.inside();
             if inside > 0 {
-                *self.under_way.entry(door.component).or_default() += inside;
+                *self.under_way.entry(door.place.component).or_default() += inside;
             }
         }
     }

@@ -14,7 +14,7 @@ use super::{Registration, Replica, load::cpu_used};
 use crate::{
     interface::{Method, checked},
     place::Place,
-    serve::Meters,
+    serve::Recorders,
 };
 
 /// What is kept for as long as the replica lives, whichever components come and go.
@@ -30,7 +30,7 @@ pub(super) struct Measures {
 struct Served {
     methods: &'static [Method],
     place: &'static Place,
-    meters: Arc<Meters>,
+    recorders: Arc<Recorders>,
 }
 
 impl Measures {
@@ -45,14 +45,14 @@ impl Measures {
     }
 
     /// What counts the calls that a component serves.
-    pub(super) fn meters(&self, of: &Registration) -> Arc<Meters> {
+    pub(super) fn recorders(&self, of: &Registration) -> Arc<Recorders> {
         let mut served = self.served.lock().unwrap_or_else(PoisonError::into_inner);
         let served = served.entry(of.name).or_insert_with(|| Served {
             methods: of.methods,
             place: Place::of(of.name),
-            meters: Meters::new(of.methods.len(), self.metrics),
+            recorders: Recorders::new(of.methods.len(), self.metrics),
         });
-        Arc::clone(&served.meters)
+        Arc::clone(&served.recorders)
     }
 
     fn served(&self) -> Vec<Served> {
@@ -71,14 +71,14 @@ impl Replica {
         for served in self.measures.served() {
             let component = checked(served.place.component);
             for (lane, method) in served.methods.iter().enumerate() {
-                let calls = served.meters.calls.read(lane);
+                let calls = served.recorders.calls.read(lane);
                 if !calls.is_empty() {
                     *numbers.served(&component, &checked(method.name)) = calls;
                 }
             }
             if self.measures.metrics == Metrics::All {
                 let own = numbers.component(&component);
-                own.queued = served.meters.queued();
+                own.queued = served.recorders.queued();
                 own.busy_us = served.place.busy().as_micros() as u64;
             }
         }

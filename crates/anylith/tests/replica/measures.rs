@@ -31,7 +31,7 @@ async fn asked(line: &mut Line) -> Option<Report> {
     reported
 }
 
-/// How many calls of `method` the report has, which of them other processes have made, and how many wait.
+/// How many calls of `method` along `edge` have ended that went this way, and how many wait for their answer.
 fn calls(report: &Report, edge: (&str, &str), method: &str, way: Way) -> (u64, u64) {
     let mut edges = report.numbers.edges.iter();
     let found = edges.find(|it| {

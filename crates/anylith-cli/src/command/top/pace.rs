@@ -6,7 +6,7 @@ use std::{
 };
 
 use anylith_core::Name;
-use anylith_telemetry::{Calls, ComponentNumbers, Histogram, Survey, Way};
+use anylith_telemetry::{Calls, ComponentNumbers, Histogram, ReplicaNumbers, Survey, Way};
 use serde::Serialize;
 
 /// What goes on in an application.
@@ -154,7 +154,7 @@ fn by_edge(survey: &Survey) -> BTreeMap<(&Name, &Name, Way), Calls> {
 }
 
 fn replicas(before: &Survey, after: &Survey, rate: impl Fn(u64) -> f64) -> Vec<ReplicaPace> {
-    let of = |is: &anylith_telemetry::ReplicaNumbers| {
+    let of = |is: &ReplicaNumbers| {
         let mut all = before.replicas.iter();
         let was = all.find(|was| was.id == is.id && was.since_ms == is.since_ms);
         let was = was.filter(|_| is.since_ms.is_some());

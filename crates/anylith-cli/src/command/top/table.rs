@@ -2,8 +2,6 @@
 
 use std::fmt::Write as _;
 
-use anylith_telemetry::Way;
-
 use super::pace::{ComponentPace, EdgePace, Pace, ReplicaPace};
 use crate::paint::Paint;
 
@@ -119,17 +117,14 @@ fn edges(paces: &[EdgePace], columns: usize) -> Rows {
     let width = width("EDGE", &names, columns, 46);
     let row = |(pace, name): (&EdgePace, &String)| {
         let time = |micros: Option<f64>| micros.map_or("-".to_owned(), length);
-        let way = match pace.way {
-            Way::Local => "local",
-            Way::Remote => "remote",
-        };
         format!(
-            "{} {:>9} {:>9} {:>8} {:>8}  {way}",
+            "{} {:>9} {:>9} {:>8} {:>8}  {}",
             fit(name, width),
             rate(pace.calls_per_second),
             rate(pace.failed_per_second),
             time(pace.p50_us),
-            time(pace.p99_us)
+            time(pace.p99_us),
+            pace.way
         )
     };
     Rows {
@@ -224,6 +219,7 @@ fn length(micros: f64) -> String {
 #[cfg(test)]
 mod tests {
     use anylith_core::Name;
+    use anylith_telemetry::Way;
 
     use super::*;
 

@@ -14,12 +14,12 @@ use futures_core::Stream;
 use crate::underway::Underway;
 
 /// The items of an answer. Its call is in flight until this is dropped.
-pub(crate) struct Incoming<R: Borrow<Recorder>> {
+pub(crate) struct AnswerItems<R: Borrow<Recorder>> {
     items: Items,
     underway: Underway<R>,
 }
 
-impl<R: Borrow<Recorder> + Send + Unpin + 'static> Incoming<R> {
+impl<R: Borrow<Recorder> + Send + Unpin + 'static> AnswerItems<R> {
     /// The answer `items` to a call, which has begun with them.
     pub(crate) fn of(items: Items, mut underway: Underway<R>) -> Items {
         underway.flow();
@@ -27,7 +27,7 @@ impl<R: Borrow<Recorder> + Send + Unpin + 'static> Incoming<R> {
     }
 }
 
-impl<R: Borrow<Recorder> + Unpin> Stream for Incoming<R> {
+impl<R: Borrow<Recorder> + Unpin> Stream for AnswerItems<R> {
     type Item = Result<Bytes, Failure>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
@@ -40,13 +40,13 @@ impl<R: Borrow<Recorder> + Unpin> Stream for Incoming<R> {
 }
 
 /// The items that follow the arguments of a call.
-pub(crate) struct Outgoing<R> {
+pub(crate) struct ArgumentItems<R> {
     items: Items,
     recorder: R,
     lane: usize,
 }
 
-impl<R: Borrow<Recorder> + Send + Unpin + 'static> Outgoing<R> {
+impl<R: Borrow<Recorder> + Send + Unpin + 'static> ArgumentItems<R> {
     /// `items`, of a call that is counted on `lane`.
     pub(crate) fn of(items: Items, recorder: R, lane: usize) -> Items {
         Box::pin(Self {
@@ -57,7 +57,7 @@ impl<R: Borrow<Recorder> + Send + Unpin + 'static> Outgoing<R> {
     }
 }
 
-impl<R: Borrow<Recorder> + Unpin> Stream for Outgoing<R> {
+impl<R: Borrow<Recorder> + Unpin> Stream for ArgumentItems<R> {
     type Item = Result<Bytes, Failure>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
