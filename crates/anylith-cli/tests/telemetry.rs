@@ -246,11 +246,13 @@ fn top_on_a_terminal_is_drawn_until_q_is_pressed_and_leaves_it_as_it_was() {
         }
         std::mem::take(&mut all)
     };
-    until("\x1b[?1049h");
-    let drawn = until("till-1");
+    let drawn = until("\x1b[?1049h") + &until("till-1");
     assert!(drawn.contains("COMPONENT"), "{drawn:?}");
+    // There is nothing to compare the first look with.
+    assert!(drawn.contains("from now on"), "{drawn:?}");
     // It is drawn anew, in the same place.
     let again = until("\x1b[H");
+    until("over the last");
     assert!(!again.contains("\x1b[?1049h"), "{again:?}");
     let raw = tcgetattr(&held).unwrap();
     assert!(!raw.local_modes.contains(LocalModes::ICANON));

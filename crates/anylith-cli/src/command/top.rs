@@ -86,9 +86,14 @@ async fn watch(
 ) -> Result<(), Failure> {
     let mut signals = Signals::listen()?;
     let mut looks = VecDeque::from([first]);
-    let mut next = tokio::time::interval(LOOK_EVERY);
+    // Not at once: two looks within a moment tell no rates.
+    let mut next = tokio::time::interval_at(tokio::time::Instant::now() + LOOK_EVERY, LOOK_EVERY);
     next.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
+        if let (Some(first), Some(last)) = (looks.front(), looks.back()) {
+            let text = table::of(&last.since(first), terminal.room(), Paint::for_stdout());
+            terminal.show(&text)?;
+        }
         tokio::select! {
             _ = next.tick() => {
                 looks.push_back(Look::take(app, folder).await?);
@@ -101,10 +106,6 @@ async fn watch(
                 Key::Other => {}
             },
             _ = signals.next() => return Ok(()),
-        }
-        if let (Some(first), Some(last)) = (looks.front(), looks.back()) {
-            let text = table::of(&last.since(first), terminal.room(), Paint::for_stdout());
-            terminal.show(&text)?;
         }
     }
 }

@@ -14,7 +14,7 @@ use serde::Serialize;
 pub(super) struct Pace {
     pub(super) app: Name,
     pub(super) topology: Name,
-    /// For how long it was watched.
+    /// For how long it was watched; 0 in the first moment.
     pub(super) seconds: f64,
     pub(super) components: Vec<ComponentPace>,
     pub(super) edges: Vec<EdgePace>,
@@ -70,8 +70,8 @@ pub(super) struct ReplicaPace {
 impl Pace {
     /// What has happened between two surveys that are so long apart.
     pub(super) fn between(before: &Survey, after: &Survey, length: Duration) -> Self {
-        let seconds = length.as_secs_f64().max(0.001);
-        let rate = |more: u64| more as f64 / seconds;
+        let seconds = length.as_secs_f64();
+        let rate = |more: u64| more as f64 / seconds.max(0.001);
         Self {
             app: after.app.clone(),
             topology: after.topology.clone(),

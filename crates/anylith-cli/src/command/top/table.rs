@@ -50,10 +50,11 @@ pub(super) fn of(pace: &Pace, room: Room, paint: Paint) -> String {
     // A line of title, and of each table its head and the line above it.
     let most = room.lines.saturating_sub(1 + 2 * tables.len());
     shorten(&mut tables, most);
-    let title = format!(
-        "{} in topology {}, over the last {:.1} s",
-        pace.app, pace.topology, pace.seconds
-    );
+    let (app, topology) = (&pace.app, &pace.topology);
+    let title = match pace.seconds {
+        0.0 => format!("{app} in topology {topology}, from now on"),
+        seconds => format!("{app} in topology {topology}, over the last {seconds:.1} s"),
+    };
     let mut text = format!("{}\n", paint.bold(&cut(&title, room.columns)));
     for Rows { head, rows } in &tables {
         let _ = writeln!(text, "\n{}", paint.dim(head));
@@ -145,10 +146,7 @@ fn replicas(paces: &[ReplicaPace], columns: usize) -> Rows {
     let width = width("REPLICA", &names, columns, 39);
     let row = |(pace, name): (&ReplicaPace, &String)| {
         let cores = pace.cores.map(|cores| format!("{cores:.3}"));
-        let memory = pace.memory_bytes.map(|bytes| {
-            let mebibytes = bytes as f64 / f64::from(1 << 20);
-            format!("{mebibytes:.1} MiB")
-        });
+        let memory = pace.memory_bytes.map(memory);
         let or_none = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
         format!(
             "{} {:<9} {:>7} {:>11} {:>8}",
@@ -213,6 +211,14 @@ fn length(micros: f64) -> String {
     match value {
         few if few < 10.0 => format!("{few:.1} {unit}"),
         many => format!("{many:.0} {unit}"),
+    }
+}
+
+fn memory(bytes: u64) -> String {
+    let mebibytes = bytes as f64 / f64::from(1 << 20);
+    match mebibytes {
+        few if few < 10_000.0 => format!("{few:.1} MiB"),
+        many => format!("{:.1} GiB", many / 1024.0),
     }
 }
 
