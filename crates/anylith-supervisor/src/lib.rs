@@ -23,6 +23,7 @@ mod listener_socket;
 mod listeners;
 mod lock;
 mod log_file;
+mod log_filter;
 mod log_line;
 mod log_reader;
 mod process;
@@ -35,6 +36,7 @@ mod run_folder;
 mod stray;
 mod supervisor;
 mod switchboard;
+mod told;
 
 pub use answer::{Answer, AskError, Overview, ask};
 pub use anylith_control::{
@@ -46,9 +48,11 @@ pub use anylith_wire::control::{ENV_CONTROL, ENV_ROLE, Group, Request, Steer, Up
 pub use builds::{KeepError, KeptBuild, keep_builds, previous_build};
 pub use launch::{Launch, StartError, living_replicas, stop_orphans, what_runs};
 pub use listener_socket::BindError;
+pub use log_filter::{LogFilter, group_of};
 pub use log_line::{Level, LogLine};
 pub use log_reader::LogReader;
 pub use record::Program;
 pub use report::Report;
 pub use run_folder::RunFolder;
 pub use supervisor::{Progress, Retiring, Supervisor, SupervisorLost};
+pub use told::{Outcome, ToldReshape, ToldStatus};
