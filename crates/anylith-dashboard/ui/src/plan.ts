@@ -1,0 +1,49 @@
+import { count } from './kind';
+import type { GroupChange, Plan } from './model';
+
+/** One line of a plan, for people. */
+export interface PlanLine {
+  mark: '+' | '−' | '~' | '=';
+  word: 'starts' | 'leaves' | 'changes' | 'stays';
+  group: string;
+  text: string;
+}
+
+/** What a plan does with each group: what changes first, and what stays last. */
+export function linesOf(plan: Plan): PlanLine[] {
+  const lines = plan.groups.map(lineOf);
+  return [...lines.filter((line) => line.mark !== '='), ...lines.filter((line) => line.mark === '=')];
+}
+
+function lineOf(change: GroupChange): PlanLine {
+  const { name: group, becomes, components, comes, goes, before, after } = change;
+  const own = components.join(', ');
+  if (becomes === 'new') {
+    return { mark: '+', word: 'starts', group, text: `${count(after, 'replica')}: ${own}` };
+  }
+  if (becomes === 'gone') {
+    return { mark: '−', word: 'leaves', group, text: `${count(before, 'replica')}: ${own}` };
+  }
+  const size = before === after ? count(after, 'replica') : `${count(after, 'replica')} instead of ${before}`;
+  const parts = [own, ...comes.map((name) => `+ ${name}`), ...goes.map((name) => `− ${name}`)].filter(Boolean);
+  const same = before === after && comes.length === 0 && goes.length === 0;
+  return { mark: same ? '=' : '~', word: same ? 'stays' : 'changes', group, text: `${size}: ${parts.join(', ')}` };
+}
+
+/** How many processes there are, and how much memory they take. */
+export function costOf(plan: Plan): string[] {
+  const cost: string[] = [];
+  if (plan.processes !== undefined) {
+    const { before, peak, after } = plan.processes;
+    cost.push(`${count(before, 'process', 'processes')} now, ${peak} at the peak, ${after} after`);
+  }
+  if (plan.memory !== undefined) {
+    const [now, peak] = [mebibytes(plan.memory.before_bytes), mebibytes(plan.memory.peak_bytes)];
+    cost.push(`${now} MiB of memory now, at most about ${peak} MiB at the peak`);
+  }
+  return cost;
+}
+
+function mebibytes(bytes: number): number {
+  return Math.ceil(bytes / 1024 / 1024);
+}
