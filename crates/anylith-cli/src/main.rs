@@ -8,6 +8,7 @@ mod args;
 mod binary;
 mod command;
 mod describe;
+mod doorway;
 mod failure;
 mod inspection;
 mod log_format;
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
         Command::Check(args) => command::check::check(&args),
         Command::Graph(args) => command::graph::graph(&args),
         Command::Status(args) => command::status::status(&args),
+        Command::Dashboard(args) => command::dashboard::dashboard(&args),
         Command::Logs(args) => command::logs::logs(&args),
         Command::Restart(args) => command::restart::restart(&args),
         Command::Scale(args) => command::scale::scale(&args),

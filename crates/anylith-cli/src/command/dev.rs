@@ -6,12 +6,13 @@ use anylith_core::with_causes;
 use anylith_supervisor::{Answer, Launch, Request, Upgrade, ask, keep_builds};
 
 use super::{
-    run::{self, Prepared},
+    run::{self, Prepared, Run},
     runtime,
 };
 use crate::{
     app::App,
     args::{DevArgs, RunArgs},
+    doorway::Doorway,
     failure::Failure,
     paint::Paint,
     signals::Signals,
@@ -38,8 +39,14 @@ pub(crate) fn dev(args: DevArgs) -> Result<(), Failure> {
                 launch, settings, ..
             } = next;
             bench.running = Some(launch.clone());
+            let run = Run {
+                doorway: Doorway::prepare(&args, &settings)?,
+                launch,
+                settings,
+                in_background: false,
+            };
             let work = bench.work();
-            let over = run::supervise(launch, settings, &app, false, &mut signals, work).await?;
+            let over = run::supervise(run, &app, &mut signals, work).await?;
             match over {
                 Some(prepared) => next = *prepared?,
                 None => return Ok(()),

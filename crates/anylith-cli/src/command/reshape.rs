@@ -8,7 +8,7 @@ use std::{
 
 use anylith_core::Name;
 use anylith_supervisor::{
-    Answer, AskError, Group, Request, ReshapePlan, RunFolder, ask, what_runs,
+    Answer, AskError, Group, Outcome, Request, ReshapePlan, RunFolder, ToldReshape, ask, what_runs,
 };
 use anylith_topology::{Plan, Problem, Problems, ReplicaChange, TopologyFile};
 use serde::Serialize;
@@ -16,35 +16,10 @@ use serde::Serialize;
 use super::{change, last_run, runtime};
 use crate::{
     app::App,
-    args::ReshapeArgs,
+    args::{Overriding, ReshapeArgs},
     failure::Failure,
     inspection::{Inspection, replicas},
 };
-
-/// What was done, for scripts: the plan, and what has become of it.
-#[derive(Debug, Serialize)]
-struct Told<'p> {
-    #[serde(flatten)]
-    plan: &'p ReshapePlan,
-    outcome: Outcome,
-    /// Why it was taken back, or could not be made.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    why: Option<String>,
-}
-
-/// What has become of a reshape.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-enum Outcome {
-    /// It was to be said only.
-    Planned,
-    /// It has begun.
-    Begun,
-    /// The new topology runs, and nothing of the old one.
-    Done,
-    /// It was not made, or taken back.
-    Failed,
-}
 
 /// Divides the components of an application that runs into other groups.
 pub(crate) fn reshape(args: &ReshapeArgs) -> Result<(), Failure> {
@@ -61,10 +36,12 @@ pub(crate) fn reshape(args: &ReshapeArgs) -> Result<(), Failure> {
     let Some(plan) = plan(&app, &folder, planned)? else {
         return runs_already(&topology, args.json);
     };
-    let told = |outcome, why| Told {
+    let told = |outcome, why| ToldReshape {
         plan: &plan,
         outcome,
         why,
+        // It is said as a warning.
+        left: Vec::new(),
     };
     if args.dry_run {
         return match args.json {
@@ -124,7 +101,8 @@ async fn wanted(
     };
     let program = what_runs(folder).ok_or_else(|| super::not_running(app))?;
     let (replicas, asked) = replicas(args.replicas.as_deref());
-    let inspection = Inspection::of_running(app, program.path, asked.clone()).await?;
+    let overriding = Overriding::default();
+    let inspection = Inspection::of_running(app, &overriding, program.path, asked.clone()).await?;
     let plan = match file {
         Some(file) => planned(&file, &inspection, &replicas, asked)?,
         None => inspection.plan(&args.topology, &replicas)?,

@@ -15,6 +15,7 @@ use super::{detach, runtime};
 use crate::{
     app::App,
     args::RunArgs,
+    doorway::{self, Doorway},
     failure::Failure,
     inspection::{Inspection, replicas},
     screen::Screen,
@@ -38,8 +39,14 @@ pub(crate) fn run(args: &RunArgs) -> Result<(), Failure> {
             _ = signals.next() => return Err(stopped_early(&app)),
         };
         let beside = std::future::pending::<Infallible>();
-        let background = args.in_background;
-        supervise(launch, settings, &app, background, &mut signals, beside).await?;
+        let doorway = Doorway::prepare(args, &settings)?;
+        let run = Run {
+            launch,
+            settings,
+            doorway,
+            in_background: args.in_background,
+        };
+        supervise(run, &app, &mut signals, beside).await?;
         Ok(())
     })
 }
@@ -97,16 +104,29 @@ pub(crate) async fn prepare(app: &App, args: &RunArgs) -> Result<Prepared, Failu
     })
 }
 
+/// A run that is about to begin.
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub(crate) launch: Launch,
+    pub(crate) settings: Settings,
+    pub(crate) doorway: Doorway,
+    pub(crate) in_background: bool,
+}
+
 /// Runs the supervisor until nothing of the application runs any more. Once `beside` is done the application is stopped
 /// for it; returns what it came to.
 pub(crate) async fn supervise<T>(
-    launch: Launch,
-    settings: Settings,
+    run: Run,
     app: &App,
-    in_background: bool,
     signals: &mut Signals,
     beside: impl Future<Output = T>,
 ) -> Result<Option<T>, Failure> {
+    let Run {
+        launch,
+        settings,
+        doorway,
+        in_background,
+    } = run;
     let (name, folder) = (launch.spec.app.clone(), launch.folder.clone());
     let listeners: BTreeSet<Name> = launch.spec.listeners.keys().cloned().collect();
     let logs = (!in_background).then(|| LogReader::from_end(&folder));
@@ -126,7 +146,11 @@ pub(crate) async fn supervise<T>(
         }
     };
     let reports = supervisor.take_reports();
+    let dashboard = doorway.open(app, &settings, &folder);
     let mut show = Show::new(name, listeners, settings, screen, in_background);
+    if let Some(dashboard) = &dashboard {
+        show.announce(doorway::announcement(dashboard, app));
+    }
     let outcome = {
         let mut over = pin!(show.until_over(&supervisor, reports, signals));
         let done = tokio::select! {
@@ -140,6 +164,7 @@ pub(crate) async fn supervise<T>(
         done
     };
     let over = supervisor.over().await;
+    drop(dashboard);
     show.end(over.is_ok())?;
     over.map_err(|error| lost(&error, app))?;
     Ok(outcome)
