@@ -4,7 +4,7 @@ import { type Api, told } from './api';
 import { Dialog } from './dialog';
 import { count } from './kind';
 import type { Plan, Restarted, State, TopologyPlan } from './model';
-import { costOf, linesOf } from './plan';
+import { costOf, linesOf, wrongIn } from './plan';
 
 /** A change that somebody wants to look at, before he asks for it. */
 export type Asking = { what: 'reshape' } | { what: 'scale'; group: string } | { what: 'restart'; group?: string };
@@ -67,7 +67,8 @@ function ReshapeDialog({ api, state, make, close }: Props) {
     api.get<TopologyPlan[]>('topologies').then(setTopologies, (error) => setFailure(told(error).what));
   }, [api]);
   const body = topology === undefined ? undefined : { topology, ...(replicas.trim() === '' ? {} : { replicas: replicas.trim() }) };
-  const planned = usePlan(api, 'reshape', body);
+  const wrong = replicas.trim() === '' ? undefined : wrongIn(replicas);
+  const planned = usePlan(api, 'reshape', body, wrong);
   return (
     <Dialog title="Divide the components anew" close={close}>
       {failure !== undefined && <p class="wrong">✕ {failure}</p>}
@@ -122,7 +123,7 @@ function ScaleDialog({ api, state, make, close, group: name }: Props & { group: 
   const now = group?.scaling === undefined ? String(group?.replicas.length ?? 1) : `${group.scaling.min}..${group.scaling.max}`;
   const [size, setSize] = useState(now);
   const body = size.trim() === '' || size === now ? undefined : { groups: { [name]: size.trim() } };
-  const planned = usePlan(api, 'scale', body);
+  const planned = usePlan(api, 'scale', body, body === undefined ? undefined : wrongIn(size));
   return (
     <Dialog title={`Scale ${name}`} close={close}>
       <p class="quiet">
@@ -202,13 +203,13 @@ const NOT_PLANNED: Planned = { plan: undefined, failure: undefined, asked: false
 /** After a letter was typed it is not asked at once: more will follow. */
 const TYPING_MS = 250;
 
-/** What the change would do, asked anew for each other `body`. */
-function usePlan(api: Api, path: string, body: object | undefined): Planned {
+/** What the change would do, asked anew for each other `body`; not asked where it is known to be wrong. */
+function usePlan(api: Api, path: string, body: object | undefined, wrong: string | undefined): Planned {
   const [planned, setPlanned] = useState<Planned>(NOT_PLANNED);
   const wish = JSON.stringify(body);
   useEffect(() => {
-    setPlanned({ ...NOT_PLANNED, asked: wish !== undefined });
-    if (wish === undefined) {
+    setPlanned({ ...NOT_PLANNED, failure: wrong, asked: wish !== undefined });
+    if (wish === undefined || wrong !== undefined) {
       return;
     }
     let current = true;
@@ -222,7 +223,7 @@ function usePlan(api: Api, path: string, body: object | undefined): Planned {
       current = false;
       clearTimeout(timer);
     };
-  }, [api, path, wish]);
+  }, [api, path, wish, wrong]);
   return planned;
 }
 

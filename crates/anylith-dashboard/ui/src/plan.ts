@@ -47,3 +47,12 @@ export function costOf(plan: Plan): string[] {
 function mebibytes(bytes: number): number {
   return Math.ceil(bytes / 1024 / 1024);
 }
+
+const SIZE = /^\d+(\s*\.\.=?\s*\d+)?$/;
+
+/** What is wrong with `3`, `1..6`, or a list such as `2,Catalog=1..6`, as far as one need not ask; nothing if that is nothing. */
+export function wrongIn(sizes: string): string | undefined {
+  const parts = sizes.split(',').map((part) => part.replace(/^\s*[A-Za-z][\w-]*\s*=/, '').trim());
+  const wrong = parts.find((part) => !SIZE.test(part));
+  return wrong === undefined ? undefined : `\`${wrong}\` is not a number of replicas: write 3, or 1..6`;
+}

@@ -4,7 +4,7 @@ import { dependents, reach } from './edges';
 import { kindOf } from './kind';
 import type { Component, Group, Plan, Replica, State } from './model';
 import { Numbers } from './numbers';
-import { costOf, linesOf } from './plan';
+import { costOf, linesOf, wrongIn } from './plan';
 import { problemsOf } from './problems';
 
 function replica(id: string, more: Partial<Replica> = {}): Replica {
@@ -113,4 +113,11 @@ test('a plan says first what changes', () => {
     '3 processes now, 7 at the peak, 6 after',
     '1 MiB of memory now, at most about 3 MiB at the peak',
   ]);
+});
+
+test('what is no number of replicas is known without asking', () => {
+  const right = ['3', '1..6', '0..=5', '2,Catalog=3', 'Catalog=1..6, Cart = 2'];
+  expect(right.filter((sizes) => wrongIn(sizes) !== undefined)).toEqual([]);
+  const wrong = ['many', '-1', '1..', 'Catalog=', '2,,3', ''];
+  expect(wrong.filter((sizes) => wrongIn(sizes) === undefined)).toEqual([]);
 });
