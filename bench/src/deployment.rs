@@ -45,8 +45,11 @@ impl Binaries {
             true => "dev",
             false => "bench",
         };
+        // Into where this binary is: the environment may name another folder by now.
+        let target = folder.parent().context("a profile has no folder")?;
         let status = Command::new(cargo)
-            .args(["build", "--quiet", "--profile", profile])
+            .args(["build", "--profile", profile, "--target-dir"])
+            .arg(target)
             .args(packages.iter().flat_map(|package| ["-p", package]))
             .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."))
             .status()

@@ -1,9 +1,10 @@
 //! Where the programs under test are, and making sure that they are.
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     process::Command,
-    sync::OnceLock,
+    sync::{Mutex, PoisonError},
 };
 
 use anyhow::{Context as _, ensure};
@@ -35,35 +36,31 @@ fn profile_folder() -> PathBuf {
     folder.expect("a profile has a folder").to_owned()
 }
 
-/// The path of a program of the workspace, after making sure that all of those are built from the sources
-/// as they are. `cargo xtask test` has done that, and says so with `E2E_BUILT`.
+/// The path of a program of the workspace, after making sure that it is built from the sources as they are.
+/// `cargo xtask test` has done that, and says so with `E2E_BUILT`.
 pub(crate) fn program(name: &str) -> anyhow::Result<PathBuf> {
-    static BUILT: OnceLock<Result<(), String>> = OnceLock::new();
-    let built = BUILT.get_or_init(|| {
+    static BUILT: Mutex<BTreeMap<&str, Result<(), String>>> = Mutex::new(BTreeMap::new());
+    let package = match name {
+        "anylith" => "anylith-cli",
+        "boutique" => "boutique",
+        _ => "parcels",
+    };
+    let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
+    let is_built = built.entry(package).or_insert_with(|| {
         if std::env::var_os("E2E_BUILT").is_some() {
             return Ok(());
         }
-        build().map_err(|error| format!("{error:#}"))
+        build(package).map_err(|error| format!("{error:#}"))
     });
-    built.as_ref().map_err(|error| anyhow::anyhow!("{error}"))?;
+    is_built.clone().map_err(anyhow::Error::msg)?;
     let path = profile_folder().join(name);
     ensure!(path.is_file(), "{} was not built", path.display());
     Ok(path)
 }
 
-fn build() -> anyhow::Result<()> {
+fn build(package: &str) -> anyhow::Result<()> {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.args([
-        "build",
-        "--quiet",
-        "-p",
-        "anylith-cli",
-        "-p",
-        "boutique",
-        "-p",
-        "parcels",
-        "--target-dir",
-    ]);
+    cargo.args(["build", "-p", package, "--target-dir"]);
     cargo.arg(target_folder()).current_dir(repository());
     let profile = profile_folder();
     match profile.file_name().and_then(|name| name.to_str()) {
@@ -71,6 +68,9 @@ fn build() -> anyhow::Result<()> {
         Some(profile) => drop(cargo.args(["--profile", profile])),
     }
     let status = cargo.status().context("cannot run cargo")?;
-    ensure!(status.success(), "the programs under test do not build");
+    ensure!(
+        status.success(),
+        "{package}, which is under test, does not build"
+    );
     Ok(())
 }

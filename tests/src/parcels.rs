@@ -4,6 +4,7 @@ use std::{
     collections::BTreeSet,
     fs::{self, File},
     io::{BufRead as _, BufReader},
+    os::unix::fs::PermissionsExt as _,
     path::PathBuf,
     process::{Child, Command, Output, Stdio},
     sync::{
@@ -70,7 +71,12 @@ impl Parcels {
         let arguments = arguments.iter().map(|it| (*it).to_owned()).collect();
         let toml = "[app]\nname = \"parcels\"\nbinary = \"parcels\"\n\n\
                     [topologies.pair]\ngroups.front = { components = [\"Web\", \"Desk\"], replicas = 2 }\n\
-                    groups.back = { components = [\"*\"], replicas = 2 }\n";
+                    groups.back = { components = [\"*\"], replicas = 2 }\n\n\
+                    [topologies.drowsy]\ngroups.web = { components = [\"Web\"] }\n\
+                    groups.desk = { components = [\"Desk\"], replicas = { min = 0, max = 2, cooldown = \"1s\" } }\n\
+                    groups.depot = { components = [\"Depot\"], replicas = { min = 0, max = 2, cooldown = \"1s\" } }\n\n\
+                    [topologies.nodding]\ngroups.front = { components = [\"Web\", \"Desk\"], replicas = 2 }\n\
+                    groups.depot = { components = [\"Depot\"], replicas = { min = 0, max = 2, cooldown = \"1s\" } }\n";
         fs::write(home.path().join("app/anylith.toml"), toml)?;
         let mut parcels = Self {
             url: String::new(),
@@ -103,6 +109,35 @@ impl Parcels {
         fs::copy(Self::binary(build)?, &new)?;
         fs::rename(new, path)?;
         Ok(())
+    }
+
+    /// Exchanges the copy of the first build that an upgrade keeps to go back to: for what cannot run, or for that build.
+    ///
+    /// # Errors
+    ///
+    /// If there is none, or it cannot be written.
+    pub fn first_is_kept(&self, whole: bool) -> anyhow::Result<()> {
+        let runs = fs::read_dir(self.home.path().join("anylith"))?;
+        for run in runs {
+            let builds = fs::read_dir(run?.path().join("builds"))?;
+            for build in builds {
+                // The others are called as their files are.
+                let (path, new) = (build?.path().join("parcels"), self.app().join("kept"));
+                if !path.is_file() {
+                    continue;
+                }
+                match whole {
+                    true => drop(fs::copy(Self::binary("first")?, &new)?),
+                    false => {
+                        fs::write(&new, "exit 3\n")?;
+                        fs::set_permissions(&new, fs::Permissions::from_mode(0o700))?;
+                    }
+                }
+                fs::rename(new, path)?;
+                return Ok(());
+            }
+        }
+        bail!("the first build is not kept")
     }
 
     fn app(&self) -> PathBuf {

@@ -171,8 +171,9 @@ Examples:
   anylith logs --since 5m --level error      what failed in the last five minutes
   anylith logs examples/boutique -f          of the application in that folder";
 
+/// Which application is to run, and how.
 #[derive(Debug, Group)]
-pub(crate) struct RunArgs {
+pub(crate) struct Running {
     /// Folder with an anylith.toml, or that file
     #[arg(value_name = "APP", default_value = ".")]
     pub(crate) app: PathBuf,
@@ -189,6 +190,12 @@ pub(crate) struct RunArgs {
     /// Where the dashboard listens, or `off`; at a port of the system's choice on this host if it is left out
     #[arg(long, value_name = "ADDR|off", value_parser = dashboard)]
     pub(crate) dashboard: Option<Dashboard>,
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct RunArgs {
+    #[command(flatten)]
+    pub(crate) running: Running,
     /// Comes back when all is ready, and leaves the application running
     #[arg(long)]
     pub(crate) detach: bool,
@@ -199,45 +206,8 @@ pub(crate) struct RunArgs {
 
 #[derive(Debug, Group)]
 pub(crate) struct DevArgs {
-    /// Folder with an anylith.toml, or that file
-    #[arg(value_name = "APP", default_value = ".")]
-    pub(crate) app: PathBuf,
-    /// The topology to run in: monolith, micro, or one of anylith.toml
-    #[arg(long, value_name = "NAME", default_value = "monolith")]
-    pub(crate) topology: String,
-    /// Replicas of every group, or of some, as in `4` or `Catalog=3,Cart=2`
-    #[arg(long, value_name = "N|GROUP=N,...", allow_negative_numbers = true)]
-    pub(crate) replicas: Option<String>,
     #[command(flatten)]
-    pub(crate) overriding: Overriding,
-    #[command(flatten)]
-    pub(crate) building: Building,
-    /// Where the dashboard listens, or `off`
-    #[arg(long, value_name = "ADDR|off", value_parser = dashboard)]
-    pub(crate) dashboard: Option<Dashboard>,
-}
-
-impl From<DevArgs> for RunArgs {
-    fn from(args: DevArgs) -> Self {
-        let DevArgs {
-            app,
-            topology,
-            replicas,
-            overriding,
-            building,
-            dashboard,
-        } = args;
-        Self {
-            app,
-            topology,
-            replicas,
-            overriding,
-            building,
-            dashboard,
-            detach: false,
-            in_background: false,
-        }
-    }
+    pub(crate) running: Running,
 }
 
 #[derive(Debug, Group)]

@@ -12,7 +12,7 @@ use anylith_topology::{Dashboard as Wanted, Settings};
 
 use crate::{
     app::App,
-    args::{Overriding, RunArgs},
+    args::{Overriding, Running},
     failure::Failure,
     inspection::Inspection,
     paint::Paint,
@@ -30,7 +30,7 @@ pub(crate) struct Doorway {
 
 impl Doorway {
     /// Listens where the flags or the settings say, before anything is started. What nobody asked for may be missing.
-    pub(crate) fn prepare(args: &RunArgs, settings: &Settings) -> Result<Self, Failure> {
+    pub(crate) fn prepare(args: &Running, settings: &Settings) -> Result<Self, Failure> {
         let asked = args.dashboard.or(settings.app().dashboard);
         let door = match asked {
             Some(Wanted::Off) => None,

@@ -35,7 +35,7 @@ fn main() -> ExitCode {
     let args = Args::parse();
     let outcome = match args.command {
         Command::Run(args) => command::run::run(&args),
-        Command::Dev(args) => command::dev::dev(args),
+        Command::Dev(args) => command::dev::dev(&args),
         Command::Check(args) => command::check::check(&args),
         Command::Graph(args) => command::graph::graph(&args),
         Command::Status(args) => command::status::status(&args),

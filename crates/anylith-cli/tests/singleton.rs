@@ -24,6 +24,10 @@ groups.rest = { components = ["Counter"] }
 groups.shop = { components = ["Web"] }
 groups.till = { components = ["Counter"] }
 
+[topologies.lazy]
+groups.doors = { components = ["Web"] }
+groups.till = { components = ["Counter"], replicas = { min = 0, max = 1, cooldown = "1s" } }
+
 [topologies.together]
 groups.shop = { components = ["Counter", "Web"] }
 "#;
@@ -142,6 +146,51 @@ fn a_supervisor_that_is_killed_knows_afterwards_who_counts() {
         }
     });
     assert_eq!(number(&url), last + 1);
+}
+
+/// Waits until nothing runs of the group that sleeps when nobody calls it.
+fn falls_asleep(stage: &Stage) {
+    eventually("nobody calls it, and it sleeps", || {
+        let status = stage.status();
+        let groups = status["groups"].as_array().unwrap();
+        let till = groups.iter().find(|group| group["name"] == "till").unwrap();
+        till["replicas"].as_array().unwrap().is_empty()
+    });
+}
+
+#[test]
+fn one_that_sleeps_counts_on_when_it_is_called_whatever_came_meanwhile() {
+    let stage = stage(TOML);
+    let mut first = stage.run("--topology lazy");
+    let url = first.ready.strip_prefix("ready: web ").unwrap().to_owned();
+    assert_eq!((number(&url), number(&url)), (1, 2));
+    for woken in [3, 4] {
+        falls_asleep(&stage);
+        assert_eq!(number(&url), woken);
+    }
+    // What it has handed over outlives the supervisor that keeps it.
+    falls_asleep(&stage);
+    first.child.kill().unwrap();
+    first.child.wait().unwrap();
+    assert_eq!(detached(&stage, "lazy"), url);
+    assert_eq!(number(&url), 5);
+    let mut last = 5;
+    for (change, sleeps) in [
+        ("restart", true),
+        // Out of its sleep into a process that runs, and back.
+        ("reshape together", false),
+        ("reshape lazy", true),
+        ("scale till=1", false),
+        ("scale till=0..1", true),
+    ] {
+        let call = stage.call(change);
+        assert_eq!(call.code(), 0, "{change}: {}", call.err());
+        if sleeps {
+            falls_asleep(&stage);
+        }
+        assert_eq!(number(&url), last + 1, "after {change}");
+        last += 1;
+    }
 }
 
 #[test]

@@ -250,6 +250,13 @@ pub enum Notice {
         /// Why.
         why: String,
     },
+    /// The old build does not come back: what serves is kept, until the old build starts after all, or somebody decides.
+    RollbackStuck {
+        /// Why, and how far it has come.
+        how: String,
+        /// The replica that does not run with the old build.
+        replica: Option<Name>,
+    },
     /// A change was given up. What has changed stays as it is; of a reshape or an upgrade nothing has.
     ChangeFailed {
         /// Which kind.

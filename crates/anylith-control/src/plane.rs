@@ -215,7 +215,7 @@ impl ControlPlane {
                 interfaces,
                 canary,
                 observe_ms,
-            } => self.upgrade(build, interfaces, canary, observe_ms, &mut actions),
+            } => self.upgrade(build, interfaces, canary, observe_ms, now, &mut actions),
             Event::Steered(steer) => self.steer(steer, &mut actions),
             Event::StopAsked => self.stop(now, &mut actions),
             Event::KillAsked => {

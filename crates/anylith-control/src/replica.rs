@@ -36,7 +36,7 @@ pub(crate) struct Replica {
     /// Those of its components that a reshape brings into it while it runs. It is welcomed without them, since what it
     /// had before must not suffer from them.
     pub(crate) coming: BTreeSet<Name>,
-    /// The components of which there is one at a time, and which another replica has.
+    /// The components of which there is one at a time, and which another replica has, or this one is not to have yet.
     pub(crate) held: BTreeSet<Name>,
     /// Those that this one has.
     pub(crate) seated: BTreeSet<Name>,
@@ -278,6 +278,7 @@ impl Replica {
                 run.calls = calls;
                 run.counters = counters;
                 run.outcomes = outcomes;
+                run.accounts += 1;
                 run.load_is_new |= load.is_some();
                 run.load = load.or(run.load);
             }
@@ -515,6 +516,14 @@ impl Replica {
         let mut all = self.counted;
         all += self.run().map(|run| run.counters).unwrap_or_default();
         all
+    }
+
+    /// If it waits after a failure it begins now, and what it has failed before does not count.
+    pub(crate) fn try_again(&mut self) {
+        if let Life::Backoff { .. } = self.life {
+            self.life = Life::Due;
+            self.failures = 0;
+        }
     }
 
     /// It has stopped as it was told, and begins anew.

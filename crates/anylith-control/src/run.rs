@@ -28,6 +28,8 @@ pub(crate) struct Run {
     pub(crate) counters: Counters,
     /// How the calls ended that its process has answered, when it was last heard of.
     pub(crate) outcomes: Outcomes,
+    /// How often it has said that.
+    pub(crate) accounts: u64,
     /// What it bore, when it was last asked for it.
     pub(crate) load: Option<Load>,
     /// Whether that was said since somebody looked.
@@ -73,6 +75,7 @@ impl Run {
             calls: BTreeMap::new(),
             counters: Counters::default(),
             outcomes: Outcomes::default(),
+            accounts: 0,
             load: None,
             load_is_new: false,
             ill: BTreeMap::new(),

@@ -164,16 +164,20 @@ impl Seats {
         }
     }
 
-    /// Has each replica know which of its components it has the seats of, and which others have.
-    pub(crate) fn tell_apart(&self, replicas: &mut BTreeMap<Name, Replica>) {
+    /// Has each replica know which of its components it has the seats of, and which others have, or it is not to have yet.
+    pub(crate) fn tell_apart(&self, spec: &Spec, replicas: &mut BTreeMap<Name, Replica>) {
         for replica in replicas.values_mut() {
             let (mut held, mut seated) = (BTreeSet::new(), BTreeSet::new());
             let mut needed = BTreeSet::new();
             for (component, place) in &self.0 {
+                let home = spec.group_of(component.as_str());
                 if place.is_held_by(replica) {
                     seated.insert(component.clone());
                     needed.extend((!place.asked).then(|| component.clone()));
-                } else if place.seat.holder.is_some() {
+                } else if place.seat.holder.is_some()
+                    // It sleeps, and this one is to have it once another topology stands.
+                    || home.is_some_and(|home| home.name != replica.group)
+                {
                     held.insert(component.clone());
                 }
             }
@@ -193,14 +197,19 @@ impl Seats {
         moving.map(|(component, _)| component)
     }
 
-    /// Has those make room that are to go, if somebody is ready to come; returns what to tell them once the directory
-    /// does not name them any more.
+    /// Has those make room that are to go, if somebody is ready to come, or nobody is to before it is called; returns what to
+    /// tell them once the directory does not name them any more. What they hand over is kept until somebody comes.
     pub(crate) fn make_room(
         &mut self,
         spec: &Spec,
         replicas: &mut BTreeMap<Name, Replica>,
         grace_ms: u64,
     ) -> Vec<Action> {
+        for (component, place) in &mut self.0 {
+            if place.seat.holder.is_none() && sleeps(component, spec, replicas) {
+                place.seat.moving = false;
+            }
+        }
         let mut actions = Vec::new();
         for (component, place) in self.0.iter_mut().filter(|(_, place)| !place.asked) {
             let Some(holder) = place.seat.holder.as_ref() else {
@@ -215,7 +224,7 @@ impl Seats {
             let stays = is_home && !replica.fate.ends_it();
             let is_awaited = successors(component, spec, replicas)
                 .any(|next| next.name != name && next.state() == ReplicaState::Ready);
-            if stays || !is_awaited {
+            if stays || !(is_awaited || is_last(component, &name, spec, replicas)) {
                 continue;
             }
             let run = replicas.get_mut(&name).and_then(|one| one.life.listen());
@@ -353,6 +362,31 @@ fn holder(replica: &Replica) -> Holder {
         replica: replica.name.clone(),
         incarnation: replica.incarnation,
     }
+}
+
+/// Whether nobody is to have `component` after `holder`, as things are: its group sleeps, or `holder` itself begins anew.
+fn is_last(
+    component: &Name,
+    holder: &Name,
+    spec: &Spec,
+    replicas: &BTreeMap<Name, Replica>,
+) -> bool {
+    let group = spec.group_of(component.as_str());
+    let may_come = |one: &Replica| {
+        let is_home = group.is_some_and(|group| group.name == one.group);
+        is_home && one.name != *holder && !one.fate.ends_it()
+    };
+    group.is_some_and(|group| !group.external) && !replicas.values().any(may_come)
+}
+
+/// Whether nothing of `component` runs, or is about to, until it is called.
+fn sleeps(component: &Name, spec: &Spec, replicas: &BTreeMap<Name, Replica>) -> bool {
+    let group = spec.group_of(component.as_str());
+    let Some(group) = group.filter(|group| group.replicas == 0) else {
+        return false;
+    };
+    let mut own = replicas.values().filter(|one| one.group == group.name);
+    own.all(|one| one.fate == Fate::Leaves)
 }
 
 /// Who could have `component` next: replicas of its group that hold it back, and are well.

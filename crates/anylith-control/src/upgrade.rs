@@ -9,6 +9,7 @@
 //! What is to be done follows from which replica runs which build, and from [`Rollout`]. A control plane that knows both
 //! goes on where the one before it was killed.
 
+mod inquiry;
 pub(crate) mod judgement;
 mod passage;
 pub(crate) mod plan;
@@ -25,7 +26,8 @@ use std::{
 use anylith_core::Name;
 
 use self::{
-    judgement::Account,
+    inquiry::Inquiry,
+    judgement::{Account, Complaint},
     passage::{can_spare, quota, regulars},
     watch::Watch,
 };
@@ -50,6 +52,8 @@ pub(crate) struct Upgrade {
     unready: BTreeMap<Name, Instant>,
     /// How the calls of both builds end.
     account: Account,
+    /// Calls of the new build fail, and those that are called are asked who is to blame.
+    inquiry: Option<Inquiry>,
     /// One replica of the new build in each group is watched for a while, before others follow.
     first: Watch,
     /// And all of them, before the old build is given up.
@@ -60,6 +64,10 @@ pub(crate) struct Upgrade {
     come: (usize, usize),
     /// When one of those that are not ready will have had its time.
     late_at: Option<Instant>,
+    /// Until when replicas of the old build may start that were woken for it.
+    woken_by: Option<Instant>,
+    /// Whether some are waited for.
+    awaits_woken: bool,
     /// Whether people know that it pauses.
     pause_is_told: bool,
     /// All run the build that is to be, and what was added leaves; until then, whatever comes.
@@ -75,6 +83,8 @@ pub(crate) enum Step {
     Renew { replica: Name },
     /// Drain a replica that was added, and forget it.
     Leave { replica: Name },
+    /// Ask these replicas how their calls end.
+    Ask { replicas: Vec<Name> },
     /// From now on the new build stands.
     Stand,
     /// Tell people.
@@ -89,11 +99,14 @@ impl Upgrade {
             rollout,
             unready: BTreeMap::new(),
             account: Account::default(),
+            inquiry: None,
             first: Watch::NotYet,
             all: Watch::NotYet,
             watched_at: None,
             come: (0, 0),
             late_at: None,
+            woken_by: None,
+            awaits_woken: false,
             pause_is_told: false,
             settles: None,
         }
@@ -134,7 +147,7 @@ impl Upgrade {
 
     /// Notes since when replicas of the build that is to be are not ready, how far it has come, and how calls end.
     fn look(&mut self, view: View<'_>) {
-        self.watched_at = None;
+        (self.watched_at, self.awaits_woken) = (None, false);
         let target = self.rollout.target();
         let waits = |one: &&Replica| one.build == target && !one.fate.ends_it();
         let unready = view.replicas.values().filter(waits);
@@ -152,6 +165,8 @@ impl Upgrade {
             .values()
             .map(|since| *since + view.timing.ready);
         self.late_at = late_at.filter(|at| *at > view.now).min();
+        self.woken_by
+            .get_or_insert_with(|| view.now + view.timing.ready);
         self.account.note(view.replicas.values());
     }
 
@@ -160,6 +175,15 @@ impl Upgrade {
             let notice = Notice::RollingBack { why: why.clone() };
             self.turn_back(why, replica);
             return Some(Step::Tell(notice));
+        }
+        if self.inquiry.is_some() {
+            return None;
+        }
+        if let Some(complaint) = self.complaint(view) {
+            let inquiry = Inquiry::begin(complaint, self.rollout.to, view);
+            let replicas = inquiry.asked();
+            self.inquiry = Some(inquiry);
+            return Some(Step::Ask { replicas });
         }
         if self.rollout.paused {
             return self.pause(view);
@@ -213,10 +237,17 @@ impl Upgrade {
 
     /// Puts a replica of the new build beside each group. `None` once all are ready; else what is to be done for that,
     /// if anything can be.
-    fn seed(&self, view: View<'_>) -> Option<Option<Step>> {
+    fn seed(&mut self, view: View<'_>) -> Option<Option<Step>> {
         let borders = self.borders(view);
+        let groups = view.spec.groups.iter();
+        let mut woken = groups.filter(|group| self.is_woken(group, &borders, view));
+        self.awaits_woken = woken.next().is_some();
         let mut waits = false;
         for group in &view.spec.groups {
+            if self.is_woken(group, &borders, view) {
+                waits = true;
+                continue;
+            }
             let name = group.replica_name(group.replicas + 1);
             match view.replicas.get(&name) {
                 Some(one) if one.fate == Fate::StandsIn && one.build == self.rollout.to => {
@@ -238,16 +269,48 @@ impl Upgrade {
     }
 
     fn backward(&mut self, view: View<'_>) -> Option<Step> {
-        let (source, target) = (self.rollout.source(), self.rollout.target());
-        let borders = self.borders(view);
         if self.is_busy(view) {
             return None;
         }
-        let is_left = |one: &Replica| one.build == source;
-        if !view.replicas.values().any(is_left) {
+        let source = self.rollout.source();
+        if view.replicas.values().all(|one| one.build != source) {
             self.settles = Some(view.now + view.timing.ready);
             return self.advance(view);
         }
+        let step = self.step_back(view);
+        match step {
+            Some(_) => self.rollout.stuck = None,
+            None if self.rollout.stuck.is_none() => return self.get_stuck(view),
+            None => {}
+        }
+        step
+    }
+
+    /// If the old build does not come back there is nothing to do but to keep what serves: people decide.
+    fn get_stuck(&mut self, view: View<'_>) -> Option<Step> {
+        let mut replicas = view.replicas.values();
+        if replicas.clone().any(|one| one.fate.ends_it()) {
+            return None;
+        }
+        let ill = replicas.find(|one| self.unready.contains_key(&one.name))?;
+        let why = match given_up(ill) {
+            Some(failure) => {
+                let name = &ill.name;
+                format!("{name} does not run with the old build any more: {failure}")
+            }
+            None => not_ready(&ill.name, view),
+        };
+        let replica = Some(ill.name.clone());
+        self.rollout.stuck = Some(Setback { why, replica });
+        let how = self.to_string();
+        let replica = Some(ill.name.clone());
+        Some(Step::Tell(Notice::RollbackStuck { how, replica }))
+    }
+
+    fn step_back(&mut self, view: View<'_>) -> Option<Step> {
+        let (source, target) = (self.rollout.source(), self.rollout.target());
+        let borders = self.borders(view);
+        let is_left = |one: &Replica| one.build == source;
         for group in &view.spec.groups {
             let mut regular = regulars(view).filter(|one| one.group == group.name);
             let ill = |one: &&Replica| is_left(one) && one.state() != ReplicaState::Ready;
@@ -301,7 +364,7 @@ impl Upgrade {
     }
 
     /// What keeps the new build from being rolled in, if anything does.
-    fn find_setback(&self, view: View<'_>) -> Option<Setback> {
+    fn find_setback(&mut self, view: View<'_>) -> Option<Setback> {
         let new = |one: &&Replica| one.build == self.rollout.to && !one.fate.ends_it();
         for replica in view.replicas.values().filter(new) {
             let name = &replica.name;
@@ -315,8 +378,16 @@ impl Upgrade {
             let replica = Some(name.clone());
             return Some(Setback { why, replica });
         }
-        let complaint = self.account.complaint(self.rollout.to, self.rollout.from);
-        complaint.map(|why| Setback { why, replica: None })
+        let inquiry = self.inquiry.take_if(|inquiry| inquiry.is_over(view))?;
+        let complaint = self.complaint(view);
+        let Complaint { why, .. } = complaint.unwrap_or_else(|| inquiry.into_complaint());
+        let replica = None;
+        Some(Setback { why, replica })
+    }
+
+    fn complaint(&self, view: View<'_>) -> Option<Complaint> {
+        let Rollout { from, to, .. } = self.rollout;
+        self.account.complaint(to, from, view.spec)
     }
 
     /// Whether a step was begun that is not done.
@@ -336,7 +407,11 @@ impl Upgrade {
     /// When it wants a tick.
     pub(crate) fn next_tick(&self) -> Option<Instant> {
         let watched = self.watched_at.into_iter();
-        watched.chain(self.late_at).chain(self.settles).min()
+        let inquiry = self.inquiry.as_ref().map(Inquiry::until);
+        let woken = self.woken_by.filter(|_| self.awaits_woken);
+        let others = self.late_at.into_iter().chain(self.settles);
+        let others = others.chain(inquiry).chain(woken);
+        watched.chain(others).min()
     }
 }
 
@@ -345,7 +420,10 @@ impl fmt::Display for Upgrade {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (new, all) = self.come;
         match &self.rollout.setback {
-            Some(Setback { why, .. }) => write!(f, "rolling the upgrade back, since {why}")?,
+            Some(Setback { why, .. }) => match &self.rollout.stuck {
+                None => write!(f, "rolling the upgrade back, since {why}")?,
+                Some(Setback { why, .. }) => write!(f, "the rollback is stuck: {why}")?,
+            },
             None if self.settles.is_some() => f.write_str("upgraded; what was added leaves")?,
             None if self.rollout.paused => f.write_str("the upgrade is paused")?,
             None => f.write_str("upgrading")?,
@@ -354,8 +432,8 @@ impl fmt::Display for Upgrade {
             write!(f, "; {new} of {all} replicas run the new build")?;
         }
         match self.unready.keys().next() {
-            Some(replica) => write!(f, "; {replica} starts"),
-            None => Ok(()),
+            Some(replica) if self.rollout.stuck.is_none() => write!(f, "; {replica} starts"),
+            Some(_) | None => Ok(()),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Asks the supervisor, through the socket at which the command asks it too.
 
-use anylith_core::with_causes;
+use anylith_core::{Name, with_causes};
 use anylith_supervisor::{Answer, AskError, Overview, Request, ReshapePlan, RunFolder, ask};
 use axum::http::StatusCode;
 
@@ -75,7 +75,7 @@ impl Control {
 fn unexpected(answer: Result<Answer, AskError>) -> Refusal {
     match answer {
         Ok(Answer::Refused { why, known, mend }) => {
-            let names: Vec<&str> = known.iter().map(|name| name.as_str()).collect();
+            let names: Vec<&str> = known.iter().map(Name::as_str).collect();
             let mend = mend.unwrap_or_else(|| match names.as_slice() {
                 [] => "see how things are, and ask again".to_owned(),
                 names => format!("there are {}", names.join(", ")),

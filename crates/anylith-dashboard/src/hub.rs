@@ -94,7 +94,7 @@ impl Hub {
                 self.shared.came.notified().await;
             }
             let now = self.control.overview().await;
-            seen = self.tell(seen, now);
+            seen = self.tell(&seen, now);
             tokio::select! {
                 () = self.shared.came.notified() => {}
                 () = tokio::time::sleep(LOOK_EVERY) => {}
@@ -103,12 +103,12 @@ impl Hub {
     }
 
     /// Tells everybody what he does not know yet; returns what was seen.
-    fn tell(&self, before: Seen, now: Result<anylith_supervisor::Overview, Refusal>) -> Seen {
+    fn tell(&self, before: &Seen, now: Result<anylith_supervisor::Overview, Refusal>) -> Seen {
         let (all, change, seen) = match now {
             Ok(overview) => {
                 let state = State::of(overview);
                 let all = event("state", &state);
-                let change = match &before {
+                let change = match before {
                     Seen::State(before) => Difference::between(before, &state)
                         .map(|difference| event("change", &difference)),
                     // Who was told that it does not answer is told all.

@@ -145,7 +145,8 @@ impl<A: Application> Builder<A> {
     ///
     /// # Errors
     ///
-    /// What kept a component from starting, or is wrong with the settings.
+    /// What kept a component from starting, or is wrong with the settings; or [`AppError::StoppedEarly`], where it was told
+    /// to stop before all was ready, and has. [`AppError::report`] says which exit code that is.
     ///
     /// # Cancellation
     ///

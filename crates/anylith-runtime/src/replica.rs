@@ -3,9 +3,11 @@
 mod drain;
 mod failures;
 mod health;
+mod hosted;
 mod load;
 mod lookout;
 mod offering;
+mod standing;
 mod taking_in;
 mod turn;
 
@@ -32,12 +34,14 @@ use tokio::{
 };
 
 pub(crate) use failures::ComponentFailure;
+use hosted::{Hosted, Late, Life, Opened, Phase};
 pub(crate) use load::Gauge;
-use turn::{Bequest, Turn};
+pub(crate) use standing::{Standing, States};
+use standing::{is_in, tell};
 
 use crate::{
     ambient::Frame,
-    component::{Built, Hooks, Registration, StartError},
+    component::{Built, Registration, StartError},
     framed::Framed,
     gate::Gate,
     guard,
@@ -53,82 +57,6 @@ use crate::{
     task::Task,
     wiring::{Panel, Present, Wiring},
 };
-
-/// Where each component of a replica stands.
-pub(crate) type States = BTreeMap<Name, Standing>;
-
-/// Where a component stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Standing {
-    pub(crate) state: ComponentState,
-    /// Why it is not healthy, if it is that which keeps it from being ready; or what its drain had to drop; or why it could
-    /// not start.
-    pub(crate) reason: Option<String>,
-    /// Whether it has stopped because it could not start beside others that run.
-    pub(crate) not_started: bool,
-    /// Whether it waits until there is no other one of it.
-    pub(crate) held: bool,
-    /// What it has handed over before it stopped.
-    pub(crate) bequest: Option<Arc<Bequest>>,
-}
-
-impl Standing {
-    pub(crate) fn new(state: ComponentState, reason: Option<String>) -> Self {
-        Self {
-            state,
-            reason,
-            not_started: false,
-            held: false,
-            bequest: None,
-        }
-    }
-}
-
-impl Standing {
-    /// It has not begun to start; it is `held` back where another one of it may be at work.
-    fn waiting(held: bool) -> Self {
-        Self {
-            held,
-            ..ComponentState::Waiting.into()
-        }
-    }
-}
-
-impl From<ComponentState> for Standing {
-    fn from(state: ComponentState) -> Self {
-        Self::new(state, None)
-    }
-}
-
-/// Tells where a component stands, unless its life is over: what is drained only stops, and what has stopped stays so,
-/// whatever somebody else has seen just before. Returns whether this is news.
-fn tell(states: &watch::Sender<States>, component: &Name, standing: &Standing) -> bool {
-    states.send_if_modified(|states| {
-        let Some(known) = states.get_mut(component) else {
-            return false;
-        };
-        let may_follow = match known.state {
-            ComponentState::Waiting
-            | ComponentState::Starting
-            | ComponentState::Ready
-            | ComponentState::Unhealthy => true,
-            ComponentState::Draining => standing.state == ComponentState::Stopped,
-            ComponentState::Stopped => false,
-        };
-        let changes = may_follow && known != standing;
-        if changes {
-            known.clone_from(standing);
-        }
-        changes
-    })
-}
-
-/// Whether `component` is in `state`.
-fn is_in(states: &States, component: &str, state: ComponentState) -> bool {
-    states
-        .get(component)
-        .is_some_and(|standing| standing.state == state)
-}
 
 /// What a replica is to be.
 pub(crate) struct Setup {
@@ -222,71 +150,6 @@ struct Components {
     stopping: bool,
 }
 
-/// One component of the replica.
-struct Hosted {
-    name: Name,
-    registration: Registration,
-    turn: Turn,
-    phase: Mutex<Phase>,
-}
-
-impl Hosted {
-    fn new(registration: Registration, held: &[Name]) -> Arc<Self> {
-        Arc::new(Self {
-            turn: Turn::new(held.iter().any(|name| *name == registration.name)),
-            name: checked(registration.name),
-            registration,
-            phase: Mutex::new(Phase::Starting),
-        })
-    }
-
-    fn phase(&self) -> MutexGuard<'_, Phase> {
-        self.phase.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Until when the component may finish, if it was drained.
-    fn drained(&self) -> Option<Instant> {
-        match *self.phase() {
-            Phase::Over { end } => Some(end),
-            Phase::Starting | Phase::Ready(_) => None,
-        }
-    }
-}
-
-/// Starting → Ready → Over. One that is drained before it is ready goes straight to Over, and stays there.
-enum Phase {
-    Starting,
-    Ready(Life),
-    /// It was drained, and may finish until `end`.
-    Over {
-        end: Instant,
-    },
-}
-
-/// A component that is ready.
-struct Life {
-    component: Arc<dyn Any + Send + Sync>,
-    hooks: Arc<dyn Hooks>,
-    stop: watch::Sender<bool>,
-    running: Task<()>,
-    /// Asks how it is, if it can say that.
-    health: Option<Task<()>>,
-}
-
-/// What a component that calls were let into still has to do.
-enum Opened {
-    /// Nothing.
-    Ready,
-    /// It is asked how it is, and is ready when it has agreed.
-    Asked,
-}
-
-/// A component that was drained before it was ready, and may finish until `end`.
-struct Late {
-    hooks: Arc<dyn Hooks>,
-    end: Instant,
-}
-
 impl Replica {
     /// Prepares a replica, and binds its endpoint. Failures of components that were ready come out of the second
     /// value: of each the first.
@@ -377,6 +240,11 @@ impl Replica {
         let components = self.components();
         let mut all = components.all.iter();
         all.find(|it| it.name == name).cloned()
+    }
+
+    /// Whether it was told to stop, all of it.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.components().stopping
     }
 
     /// The state of each component, as it changes.

@@ -108,10 +108,14 @@ impl Running {
         };
         let starting = Arc::clone(&running.replica);
         let mut starting = pin!(starting.start());
-        let mut asked = false;
+        let (mut asked, mut gone) = (false, false);
         let started = loop {
             tokio::select! {
-                started = &mut starting, if !asked => break started,
+                // What it waited to start it is not to start any more: it stops, and was never ready.
+                started = &mut starting, if !asked && !gone => match started {
+                    Ok(()) if running.replica.is_stopping() => gone = true,
+                    started => break started,
+                },
                 end = &mut running.conductor => {
                     running.end_link().await;
                     return Err(match end {

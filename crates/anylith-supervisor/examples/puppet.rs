@@ -6,6 +6,7 @@
 //! - `fail`: its start fails, with words; `crash`: without words; `rant`: its words come after many others, at once;
 //! - `mute`: it never connects; `lazy`: it never becomes ready; `babble`: it says what nobody understands;
 //! - `stuck`: it never answers a drain; `quit`: it exits when it is asked to drain;
+//! - `strict`: its config must have a `reserve`, which it else must not have;
 //! - `slow`: it takes its time for each visitor of its listener, one after the other.
 //!
 //! It is the application `puppet`: `Front`, which serves the listener `web`, is dependent on `Cart` and
@@ -83,14 +84,21 @@ fn manifest() -> Manifest {
     }
 }
 
-/// Only `Cart` has a config, and only `limit`, a number.
+/// Only `Cart` has a config, and only `limit`, a number; and `reserve`, if it is strict.
 fn check() {
+    let orders = env::var("PUPPET").unwrap_or_default();
+    let is_strict = orders.split(',').any(|order| order == "Cart=strict");
     let mut input = String::new();
     io::stdin().read_to_string(&mut input).expect("the config");
     let config: BTreeMap<String, serde_json::Value> =
         serde_json::from_str(&input).expect("config as JSON");
     let mut problems = Vec::new();
     for (component, value) in config {
+        if is_strict && component == "Cart" && value.get("reserve").is_none() {
+            problems.push(serde_json::json!(
+                {"component": component, "key": "", "message": "missing field `reserve`"}
+            ));
+        }
         for (key, value) in value.as_object().into_iter().flatten() {
             let message = match (component.as_str(), key.as_str(), value.is_u64()) {
                 ("Cart", "limit", true) => continue,

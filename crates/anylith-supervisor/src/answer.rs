@@ -26,6 +26,14 @@ pub enum Answer {
         /// How far it has come.
         how: String,
     },
+    /// The upgrade goes back, and cannot go any further: it waits until it can, or is told how to go on.
+    Stuck {
+        /// Why, and how far it has come.
+        how: String,
+        /// The replica that does not run with the old build: its log may tell more.
+        #[serde(default)]
+        replica: Option<Name>,
+    },
     /// Nothing of it runs any more.
     Stopped {
         /// What drains had to leave undone, in words.

@@ -80,6 +80,10 @@ impl Askers {
                 left: std::mem::take(&mut self.left),
             },
             Notice::UpgradePaused { how } => Answer::Paused { how: how.clone() },
+            Notice::RollbackStuck { how, replica, .. } => Answer::Stuck {
+                how: how.clone(),
+                replica: replica.clone(),
+            },
             Notice::ChangeFailed { why, replica, .. } => {
                 // Who waits for a stop, for which it was given up, still wants to know.
                 if self.stop.is_empty() {

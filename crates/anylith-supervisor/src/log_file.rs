@@ -182,6 +182,7 @@ fn is_trouble(report: &Report) -> bool {
             | Notice::Unhealthy { .. }
             | Notice::TakingBack { .. }
             | Notice::RollingBack { .. }
+            | Notice::RollbackStuck { .. }
             | Notice::ChangeFailed { .. }
             | Notice::ListenerLost { .. }
             | Notice::ForeignProtocol { .. } => true,

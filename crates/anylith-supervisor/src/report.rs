@@ -250,6 +250,7 @@ fn notice_line(notice: &Notice, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             write!(f, "upgraded {replicas}; the new build runs alone")
         }
         Notice::RollingBack { why } => write!(f, "the old build comes back: {why}"),
+        Notice::RollbackStuck { how, .. } => f.write_str(how),
         Notice::ChangeFailed { what, why, .. } => write!(f, "the {what} was given up: {why}"),
         Notice::Stopping => f.write_str("draining"),
     }

@@ -75,6 +75,16 @@ impl Claim {
         }
     }
 
+    /// Whether nothing is left that has yet to be logged.
+    pub(crate) fn is_logged(&self, log: &str) -> bool {
+        match self {
+            Self::Logged {
+                words, since_bytes, ..
+            } => logged(log, *since_bytes, words) > 0,
+            Self::Seen(_) | Self::Unseen(_) | Self::Jumped { .. } | Self::Overloaded { .. } => true,
+        }
+    }
+
     /// Whether it holds. Where it does not, `excuse` says why it need not.
     pub(crate) fn settle(self, evidence: &Evidence<'_>, excuse: Option<String>) -> Proof {
         match self.seen(evidence) {
@@ -95,20 +105,13 @@ impl Claim {
                 what,
                 words,
                 since_bytes,
-            } => {
-                let log = evidence.log.get(since_bytes..).unwrap_or_default();
-                let lines = log.lines().filter(|line| {
-                    let mut words = words.iter();
-                    words.any(|word| line.contains(word))
-                });
-                match lines.count() {
-                    0 => Err(format!(
-                        "{what}, but nobody logged `{}`",
-                        words.join("` or `")
-                    )),
-                    times => Ok(format!("{what}; the log has it {times} times")),
-                }
-            }
+            } => match logged(evidence.log, since_bytes, words) {
+                0 => Err(format!(
+                    "{what}, but nobody logged `{}`",
+                    words.join("` or `")
+                )),
+                times => Ok(format!("{what}; the log has it {times} times")),
+            },
             Self::Jumped { since_ns } => {
                 let mut entries = evidence.entries.iter();
                 let jumped = entries.find_map(|entry| match entry.event {
@@ -126,6 +129,13 @@ impl Claim {
             Self::Overloaded { from_ns, to_ns } => overloaded(evidence, from_ns, to_ns),
         }
     }
+}
+
+/// How many lines of `log` have one of `words`, from so many bytes on.
+fn logged(log: &str, since_bytes: usize, words: &[&str]) -> usize {
+    let log = log.get(since_bytes..).unwrap_or_default();
+    let has_one = |line: &&str| words.iter().any(|word| line.contains(word));
+    log.lines().filter(has_one).count()
 }
 
 /// Whether callees were asked more than they can do, and refused some of it.
@@ -168,6 +178,23 @@ mod tests {
             words: &["No space left"],
             since_bytes,
         }
+    }
+
+    #[test]
+    fn what_is_to_be_logged_is_waited_for_from_where_it_can_be() {
+        let log = "refused: long ago\nready\n";
+        let claim = |words| Claim::Logged {
+            what: String::new(),
+            words,
+            since_bytes: log.find("ready").unwrap(),
+        };
+        assert!(!claim(&["refused"]).is_logged(log));
+        assert!(claim(&["refused"]).is_logged(&format!("{log}refused: now\n")));
+        assert!(claim(&["lost", "ready"]).is_logged(log));
+        assert!(
+            Claim::Seen(String::new()).is_logged(""),
+            "nothing is missing"
+        );
     }
 
     #[test]

@@ -165,7 +165,7 @@ impl Stage {
         self.deployment.spoil(&name, flaw)?;
         self.kill(&victim);
         let reborn = (flaw == Flaw::Impostor).then_some(name);
-        Ok(Some(Remedy::Certify(reborn, claim)))
+        Ok(Some(Remedy::Certify(reborn, claim, Instant::now())))
     }
 
     fn kill(&mut self, victim: &Process) {

@@ -29,6 +29,9 @@ use crate::{
 /// Shrinking a find costs a run for each fault that is left out. Some faults need luck, so each is tried so often.
 const SHRINKING_TRIES: usize = 2;
 
+/// How often a run is made in which a fault hits nothing.
+const STRIKING_TRIES: usize = 3;
+
 /// After so many runs that could not be made, no further one is tried.
 const HOPELESS: usize = 5;
 
@@ -348,10 +351,24 @@ struct Done {
 }
 
 impl Hall {
+    /// Makes a run. One in which a fault hit nothing by chance says nothing of it, and is made again.
+    fn make(&self, plan: &Plan) -> anyhow::Result<Outcome> {
+        let mut tries = 1;
+        loop {
+            let outcome = run(plan, self.setting)?;
+            let has_missed = outcome.missed().next().is_some();
+            if !has_missed || !outcome.finds.is_empty() || tries == STRIKING_TRIES {
+                return Ok(outcome);
+            }
+            tries += 1;
+            eprintln!("made again, since a fault hit nothing: {plan}");
+        }
+    }
+
     /// Makes one run after the other, until there is none, or one could not be made.
     fn work(&self) {
         while let Some(plan) = self.next() {
-            let outcome = run(&plan, self.setting).with_context(|| format!("in {plan}"));
+            let outcome = self.make(&plan).with_context(|| format!("in {plan}"));
             match outcome {
                 Ok(outcome) => self.note(&outcome),
                 Err(_) if INTERRUPTED.load(Relaxed) => return,

@@ -112,6 +112,7 @@ async fn ask_patiently(
                     | Answer::Plan(_)
                     | Answer::UpgradePlan(_)
                     | Answer::Paused { .. }
+                    | Answer::Stuck { .. }
                     | Answer::Refused { .. }
                     | Answer::GivenUp { .. },
                 )
@@ -131,6 +132,7 @@ pub(super) fn outcome(
         Ok(Answer::Changed { left }) => Ok(left),
         // Only upgrades do, which know what to say of it.
         Ok(Answer::Paused { .. }) => Ok(Vec::new()),
+        Ok(Answer::Stuck { how, replica }) => Err(stuck(app, &how, replica.as_ref())),
         Ok(Answer::Refused { why, known, mend }) if known.is_empty() => {
             let look = || format!("see with `{}` how things are", app.hint("status"));
             Err(Failure::new(why, mend.unwrap_or_else(look)))
@@ -144,14 +146,10 @@ pub(super) fn outcome(
             ))
         }
         Ok(Answer::GivenUp { why, replica }) => {
-            let logs = match replica {
-                Some(replica) => format!("logs --replica {replica} -n 20"),
-                None => "logs -n 20".to_owned(),
-            };
             let mend = format!(
                 "the replicas that were there serve on; see `{}` and `{}`",
                 app.hint("status"),
-                app.hint(&logs)
+                app.hint(&logs_of(replica.as_ref()))
             );
             Err(Failure::new(why, mend))
         }
@@ -166,6 +164,26 @@ pub(super) fn outcome(
             format!("see with `{}` whether it still runs", app.hint("status")),
         )),
     }
+}
+
+/// The command that shows why `replica` has failed.
+fn logs_of(replica: Option<&Name>) -> String {
+    match replica {
+        Some(replica) => format!("logs --replica {replica} -n 20"),
+        None => "logs -n 20".to_owned(),
+    }
+}
+
+/// Neither of two builds runs alone, and somebody has to say which is to.
+fn stuck(app: &App, how: &str, replica: Option<&Name>) -> Failure {
+    let mend = format!(
+        "what is ready serves on, and the old build comes back as soon as it starts; see why it does not with `{}`. \
+         `{}` tries it again at once, and `{}` rolls the new build in all the same",
+        app.hint(&logs_of(replica)),
+        app.hint("upgrade --rollback"),
+        app.hint("upgrade --resume")
+    );
+    Failure::new(how, mend)
 }
 
 fn left_alone(app: &App) -> Failure {

@@ -23,7 +23,7 @@ pub(crate) const IN_BACKGROUND: &str = "anylith: in background";
 pub(crate) fn run_in_background(args: &RunArgs) -> Result<(), Failure> {
     runtime()?.block_on(async {
         let mut signals = Signals::listen()?;
-        let app = App::find(&args.app)?;
+        let app = App::find(&args.running.app)?;
         let own = env::current_exe().map_err(|error| cannot(&error))?;
         let mut child = Command::new(own)
             .args(env::args_os().skip(1))

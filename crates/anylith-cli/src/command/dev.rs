@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     app::App,
-    args::{DevArgs, RunArgs},
+    args::{DevArgs, Running},
     doorway::Doorway,
     failure::Failure,
     paint::Paint,
@@ -20,14 +20,14 @@ use crate::{
 };
 
 /// Runs an application, and puts each new build of it in its place while it runs.
-pub(crate) fn dev(args: DevArgs) -> Result<(), Failure> {
-    let args = RunArgs::from(args);
+pub(crate) fn dev(args: &DevArgs) -> Result<(), Failure> {
+    let args = &args.running;
     runtime()?.block_on(async {
         // Before anything else, so that every signal finds somebody who answers it.
         let mut signals = Signals::listen()?;
         let app = App::find(&args.app)?;
         let mut bench = tokio::select! {
-            bench = Bench::set_up(&app, &args) => bench?,
+            bench = Bench::set_up(&app, args) => bench?,
             _ = signals.next() => return Ok(()),
         };
         let mut next = tokio::select! {
@@ -39,8 +39,9 @@ pub(crate) fn dev(args: DevArgs) -> Result<(), Failure> {
                 launch, settings, ..
             } = next;
             bench.running = Some(launch.clone());
+            bench.stuck = false;
             let run = Run {
-                doorway: Doorway::prepare(&args, &settings)?,
+                doorway: Doorway::prepare(args, &settings)?,
                 launch,
                 settings,
                 in_background: false,
@@ -57,10 +58,12 @@ pub(crate) fn dev(args: DevArgs) -> Result<(), Failure> {
 
 /// Where an application is worked on.
 struct Bench<'a> {
-    args: &'a RunArgs,
+    args: &'a Running,
     sources: Sources,
     /// What was started last.
     running: Option<Launch>,
+    /// Two builds run, and nothing can be put in the place of either.
+    stuck: bool,
 }
 
 /// What becomes of a new build.
@@ -74,7 +77,7 @@ enum Outcome {
 }
 
 impl<'a> Bench<'a> {
-    async fn set_up(app: &App, args: &'a RunArgs) -> Result<Self, Failure> {
+    async fn set_up(app: &App, args: &'a Running) -> Result<Self, Failure> {
         let settings = app.read(&args.overriding, None).settings;
         let (package, binary) = (
             settings.app().package.as_deref(),
@@ -84,6 +87,7 @@ impl<'a> Bench<'a> {
             args,
             sources: Sources::watch(app, package, binary).await?,
             running: None,
+            stuck: false,
         })
     }
 
@@ -144,11 +148,11 @@ impl<'a> Bench<'a> {
         }
     }
 
-    async fn put_in(&self, prepared: Prepared) -> Result<Outcome, Failure> {
+    async fn put_in(&mut self, prepared: Prepared) -> Result<Outcome, Failure> {
         let Some(running) = &self.running else {
             return Ok(Outcome::Anew(Box::new(prepared)));
         };
-        if !is_alike(running, &prepared.launch) {
+        if self.stuck || !is_alike(running, &prepared.launch) {
             return Ok(Outcome::Anew(Box::new(prepared)));
         }
         let folder = &running.folder;
@@ -174,6 +178,10 @@ impl<'a> Bench<'a> {
                 format!("the new build was taken back: {why}"),
                 "",
             )),
+            Ok(Answer::Stuck { how, .. }) => {
+                self.stuck = true;
+                Err(Failure::new(how, "the next build is started anew"))
+            }
             Ok(_) => Err(Failure::new("the supervisor answers something else", "")),
             Err(error) => Err(Failure::new(with_causes(&error), "")),
         }

@@ -14,7 +14,7 @@ use self::show::Show;
 use super::{detach, runtime};
 use crate::{
     app::App,
-    args::RunArgs,
+    args::{RunArgs, Running},
     doorway::{self, Doorway},
     failure::Failure,
     inspection::{Inspection, replicas},
@@ -31,15 +31,15 @@ pub(crate) fn run(args: &RunArgs) -> Result<(), Failure> {
     runtime()?.block_on(async {
         // Before anything else, so that every signal finds somebody who answers it.
         let mut signals = Signals::listen()?;
-        let app = App::find(&args.app)?;
+        let app = App::find(&args.running.app)?;
         let Prepared {
             launch, settings, ..
         } = tokio::select! {
-            prepared = prepare(&app, args) => prepared?,
+            prepared = prepare(&app, &args.running) => prepared?,
             _ = signals.next() => return Err(stopped_early(&app)),
         };
         let beside = std::future::pending::<Infallible>();
-        let doorway = Doorway::prepare(args, &settings)?;
+        let doorway = Doorway::prepare(&args.running, &settings)?;
         let run = Run {
             launch,
             settings,
@@ -72,7 +72,7 @@ fn stopped_early(app: &App) -> Failure {
 /// # Cancellation
 ///
 /// What was asked of cargo or of the binary is killed.
-pub(crate) async fn prepare(app: &App, args: &RunArgs) -> Result<Prepared, Failure> {
+pub(crate) async fn prepare(app: &App, args: &Running) -> Result<Prepared, Failure> {
     let (replicas, asked) = replicas(args.replicas.as_deref());
     let inspection = Inspection::of(app, &args.overriding, &args.building, asked).await?;
     let plan = inspection.plan(&args.topology, &replicas)?;

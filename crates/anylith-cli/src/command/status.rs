@@ -28,6 +28,7 @@ pub(crate) fn status(args: &StatusArgs) -> Result<(), Failure> {
             | Answer::Plan(_)
             | Answer::UpgradePlan(_)
             | Answer::Paused { .. }
+            | Answer::Stuck { .. }
             | Answer::Refused { .. }
             | Answer::GivenUp { .. },
         ) => return Err(not_running(&app)),

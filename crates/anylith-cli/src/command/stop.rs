@@ -93,6 +93,7 @@ async fn ask_patiently(
                     | Answer::Plan(_)
                     | Answer::UpgradePlan(_)
                     | Answer::Paused { .. }
+                    | Answer::Stuck { .. }
                     | Answer::Refused { .. }
                     | Answer::GivenUp { .. },
                 )

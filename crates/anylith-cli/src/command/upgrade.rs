@@ -3,16 +3,20 @@
 use std::{
     collections::BTreeMap,
     io::{self, Write as _},
+    os::unix::net::UnixStream,
     path::PathBuf,
 };
 
 use anylith_core::{Manifest, with_causes};
 use anylith_supervisor::{
     Answer, AskError, KeepError, KeptBuild, Request, RunFolder, Steer, Upgrade, UpgradePlan, ask,
-    keep_builds, previous_build,
+    keep_builds, living_replicas, previous_build,
 };
 
-use super::{change, last_run, runtime};
+use anylith_topology::Settings;
+use serde_json::Value;
+
+use super::{change, runtime};
 use crate::{
     app::App,
     args::{Overriding, UpgradeArgs},
@@ -27,7 +31,10 @@ const ROLLED_BACK: (&str, &str) = ("rolled_back", "rolled back; the old build ru
 /// Rolls another build into an application that runs, or steers the upgrade that is under way.
 pub(crate) fn upgrade(args: &UpgradeArgs) -> Result<(), Failure> {
     let app = super::app(args.app.as_ref(), args.app_flag.as_ref())?;
-    let folder = last_run(&app)?;
+    let answers = |it: &RunFolder| UnixStream::connect(it.control_socket()).is_ok();
+    let runs = |it: &RunFolder| answers(it) || !living_replicas(it).is_empty();
+    let folder = app.last_run()?.filter(runs);
+    let folder = folder.ok_or_else(|| nothing_runs(&app))?;
     match (args.pause, args.resume, args.rollback) {
         (true, _, _) => steer(&app, &folder, Steer::Pause, args.json),
         (_, true, _) => steer(&app, &folder, Steer::Resume, args.json),
@@ -151,25 +158,60 @@ async fn prepare(
     let config = build.config.iter().filter(|(name, _)| known(name));
     let configs = config.map(|(name, value)| (name.to_string(), value));
     let complaints = describe::complaints(&build.path, &app.folder, &configs.collect()).await?;
-    let Some(first) = complaints.first() else {
+    if complaints.is_empty() {
         return Ok(Some((build, manifest)));
-    };
+    }
+    let written = app.read(&Overriding::default(), Some(&manifest)).settings;
+    let complaints = complaints.into_iter();
+    let problems: Vec<String> = complaints
+        .filter_map(|it| problem(it, &written, &build))
+        .collect();
+    Err(Failure::new(
+        format!(
+            "the new build does not accept the config that runs, which an upgrade keeps\n\n{}\n",
+            problems.join("\n\n")
+        ),
+        format!(
+            "nothing was started; let the new build accept it, or mend it, `{}`, and run the new build",
+            app.hint("stop")
+        ),
+    ))
+}
+
+/// What the new build says against the config that runs, at its place in `anylith.toml`, if it is still the same there.
+fn problem(
+    complaint: describe::Complaint,
+    written: &Settings,
+    build: &KeptBuild,
+) -> Option<String> {
     let describe::Complaint {
         component,
         key,
         message,
-    } = first;
+    } = complaint;
+    let runs = build.config.get(component.as_str());
+    if written.config(&component) == runs {
+        let problem = written.complaint(&component, &key, &message)?;
+        return Some(problem.to_string());
+    }
     let place = match key.as_str() {
         "" => format!("[components.{component}]"),
         key => format!("components.{component}.{key}"),
     };
-    Err(Failure::new(
-        format!("the new build does not accept the config that runs: {place}: {message}"),
-        format!(
-            "an upgrade keeps the config: let the new build accept it, or `{}` and run it with another one",
-            app.hint("stop")
-        ),
+    let message = runs.map_or(message.clone(), |runs| without_texts(message, runs));
+    Some(format!(
+        "{place} as it runs, and no longer stands in anylith.toml: {message}"
     ))
+}
+
+/// `message` without the texts of `config`, some of which may be secrets.
+fn without_texts(message: String, config: &Value) -> String {
+    match config {
+        Value::String(text) if !text.is_empty() => message.replace(text.as_str(), "…"),
+        Value::Array(values) => values.iter().fold(message, without_texts),
+        Value::Object(fields) => fields.values().fold(message, without_texts),
+        Value::String(_) | Value::Null | Value::Bool(_) | Value::Number(_) => message,
+    }
 }
 
 async fn find(app: &App, args: &UpgradeArgs, binary: Option<PathBuf>) -> Result<PathBuf, Failure> {
@@ -186,9 +228,29 @@ async fn find(app: &App, args: &UpgradeArgs, binary: Option<PathBuf>) -> Result<
     }
 }
 
+/// Nothing runs here; what runs elsewhere is not upgraded by this command.
+fn nothing_runs(app: &App) -> Failure {
+    let hosts = app.beside("hosts.toml");
+    if !hosts.is_file() {
+        return super::not_running(app);
+    }
+    Failure::new(
+        format!(
+            "{} is not running under `anylith run` on this host, and the replicas on the hosts of {} are upgraded there",
+            app.title(),
+            hosts.display()
+        ),
+        format!(
+            "build it, `{}`, copy binary and orders to all hosts, and restart the units there one by one: see the guide, \
+             several hosts, another build",
+            app.hint("render static")
+        ),
+    )
+}
+
 fn not_kept(app: &App, error: &KeepError) -> Failure {
     let mend = match error {
-        KeepError::NothingRuns => return super::not_running(app),
+        KeepError::NothingRuns => return nothing_runs(app),
         KeepError::New { folder, .. } => {
             format!(
                 "is it a program for this machine, and is there room in {}?",

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anylith_core::{ComponentManifest, Directory, Fingerprint, Manifest, Name};
-use anylith_wire::control::{ComponentState, Steer};
+use anylith_wire::control::{ComponentState, FromReplica, Steer};
 
 use super::{
     Dice, interleavings,
@@ -58,9 +58,15 @@ impl Builds {
     }
 
     /// Whether `process` is told of somebody who takes its calls of `component`.
-    pub(super) fn is_there(&self, component: &Name, process: &Process) -> bool {
+    pub(super) fn answers(&self, component: &Name, process: &Process) -> bool {
         let fitting = process.directory.clone().fitting(&self.of(process.build));
         !fitting.replicas(component.as_str()).is_empty()
+    }
+
+    /// Whether `process` is told of somebody who takes its calls of `component`, or is started for them.
+    pub(super) fn is_there(&self, component: &Name, process: &Process) -> bool {
+        let fitting = process.directory.clone().fitting(&self.of(process.build));
+        fitting.can_call(component.as_str())
     }
 
     /// Whether a component of `process` that is about to be ready fails instead.
@@ -132,6 +138,23 @@ impl World {
         self.feed(Event::Steered(steer));
     }
 
+    /// Somebody calls what sleeps, if there is anything.
+    fn calls(&mut self, dice: &mut Dice) {
+        let spec = self.plane.spec();
+        let mut calls: Vec<(Name, Name)> = Vec::new();
+        for (replica, process) in self.processes.iter().filter(|(_, one)| one.connected) {
+            let ready = process.components.iter();
+            let ready = ready.filter(|(_, state)| **state == ComponentState::Ready);
+            let callees = ready.flat_map(|(component, _)| &spec.dependencies[component]);
+            let asleep = callees.filter(|callee| process.directory.is_dormant(callee.as_str()));
+            calls.extend(asleep.map(|callee| (replica.clone(), callee.clone())));
+        }
+        if let Some((replica, component)) = calls.get(dice.roll(calls.len())).cloned() {
+            let message = FromReplica::Wanted { component };
+            self.feed(Event::Said { replica, message });
+        }
+    }
+
     /// Whether nothing happens any more until somebody says so.
     fn is_paused(&self) -> bool {
         let change = self.plane.change();
@@ -144,7 +167,9 @@ impl World {
             return Ok(());
         }
         let spec = self.plane.spec();
-        for group in &spec.groups {
+        // Of what sleeps there are as many as are wanted once they have started.
+        let awake = spec.groups.iter().filter(|group| group.scaling.is_none());
+        for group in awake {
             for component in &group.components {
                 let named = directory.replicas(component.as_str()).len();
                 if named < group.replicas as usize {
@@ -159,6 +184,9 @@ impl World {
             for component in process.components.keys().filter(|name| ready(name)) {
                 let callees = spec.dependencies[component].iter();
                 for callee in callees.filter(|callee| !ready(callee)) {
+                    if directory.is_dormant(callee.as_str()) {
+                        continue;
+                    }
                     if !self.answers(callee, process.build, directory) {
                         return Err(format!(
                             "{component} of {replica} finds no {callee} of build {}",
@@ -258,7 +286,11 @@ fn manifest(interfaces: &BTreeMap<Name, Fingerprint>) -> Manifest {
 /// One run in which everything is left to chance. Returns what was wrong.
 fn random(seed: u64) -> Result<(), String> {
     let mut dice = Dice(seed);
-    let mut world = World::ready(dice.roll(SHAPES.len()));
+    let shape = dice.roll(SHAPES.len());
+    let mut world = match dice.roll(3) {
+        0 => World::ready_asleep(shape),
+        _ => World::ready(shape),
+    };
     for _ in 0..=dice.roll(2) {
         let changed: Vec<&str> = COMPONENTS
             .into_iter()
@@ -275,7 +307,7 @@ fn random(seed: u64) -> Result<(), String> {
 }
 
 fn to_its_end(world: &mut World, dice: &mut Dice) -> Result<(), String> {
-    let (mut faults, mut steers) = (dice.roll(4), dice.roll(4));
+    let (mut faults, mut steers, mut calls) = (dice.roll(4), dice.roll(4), dice.roll(3));
     for _ in 0..10_000 {
         let asked = world.builds.asked;
         if asked.is_some_and(|asked| asked.to == world.plane.build()) {
@@ -285,6 +317,12 @@ fn to_its_end(world: &mut World, dice: &mut Dice) -> Result<(), String> {
             let faulty = world.possible_faults();
             faults -= 1;
             world.goes_wrong(&faulty[dice.roll(faulty.len())]);
+            world.verdict()?;
+            continue;
+        }
+        if calls > 0 && dice.roll(16) == 0 {
+            calls -= 1;
+            world.calls(dice);
             world.verdict()?;
             continue;
         }

@@ -1,4 +1,8 @@
-//! The simulated application: what can happen in it next, and what is wrong with it.
+//! The simulated application: what can happen in it next.
+
+mod process;
+mod shapes;
+mod verdict;
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -6,39 +10,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anylith_core::{Directory, Endpoint, Limits, Name, Singleton};
-use anylith_topology::Transport;
-use anylith_wire::control::{
-    CONTROL_PROTOCOL, ComponentState, FromReplica, Handed, Hello, ToReplica,
+use anylith_core::{Directory, Name, Scaling, Singleton};
+use anylith_wire::control::{ComponentState, FromReplica, Handed, ToReplica};
+
+pub(super) use self::{
+    process::Process,
+    shapes::{SHAPES, SHAPES_OF_ONE, name, spec},
 };
 
-use super::upgrade::{self, Builds};
-use crate::{Action, ControlPlane, Event, Exit, GroupSpec, Memory, Notice, Spec, Timing};
-
-type Shape = &'static [(&'static str, &'static [&'static str], u32)];
-
-/// The topologies among which is reshaped. Some have groups of the same name, which change in place.
-pub(super) const SHAPES: [Shape; 8] = [
-    &[("all", &["Stock", "Cart", "Front"], 1)],
-    &[("all", &["Stock", "Cart", "Front"], 2)],
-    &[
-        ("Stock", &["Stock"], 1),
-        ("Cart", &["Cart"], 1),
-        ("Front", &["Front"], 1),
-    ],
-    &[
-        ("Stock", &["Stock"], 2),
-        ("Cart", &["Cart"], 1),
-        ("Front", &["Front"], 2),
-    ],
-    &[("shop", &["Front", "Cart"], 1), ("rest", &["Stock"], 1)],
-    &[("shop", &["Front"], 1), ("rest", &["Cart", "Stock"], 1)],
-    &[("shop", &["Front", "Stock"], 2), ("rest", &["Cart"], 1)],
-    &[("shop", &["Stock"], 1), ("rest", &["Front", "Cart"], 2)],
-];
-
-/// Those of them in which there is one `Cart`.
-pub(super) const SHAPES_OF_ONE: [usize; 6] = [0, 2, 3, 4, 5, 6];
+use super::upgrade::Builds;
+use crate::{Action, ControlPlane, Event, Exit, Memory, Notice, Spec, Timing};
 
 /// Something that happens by itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,30 +51,6 @@ pub(super) enum Fault {
     NoSpawn,
     /// The control plane is killed, and another one begins with what it has remembered.
     Control,
-}
-
-#[derive(Debug, Default)]
-pub(super) struct Process {
-    pid: u32,
-    incarnation: u64,
-    pub(super) build: u32,
-    welcomed: Option<Endpoint>,
-    connected: bool,
-    pub(super) components: BTreeMap<Name, ComponentState>,
-    /// Those that it was given while it ran.
-    added: BTreeSet<Name>,
-    lingers: BTreeSet<Name>,
-    /// Those that wait to be granted.
-    held: BTreeSet<Name>,
-    /// `Cart` has begun.
-    begun: bool,
-    /// `Cart` was told to make room.
-    yields: bool,
-    /// What `Cart` has handed over here.
-    handed: Option<Handed>,
-    pub(super) directory: Directory,
-    inbox: VecDeque<ToReplica>,
-    outbox: VecDeque<Event>,
 }
 
 /// An application, and what it was asked for.
@@ -129,51 +86,6 @@ pub(super) struct World {
     taken: Option<Handed>,
 }
 
-pub(super) fn name(text: &str) -> Name {
-    Name::new(text).unwrap()
-}
-
-fn groups(shape: usize) -> Vec<GroupSpec> {
-    let group = |(of, components, replicas): &(&str, &[&str], u32)| GroupSpec {
-        name: name(of),
-        components: components.iter().map(|of| name(of)).collect(),
-        replicas: *replicas,
-        scaling: None,
-        external: false,
-    };
-    SHAPES[shape].iter().map(group).collect()
-}
-
-/// `Front` calls `Cart` and `Stock`; `Cart` calls `Stock`.
-pub(super) fn spec(shape: usize) -> Spec {
-    Spec {
-        app: name("model"),
-        topology: name(&format!("shape{shape}")),
-        groups: groups(shape),
-        dependencies: BTreeMap::from([
-            (name("Front"), vec![name("Cart"), name("Stock")]),
-            (name("Cart"), vec![name("Stock")]),
-            (name("Stock"), vec![]),
-        ]),
-        listeners: BTreeMap::new(),
-        config: BTreeMap::new(),
-        edges: Vec::new(),
-        limits: Limits::default(),
-        transport: Transport::default(),
-        interfaces: upgrade::interfaces(0, &[]),
-        singletons: BTreeMap::new(),
-    }
-}
-
-fn handed_over(component: &Name, state: Option<Handed>) -> FromReplica {
-    let (component, lost) = (component.clone(), None);
-    FromReplica::HandedOver {
-        component,
-        state,
-        lost,
-    }
-}
-
 /// Signs of life are another matter, which has tests of its own.
 fn timing() -> Timing {
     Timing {
@@ -188,6 +100,18 @@ impl World {
     /// Started in a topology, with every replica ready.
     pub(super) fn ready(shape: usize) -> Self {
         Self::begun(spec(shape), false)
+    }
+
+    /// The same, and nothing runs of the groups that nobody visits: they sleep until they are called.
+    pub(super) fn ready_asleep(shape: usize) -> Self {
+        let mut spec = spec(shape);
+        let front = name("Front");
+        for group in &mut spec.groups {
+            if !group.components.contains(&front) {
+                (group.replicas, group.scaling) = (0, Some(Scaling::between(0, 2)));
+            }
+        }
+        Self::begun(spec, false)
     }
 
     /// The same, with one `Cart` at a time.
@@ -310,14 +234,20 @@ impl World {
             ComponentState::Waiting if process.held.contains(component) => false,
             ComponentState::Waiting => {
                 let there = |of: &Name| {
-                    let here = process.components.get(of) == Some(&ComponentState::Ready);
-                    here || self.builds.is_there(of, process)
+                    match process.components.get(of) {
+                        Some(ComponentState::Ready) => true,
+                        // It is about to be here, so nobody is woken for it elsewhere.
+                        Some(ComponentState::Waiting | ComponentState::Starting) => {
+                            self.builds.answers(of, process)
+                        }
+                        _ => self.builds.is_there(of, process),
+                    }
                 };
                 self.plane.spec().dependencies[component].iter().all(there)
             }
             // It takes longer than any change has patience for, and comes to an end then.
             ComponentState::Starting => {
-                let is_over = |how: String| how.starts_with("rolling");
+                let is_over = |how: String| how.starts_with("rolling") || how.contains("stuck");
                 !process.lingers.contains(component) || self.plane.change().is_none_or(is_over)
             }
             ComponentState::Draining => true,
@@ -387,21 +317,6 @@ impl World {
         }
     }
 
-    /// `Cart` has answered its last call.
-    fn hands_over(&mut self, replica: &Name, component: &Name) {
-        let process = self.processes.get_mut(replica).unwrap();
-        if *component != "Cart" || !process.yields || !process.begun {
-            return;
-        }
-        self.handed += 1;
-        process.handed = Some(Handed(self.handed.to_string()));
-        if process.connected {
-            let message = handed_over(component, process.handed.clone());
-            let replica = replica.clone();
-            process.outbox.push_back(Event::Said { replica, message });
-        }
-    }
-
     pub(super) fn goes_wrong(&mut self, fault: &Fault) {
         self.faults += 1;
         match fault {
@@ -439,6 +354,10 @@ impl World {
                 }
             }
             Fault::Lingers(replica, component) => {
+                let spec = self.plane.spec();
+                let home = spec.group_of(component.as_str());
+                // It was woken, and nobody else is there.
+                self.crashed |= home.is_some_and(|home| home.scaling.is_some());
                 let process = self.processes.get_mut(replica).unwrap();
                 process.lingers.insert(component.clone());
             }
@@ -496,118 +415,6 @@ impl World {
             exit,
         });
         self.over.insert(replica.clone(), events);
-    }
-
-    fn connects(&mut self, replica: &Name) {
-        let process = self.processes.get_mut(replica).unwrap();
-        process.connected = true;
-        let mut components = process.components.clone();
-        // That it has stopped is said after what it hands over.
-        let state = components.get_mut(&name("Cart"));
-        let handed = process.handed.clone();
-        let untold = state.filter(|state| handed.is_some() && **state == ComponentState::Stopped);
-        let told_later = untold.map(|state| *state = ComponentState::Draining);
-        process.outbox.push_back(Event::Hello(Hello {
-            protocol: CONTROL_PROTOCOL,
-            replica: replica.clone(),
-            incarnation: process.incarnation,
-            pid: process.pid,
-            endpoint: process.welcomed.clone(),
-            epoch: process.directory.epoch,
-            components,
-        }));
-        if told_later.is_some() {
-            let (replica, cart) = (replica.clone(), name("Cart"));
-            let message = handed_over(&cart, handed);
-            process.outbox.push_back(Event::Said {
-                replica: replica.clone(),
-                message,
-            });
-            self.says(&replica, &cart, ComponentState::Stopped);
-        }
-    }
-
-    fn reads(&mut self, replica: &Name) {
-        let process = self.processes.get_mut(replica).unwrap();
-        match process.inbox.pop_front() {
-            Some(ToReplica::Welcome(bootstrap)) => {
-                process.welcomed = bootstrap.endpoints.first().cloned();
-                process.directory = bootstrap.directory;
-                for component in &bootstrap.components {
-                    process
-                        .components
-                        .insert(component.clone(), ComponentState::Waiting);
-                }
-                process.held = bootstrap.held.iter().cloned().collect();
-                for component in &bootstrap.held {
-                    self.says(replica, component, ComponentState::Waiting);
-                }
-            }
-            Some(ToReplica::Directory(directory)) => process.directory = directory,
-            Some(ToReplica::Start(additions)) => {
-                let mut begun = additions.components;
-                begun.retain(|component| {
-                    let state = process.components.get(component);
-                    state.is_none_or(|state| *state == ComponentState::Stopped)
-                });
-                process.added.extend(begun.iter().cloned());
-                for component in begun.iter().filter(|it| additions.held.contains(it)) {
-                    process.held.insert(component.clone());
-                    (process.begun, process.yields, process.handed) = (false, false, None);
-                }
-                for component in begun {
-                    self.says(replica, &component, ComponentState::Waiting);
-                }
-            }
-            Some(ToReplica::Drain { component, .. }) => {
-                let state = process.components.get(&component);
-                if state.is_some_and(|state| *state != ComponentState::Stopped) {
-                    self.says(replica, &component, ComponentState::Draining);
-                }
-            }
-            Some(ToReplica::Yield { component, .. }) => {
-                let state = process.components.get(&component);
-                if state.is_some_and(|state| *state != ComponentState::Stopped) {
-                    process.yields = true;
-                    self.says(replica, &component, ComponentState::Draining);
-                }
-            }
-            Some(ToReplica::Grant { component, state }) => {
-                if process.held.remove(&component) && state != self.estate {
-                    let estate = self.estate.clone();
-                    self.finds(format!(
-                        "{component} begins with {state:?}, and not {estate:?}"
-                    ));
-                }
-            }
-            Some(ToReplica::Stop { .. }) => {
-                let cart = name("Cart");
-                if process.components.get(&cart) == Some(&ComponentState::Draining) {
-                    self.hands_over(replica, &cart);
-                    self.says(replica, &cart, ComponentState::Stopped);
-                }
-                self.ends_well(replica);
-            }
-            Some(_) | None => {}
-        }
-    }
-
-    fn says(&mut self, replica: &Name, component: &Name, state: ComponentState) {
-        let process = self.processes.get_mut(replica).unwrap();
-        process.components.insert(component.clone(), state);
-        if self.alone && *component == "Cart" {
-            process.begun |= state == ComponentState::Starting;
-        }
-        if process.connected {
-            process.outbox.push_back(Event::Said {
-                replica: replica.clone(),
-                message: FromReplica::Component {
-                    name: component.clone(),
-                    state,
-                    reason: None,
-                },
-            });
-        }
     }
 
     /// Time passes until the control plane wants to be woken.
@@ -720,7 +527,8 @@ impl World {
             }
             for component in ["Front", "Cart", "Stock"] {
                 let moves = self.alone && component == "Cart" && directory.is_moving(component);
-                if directory.replicas(component).is_empty() && !moves {
+                let sleeps = directory.is_dormant(component);
+                if directory.replicas(component).is_empty() && !moves && !sleeps {
                     self.finds(format!("{component} is nowhere"));
                     return;
                 }
@@ -734,123 +542,7 @@ impl World {
         self.published = directory;
     }
 
-    /// Nobody may be sent away who is still called.
-    fn judge(&mut self, replica: &Name, message: &ToReplica) {
-        let named = |component: &Name| {
-            let mut addresses = self.published.replicas(component.as_str()).iter();
-            addresses.any(|address| address.replica == *replica)
-        };
-        let named = match message {
-            ToReplica::Drain { component, .. } | ToReplica::Yield { component, .. } => {
-                named(component)
-            }
-            ToReplica::Stop { .. } => self.published.components.keys().any(named),
-            _ => false,
-        };
-        if named && !self.stopping {
-            self.finds(format!("{replica} is told {message:?}, and is called"));
-        }
-    }
-
     fn finds(&mut self, wrong: String) {
         self.wrong.get_or_insert(wrong);
-    }
-
-    /// What has been wrong so far.
-    pub(super) fn verdict(&mut self) -> Result<(), String> {
-        let at_work = |process: &&Process| match process.components.get(&name("Cart")) {
-            Some(ComponentState::Starting | ComponentState::Ready | ComponentState::Unhealthy) => {
-                true
-            }
-            Some(ComponentState::Draining) => process.begun,
-            Some(ComponentState::Waiting | ComponentState::Stopped) | None => false,
-        };
-        if self.alone && self.processes.values().filter(at_work).count() > 1 {
-            self.finds("there are two of Cart".to_owned());
-        }
-        match self.wrong.take() {
-            Some(wrong) => Err(wrong),
-            None => Ok(()),
-        }
-    }
-
-    /// Whether nothing is under way, and nothing waits for time to pass.
-    pub(super) fn is_settled(&self) -> bool {
-        let all_ready = self.plane.status(&BTreeMap::new()).is_ready();
-        self.plane.change().is_none() && all_ready && self.possible().is_empty()
-    }
-
-    /// One topology runs, and nothing of another.
-    pub(super) fn final_verdict(&self) -> Result<(), String> {
-        let Some((from, to)) = &self.asked else {
-            return Ok(());
-        };
-        let stands = self.plane.spec();
-        if *stands != *from && *stands != *to {
-            return Err(format!("neither the one nor the other stands: {stands:?}"));
-        }
-        if self.faults == 0 && stands != to {
-            return Err("it was taken back although nothing went wrong".to_owned());
-        }
-        let mut wanted: BTreeMap<Name, BTreeSet<&Name>> = BTreeMap::new();
-        let mut places: BTreeMap<&Name, BTreeSet<Name>> = BTreeMap::new();
-        for group in &stands.groups {
-            for replica in group.replica_names() {
-                for component in &group.components {
-                    places.entry(component).or_default().insert(replica.clone());
-                }
-                wanted.insert(replica, group.components.iter().collect());
-            }
-        }
-        let runs = |process: &'_ Process| -> BTreeSet<Name> {
-            let states = process.components.iter();
-            let ready = states.filter(|(_, state)| **state != ComponentState::Stopped);
-            ready.map(|(component, _)| component.clone()).collect()
-        };
-        let found: BTreeMap<Name, BTreeSet<Name>> = self
-            .processes
-            .iter()
-            .map(|(replica, process)| (replica.clone(), runs(process)))
-            .collect();
-        let same = found.len() == wanted.len()
-            && found.iter().all(|(replica, components)| {
-                wanted
-                    .get(replica)
-                    .is_some_and(|wanted| wanted.iter().copied().eq(components))
-            });
-        if !same {
-            return Err(format!(
-                "{} is to run, and there is {found:?}",
-                stands.topology
-            ));
-        }
-        for (component, replicas) in places {
-            let named = self.published.replicas(component.as_str()).iter();
-            let named: BTreeSet<Name> = named.map(|address| address.replica.clone()).collect();
-            if named != replicas {
-                return Err(format!(
-                    "{component} is named in {named:?}, and is in {replicas:?}"
-                ));
-            }
-        }
-        let made = |notice: &&Notice| matches!(notice, Notice::Reshaped { .. });
-        let failed = |notice: &&Notice| matches!(notice, Notice::ChangeFailed { .. });
-        let made = self.notices.iter().filter(made).count();
-        let failed = self.notices.iter().filter(failed).count();
-        let told = (made, failed);
-        if self.restarts {
-            return Ok(());
-        }
-        let right = match (from == to, self.controls > 0, stands == to) {
-            (true, _, _) => (0, 0),
-            // Who has asked is gone with the control plane that he asked.
-            (false, true, _) => return Ok(()),
-            (false, false, true) => (1, 0),
-            (false, false, false) => (0, 1),
-        };
-        match told == right {
-            true => Ok(()),
-            false => Err(format!("people were told {told:?}, and not {right:?}")),
-        }
     }
 }

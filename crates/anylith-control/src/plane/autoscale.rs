@@ -166,12 +166,31 @@ impl ControlPlane {
                 self.watch.called.insert(component, caller);
                 continue;
             }
-            let group = group.name.clone();
-            let why = format!("{caller} calls {component}");
-            let watched = Watched::new(1, why.clone(), now);
-            self.watch.groups.insert(group.clone(), watched);
-            self.give(&group, 1, why, now, actions);
+            let (group, first) = (group.clone(), group.replica_name(1));
+            let is_there = self.replicas.contains_key(&first);
+            let build = self.build_for(&group, now);
+            self.rouse(
+                &group.name,
+                format!("{caller} calls {component}"),
+                now,
+                actions,
+            );
+            let begun = self.replicas.get_mut(&first).filter(|_| !is_there);
+            begun.into_iter().for_each(|one| one.build = build);
         }
+    }
+
+    /// Starts a replica of a group of which nothing runs.
+    pub(super) fn rouse(
+        &mut self,
+        group: &Name,
+        why: String,
+        now: Instant,
+        actions: &mut Vec<Action>,
+    ) {
+        let watched = Watched::new(1, why.clone(), now);
+        self.watch.groups.insert(group.clone(), watched);
+        self.give(group, 1, why, now, actions);
     }
 
     /// Whether a reshape is about to make something else of a group of this name: a replica that began now would not have
@@ -192,7 +211,9 @@ impl ControlPlane {
         let may_sleep = |group: &&GroupSpec| {
             let sleeps = range(group).is_some_and(|scaling| scaling.min == 0);
             let mut own = self.replicas.values().filter(|one| one.group == group.name);
-            sleeps && !own.any(|replica| given_up(replica).is_some())
+            // What fails with a build that goes away again comes with the other one.
+            let stays = |replica: &&Replica| replica.build == self.next_build();
+            sleeps && !own.any(|replica| stays(&replica) && given_up(replica).is_some())
         };
         let groups = self.spec.groups.iter().filter(may_sleep);
         let components = groups.flat_map(|group| &group.components);

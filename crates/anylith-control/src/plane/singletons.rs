@@ -12,7 +12,7 @@ impl ControlPlane {
     /// Sees who has what of which there is one, after an event.
     pub(super) fn look_at_seats(&mut self) {
         self.seats.look(&self.replicas);
-        self.seats.tell_apart(&mut self.replicas);
+        self.seats.tell_apart(&self.spec, &mut self.replicas);
     }
 
     /// A component hands its state over to the one that takes its place.
@@ -37,7 +37,7 @@ impl ControlPlane {
         let asks = self
             .seats
             .make_room(&self.spec, &mut self.replicas, grace_ms);
-        self.seats.tell_apart(&mut self.replicas);
+        self.seats.tell_apart(&self.spec, &mut self.replicas);
         asks
     }
 
@@ -53,7 +53,7 @@ impl ControlPlane {
                 actions.push(Action::Send { replica, message });
             }
             actions.extend(self.seats.grant(&self.spec, &self.replicas));
-            self.seats.tell_apart(&mut self.replicas);
+            self.seats.tell_apart(&self.spec, &mut self.replicas);
         }
     }
 

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Instant};
 
 use anylith_core::{Fingerprint, Manifest, Name};
-use anylith_wire::control::Steer;
+use anylith_wire::control::{Steer, ToReplica};
 
 use super::{ControlPlane, change::UnderWay};
 use crate::{
@@ -11,7 +11,10 @@ use crate::{
     defect::{Defect, planted},
     fate::Fate,
     refused::Refused,
+    replica::Replica,
+    spec::GroupSpec,
     upgrade::{Rollout, Step, plan::UpgradePlan},
+    view::View,
 };
 
 impl ControlPlane {
@@ -83,6 +86,7 @@ impl ControlPlane {
         interfaces: BTreeMap<Name, Fingerprint>,
         canary: Option<u8>,
         observe_ms: u64,
+        now: Instant,
         actions: &mut Vec<Action>,
     ) {
         if self.check_idle().is_err() || build == self.build {
@@ -98,7 +102,44 @@ impl ControlPlane {
             observe_ms,
             paused: false,
             setback: None,
+            stuck: None,
         }));
+        self.rouse_for_both(now, actions);
+    }
+
+    /// Starts what sleeps and is called in another way from now on. What is started because it is called is of one build,
+    /// and as long as there are two a caller of either is to find its own.
+    fn rouse_for_both(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        let Some(UnderWay::Upgrade(upgrade)) = &self.change else {
+            return;
+        };
+        let borders = upgrade.stands().borders(&self.spec);
+        let asleep = self.spec.groups.iter().filter(|group| {
+            let is_called = borders.callers_of(&group.name).next().is_some();
+            group.replicas == 0 && is_called
+        });
+        let asleep: Vec<Name> = asleep.map(|group| group.name.clone()).collect();
+        for group in asleep {
+            let why = "it is called in two ways while another build comes".to_owned();
+            self.rouse(&group, why, now, actions);
+        }
+    }
+
+    /// The build of which a replica of `group` can begin now that nobody has planned.
+    pub(super) fn build_for(&self, group: &GroupSpec, now: Instant) -> u32 {
+        let view = View {
+            spec: &self.spec,
+            replicas: &self.replicas,
+            timing: &self.timing,
+            directory: &self.directory,
+            listeners: &self.listeners,
+            now,
+        };
+        let build = match &self.change {
+            Some(UnderWay::Upgrade(upgrade)) => upgrade.build_for(group, view),
+            Some(UnderWay::Roll(_) | UnderWay::Scale(_) | UnderWay::Reshape(_)) | None => None,
+        };
+        build.unwrap_or(self.build)
     }
 
     pub(super) fn steer(&mut self, steer: Steer, actions: &mut Vec<Action>) {
@@ -107,6 +148,11 @@ impl ControlPlane {
         }
         if let Some(UnderWay::Upgrade(upgrade)) = &mut self.change {
             upgrade.steer(steer);
+            // What has failed before is tried again at once.
+            let target = upgrade.target();
+            let is_own = |one: &&mut Replica| steer != Steer::Pause && one.build == target;
+            let own = self.replicas.values_mut().filter(is_own);
+            own.for_each(Replica::try_again);
             if let Steer::Rollback = steer {
                 let why = "it was asked for".to_owned();
                 actions.push(Action::Report(Notice::RollingBack { why }));
@@ -127,6 +173,12 @@ impl ControlPlane {
             }
             Step::Renew { replica } => self.end(&replica, Fate::Renewed, now, actions),
             Step::Leave { replica } => self.end(&replica, Fate::Leaves, now, actions),
+            Step::Ask { replicas } => actions.extend(replicas.into_iter().map(|replica| {
+                let group = self.replicas.get(&replica).map(|one| &one.group);
+                let measure = group.is_some_and(|group| self.is_measured(group));
+                let message = ToReplica::Ping { measure };
+                Action::Send { replica, message }
+            })),
             Step::Stand => {
                 if let Some(UnderWay::Upgrade(upgrade)) = &self.change {
                     let rollout = upgrade.stands();

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anylith_core::Name;
 use anylith_wire::control::Outcomes;
 
-use crate::replica::Replica;
+use crate::{replica::Replica, spec::Spec};
 
 /// With fewer failures than these nothing is said of a build: its callers soon leave a replica out that fails, so there may
 /// not be many more.
@@ -29,6 +29,22 @@ const DEVIATIONS: f64 = 3.0;
 pub(crate) struct Account {
     /// Process → what it has said; `None` before it was first looked at.
     heard: Option<BTreeMap<u32, Heard>>,
+}
+
+/// Why a build is not to stay.
+#[derive(Debug)]
+pub(crate) struct Complaint {
+    /// The group whose calls fail.
+    group: Name,
+    /// In a sentence.
+    pub(crate) why: String,
+}
+
+impl Complaint {
+    /// The groups that the one calls of which it is said, where the reason may be.
+    pub(crate) fn called_by<'s>(&self, spec: &'s Spec) -> BTreeSet<&'s Name> {
+        called_by(&self.group, spec)
+    }
 }
 
 #[derive(Debug)]
@@ -66,17 +82,27 @@ impl Account {
     }
 
     /// Why the build `new` is not to stay, if the calls of a group fail notably more often in it than in `old`. Each group is
-    /// measured by itself: the failures of one would not show among the calls of all.
-    pub(crate) fn complaint(&self, new: u32, old: u32) -> Option<String> {
+    /// measured by itself: the failures of one would not show among the calls of all. What fails in one fails in those that
+    /// call it, too, so the one to blame is the one that calls no other of them.
+    pub(crate) fn complaint(&self, new: u32, old: u32, spec: &Spec) -> Option<Complaint> {
         let heard = self.heard.iter().flat_map(BTreeMap::values);
-        let groups: BTreeSet<&Name> = heard.map(|one| &one.group).collect();
-        groups.into_iter().find_map(|group| {
-            let (new, old) = (self.of(group, new), self.of(group, old));
-            fails_more(new, old).then(|| {
-                let words = |of: Outcomes| format!("{} of {}", of.failed, of.answered);
-                let (fails, failed) = (words(new), words(old));
-                format!("{group} fails {fails} calls with the new build, and failed {failed} with the old one")
-            })
+        let mut failing: BTreeSet<&Name> = heard.map(|one| &one.group).collect();
+        failing.retain(|group| fails_more(self.of(group, new), self.of(group, old)));
+        let is_last = |group: &&&Name| {
+            let called = called_by(group, spec);
+            failing
+                .iter()
+                .all(|other| other == *group || !called.contains(*other))
+        };
+        // Where they call each other, nobody can tell.
+        let group = failing.iter().find(is_last).or(failing.first())?;
+        let words = |of: Outcomes| format!("{} of {}", of.failed, of.answered);
+        let (fails, failed) = (words(self.of(group, new)), words(self.of(group, old)));
+        Some(Complaint {
+            group: (*group).clone(),
+            why: format!(
+                "{group} fails {fails} calls with the new build, and failed {failed} with the old one"
+            ),
         })
     }
 
@@ -91,6 +117,25 @@ impl Account {
         }
         all
     }
+}
+
+/// The groups that `group` calls, those that they call, and so on.
+fn called_by<'s>(group: &Name, spec: &'s Spec) -> BTreeSet<&'s Name> {
+    let mut called = BTreeSet::new();
+    let mut left: Vec<_> = spec.group(group).into_iter().collect();
+    while let Some(caller) = left.pop() {
+        let callees = caller.components.iter();
+        let callees = callees.filter_map(|component| spec.dependencies.get(component));
+        let homes = callees
+            .flatten()
+            .filter_map(|callee| spec.group_of(callee.as_str()));
+        for home in homes.filter(|home| home.name != caller.name) {
+            if called.insert(&home.name) {
+                left.push(home);
+            }
+        }
+    }
+    called
 }
 
 /// Whether calls of the `new` build fail notably more often than those of the `old` one.

@@ -1,7 +1,5 @@
 //! Which replica may begin to run a build, and which may cease to, so that nobody misses one.
 
-use std::collections::BTreeSet;
-
 use anylith_core::Name;
 
 use super::{Upgrade, plan::Borders};
@@ -54,9 +52,30 @@ impl Upgrade {
     }
 
     pub(super) fn borders(&self, view: View<'_>) -> Borders {
-        let changed = self.rollout.differing(view.spec, self.rollout.to);
-        let changed: BTreeSet<&Name> = changed.map(|(component, _)| component).collect();
-        Borders::new(view.spec, &changed)
+        self.rollout.borders(view.spec)
+    }
+
+    /// The build of which a replica of `group` can begin now that nobody has planned: the one that was there, if what it
+    /// calls is there for it; `None` if there is no choice.
+    pub(crate) fn build_for(&self, group: &GroupSpec, view: View<'_>) -> Option<u32> {
+        let borders = self.borders(view);
+        let both = [self.rollout.from, self.rollout.to];
+        let mut both = both.into_iter().filter(|_| self.settles.is_none());
+        both.find(|build| self.is_answered(group, *build, &borders, view))
+    }
+
+    /// Whether what `group` calls is there for a replica of `build`.
+    fn is_answered(
+        &self,
+        group: &GroupSpec,
+        build: u32,
+        borders: &Borders,
+        view: View<'_>,
+    ) -> bool {
+        borders.callees_of(&group.name).all(|callee| {
+            let mut there = view.replicas_of(callee);
+            there.any(|one| self.serves(one, build))
+        })
     }
 
     /// Whether a replica of `group` may begin to run the build that is to be: what it calls is there for it.
@@ -64,11 +83,18 @@ impl Upgrade {
         if planted(Defect::CallersFirst) {
             return true;
         }
-        let target = self.rollout.target();
-        borders.callees_of(&group.name).all(|callee| {
-            let mut there = view.replicas_of(callee);
-            there.any(|one| self.serves(one, target))
-        })
+        self.is_answered(group, self.rollout.target(), borders, view)
+    }
+
+    /// Whether a replica of the old build is on its way that was woken for its callers. It comes before one of the new build:
+    /// else they would find somebody whom they do not understand.
+    pub(super) fn is_woken(&self, group: &GroupSpec, borders: &Borders, view: View<'_>) -> bool {
+        let sleeps = group.scaling.is_some_and(|scaling| scaling.min == 0);
+        let is_called = borders.callers_of(&group.name).next().is_some();
+        let is_patient = self.woken_by.is_some_and(|by| view.now < by);
+        let comes =
+            |one: &Replica| one.build == self.rollout.from && one.failures == 0 && !one.was_ready();
+        sleeps && is_called && is_patient && view.replicas_of(&group.name).any(comes)
     }
 
     /// Whether `replica` may leave the build that it runs: those who call it from the same build have another one, or are

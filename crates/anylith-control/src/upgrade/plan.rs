@@ -39,8 +39,12 @@ pub struct GroupUpgrade {
     pub name: Name,
     /// Its components.
     pub components: Vec<Name>,
-    /// How many replicas are started anew.
+    /// How many replicas are started anew; 0 if it sleeps.
     pub replicas: u32,
+    /// It sleeps, and one replica of the build that runs is started first: it is called through an interface that changes,
+    /// and callers of both builds are to find somebody.
+    #[serde(default)]
+    pub woken: bool,
     /// The groups that it calls through an interface that changes: one replica of each build stays there as long as there
     /// is one here.
     #[serde(default)]
@@ -130,8 +134,13 @@ impl UpgradePlan {
         observe_ms: u64,
     ) -> Result<Self, Refused> {
         if let Some(group) = spec.groups.iter().find(|group| group.external) {
-            let group = group.name.clone();
-            return Err(Refused::External { group });
+            return Err(unrollable(
+                format!(
+                    "the replicas of {} are started elsewhere, and so is their build chosen there",
+                    group.name
+                ),
+                "`anylith stop` here, and start all of it from the new build",
+            ));
         }
         check(spec, manifest)?;
         let interfaces = interfaces_of(manifest);
@@ -152,18 +161,20 @@ impl UpgradePlan {
                 name: group.name.clone(),
                 components: group.components.clone(),
                 replicas: group.replicas,
+                woken: group.replicas == 0 && borders.callers_of(&group.name).next().is_some(),
                 bound_to: borders.callees_of(&group.name).cloned().collect(),
             })
             .collect();
         groups.sort_by_key(|group| borders.depth(&group.name));
         let before = groups.iter().map(|group| group.replicas).sum();
+        let woken = groups.iter().filter(|group| group.woken).count() as u32;
         Ok(Self {
             changed: changed.into_iter().cloned().collect(),
             canary,
             observe_ms,
             processes: Processes {
                 before,
-                peak: before + groups.len() as u32,
+                peak: before + woken + groups.len() as u32,
                 after: before,
             },
             groups,
@@ -251,13 +262,13 @@ impl fmt::Display for UpgradePlan {
             false => writeln!(f, "interfaces that change: {}", list(&self.changed))?,
         }
         for group in &self.groups {
-            let GroupUpgrade { name, replicas, .. } = group;
-            write!(
-                f,
-                "~ {name}, {}: {}",
-                count(*replicas),
-                list(&group.components)
-            )?;
+            let how = match (group.replicas, group.woken) {
+                (0, false) => "asleep".to_owned(),
+                (0, true) => "asleep, and started for it".to_owned(),
+                (replicas, _) => count(replicas),
+            };
+            let name = &group.name;
+            write!(f, "~ {name}, {how}: {}", list(&group.components))?;
             match group.bound_to.is_empty() {
                 true => writeln!(f)?,
                 false => writeln!(f, "; calls {} within one build only", list(&group.bound_to))?,
@@ -286,9 +297,10 @@ impl fmt::Display for UpgradePlan {
             peak,
             after,
         } = self.processes;
+        let old = before + self.groups.iter().filter(|group| group.woken).count() as u32;
         writeln!(
             f,
-            "{step}. drain the {before} of the old build and start them anew, one by one"
+            "{step}. drain the {old} of the old build and start them anew, one by one"
         )?;
         writeln!(
             f,

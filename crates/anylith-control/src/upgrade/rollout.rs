@@ -1,10 +1,11 @@
 //! What is remembered of an upgrade.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anylith_core::{Fingerprint, Name};
 use serde::{Deserialize, Serialize};
 
+use super::plan::Borders;
 use crate::spec::Spec;
 
 /// An upgrade that is under way, as the next control plane must know it. Which replica runs which build is remembered
@@ -29,6 +30,9 @@ pub struct Rollout {
     /// Why it goes back to the old build, if it does.
     #[serde(default)]
     pub setback: Option<Setback>,
+    /// Why it cannot go back any further, if it cannot. It does as soon as it can, or forward if it is told to.
+    #[serde(default)]
+    pub stuck: Option<Setback>,
 }
 
 /// Why an upgrade goes back.
@@ -56,6 +60,13 @@ impl Rollout {
             None => self.from,
             Some(_) => self.to,
         }
+    }
+
+    /// Which groups of `spec` call which through an interface that is not the same in both builds.
+    pub(crate) fn borders(&self, spec: &Spec) -> Borders {
+        let changed = self.differing(spec, self.to);
+        let changed: BTreeSet<&Name> = changed.map(|(component, _)| component).collect();
+        Borders::new(spec, &changed)
     }
 
     /// What the interfaces look like that are not the same in both builds, in `build`.

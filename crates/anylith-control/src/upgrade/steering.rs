@@ -3,7 +3,7 @@
 use anylith_core::Name;
 use anylith_wire::control::Steer;
 
-use super::{Setback, Upgrade};
+use super::{Setback, Upgrade, judgement::Account, watch::Watch};
 
 impl Upgrade {
     /// Whether `steer` can be said to it now.
@@ -15,6 +15,7 @@ impl Upgrade {
         match steer {
             _ if self.settles.is_some() => Err("the upgrade is all but over"),
             Steer::Rollback => Ok(()),
+            Steer::Resume if self.rollout.stuck.is_some() => Ok(()),
             Steer::Pause | Steer::Resume if self.rollout.setback.is_some() => {
                 Err("the upgrade is being rolled back, which nothing stops")
             }
@@ -38,6 +39,9 @@ impl Upgrade {
             Steer::Resume => {
                 self.rollout.paused = false;
                 self.rollout.canary = None;
+                if self.rollout.setback.take().is_some() {
+                    self.begin_anew();
+                }
             }
             Steer::Rollback => self.turn_back("it was asked for".to_owned(), None),
             Steer::Unknown => {}
@@ -48,6 +52,16 @@ impl Upgrade {
         let setback = Setback { why, replica };
         self.rollout.setback.get_or_insert(setback);
         self.rollout.paused = false;
+        self.rollout.stuck = None;
+        self.inquiry = None;
         self.unready.clear();
+    }
+
+    /// Somebody wants the new build all the same: what it has done until now does not count.
+    fn begin_anew(&mut self) {
+        self.rollout.stuck = None;
+        self.account = Account::default();
+        self.unready.clear();
+        (self.first, self.all) = (Watch::NotYet, Watch::NotYet);
     }
 }

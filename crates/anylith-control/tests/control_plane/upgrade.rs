@@ -5,11 +5,11 @@ use std::{
     time::Duration,
 };
 
-use anylith_control::{Event, Notice, Refused, UpgradePlan};
-use anylith_core::{ComponentManifest, Fingerprint, Manifest, Name};
+use anylith_control::{Event, Notice, Refused, ReplicaState, ReplicaStatus, UpgradePlan};
+use anylith_core::{ComponentManifest, Fingerprint, Manifest, Name, Scaling};
 use anylith_wire::control::{FromReplica, Outcomes, Steer};
 
-use crate::world::{World, micro, name, spec};
+use crate::world::{Fault, World, micro, name, spec};
 
 /// What a build says of itself in which the interfaces of `changed` are other ones.
 fn manifest(changed: &[&str]) -> Manifest {
@@ -65,8 +65,9 @@ fn builds(world: &World) -> BTreeSet<u32> {
     builds.collect()
 }
 
-/// Each replica of `build` says how its calls have ended.
+/// Each replica of `build` says how its calls have ended, and says the same whenever it is asked.
 fn counted(world: &mut World, build: u32, answered: u64, failed: u64) {
+    world.outcomes.insert(build, Outcomes { answered, failed });
     let status = world.status();
     let own = status.replicas().filter(|replica| replica.build == build);
     for replica in own {
@@ -111,9 +112,9 @@ fn a_build_whose_calls_fail_goes_away_by_itself() {
         Notice::ChangeFailed { why, .. } => Some(why.as_str()),
         _ => None,
     });
-    // The first that says so is enough.
+    // Front says it first, and calls Stock, which is asked before anybody is blamed.
     let expected =
-        "Front fails 60 of 100 calls with the new build, and failed 20 of 2000 with the old one";
+        "Stock fails 60 of 100 calls with the new build, and failed 20 of 2000 with the old one";
     assert_eq!(why, Some(expected));
     assert_eq!(world.plane.build(), 0);
 }
@@ -222,12 +223,156 @@ fn what_cannot_be_rolled_in_says_what_to_do_instead() {
         .iter_mut()
         .for_each(|it| it.listeners.clear());
     assert!(why(&spec_here, &deaf).contains("serves other listeners in the new build: see web"));
+    let mut elsewhere = spec_here.clone();
+    elsewhere.groups[1].external = true;
+    let expected = "the replicas of Cart are started elsewhere, and so is their build chosen there: `anylith stop` here";
+    assert!(why(&elsewhere, &manifest(&[])).starts_with(expected));
     // Front and Stock call Cart, and Cart calls Stock.
     let mut circle = spec(&[("shop", &["Front", "Stock"], 1), ("rest", &["Cart"], 1)]);
     circle.interfaces = interfaces(&[]);
     let expected = "call each other, through interfaces that change: `anylith reshape micro` first";
     assert!(why(&circle, &manifest(&["Cart", "Stock"])).contains(expected));
     assert!(UpgradePlan::new(&circle, &manifest(&["Cart"]), None, 0).is_ok());
+}
+
+/// One old replica of each group is left, and no replica of `Stock` that begins from now on is well.
+fn half_way(fault: Fault) -> World {
+    let mut world = ready(2);
+    world.least = 2;
+    world.happens(asked(&["Stock"], Some(100)));
+    world.pass(Duration::from_secs(10));
+    assert_eq!(builds(&world), BTreeSet::from([0, 1]));
+    world.faults.insert("Stock", fault);
+    world.happens(Event::Steered(Steer::Rollback));
+    world
+}
+
+/// How the rollback came to be stuck, each time that it did.
+fn stuck(world: &World) -> Vec<&str> {
+    let notices = world.notices.iter();
+    let stuck = notices.filter_map(|notice| match notice {
+        Notice::RollbackStuck { how, .. } => Some(how.as_str()),
+        _ => None,
+    });
+    stuck.collect()
+}
+
+#[test]
+fn a_rollback_to_a_build_that_crashes_says_where_it_stands_and_goes_on_once_it_does_not() {
+    let mut world = half_way(Fault::Fails);
+    world.pass(Duration::from_secs(30));
+    let how = stuck(&world).concat();
+    let why = "does not run with the old build any more: Stock failed: no table; ";
+    assert!(how.starts_with("the rollback is stuck: Stock-"), "{how}");
+    assert!(how.contains(why), "{how}");
+    assert!(how.ends_with(" of 6 replicas run the new build"), "{how}");
+    assert_eq!(world.plane.change(), Some(how));
+    // It goes on by itself.
+    world.faults.clear();
+    world.pass(Duration::from_secs(30));
+    assert_eq!(builds(&world), BTreeSet::from([0]));
+    assert_eq!(stuck(&world).len(), 1);
+    assert_eq!(world.plane.memory().rollout, None);
+}
+
+#[test]
+fn a_rollback_to_a_build_that_does_not_get_ready_says_so_and_can_be_turned_forward() {
+    let mut world = half_way(Fault::Lazy);
+    world.pass(Duration::from_secs(59));
+    assert_eq!(stuck(&world), Vec::<&str>::new());
+    world.pass(Duration::from_secs(2));
+    let how = stuck(&world).concat();
+    assert!(how.contains(" was not ready within 60s"), "{how}");
+    // The next control plane knows it.
+    world.replaces_control();
+    for replica in world.processes.keys().cloned().collect::<Vec<_>>() {
+        world.connects(replica.as_str());
+    }
+    assert!(world.plane.change().unwrap().contains("stuck"));
+    let refused = world.plane.check_steer(Steer::Pause);
+    assert!(refused.is_err(), "nothing is under way that could pause");
+    world.faults.clear();
+    world.happens(Event::Steered(Steer::Resume));
+    world.pass(Duration::from_secs(30));
+    assert_eq!(builds(&world), BTreeSet::from([1]));
+    assert_eq!(world.plane.build(), 1);
+}
+
+/// `Stock` sleeps, and the others run.
+fn asleep() -> World {
+    let mut spec = micro(1);
+    spec.interfaces = interfaces(&[]);
+    spec.groups[2].scaling = Some(Scaling::between(0, 2));
+    let mut world = World::ready(spec);
+    world.pass(Duration::from_secs(75));
+    assert!(!world.processes.contains_key("Stock-1"));
+    world
+}
+
+#[test]
+fn what_sleeps_is_seen_to_start_and_sleeps_on_and_wakes_in_the_new_build() {
+    let mut world = asleep();
+    world.happens(asked(&[], None));
+    assert!(world.processes.contains_key("Stock-1"), "it is tried");
+    world.pass(Duration::from_secs(10));
+    assert!(world.notices.contains(&Notice::Upgraded { replicas: 2 }));
+    assert!(!world.processes.contains_key("Stock-1"));
+    world.happens(Event::Said {
+        replica: name("Front-1"),
+        message: FromReplica::Wanted {
+            component: name("Stock"),
+        },
+    });
+    assert_eq!(builds(&world), BTreeSet::from([1]));
+    assert!(world.processes.contains_key("Stock-1"));
+}
+
+#[test]
+fn what_sleeps_and_is_called_in_two_ways_is_there_for_both_until_the_upgrade_is_over() {
+    let mut world = asleep();
+    world.happens(asked(&["Stock"], None));
+    // As long as there are callers of a build, its Stock is there.
+    let of = |world: &World, group: &str, build| {
+        let status = world.status();
+        let own = status.groups.iter().find(|it| it.name == group).unwrap();
+        let ready = |one: &&ReplicaStatus| one.build == build && one.state == ReplicaState::Ready;
+        own.replicas.iter().filter(ready).count()
+    };
+    for _ in 0..100 {
+        for build in [0, 1] {
+            let calls = of(&world, "Front", build) + of(&world, "Cart", build) > 0;
+            assert!(
+                !calls || of(&world, "Stock", build) > 0,
+                "{:?}",
+                world.status()
+            );
+        }
+        world.pass(Duration::from_millis(100));
+    }
+    assert!(world.notices.contains(&Notice::Upgraded { replicas: 3 }));
+    world.pass(Duration::from_secs(75));
+    assert!(!world.processes.contains_key("Stock-1"), "it sleeps again");
+    assert_eq!(builds(&world), BTreeSet::from([1]));
+}
+
+#[test]
+fn a_plan_says_what_sleeps_and_what_is_woken() {
+    let mut spec = micro(1);
+    spec.interfaces = interfaces(&[]);
+    spec.groups[1].replicas = 0;
+    spec.groups[2].replicas = 0;
+    let plan = UpgradePlan::new(&spec, &manifest(&["Stock"]), None, 0).unwrap();
+    let text = plan.to_string();
+    assert!(
+        text.contains("~ Stock, asleep, and started for it: Stock\n"),
+        "{text}"
+    );
+    assert!(text.contains("~ Cart, asleep: Cart; calls Stock"), "{text}");
+    assert!(text.contains("drain the 2 of the old build"), "{text}");
+    assert!(
+        text.contains("1 processes now, 5 at the peak, 1 after"),
+        "{text}"
+    );
 }
 
 #[test]

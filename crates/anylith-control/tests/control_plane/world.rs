@@ -13,7 +13,7 @@ use anylith_control::{
 };
 use anylith_core::{Counters, Directory, Endpoint, Limits, Name};
 use anylith_topology::Transport;
-use anylith_wire::control::{CONTROL_PROTOCOL, Hello, Load, ToReplica};
+use anylith_wire::control::{CONTROL_PROTOCOL, Hello, Load, Outcomes, ToReplica};
 
 use self::process::Process;
 
@@ -48,6 +48,8 @@ pub(crate) struct World {
     pub(crate) calls: BTreeMap<Name, u64>,
     /// What every replica says that it has counted.
     pub(crate) counters: Counters,
+    /// How the calls of all replicas of a build have ended, by what they say.
+    pub(crate) outcomes: BTreeMap<u32, Outcomes>,
     /// What all replicas that are asked bear together, each its part.
     pub(crate) load: Load,
     /// Each component has at least so many addresses, from now on.
@@ -117,6 +119,7 @@ impl World {
             notices: Vec::new(),
             calls: BTreeMap::new(),
             counters: Counters::default(),
+            outcomes: BTreeMap::new(),
             load: Load::default(),
             least: 0,
             told: Vec::new(),

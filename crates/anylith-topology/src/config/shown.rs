@@ -55,10 +55,7 @@ fn hidden() -> Json {
 }
 
 fn is_secret_name(key: &str) -> bool {
-    let key: String = key
-        .chars()
-        .filter(char::is_ascii_alphanumeric)
-        .collect();
+    let key: String = key.chars().filter(char::is_ascii_alphanumeric).collect();
     let key = key.to_ascii_lowercase();
     SECRET_NAMES.iter().any(|name| key.contains(name))
 }

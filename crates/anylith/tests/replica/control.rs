@@ -79,8 +79,25 @@ impl Control {
         directory: Directory,
         callers: Option<&[(&str, &str)]>,
     ) -> Line {
-        let (mut line, _) = self.called().await;
         let bootstrap = Bootstrap {
+            directory,
+            callers: callers.map(allowed),
+            ..self.bootstrap(components)
+        };
+        self.welcomed_with(bootstrap).await
+    }
+
+    /// Welcomes a new replica that runs `components`, and holds those of `held` back.
+    pub(crate) async fn welcomed_holding(&self, components: &[&str], held: &[&str]) -> Line {
+        let bootstrap = Bootstrap {
+            held: held.iter().map(|it| name(it)).collect(),
+            ..self.bootstrap(components)
+        };
+        self.welcomed_with(bootstrap).await
+    }
+
+    fn bootstrap(&self, components: &[&str]) -> Bootstrap {
+        Bootstrap {
             app: name("kitchen"),
             group: name("kitchen"),
             components: components.iter().map(|it| name(it)).collect(),
@@ -89,11 +106,15 @@ impl Control {
             config: BTreeMap::new(),
             edges: Vec::new(),
             limits: Limits::default(),
-            directory,
+            directory: Directory::default(),
             identity: None,
-            callers: callers.map(allowed),
+            callers: None,
             held: Vec::new(),
-        };
+        }
+    }
+
+    async fn welcomed_with(&self, bootstrap: Bootstrap) -> Line {
+        let (mut line, _) = self.called().await;
         line.say(&ToReplica::Welcome(Box::new(bootstrap))).await;
         line
     }

@@ -8,6 +8,7 @@ mod control;
 mod dormant;
 mod failures;
 mod health;
+mod held;
 mod panics;
 
 use std::{

@@ -27,6 +27,9 @@ const DEATH_PATIENCE: Duration = Duration::from_secs(5);
 /// How long one may take that is to drain: longer than its grace.
 const DRAIN_PATIENCE: Duration = Duration::from_secs(30);
 
+/// How long others may take to meet a spoilt identity: its process has to begin anew, and they have to connect.
+const REFUSAL_PATIENCE: Duration = Duration::from_secs(10);
+
 /// How long a process may take to stop.
 const STOP_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -63,8 +66,9 @@ pub(crate) enum Remedy {
     FreeDisk(usize),
     /// The clock on the wall is right.
     SetClock(u64),
-    /// Every replica has the certificate that is its own; of this one the process is another's.
-    Certify(Option<String>, Claim),
+    /// Every replica has the certificate that is its own, once the one that it had was met; of this one the process is
+    /// another's.
+    Certify(Option<String>, Claim, Instant),
 }
 
 /// What came of an attempt to put something right.
@@ -121,14 +125,7 @@ impl Stage {
                 }
             }
             Remedy::FreeDisk(since_bytes) => self.free_disk(since_bytes)?,
-            Remedy::Certify(reborn, claim) => {
-                self.deployment.certify()?;
-                let replicas = self.deployment.replicas().into_iter();
-                for replica in replicas.filter(|it| reborn.is_some() && it.replica == reborn) {
-                    self.kill(&replica);
-                }
-                claim
-            }
+            Remedy::Certify(reborn, claim, since) => return self.certify(reborn, claim, since),
             Remedy::SetClock(since_ns) => {
                 fs::write(self.deployment.home.clock(), "+0")?;
                 Claim::Jumped { since_ns }
@@ -148,6 +145,25 @@ impl Stage {
         }
         let end_of = |pid| self.deployment.end_of(pid);
         Healed::Done(buried(&victims, signal, since.elapsed(), end_of))
+    }
+
+    /// A spoilt identity that is mended before anybody has met it proves nothing.
+    fn certify(
+        &mut self,
+        reborn: Option<String>,
+        claim: Claim,
+        since: Instant,
+    ) -> anyhow::Result<Healed> {
+        let is_met = claim.is_logged(&self.deployment.log());
+        if !is_met && since.elapsed() < REFUSAL_PATIENCE {
+            return Ok(Healed::Later(Remedy::Certify(reborn, claim, since)));
+        }
+        self.deployment.certify()?;
+        let replicas = self.deployment.replicas().into_iter();
+        for replica in replicas.filter(|it| reborn.is_some() && it.replica == reborn) {
+            self.kill(&replica);
+        }
+        Ok(Healed::Done(claim))
     }
 
     fn go_on(&self, stopped: &[Process]) -> Claim {

@@ -92,6 +92,7 @@ impl Wording {
             | Notice::Unhealthy { .. }
             | Notice::TakingBack { .. }
             | Notice::RollingBack { .. }
+            | Notice::RollbackStuck { .. }
             | Notice::ChangeFailed { .. }
             | Notice::Silent { .. }
             | Notice::ListenerLost { .. }

@@ -48,6 +48,11 @@ impl World {
         self.hello_later(replica);
     }
 
+    fn outcomes_of(&self, replica: &Name) -> Outcomes {
+        let build = self.plane.build_of(replica);
+        self.outcomes.get(&build).copied().unwrap_or_default()
+    }
+
     /// What `replica` bears, if all of its group bear the same.
     fn part_of_load(&self, replica: &Name) -> Load {
         let group = |replica: &Name| replica.as_str().rsplit_once('-').map(|it| it.0.to_owned());
@@ -138,7 +143,7 @@ impl World {
                 let message = FromReplica::Pong {
                     calls: self.calls.clone(),
                     counters: self.counters,
-                    outcomes: Outcomes::default(),
+                    outcomes: self.outcomes_of(replica),
                     load: measure.then(|| self.part_of_load(replica)),
                 };
                 self.events.push_back(Event::Said {

@@ -1,0 +1,127 @@
+//! What is wrong with a simulated application, while it goes on and at the end.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anylith_core::Name;
+use anylith_wire::control::{ComponentState, ToReplica};
+
+use super::{Process, World, name};
+use crate::Notice;
+
+impl World {
+    /// Nobody may be sent away who is still called.
+    pub(in crate::model) fn judge(&mut self, replica: &Name, message: &ToReplica) {
+        let named = |component: &Name| {
+            let mut addresses = self.published.replicas(component.as_str()).iter();
+            addresses.any(|address| address.replica == *replica)
+        };
+        let named = match message {
+            ToReplica::Drain { component, .. } | ToReplica::Yield { component, .. } => {
+                named(component)
+            }
+            ToReplica::Stop { .. } => self.published.components.keys().any(named),
+            _ => false,
+        };
+        if named && !self.stopping {
+            self.finds(format!("{replica} is told {message:?}, and is called"));
+        }
+    }
+
+    /// What has been wrong so far.
+    pub(in crate::model) fn verdict(&mut self) -> Result<(), String> {
+        let at_work = |process: &&Process| match process.components.get(&name("Cart")) {
+            Some(ComponentState::Starting | ComponentState::Ready | ComponentState::Unhealthy) => {
+                true
+            }
+            Some(ComponentState::Draining) => process.begun,
+            Some(ComponentState::Waiting | ComponentState::Stopped) | None => false,
+        };
+        if self.alone && self.processes.values().filter(at_work).count() > 1 {
+            self.finds("there are two of Cart".to_owned());
+        }
+        match self.wrong.take() {
+            Some(wrong) => Err(wrong),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether nothing is under way, and nothing waits for time to pass.
+    pub(in crate::model) fn is_settled(&self) -> bool {
+        let all_ready = self.plane.status(&BTreeMap::new()).is_ready();
+        self.plane.change().is_none() && all_ready && self.possible().is_empty()
+    }
+
+    /// One topology runs, and nothing of another.
+    pub(in crate::model) fn final_verdict(&self) -> Result<(), String> {
+        let Some((from, to)) = &self.asked else {
+            return Ok(());
+        };
+        let stands = self.plane.spec();
+        if *stands != *from && *stands != *to {
+            return Err(format!("neither the one nor the other stands: {stands:?}"));
+        }
+        if self.faults == 0 && stands != to {
+            return Err("it was taken back although nothing went wrong".to_owned());
+        }
+        let mut wanted: BTreeMap<Name, BTreeSet<&Name>> = BTreeMap::new();
+        let mut places: BTreeMap<&Name, BTreeSet<Name>> = BTreeMap::new();
+        for group in &stands.groups {
+            for replica in group.replica_names() {
+                for component in &group.components {
+                    places.entry(component).or_default().insert(replica.clone());
+                }
+                wanted.insert(replica, group.components.iter().collect());
+            }
+        }
+        let runs = |process: &'_ Process| -> BTreeSet<Name> {
+            let states = process.components.iter();
+            let ready = states.filter(|(_, state)| **state != ComponentState::Stopped);
+            ready.map(|(component, _)| component.clone()).collect()
+        };
+        let found: BTreeMap<Name, BTreeSet<Name>> = self
+            .processes
+            .iter()
+            .map(|(replica, process)| (replica.clone(), runs(process)))
+            .collect();
+        let same = found.len() == wanted.len()
+            && found.iter().all(|(replica, components)| {
+                wanted
+                    .get(replica)
+                    .is_some_and(|wanted| wanted.iter().copied().eq(components))
+            });
+        if !same {
+            return Err(format!(
+                "{} is to run, and there is {found:?}",
+                stands.topology
+            ));
+        }
+        for (component, replicas) in places {
+            let named = self.published.replicas(component.as_str()).iter();
+            let named: BTreeSet<Name> = named.map(|address| address.replica.clone()).collect();
+            if named != replicas {
+                return Err(format!(
+                    "{component} is named in {named:?}, and is in {replicas:?}"
+                ));
+            }
+        }
+        let made = |notice: &&Notice| matches!(notice, Notice::Reshaped { .. });
+        let failed = |notice: &&Notice| matches!(notice, Notice::ChangeFailed { .. });
+        let made = self.notices.iter().filter(made).count();
+        let failed = self.notices.iter().filter(failed).count();
+        let told = (made, failed);
+        if self.restarts {
+            return Ok(());
+        }
+        let right = match (from == to, self.controls > 0, stands == to) {
+            (true, _, _) => (0, 0),
+            // Who has asked is gone with the control plane that he asked.
+            (false, true, _) => return Ok(()),
+            (false, false, true) => (1, 0),
+            (false, false, false) => (0, 1),
+        };
+        match told == right {
+            true => Ok(()),
+            false => Err(format!("people were told {told:?}, and not {right:?}")),
+        }
+    }
+}
