@@ -151,12 +151,12 @@ async fn the_picture_agrees_with_the_status_in_every_shape() -> anyhow::Result<(
                     "graph" => {
                         visit
                             .wait_until("document.querySelectorAll('.node').length === 10")
-                            .await?
+                            .await?;
                     }
                     "logs" => {
                         visit
                             .wait_until("document.querySelectorAll('.log li').length > 0")
-                            .await?
+                            .await?;
                     }
                     _ => {}
                 }

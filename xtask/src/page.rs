@@ -65,7 +65,7 @@ pub(crate) fn build() -> Result<(), Stop> {
         fs::remove_dir_all(&folder)?;
     }
     for (name, bytes) in &built {
-        write(&folder.join(name), bytes)?;
+        write(&folder.join(name), bytes).map_err(Stop::Because)?;
     }
     println!("{} files in {}", built.len(), folder.display());
     Ok(())

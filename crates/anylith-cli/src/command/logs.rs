@@ -62,7 +62,7 @@ fn filter(args: &LogsArgs, query: &[String]) -> LogFilter {
     }
     let texts = query.iter().flat_map(|words| words.split_whitespace());
     let texts = texts.chain(args.text.as_deref());
-    texts.fold(filter, |filter, text| filter.with_text(text))
+    texts.fold(filter, LogFilter::with_text)
 }
 
 /// The application and the words to look for. Other commands take the application as their first word, so here a
