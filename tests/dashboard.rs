@@ -1,5 +1,10 @@
 //! The dashboard, as people use it: in a browser, before a shop that runs.
 
+#[path = "dashboard/hundred.rs"]
+mod hundred;
+#[path = "../crates/anylith-dashboard/tests/stage/mod.rs"]
+mod stage;
+
 use std::{collections::BTreeSet, fs::File, io::Write as _, ops::Deref};
 
 use anyhow::{Context as _, ensure};

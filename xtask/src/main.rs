@@ -47,6 +47,16 @@ enum Chore {
     /// Try faults on real processes, and judge what callers are told; `cargo xtask faults --help` has the options.
     #[command(disable_help_flag = true)]
     Faults(PassedOn),
+    /// Try the model of the control plane in many more orders than the tests do, and with every fault at every moment.
+    Interleavings(Interleavings),
+}
+
+/// How many orders are tried.
+#[derive(clap::Args)]
+struct Interleavings {
+    /// So many of a reshape, half of them with a singleton, and a quarter of an upgrade.
+    #[arg(default_value_t = 1_000_000)]
+    number: u64,
 }
 
 /// Arguments for another program.
@@ -80,6 +90,12 @@ fn main() -> ExitCode {
                 .then_all(&passed.arguments)
                 .replace(),
             Chore::Faults(passed) => faults::replace(&passed),
+            Chore::Interleavings(Interleavings { number }) => {
+                Cargo::new(["test", "--release", "-p", "anylith-control", "--lib"])
+                    .then_all(["model::", "--", "--nocapture"])
+                    .with("ANYLITH_INTERLEAVINGS", number)
+                    .replace()
+            }
         });
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -22,7 +22,7 @@ use serde::Deserialize;
 use tokio::{
     io::{Interest, unix::AsyncFd},
     process::Command,
-    time::{Instant, sleep_until, timeout},
+    time::{Instant, timeout},
 };
 
 use crate::{app::App, failure::Failure};
@@ -30,7 +30,7 @@ use crate::{app::App, failure::Failure};
 /// An editor writes more than one file, or one more than once: only when nothing has changed for so long all is there.
 const QUIET: Duration = Duration::from_millis(20);
 
-/// But no longer than this is waited for it.
+/// What changes all the time is waited for no longer than this.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What is watched in a folder.
@@ -109,11 +109,11 @@ impl Sources {
         Ok(())
     }
 
-    /// Waits until a source has changed, and nothing changes any more for a moment.
+    /// Waits until a source has changed, and nothing changes any more for a moment, or has for a second.
     ///
     /// # Cancellation
     ///
-    /// Nothing is lost but that what was read of the kernel counts as seen.
+    /// What has changed until then counts as seen.
     pub(crate) async fn changed(&mut self) -> Result<(), Failure> {
         while !self.next().await? {}
         let end = Instant::now() + PATIENCE;
@@ -123,7 +123,6 @@ impl Sources {
                 Err(_) => return Ok(()),
             }
         }
-        sleep_until(end).await;
         Ok(())
     }
 

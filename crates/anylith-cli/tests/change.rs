@@ -315,6 +315,7 @@ fn a_topology_can_come_from_a_file() {
     let again = stage.call("reshape night.toml --json");
     let told: serde_json::Value = serde_json::from_str(&again.out()).unwrap();
     assert_eq!(told["groups"], serde_json::json!([]), "{told}");
+    assert_eq!(told["processes"]["after"], 1, "{told}");
 
     file("[topologies.night]\ngroups.all = { components = [\"Crat\"] }\n");
     let wrong = stage.call("reshape night.toml");
@@ -356,6 +357,32 @@ fn a_script_is_told_why_a_reshape_was_taken_back() {
     assert_eq!(told["outcome"], "failed", "{told}");
     let why = told["why"].as_str().unwrap();
     assert!(why.starts_with("monolith-1 does not start"), "{why}");
+}
+
+#[test]
+fn a_script_is_told_why_a_reshape_was_refused() {
+    let stage = Stage::new().orders("front-3=mute");
+    detached(&stage);
+    let restart = stage
+        .command("restart front")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    eventually("it has begun", || {
+        stage.call("status").out().contains("front-3 starts")
+    });
+    let call = stage.call("reshape monolith --json");
+    assert_eq!(call.code(), 1);
+    let told: Value = serde_json::from_str(&call.out()).unwrap();
+    assert_eq!(
+        (&told["to"], &told["outcome"]),
+        (&"monolith".into(), &"failed".into())
+    );
+    let why = told["why"].as_str().unwrap();
+    assert!(why.starts_with("another change is under way"), "{why}");
+    kill_process(Pid::from_child(&restart), Signal::KILL).unwrap();
+    restart.wait_with_output().unwrap();
 }
 
 #[test]

@@ -174,22 +174,20 @@ fn one_that_sleeps_counts_on_when_it_is_called_whatever_came_meanwhile() {
     first.child.wait().unwrap();
     assert_eq!(detached(&stage, "lazy"), url);
     assert_eq!(number(&url), 5);
-    let mut last = 5;
-    for (change, sleeps) in [
-        ("restart", true),
+    for (next, change, sleeps) in [
+        (6, "restart", true),
         // Out of its sleep into a process that runs, and back.
-        ("reshape together", false),
-        ("reshape lazy", true),
-        ("scale till=1", false),
-        ("scale till=0..1", true),
+        (7, "reshape together", false),
+        (8, "reshape lazy", true),
+        (9, "scale till=1", false),
+        (10, "scale till=0..1", true),
     ] {
         let call = stage.call(change);
         assert_eq!(call.code(), 0, "{change}: {}", call.err());
         if sleeps {
             falls_asleep(&stage);
         }
-        assert_eq!(number(&url), last + 1, "after {change}");
-        last += 1;
+        assert_eq!(number(&url), next, "after {change}");
     }
 }
 

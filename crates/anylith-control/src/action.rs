@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, fmt, time::Duration};
 
 use anylith_core::{Directory, Name};
 use anylith_wire::control::ToReplica;
+use serde::{Deserialize, Serialize};
 
 use crate::event::Exit;
 
@@ -257,11 +258,14 @@ pub enum Notice {
         /// The replica that does not run with the old build.
         replica: Option<Name>,
     },
-    /// A change was given up. What has changed stays as it is; of a reshape or an upgrade nothing has.
+    /// A change was given up. What has changed stays as it is; of a reshape or an upgrade nothing has, unless everything
+    /// stops.
     ChangeFailed {
         /// Which kind.
         what: Change,
-        /// Why.
+        /// What brought that about.
+        cause: Cause,
+        /// Why, in words.
         why: String,
         /// The replica that kept it, if one did.
         replica: Option<Name>,
@@ -292,6 +296,17 @@ impl fmt::Display for Change {
             Self::Upgrade => "upgrade",
         })
     }
+}
+
+/// What brings it about that a change is given up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// Something kept it from being made, or it was taken back.
+    #[default]
+    Obstacle,
+    /// The application is being stopped.
+    Stop,
 }
 
 /// What a replica died of.

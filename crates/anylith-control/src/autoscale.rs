@@ -46,7 +46,8 @@ pub struct Burden {
     pub concurrency: f64,
     /// Cores in use on average.
     pub cores: f64,
-    /// 99 of 100 calls that ended took no longer; `None` if none ended.
+    /// 99 of 100 calls that ended took no longer, about: the mean of what the replicas say of their slowest components,
+    /// weighted by their calls. `None` if none ended.
     pub p99: Option<Duration>,
     /// Calls that have ended, or are under way.
     pub calls: u64,

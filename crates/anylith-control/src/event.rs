@@ -91,7 +91,8 @@ pub enum Event {
         /// Its groups.
         groups: Vec<GroupSpec>,
     },
-    /// Roll another build in. What [`crate::ControlPlane::check_upgrade`] refuses changes nothing.
+    /// Roll another build in. While another change is under way it changes nothing. What the build says of itself is not
+    /// looked at: [`crate::ControlPlane::check_upgrade`] is to be asked before.
     UpgradeAsked {
         /// Its number: none that was used for another build.
         build: u32,

@@ -10,6 +10,8 @@ use crate::{action::Notice, event::Exit, fate::Ending, run::Run, timing::Timing}
 /// What happens to one replica.
 #[derive(Debug)]
 pub(crate) enum Input {
+    /// The sockets that it serves are there.
+    Launch,
     Spawned {
         run: Box<Run>,
     },
@@ -29,7 +31,39 @@ pub(crate) enum Input {
     Exited {
         exit: Exit,
     },
+    /// It is sent its bootstrap, with these components.
+    Welcomed {
+        components: Vec<Name>,
+    },
+    /// These components are to start in it while it runs.
+    Come {
+        components: Vec<Name>,
+    },
+    /// These are to drain in it while it runs: others have them.
+    Go {
+        components: Vec<Name>,
+    },
+    /// This component has stopped in it, and is to start again.
+    Revive {
+        component: Name,
+    },
+    /// Another replica is ready to come for this component, of which there is one.
+    Yield {
+        component: Name,
+    },
     Stop,
+    /// It leaves alone, and the directory does not name it any more. Others stay that serve the same listeners, or not.
+    SendOff {
+        others_stay: bool,
+    },
+    /// Everything stops, and nobody calls these components any more.
+    Drain {
+        due: Vec<Name>,
+    },
+    /// It has stopped as it was told, and begins anew, from this build.
+    Renew {
+        build: u32,
+    },
     Kill,
     Tick,
 }
@@ -62,14 +96,33 @@ pub(crate) enum Word {
 /// What follows for the control plane.
 #[derive(Debug)]
 pub(crate) enum Step {
+    /// Start a process for it.
+    Spawn {
+        incarnation: u64,
+    },
     /// Send it its bootstrap.
     Welcome,
     /// Send it the directory.
     Resume,
     /// Ask it for a sign of life.
     Ask,
-    /// Tell it to stop, all of it.
-    Stop,
+    /// Tell it to start these components beside those that it has.
+    Start {
+        components: Vec<Name>,
+    },
+    /// Tell it to drain this component, which others have, or nobody any more.
+    Drain {
+        component: Name,
+        others_stay: bool,
+    },
+    /// Tell it to make room with this component.
+    Yield {
+        component: Name,
+    },
+    /// Tell it to stop, all of it. Others stay that serve the same listeners, or not.
+    Stop {
+        others_stay: bool,
+    },
     /// See whether a debugger holds it.
     Examine,
     Dismiss,

@@ -40,7 +40,7 @@ mod timing;
 mod upgrade;
 mod view;
 
-pub use action::{Action, Change, Failure, Notice};
+pub use action::{Action, Cause, Change, Failure, Notice};
 pub use autoscale::{Autoscaler, Burden, Verdict};
 pub use event::{Event, Exit};
 pub use fate::Fate;
@@ -49,12 +49,14 @@ pub use plane::ControlPlane;
 pub use refused::Refused;
 pub use replica::CRASH_LOOP;
 pub use reshape::{
-    memory::MemoryUse,
+    footprint::MemoryUse,
     plan::{Becomes, GroupChange, Processes, ReshapePlan},
 };
 pub use spec::{GroupSpec, Spec};
 pub use static_plan::{IDENTITY_FILES, StaticHost, StaticPlan, StaticReplica, StaticSettings};
-pub use status::{GroupStatus, Note, ReplicaState, ReplicaStatus, ScalingStatus, Status};
+pub use status::{
+    GroupStatus, Note, ReplicaState, ReplicaStatus, ScalingStatus, Status, Underway, UpgradeStage,
+};
 pub use timing::Timing;
 pub use upgrade::{
     Rollout, Setback,

@@ -11,7 +11,7 @@ use anylith_wire::control::{ComponentState, ToReplica};
 use crate::{action::Action, life::Life, replica::Replica, spec::Spec, timing::Timing};
 
 /// The socket of one listener. Lost → Held, by way of a replica that has it; or Lost → Binding → Held, if
-/// nobody has it any more. When everything stops, Held → Shutting → Shut.
+/// nobody has it any more. When everything stops, Held → Shutting → Shut, and all others → Shut.
 #[derive(Debug)]
 pub(crate) enum ListenerSocket {
     /// The engine has it.
@@ -117,11 +117,13 @@ impl ListenerSocket {
         })
     }
 
-    /// Gives up what still waits, once its time is over.
+    /// Everything stops: gives up what still waits, once its time is over, and a socket that is not held.
     pub(crate) fn expire(&mut self, now: Instant) {
-        if matches!(self, Self::Shutting { by } if *by <= now) {
-            *self = Self::Shut;
-        }
+        *self = match std::mem::replace(self, Self::Shut) {
+            Self::Shutting { by } if by <= now => Self::Shut,
+            Self::Lost { .. } | Self::Unbindable { .. } => Self::Shut,
+            socket @ (Self::Held | Self::Binding | Self::Shutting { .. } | Self::Shut) => socket,
+        };
     }
 
     /// When it wants a tick.

@@ -1,4 +1,4 @@
-//! A model of an application that is reshaped: every order in which things can happen, and every fault at every moment.
+//! A model of an application that is reshaped: the orders in which things can happen, and faults at each moment.
 //!
 //! A control plane, its replicas and the connections between them are simulated. What happens next is chosen: at
 //! random, or each possibility in turn. Whatever happens, each directory names components that answer, nobody drains
@@ -14,7 +14,8 @@ use std::env;
 use self::world::{Fault, SHAPES, SHAPES_OF_ONE, World};
 use crate::defect::{Defect, plant};
 
-/// How many interleavings are tried in every run of the tests. `ANYLITH_INTERLEAVINGS` sets another number.
+/// How many interleavings are tried in every run of the tests. `ANYLITH_INTERLEAVINGS` sets another number, and
+/// `cargo xtask interleavings` sets it to a million. With more than 100,000 every fault is tried at every moment; else a part.
 const INTERLEAVINGS: u64 = 3_000;
 
 /// Random numbers that are the same for the same seed.

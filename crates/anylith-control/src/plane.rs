@@ -15,11 +15,9 @@ use std::{
 };
 
 use anylith_core::{Directory, Name};
-use anylith_wire::control::{
-    Bootstrap, CONTROL_PROTOCOL, ComponentState, FromReplica, Hello, ToReplica,
-};
+use anylith_wire::control::{Bootstrap, CONTROL_PROTOCOL, FromReplica, Hello, ToReplica};
 
-use self::{autoscale::Watch, change::UnderWay};
+use self::{autoscale::Watchlist, change::UnderWay};
 use crate::{
     action::{Action, Notice},
     defect::{Defect, planted},
@@ -53,7 +51,7 @@ pub struct ControlPlane {
     /// The build that stands.
     build: u32,
     change: Option<UnderWay>,
-    watch: Watch,
+    watch: Watchlist,
     listeners: BTreeMap<Name, ListenerSocket>,
     seats: Seats,
     directory: Directory,
@@ -155,7 +153,7 @@ impl ControlPlane {
             past,
             build: memory.build,
             change: memory.rollout.clone().map(UnderWay::upgrade),
-            watch: Watch::default(),
+            watch: Watchlist::default(),
             listeners,
             directory,
             directory_is_unknown: memory.epoch > 0,
@@ -239,7 +237,11 @@ impl ControlPlane {
             Phase::Adopting { .. } | Phase::Running(_) | Phase::Done => None,
         };
         let change = self.change.as_ref().and_then(UnderWay::next_tick);
-        let seats = self.seats.next_tick();
+        let seats = match self.phase {
+            Phase::Adopting { .. } | Phase::Running(_) => self.seats.next_tick(),
+            // Nothing begins any more.
+            Phase::Stopping { .. } | Phase::Done => None,
+        };
         let others = stop.into_iter().chain(change).chain(seats);
         replicas.chain(listeners).chain(others).min()
     }
@@ -416,6 +418,10 @@ impl ControlPlane {
             let replica = name.clone();
             let grace_ms = self.timing.grace.as_millis() as u64;
             actions.extend(match step {
+                Step::Spawn { incarnation } => Some(Action::Spawn {
+                    replica,
+                    incarnation,
+                }),
                 Step::Welcome => self.welcome(name, now),
                 // While others are still to be heard of, its own directory is the better one.
                 Step::Resume if matches!(self.phase, Phase::Adopting { .. }) => None,
@@ -428,12 +434,33 @@ impl ControlPlane {
                     message: ToReplica::Ping { measure },
                 }),
                 Step::Examine => Some(Action::Examine { replica }),
-                Step::Stop => Some(Action::Send {
+                Step::Start { components } => Some(Action::Send {
+                    replica,
+                    message: ToReplica::Start(Box::new(self.additions(components))),
+                }),
+                Step::Drain {
+                    component,
+                    others_stay,
+                } => Some(Action::Send {
+                    replica,
+                    message: ToReplica::Drain {
+                        component,
+                        grace_ms,
+                        others_stay,
+                    },
+                }),
+                Step::Yield { component } => Some(Action::Send {
+                    replica,
+                    message: ToReplica::Yield {
+                        component,
+                        grace_ms,
+                    },
+                }),
+                Step::Stop { others_stay } => Some(Action::Send {
                     replica,
                     message: ToReplica::Stop {
                         grace_ms,
-                        // Either all stop, or it never came to take anybody in.
-                        others_stay: false,
+                        others_stay,
                     },
                 }),
                 Step::Dismiss => Some(Action::Dismiss { replica }),
@@ -445,12 +472,9 @@ impl ControlPlane {
 
     fn welcome(&mut self, name: &Name, now: Instant) -> Option<Action> {
         let bootstrap = self.bootstrap(name)?;
-        let replica = self.replicas.get_mut(name)?;
-        let run = replica.life.listen()?;
-        for component in &bootstrap.components {
-            // From here on it has it, whatever becomes of that.
-            run.enter(component.clone(), ComponentState::Waiting, None, now);
-        }
+        let components = bootstrap.components.clone();
+        // Nothing else follows from it.
+        self.tell(name, Input::Welcomed { components }, now, &mut Vec::new());
         Some(Action::Send {
             replica: name.clone(),
             message: ToReplica::Welcome(Box::new(bootstrap)),
@@ -516,13 +540,9 @@ impl ControlPlane {
                     .values_mut()
                     .for_each(|socket| socket.expire(now));
                 // Out of the directory first, and then the word to drain.
-                let asks = drain::advance(
-                    &self.spec,
-                    &self.listeners,
-                    &mut self.replicas,
-                    &self.timing,
-                    now,
-                );
+                let due = drain::due(&self.spec, &self.listeners, &self.replicas);
+                let mut asks = Vec::new();
+                self.tell_all(|| Input::Drain { due: due.clone() }, now, &mut asks);
                 self.publish(actions);
                 actions.extend(asks);
                 if self
@@ -540,23 +560,20 @@ impl ControlPlane {
 
     /// Brings what runs nearer to what should.
     fn go_on(&mut self, now: Instant, actions: &mut Vec<Action>) {
-        self.bury();
+        self.bury(now);
         self.start(now, actions);
         if planted(Defect::DrainEarly) {
             self.exchange(now, actions);
         }
-        let make_room = self.make_room();
+        let make_room = self.make_room(now);
         // Out of the directory first, and then the word to stop. While others are still to be heard of, it may not be
         // out of it yet.
         self.publish(actions);
         actions.extend(make_room);
         if matches!(self.phase, Phase::Running(_)) {
-            actions.extend(drain::send_off(
-                &self.spec,
-                &mut self.replicas,
-                &self.timing,
-                now,
-            ));
+            for (replica, others_stay) in drain::leaving(&self.spec, &self.replicas) {
+                self.tell(&replica, Input::SendOff { others_stay }, now, actions);
+            }
         }
         self.exchange(now, actions);
         self.grant_seats(now, actions);
@@ -568,24 +585,16 @@ impl ControlPlane {
         for (listener, socket) in &mut self.listeners {
             actions.extend(socket.settle(listener, &self.spec, &self.replicas, &self.timing, now));
         }
-        for replica in self.replicas.values_mut() {
-            let (listeners, components) = (&self.listeners, &replica.components);
-            let mut served = self
-                .spec
-                .listeners
-                .iter()
-                .filter(|(_, by)| components.contains(by));
-            let has_sockets =
-                served.all(|(name, _)| matches!(listeners[name], ListenerSocket::Held));
-            if matches!(replica.life, Life::Due) && has_sockets {
-                replica.life = Life::Spawning;
-                replica.incarnation += 1;
-                let incarnation = replica.incarnation;
-                actions.push(Action::Spawn {
-                    replica: replica.name.clone(),
-                    incarnation,
-                });
-            }
+        let has_sockets = |replica: &Replica| {
+            let served = self.spec.listeners_of(&replica.components);
+            let mut served = served.keys();
+            served.all(|name| matches!(self.listeners[name], ListenerSocket::Held))
+        };
+        let due = self.replicas.values();
+        let due = due.filter(|one| matches!(one.life, Life::Due) && has_sockets(one));
+        let due: Vec<Name> = due.map(|replica| replica.name.clone()).collect();
+        for replica in due {
+            self.tell(&replica, Input::Launch, now, actions);
         }
     }
 

@@ -1,5 +1,6 @@
 //! One replica, and how each thing that happens to it moves its life on.
 
+mod changing;
 mod failing;
 mod pulse;
 mod stopping;
@@ -23,7 +24,7 @@ use crate::{
 /// From this many failures in a row on, it is called a crash loop.
 pub const CRASH_LOOP: u32 = 3;
 
-/// One replica that is wanted.
+/// One replica: one that is wanted, or that has yet to leave.
 #[derive(Debug)]
 pub(crate) struct Replica {
     pub(crate) name: Name,
@@ -101,6 +102,7 @@ impl Replica {
         let life = std::mem::replace(&mut self.life, Life::Stopped);
         let counted = life.run().map(|run| run.counters);
         let (life, steps) = match input {
+            Input::Launch => self.launch(life),
             Input::Spawned { run } => self.spawned(life, *run, around),
             Input::SpawnFailed { error } => self.spawn_failed(life, error, around),
             Input::Hello { hello, endpoint } => self.hello(life, hello, endpoint, around),
@@ -108,7 +110,15 @@ impl Replica {
             Input::Disconnected => self.disconnected(life, around),
             Input::Examined { traced } => self.examined(life, traced, around),
             Input::Exited { exit } => self.exited(life, exit, around),
+            Input::Welcomed { components } => changing::welcomed(life, components, around),
+            Input::Come { components } => changing::come(life, components, around),
+            Input::Go { components } => changing::go(life, components, around),
+            Input::Revive { component } => changing::revive(life, component),
+            Input::Yield { component } => changing::make_room(life, component, around),
             Input::Stop => self.stop(life, around),
+            Input::SendOff { others_stay } => self.send_off(life, others_stay, around),
+            Input::Drain { due } => self.drain(life, &due, around),
+            Input::Renew { build } => self.renew(life, build),
             Input::Kill => stopping::kill(life),
             Input::Tick => self.tick(life, around),
         };
@@ -117,6 +127,26 @@ impl Replica {
             self.counted += counted;
         }
         steps
+    }
+
+    fn launch(&mut self, life: Life) -> (Life, Vec<Step>) {
+        match life {
+            // Due → Spawning.
+            Life::Due => {
+                self.incarnation += 1;
+                let incarnation = self.incarnation;
+                (Life::Spawning, vec![Step::Spawn { incarnation }])
+            }
+            life @ (Life::Awaited
+            | Life::Spawning
+            | Life::Adopting { .. }
+            | Life::Starting { .. }
+            | Life::Serving { .. }
+            | Life::Draining { .. }
+            | Life::Dying { .. }
+            | Life::Backoff { .. }
+            | Life::Stopped) => (life, vec![]),
+        }
     }
 
     fn spawned(&self, life: Life, run: Run, around: &Surroundings<'_>) -> (Life, Vec<Step>) {
@@ -491,8 +521,13 @@ impl Replica {
 
     /// All that it is to have, or has.
     pub(crate) fn all_components(&self) -> Vec<Name> {
+        self.components_with(self.run())
+    }
+
+    /// All that it is to have, or has by what is known of its process.
+    fn components_with(&self, run: Option<&Run>) -> Vec<Name> {
         let mut all = self.components.clone();
-        let run = self.run().into_iter();
+        let run = run.into_iter();
         let more = run.flat_map(|run| run.components.keys());
         all.extend(
             more.filter(|component| !self.components.contains(component))
@@ -526,11 +561,23 @@ impl Replica {
         }
     }
 
-    /// It has stopped as it was told, and begins anew.
-    pub(crate) fn renew(&mut self) {
-        self.life = Life::Due;
-        self.fate = Fate::Stays;
-        self.failures = 0;
+    fn renew(&mut self, life: Life, build: u32) -> (Life, Vec<Step>) {
+        match life {
+            // Stopped → Due.
+            Life::Stopped => {
+                (self.fate, self.build, self.failures) = (Fate::Stays, build, 0);
+                (Life::Due, vec![])
+            }
+            life @ (Life::Due
+            | Life::Awaited
+            | Life::Spawning
+            | Life::Adopting { .. }
+            | Life::Starting { .. }
+            | Life::Serving { .. }
+            | Life::Draining { .. }
+            | Life::Dying { .. }
+            | Life::Backoff { .. }) => (life, vec![]),
+        }
     }
 }
 

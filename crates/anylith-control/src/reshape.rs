@@ -4,7 +4,7 @@
 //! new places and no others; then what was before drains. Until that one moment the old topology stands, and after it
 //! the new one does. So whatever fails, and whoever is killed, leaves one of them.
 
-pub(crate) mod memory;
+pub(crate) mod footprint;
 pub(crate) mod plan;
 
 use std::{collections::BTreeMap, fmt, time::Instant};
@@ -13,7 +13,7 @@ use anylith_core::Name;
 use anylith_wire::control::ComponentState;
 
 use crate::{
-    action::{Change, Notice},
+    action::{Cause, Change, Notice},
     defect::{Defect, planted},
     fate::Fate,
     note::not_ready,
@@ -62,7 +62,12 @@ impl Reshape {
 
     /// Looks at how things are; returns what is to be done about it, or `None` if something has to happen first.
     pub(crate) fn advance(&mut self, view: View<'_>) -> Option<Turn> {
-        let patience = (view.timing.grace + view.timing.margin()) * 2 + view.timing.reconnect;
+        let timing = view.timing;
+        let drains = (timing.grace + timing.margin()) * 2 + timing.reconnect;
+        let patience = match view.spec.singletons.is_empty() {
+            true => drains,
+            false => drains + timing.succession(),
+        };
         match &mut self.stage {
             Stage::Prepares { groups, by } => match prospect(groups, *by, view) {
                 Prospect::Waits => None,
@@ -74,7 +79,7 @@ impl Reshape {
                     Some(Turn::Switch { to, groups })
                 }
                 // Prepares → Returns.
-                Prospect::None(obstacle) => {
+                Prospect::Hopeless(obstacle) => {
                     let by = view.now + patience;
                     let why = obstacle.why.clone();
                     self.stage = Stage::Returns { obstacle, by };
@@ -89,6 +94,7 @@ impl Reshape {
                 let Obstacle { replica, why } = obstacle.clone();
                 Turn::Over(Notice::ChangeFailed {
                     what: Change::Reshape,
+                    cause: Cause::Obstacle,
                     why,
                     replica: Some(replica),
                 })
@@ -96,10 +102,23 @@ impl Reshape {
         }
     }
 
+    /// The topology that was asked for.
+    pub(crate) fn to(&self) -> &Name {
+        &self.to
+    }
+
     /// Whether it is about to make something of a group called `name`.
     pub(crate) fn prepares(&self, name: &Name) -> bool {
         match &self.stage {
             Stage::Prepares { groups, .. } => groups.iter().any(|group| group.name == *name),
+            Stage::Leaves { .. } | Stage::Returns { .. } => false,
+        }
+    }
+
+    /// Whether what it waits for now has a limit, and it is taken back after that.
+    pub(crate) fn may_be_given_up(&self) -> bool {
+        match &self.stage {
+            Stage::Prepares { .. } => true,
             Stage::Leaves { .. } | Stage::Returns { .. } => false,
         }
     }
@@ -132,7 +151,7 @@ enum Prospect {
     Ready,
     Waits,
     /// Never, because of this.
-    None(Obstacle),
+    Hopeless(Obstacle),
 }
 
 /// Why a new topology cannot stand, and which replica of it kept it from that.
@@ -144,8 +163,8 @@ struct Obstacle {
 
 impl Prospect {
     /// There is none, because of `replica`.
-    fn none(replica: Name, why: String) -> Self {
-        Self::None(Obstacle { replica, why })
+    fn hopeless(replica: Name, why: String) -> Self {
+        Self::Hopeless(Obstacle { replica, why })
     }
 }
 
@@ -159,24 +178,23 @@ fn prospect(groups: &[GroupSpec], by: Instant, view: View<'_>) -> Prospect {
                 missing.get_or_insert(name);
                 continue;
             };
-            let news = news_in(replica, group, view);
-            let unready =
-                |component: &&Name| !is_ready(replica, component) && !waits(replica, component);
-            if !news.iter().any(unready) {
+            let is_there = |it: &Name| is_ready(replica, it) || waits(replica, it);
+            let is_whole = group.components.iter().all(is_there);
+            if is_whole || !must_be_ready(replica, group, view) {
                 continue;
             }
             if let Some(failure) = given_up(replica) {
                 let why = format!("{name} does not start: {failure}");
-                return Prospect::none(name, why);
+                return Prospect::hopeless(name, why);
             }
             let unable = replica.run().and_then(|run| run.unable.iter().next());
             if let Some((component, why)) = unable {
                 let why = format!("{component} does not start in {name}: {why}");
-                return Prospect::none(name, why);
+                return Prospect::hopeless(name, why);
             }
             if view.now >= by {
                 let why = not_ready(&name, view);
-                return Prospect::none(name, why);
+                return Prospect::hopeless(name, why);
             }
             if !planted(Defect::SwitchEarly) {
                 missing.get_or_insert(name);
@@ -186,21 +204,20 @@ fn prospect(groups: &[GroupSpec], by: Instant, view: View<'_>) -> Prospect {
     match missing {
         Some(name) if view.now >= by => {
             let why = format!("{name} was not there in time");
-            Prospect::none(name, why)
+            Prospect::hopeless(name, why)
         }
         Some(_) => Prospect::Waits,
         None => Prospect::Ready,
     }
 }
 
-/// The components of `replica`, of `group`, that have to be ready before the topology that stands is given up: those
-/// that are new there, and those that fewer other replicas of the group will have.
-fn news_in<'g>(replica: &Replica, group: &'g GroupSpec, view: View<'_>) -> Vec<&'g Name> {
+/// Whether `replica`, of `group`, has to be ready before the topology that stands is given up: it is new or takes something
+/// in, or fewer others of its group will be there.
+fn must_be_ready(replica: &Replica, group: &GroupSpec, view: View<'_>) -> bool {
     let stands = view.group(&group.name);
     let before = stands.map_or(0, |old| old.replicas);
     let is_new = replica.ordinal > before;
-    let alone = is_new || group.replicas < before || !replica.coming.is_empty();
-    group.components.iter().filter(|_| alone).collect()
+    is_new || group.replicas < before || !replica.coming.is_empty()
 }
 
 /// Whether `replica` is ready for `component` but for the one of it that there is elsewhere.

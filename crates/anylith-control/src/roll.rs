@@ -12,7 +12,7 @@ use std::{
 use anylith_core::Name;
 
 use crate::{
-    action::{Change, Failure, Notice},
+    action::{Cause, Change, Failure, Notice},
     fate::Fate,
     life::Life,
     note::not_ready,
@@ -288,6 +288,15 @@ impl Roll {
         }
     }
 
+    /// Whether what it waits for now has a limit, and it is given up after that.
+    pub(crate) fn may_be_given_up(&self) -> bool {
+        match &self.stage {
+            Stage::Begins { .. } | Stage::Awaits { .. } | Stage::Chooses { .. } => true,
+            // A replica that drains has a limit of its own, and after the last one it is over.
+            Stage::Idle | Stage::Drains { .. } | Stage::Ends { .. } => false,
+        }
+    }
+
     /// Whether the stand-in of `of` is still needed.
     pub(crate) fn needs_stand_in(&self, of: &Name) -> bool {
         match &self.stage {
@@ -318,8 +327,12 @@ impl fmt::Display for Roll {
 
 /// The end of it, for `replica` where one is to blame.
 fn failed(why: String, replica: Option<Name>) -> Move {
-    let what = Change::Restart;
-    Move::Over(Notice::ChangeFailed { what, why, replica })
+    Move::Over(Notice::ChangeFailed {
+        what: Change::Restart,
+        cause: Cause::Obstacle,
+        why,
+        replica,
+    })
 }
 
 /// What a replica died of that has failed so often that nobody should wait for it.

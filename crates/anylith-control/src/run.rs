@@ -114,17 +114,16 @@ impl Run {
         }
     }
 
-    /// A component is in `state` now; returns whether it was ill before.
+    /// A component is in `state` now.
     pub(crate) fn enter(
         &mut self,
         component: Name,
         state: ComponentState,
         reason: Option<String>,
         now: Instant,
-    ) -> bool {
+    ) {
         self.doubts.remove(&component);
         let before = self.ill.remove(&component);
-        let was_ill = before.is_some();
         match state {
             ComponentState::Unhealthy => {
                 let known = before.unwrap_or(Illness {
@@ -146,7 +145,6 @@ impl Run {
             | ComponentState::Stopped => {}
         }
         self.components.insert(component, state);
-        was_ill
     }
 
     /// Whether it has `component`, and waits with it until it may begin.

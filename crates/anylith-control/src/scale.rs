@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt, time::Instant};
 use anylith_core::Name;
 
 use crate::{
-    action::{Change, Notice},
+    action::{Cause, Change, Notice},
     fate::Fate,
     note::not_ready,
     replica::Replica,
@@ -70,6 +70,11 @@ impl Scale {
         leave.is_empty().then_some(Notice::Scaled { groups })
     }
 
+    /// Whether what it waits for now has a limit, and it is given up after that.
+    pub(crate) fn may_be_given_up(&self) -> bool {
+        self.by.is_some()
+    }
+
     /// When it wants a tick.
     pub(crate) fn next_tick(&self) -> Option<Instant> {
         self.by
@@ -93,6 +98,10 @@ impl fmt::Display for Scale {
 }
 
 fn failed(why: String, replica: &Name) -> Notice {
-    let (what, replica) = (Change::Scale, Some(replica.clone()));
-    Notice::ChangeFailed { what, why, replica }
+    Notice::ChangeFailed {
+        what: Change::Scale,
+        cause: Cause::Obstacle,
+        why,
+        replica: Some(replica.clone()),
+    }
 }

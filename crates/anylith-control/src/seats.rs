@@ -6,7 +6,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use anylith_core::Name;
@@ -59,6 +59,15 @@ impl Place {
         }
         self.seat.holder = None;
         self.stale = false;
+    }
+
+    /// Its component could not start in its place; returns after which time it is tried again.
+    fn fail(&mut self, timing: &Timing, now: Instant) -> Duration {
+        self.failures += 1;
+        self.seat.moving = false;
+        let retry_in = timing.backoff(self.failures);
+        self.retry_at = Some(now + retry_in);
+        retry_in
     }
 }
 
@@ -197,20 +206,19 @@ impl Seats {
         moving.map(|(component, _)| component)
     }
 
-    /// Has those make room that are to go, if somebody is ready to come, or nobody is to before it is called; returns what to
-    /// tell them once the directory does not name them any more. What they hand over is kept until somebody comes.
+    /// Finds those who are to make room now, since they are to go, and somebody is ready to come or nobody is to before it is
+    /// called: which replica, and with what. What they hand over is kept until somebody comes.
     pub(crate) fn make_room(
         &mut self,
         spec: &Spec,
-        replicas: &mut BTreeMap<Name, Replica>,
-        grace_ms: u64,
-    ) -> Vec<Action> {
+        replicas: &BTreeMap<Name, Replica>,
+    ) -> Vec<(Name, Name)> {
         for (component, place) in &mut self.0 {
             if place.seat.holder.is_none() && sleeps(component, spec, replicas) {
                 place.seat.moving = false;
             }
         }
-        let mut actions = Vec::new();
+        let mut asked = Vec::new();
         for (component, place) in self.0.iter_mut().filter(|(_, place)| !place.asked) {
             let Some(holder) = place.seat.holder.as_ref() else {
                 continue;
@@ -227,80 +235,49 @@ impl Seats {
             if stays || !(is_awaited || is_last(component, &name, spec, replicas)) {
                 continue;
             }
-            let run = replicas.get_mut(&name).and_then(|one| one.life.listen());
-            let Some(run) = run.filter(|run| run.connected && run.has(component)) else {
-                continue;
-            };
-            run.components
-                .insert(component.clone(), ComponentState::Draining);
-            (place.asked, place.seat.moving) = (true, true);
-            actions.push(Action::Send {
-                replica: name,
-                message: ToReplica::Yield {
-                    component: component.clone(),
-                    grace_ms,
-                },
-            });
+            let listens = !matches!(replica.life, Life::Dying { .. });
+            let has_it = |run: &Run| run.connected && run.has(component);
+            if listens && replica.run().is_some_and(has_it) {
+                (place.asked, place.seat.moving) = (true, true);
+                asked.push((name, component.clone()));
+            }
         }
-        actions
+        asked
     }
 
-    /// Finds replicas that run, and in which a component has stopped that is to run there; returns where it is to be
-    /// started again now.
+    /// Finds where a component has stopped that is to run there, in replicas that run; returns where it is to be started
+    /// again now.
     pub(crate) fn revive(
         &mut self,
         spec: &Spec,
-        replicas: &mut BTreeMap<Name, Replica>,
+        replicas: &BTreeMap<Name, Replica>,
         timing: &Timing,
         now: Instant,
         actions: &mut Vec<Action>,
     ) -> Vec<(Name, Name)> {
         let mut revived = Vec::new();
         for (component, place) in &mut self.0 {
-            let group = spec.group_of(component.as_str());
-            let stopped = replicas.values_mut().find(|replica| {
-                let is_home = group.is_some_and(|group| group.name == replica.group);
-                let has_stopped = |run: &Run| {
-                    let state = run.components.get(component);
-                    run.connected && state == Some(&ComponentState::Stopped)
-                };
-                let serves = matches!(replica.life, Life::Starting { .. } | Life::Serving { .. });
-                is_home
-                    && serves
-                    && !replica.fate.ends_it()
-                    && replica.run().is_some_and(has_stopped)
-            });
-            let vacant = place.seat.holder.is_none();
-            let Some((replica, vacant)) = stopped.map(|replica| (replica, vacant)) else {
+            let Some((replica, run)) = stopped(component, spec, replicas) else {
                 place.retry_at = None;
                 continue;
             };
-            let name = replica.name.clone();
-            let Some(run) = replica.life.listen().filter(|_| vacant) else {
+            if place.seat.holder.is_some() {
                 continue;
-            };
-            let retry_at = *place.retry_at.get_or_insert_with(|| {
-                let Some(why) = run.unable.get(component).cloned() else {
-                    return now;
-                };
-                place.failures += 1;
-                place.seat.moving = false;
-                let retry_in = timing.backoff(place.failures);
+            }
+            if place.retry_at.is_none()
+                && let Some(why) = run.unable.get(component)
+            {
+                let retry_in = place.fail(timing, now);
                 actions.push(Action::Report(Notice::NotStarted {
-                    replica: name.clone(),
+                    replica: replica.name.clone(),
                     component: component.clone(),
-                    why,
+                    why: why.clone(),
                     retry_in,
                 }));
-                now + retry_in
-            });
-            if retry_at <= now {
+            }
+            if place.retry_at.is_none_or(|retry_at| retry_at <= now) {
                 place.retry_at = None;
-                run.unable.remove(component);
-                run.told.remove(component);
-                run.components
-                    .insert(component.clone(), ComponentState::Waiting);
-                revived.push((name, component.clone()));
+                revived.push((replica.name.clone(), component.clone()));
             }
         }
         revived
@@ -308,7 +285,9 @@ impl Seats {
 
     /// When they want a tick.
     pub(crate) fn next_tick(&self) -> Option<Instant> {
-        self.0.values().filter_map(|place| place.retry_at).min()
+        // Where another replica has the seat, nobody waits for it to be tried again.
+        let vacant = self.0.values().filter(|place| place.seat.holder.is_none());
+        vacant.filter_map(|place| place.retry_at).min()
     }
 
     /// Gives the seats that are free to those who are next, and tells holders that may not know it yet.
@@ -387,6 +366,23 @@ fn sleeps(component: &Name, spec: &Spec, replicas: &BTreeMap<Name, Replica>) -> 
     };
     let mut own = replicas.values().filter(|one| one.group == group.name);
     own.all(|one| one.fate == Fate::Leaves)
+}
+
+/// The replica that is to run `component`, and in which it has stopped.
+fn stopped<'a>(
+    component: &Name,
+    spec: &Spec,
+    replicas: &'a BTreeMap<Name, Replica>,
+) -> Option<(&'a Replica, &'a Run)> {
+    let group = spec.group_of(component.as_str())?;
+    replicas.values().find_map(|replica| {
+        let (Life::Starting { run, .. } | Life::Serving { run, .. }) = &replica.life else {
+            return None;
+        };
+        let is_home = replica.group == group.name && !replica.fate.ends_it();
+        let has_stopped = run.components.get(component) == Some(&ComponentState::Stopped);
+        (is_home && run.connected && has_stopped).then_some((replica, run))
+    })
 }
 
 /// Who could have `component` next: replicas of its group that hold it back, and are well.

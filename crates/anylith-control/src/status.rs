@@ -138,6 +138,46 @@ impl fmt::Display for ReplicaState {
     }
 }
 
+/// Which change is under way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Underway {
+    /// Replicas are started anew.
+    Restart,
+    /// There are to be more of them, or fewer.
+    Scale,
+    /// The components are divided into other groups.
+    Reshape {
+        /// The topology that was asked for.
+        to: Name,
+    },
+    /// Another build is rolled in.
+    Upgrade {
+        /// Where it stands.
+        stage: UpgradeStage,
+    },
+    /// Something that a later build can do.
+    #[serde(other)]
+    Unknown,
+}
+
+/// Where an upgrade stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UpgradeStage {
+    /// The new build comes.
+    Comes,
+    /// It begins no further step until it is told to.
+    Paused,
+    /// The old build comes back.
+    GoesBack,
+    /// One build stands, and what was added leaves.
+    Settles,
+    /// Something that a later build knows of.
+    #[serde(other)]
+    Unknown,
+}
+
 /// Why a replica is not ready, for people.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Note {

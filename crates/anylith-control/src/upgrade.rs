@@ -32,7 +32,7 @@ use self::{
     watch::Watch,
 };
 use crate::{
-    action::{Change, Notice},
+    action::{Cause, Change, Notice},
     fate::Fate,
     note::not_ready,
     replica::Replica,
@@ -357,6 +357,7 @@ impl Upgrade {
             },
             Some(Setback { why, replica }) => Notice::ChangeFailed {
                 what: Change::Upgrade,
+                cause: Cause::Obstacle,
                 why,
                 replica,
             },

@@ -1,7 +1,8 @@
 //! Asks the supervisor, through the socket at which the command asks it too.
 
 use anylith_core::{Name, with_causes};
-use anylith_supervisor::{Answer, AskError, Overview, Request, ReshapePlan, RunFolder, ask};
+use anylith_supervisor::{Answer, AskError, Cause, Overview, Request, ReshapePlan, RunFolder, ask};
+use anylith_topology::suggest;
 use axum::http::StatusCode;
 
 use crate::refusal::Refusal;
@@ -20,7 +21,7 @@ pub(crate) enum Made {
         /// What drains had to leave undone.
         left: Vec<String>,
     },
-    /// It was given up.
+    /// It was given up, and what was there before serves on.
     GivenUp {
         /// Why.
         why: String,
@@ -65,7 +66,11 @@ impl Control {
     pub(crate) async fn change(&self, request: Request) -> Result<Made, Refusal> {
         match self.ask(request).await {
             Ok(Answer::Changed { left }) => Ok(Made::Changed { left }),
-            Ok(Answer::GivenUp { why, .. }) => Ok(Made::GivenUp { why }),
+            Ok(Answer::GivenUp {
+                cause: Cause::Obstacle,
+                why,
+                ..
+            }) => Ok(Made::GivenUp { why }),
             other => Err(unexpected(other)),
         }
     }
@@ -74,14 +79,25 @@ impl Control {
 /// Why an answer is none.
 fn unexpected(answer: Result<Answer, AskError>) -> Refusal {
     match answer {
-        Ok(Answer::Refused { why, known, mend }) => {
-            let names: Vec<&str> = known.iter().map(Name::as_str).collect();
-            let mend = mend.unwrap_or_else(|| match names.as_slice() {
-                [] => "see how things are, and ask again".to_owned(),
-                names => format!("there are {}", names.join(", ")),
-            });
-            Refusal::conflict(why, mend)
+        Ok(Answer::Refused {
+            why,
+            group: Some(wanted),
+            known,
+            ..
+        }) => {
+            let known: Vec<&str> = known.iter().map(Name::as_str).collect();
+            let mend = suggest(wanted.as_str(), &known, "groups", "leave it out");
+            Refusal::wrong(why, mend)
         }
+        Ok(Answer::Refused { why, mend, .. }) => {
+            let look = || "see how things are, and ask again".to_owned();
+            Refusal::conflict(why, mend.unwrap_or_else(look))
+        }
+        Ok(Answer::GivenUp {
+            cause: Cause::Stop,
+            why,
+            ..
+        }) => Refusal::conflict(why, "wait until it has stopped, and start it again"),
         Ok(Answer::Stopped { .. }) => Refusal::conflict(
             "the application is not running",
             "start it with `anylith run`",

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use anylith_core::Name;
-use anylith_supervisor::{GroupStatus, Note};
+use anylith_supervisor::{GroupStatus, Note, Underway};
 use serde::Serialize;
 
 use crate::state::{State, Traffic};
@@ -32,6 +32,9 @@ pub(crate) struct Difference {
     /// How far a change has come; nothing in it if none is under way any more.
     #[serde(skip_serializing_if = "Option::is_none")]
     change: Option<Option<String>>,
+    /// Which change that is; nothing in it if none is under way any more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    underway: Option<Option<Underway>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     traffic: Option<Option<Traffic>>,
 }
@@ -60,6 +63,7 @@ impl Difference {
             supervisor: differs(&old.supervisor, &new.supervisor),
             troubles: differs(&old.troubles, &new.troubles),
             change: differs(&old.change, &new.change),
+            underway: differs(&old.underway, &new.underway),
             traffic: differs(&before.traffic, &now.traffic),
         };
         (difference != Self::default()).then_some(difference)
@@ -85,12 +89,14 @@ mod tests {
         })
     }
 
-    fn state(groups: &[Value], change: Option<&str>) -> State {
+    fn state(groups: &[Value], change: Option<(&str, Value)>) -> State {
+        let (change, underway) = change.unzip();
         let overview = json!({
             "status": {"app": "shop", "topology": "micro", "epoch": 1, "groups": groups, "listeners": {}},
             "notes": [],
             "supervisor": 7,
             "change": change,
+            "underway": underway,
         });
         State::of(serde_json::from_value::<Overview>(overview).unwrap())
     }
@@ -127,7 +133,16 @@ mod tests {
 
     #[test]
     fn the_end_of_a_change_is_told() {
-        let before = state(&[], Some("reshaping"));
-        assert_eq!(told(&before, &state(&[], None)), json!({"change": null}));
+        let rolls = state(
+            &[],
+            Some(("rolling", json!({"kind": "upgrade", "stage": "comes"}))),
+        );
+        let paused = json!({"kind": "upgrade", "stage": "paused"});
+        let pauses = state(&[], Some(("rolling", paused.clone())));
+        assert_eq!(told(&rolls, &pauses), json!({"underway": paused}));
+        assert_eq!(
+            told(&pauses, &state(&[], None)),
+            json!({"change": null, "underway": null})
+        );
     }
 }

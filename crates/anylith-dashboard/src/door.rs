@@ -64,16 +64,15 @@ impl Door {
     /// If the system has no randomness, thread or descriptor left, or the run folder cannot be written.
     pub fn open(self, folder: &RunFolder, premises: Premises) -> io::Result<Dashboard> {
         let invitation = Invitation {
-            url: format!("http://{}", self.address),
+            url: url(self.address),
             token: Token::random()?,
         };
         let runtime = Builder::new_current_thread()
             .enable_all()
             .max_blocking_threads(BLOCKING_THREADS)
             .build()?;
-        invitation.write(folder)?;
         let (stop, stopped) = oneshot::channel();
-        let (folder, token) = (folder.clone(), invitation.token.clone());
+        let token = invitation.token.clone();
         let control = Control::new(folder.clone());
         let listener = self.listener;
         let thread = thread::Builder::new().name("dashboard".to_owned());
@@ -93,12 +92,22 @@ impl Door {
             // Who still waits for a change is hung up on, and the change goes on.
             runtime.shutdown_background();
         });
-        Ok(Dashboard {
+        let dashboard = Dashboard {
             invitation,
-            folder,
+            folder: folder.clone(),
             stop: Some(stop),
             thread: Some(thread?),
-        })
+        };
+        dashboard.invitation.write(folder)?;
+        Ok(dashboard)
+    }
+}
+
+/// Where people find what listens at `address`.
+fn url(address: SocketAddr) -> String {
+    match address.ip().is_unspecified() {
+        true => format!("http://localhost:{}", address.port()),
+        false => format!("http://{address}"),
     }
 }
 

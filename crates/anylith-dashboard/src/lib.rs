@@ -5,7 +5,7 @@
 //! supervisor.
 //!
 //! `openapi.json` describes the API. The page is in `ui/`, built by Vite into `ui/dist`, which is checked in and becomes a
-//! part of the program; so `cargo build` needs no Node. `cargo xtask ui` builds it anew.
+//! part of the program; so `cargo build` needs no Node. `cargo xtask page` builds it anew.
 
 mod api;
 mod assets;
@@ -15,6 +15,7 @@ mod difference;
 mod door;
 mod guard;
 mod hub;
+mod impatient;
 mod invitation;
 mod line;
 mod premises;

@@ -4,7 +4,7 @@
 
 mod stage;
 
-use anylith_supervisor::{Answer, Request, ToldStatus};
+use anylith_supervisor::{Answer, Cause, Request, ToldStatus, Underway};
 use serde_json::{Value, json};
 use stage::{Events, Stage, manifest, overview};
 
@@ -88,6 +88,7 @@ async fn a_reshape_is_planned_and_then_made() {
 async fn a_change_that_is_given_up_says_why() {
     let stage = Stage::new().await;
     stage.supervisor.answers_changes(Answer::GivenUp {
+        cause: Cause::Obstacle,
         why: "Cart-1 was not ready".to_owned(),
         replica: None,
     });
@@ -109,19 +110,62 @@ async fn a_change_that_is_given_up_says_why() {
 }
 
 #[tokio::test]
+async fn a_change_that_a_stop_ends_is_none_that_has_failed() {
+    let stage = Stage::new().await;
+    stage.supervisor.answers_changes(Answer::GivenUp {
+        cause: Cause::Stop,
+        why: "the application is being stopped".to_owned(),
+        replica: None,
+    });
+    for (path, body) in [
+        ("reshape", json!({"topology": "pair"})),
+        ("scale", json!({"groups": {"Web": "2"}})),
+        ("restart", json!({})),
+    ] {
+        let answer = stage.post(path, body).await;
+        assert_eq!(answer.status(), 409, "{path}");
+        let told: Value = answer.json().await.unwrap();
+        assert_eq!(told["what"], "the application is being stopped");
+    }
+}
+
+#[tokio::test]
 async fn a_change_that_is_refused_says_why() {
     let stage = Stage::new().await;
+    let refused = |mend: Option<&str>| Answer::Refused {
+        why: "another change is under way".to_owned(),
+        group: None,
+        known: Vec::new(),
+        mend: mend.map(str::to_owned),
+    };
+    for (mend, told) in [
+        (Some("wait for it"), "wait for it"),
+        (None, "see how things are, and ask again"),
+    ] {
+        stage.supervisor.answers_changes(refused(mend));
+        let answer = stage.post("restart", json!({})).await;
+        assert_eq!(answer.status(), 409);
+        assert_eq!(
+            answer.json::<Value>().await.unwrap(),
+            json!({"what": "another change is under way", "mend": told})
+        );
+    }
+}
+
+#[tokio::test]
+async fn who_names_a_group_that_is_not_there_is_told_the_nearest_one() {
+    let stage = Stage::new().await;
     stage.supervisor.answers_changes(Answer::Refused {
-        why: "there is no group Moon".to_owned(),
+        why: "there is no group Crat".to_owned(),
+        group: Some("Crat".parse().unwrap()),
         known: vec!["Cart".parse().unwrap(), "Web".parse().unwrap()],
         mend: None,
     });
-    let answer = stage.post("restart", json!({"group": "Moon"})).await;
-    assert_eq!(answer.status(), 409);
-    let told: Value = answer.json().await.unwrap();
+    let answer = stage.post("restart", json!({"group": "Crat"})).await;
+    assert_eq!(answer.status(), 400);
     assert_eq!(
-        told,
-        json!({"what": "there is no group Moon", "mend": "there are Cart, Web"})
+        answer.json::<Value>().await.unwrap(),
+        json!({"what": "there is no group Crat", "mend": "did you mean `Cart`?"})
     );
 }
 
@@ -183,7 +227,10 @@ async fn what_is_so_already_is_not_done_again() {
         .unwrap();
     assert_eq!(
         told,
-        json!({"from": "micro", "to": "micro", "groups": [], "outcome": "done"})
+        json!({
+            "from": "micro", "to": "micro", "groups": [], "outcome": "done",
+            "processes": {"before": 2, "peak": 2, "after": 2},
+        })
     );
     assert_eq!(stage.supervisor.asked().len(), 1);
 }
@@ -304,10 +351,15 @@ async fn who_looks_is_told_all_and_then_what_changes() {
         events.next().await.unwrap(),
         ("state".to_owned(), overview())
     );
-    stage
-        .supervisor
-        .show(|now| now.change = Some("reshaping micro to pair".to_owned()));
-    let change = json!({"change": "reshaping micro to pair"});
+    stage.supervisor.show(|now| {
+        now.change = Some("reshaping micro to pair".to_owned());
+        let to = "pair".parse().unwrap();
+        now.underway = Some(Underway::Reshape { to });
+    });
+    let change = json!({
+        "change": "reshaping micro to pair",
+        "underway": {"kind": "reshape", "to": "pair"},
+    });
     assert_eq!(
         events.next().await.unwrap(),
         ("change".to_owned(), change.clone())
@@ -319,8 +371,11 @@ async fn who_looks_is_told_all_and_then_what_changes() {
         (name.as_str(), &state["change"]),
         ("state", &change["change"])
     );
-    stage.supervisor.show(|now| now.change = None);
-    let end = ("change".to_owned(), json!({"change": null}));
+    stage
+        .supervisor
+        .show(|now| (now.change, now.underway) = (None, None));
+    let end = json!({"change": null, "underway": null});
+    let end = ("change".to_owned(), end);
     assert_eq!(events.next().await.unwrap(), end);
     assert_eq!(later.next().await.unwrap(), end);
 }

@@ -4,6 +4,7 @@
 
 mod stage;
 
+use anylith_supervisor::{Underway, UpgradeStage};
 use jsonschema::Validator;
 use serde_json::{Value, json};
 use stage::{Events, Stage};
@@ -106,12 +107,14 @@ async fn events_fit_their_schemas() {
         now.status.listeners.clear();
         now.notes.clear();
         now.troubles.clear();
-        now.change = Some("reshaping".to_owned());
+        now.change = Some("rolling".to_owned());
+        let stage = UpgradeStage::Paused;
+        now.underway = Some(Underway::Upgrade { stage });
     });
     let (name, change) = events.next().await.unwrap();
     assert_eq!(name, "change");
     description.check_named("Difference", &change);
-    assert_eq!(change.as_object().unwrap().len(), 7, "{change}");
+    assert_eq!(change.as_object().unwrap().len(), 8, "{change}");
 }
 
 #[tokio::test]

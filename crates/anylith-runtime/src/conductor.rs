@@ -89,7 +89,7 @@ pub(crate) async fn conduct(
                 }
                 Some(ToReplica::Yield { component, grace_ms }) => {
                     // At once: whoever drains it from here on is to know.
-                    replica.make_heir(&component);
+                    replica.make_yield(&component);
                     let replica = Arc::clone(&replica);
                     errands.spawn(async move {
                         replica.drain(component.as_str(), Duration::from_millis(grace_ms)).await;

@@ -290,9 +290,7 @@ impl Account {
             reason: standing.reason.clone(),
         })
     }
-}
 
-impl Account {
     /// A component to ask for, which counts as asked for then.
     fn wish(&mut self) -> Option<Name> {
         let wanted = self.wanted.borrow_and_update();

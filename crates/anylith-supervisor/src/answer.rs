@@ -2,7 +2,7 @@
 
 use std::{io, path::Path, time::Duration};
 
-use anylith_control::{Note, ReshapePlan, Status, UpgradePlan};
+use anylith_control::{Cause, Note, ReshapePlan, Status, Underway, UpgradePlan};
 use anylith_core::Name;
 use anylith_wire::control::{ControlError, Decoder, Opening, Request, encode};
 use serde::{Deserialize, Serialize};
@@ -50,16 +50,23 @@ pub enum Answer {
     Refused {
         /// Why.
         why: String,
-        /// The groups that there are, if another one was asked for.
+        /// The group that was asked for, if there is none of that name.
+        #[serde(default)]
+        group: Option<Name>,
+        /// The groups that there are, in that case.
         #[serde(default)]
         known: Vec<Name>,
         /// What to do instead, where that is known.
         #[serde(default)]
         mend: Option<String>,
     },
-    /// The change that was asked for was given up. What has changed stays as it is; of a reshape or an upgrade nothing has.
+    /// The change that was asked for was given up. What has changed stays as it is; of a reshape or an upgrade nothing has,
+    /// unless everything stops.
     GivenUp {
-        /// Why.
+        /// What brought that about.
+        #[serde(default)]
+        cause: Cause,
+        /// Why, in words.
         why: String,
         /// The replica that kept it, if one did: its log may tell more.
         #[serde(default)]
@@ -79,9 +86,12 @@ pub struct Overview {
     /// What the supervisor cannot do itself now, a sentence for each. It goes on trying.
     #[serde(default)]
     pub troubles: Vec<String>,
-    /// How far a change has come that is under way.
+    /// How far a change has come that is under way, in words.
     #[serde(default)]
     pub change: Option<String>,
+    /// Which change that is.
+    #[serde(default)]
+    pub underway: Option<Underway>,
 }
 
 /// Why the supervisor gave no answer.

@@ -42,9 +42,12 @@ impl Askers {
             return true;
         };
         let mut why = refused.to_string();
-        let mut mend = None;
+        let (mut mend, mut unknown) = (None, None);
         let known = match refused {
-            Refused::UnknownGroup { known, .. } => known,
+            Refused::UnknownGroup { group, known } => {
+                unknown = Some(group);
+                known
+            }
             Refused::Unrollable {
                 what,
                 mend: instead,
@@ -66,7 +69,13 @@ impl Askers {
             | Refused::Stopping => Vec::new(),
         };
         // Where he is gone, nobody wants to know.
-        let _ = asker.send(Answer::Refused { why, known, mend });
+        let group = unknown;
+        let _ = asker.send(Answer::Refused {
+            why,
+            group,
+            known,
+            mend,
+        });
         false
     }
 
@@ -84,12 +93,18 @@ impl Askers {
                 how: how.clone(),
                 replica: replica.clone(),
             },
-            Notice::ChangeFailed { why, replica, .. } => {
+            Notice::ChangeFailed {
+                cause,
+                why,
+                replica,
+                ..
+            } => {
                 // Who waits for a stop, for which it was given up, still wants to know.
                 if self.stop.is_empty() {
                     self.left.clear();
                 }
                 Answer::GivenUp {
+                    cause: *cause,
                     why: why.clone(),
                     replica: replica.clone(),
                 }
@@ -141,6 +156,7 @@ mod tests {
         askers.hear(&overdue());
         askers.hear(&Notice::ChangeFailed {
             what: anylith_control::Change::Restart,
+            cause: anylith_control::Cause::Obstacle,
             why: "it does not start".to_owned(),
             replica: None,
         });

@@ -35,17 +35,16 @@ pub(crate) struct Kept {
     pub(crate) build: Build,
 }
 
-/// A build that is ready to be rolled in.
+/// A build that could be rolled in.
 #[derive(Debug, Clone)]
-pub struct KeptBuild {
-    /// Where nobody writes over it.
-    pub path: PathBuf,
-    /// Where it was taken from.
+pub struct NewBuild {
+    /// Where it is.
     pub source: PathBuf,
     /// Whether it is the build that stands.
     pub runs_already: bool,
     /// The config that the components have which run. It may hold secrets.
     pub config: BTreeMap<anylith_core::Name, serde_json::Value>,
+    build: Build,
 }
 
 /// Why a build cannot be kept.
@@ -69,37 +68,58 @@ pub enum KeepError {
     Old(#[source] io::Error),
 }
 
-/// Keeps the new build at `binary`, and the one that runs in `folder`, to be rolled in and to go back to.
-///
-/// # Errors
-///
-/// [`KeepError`].
-pub fn keep_builds(folder: &RunFolder, binary: &Path) -> Result<KeptBuild, KeepError> {
-    let record = Record::read(&folder.record()).ok_or(KeepError::NothingRuns)?;
-    let builds = folder.builds();
-    let failed = |source| KeepError::New {
-        path: binary.to_owned(),
-        folder: builds.clone(),
+impl NewBuild {
+    /// Looks at what is at `binary`, for what runs in `folder`. Nothing is kept yet.
+    ///
+    /// # Errors
+    ///
+    /// [`KeepError`].
+    pub fn find(folder: &RunFolder, binary: &Path) -> Result<Self, KeepError> {
+        let record = Record::read(&folder.record()).ok_or(KeepError::NothingRuns)?;
+        let failed = |source| not_kept(binary, folder, source);
+        let source = fs::canonicalize(binary).map_err(failed)?;
+        let build = Build::of(&source).map_err(failed)?;
+        Ok(Self {
+            source,
+            runs_already: record.is_standing(build) && record.memory.rollout.is_none(),
+            config: record.spec.config,
+            build,
+        })
+    }
+
+    /// Keeps it, and the one that runs in `folder`, to be rolled in and to go back to; returns where. The supervisor
+    /// removes what it refuses.
+    ///
+    /// # Errors
+    ///
+    /// [`KeepError`]; so also if another build is there by now than was looked at.
+    pub fn keep(&self, folder: &RunFolder) -> Result<PathBuf, KeepError> {
+        let record = Record::read(&folder.record()).ok_or(KeepError::NothingRuns)?;
+        let builds = folder.builds();
+        let copied = match Build::of(&self.source) {
+            Ok(found) if found != self.build => Err(io::Error::other("it was just built anew")),
+            found => found.and_then(|_| copy(&self.source, None, &builds)),
+        };
+        let (path, _) = copied.map_err(|source| not_kept(&self.source, folder, source))?;
+        keep_standing(&record, &builds).map_err(KeepError::Old)?;
+        Ok(path)
+    }
+}
+
+fn not_kept(path: &Path, folder: &RunFolder, source: io::Error) -> KeepError {
+    KeepError::New {
+        path: path.to_owned(),
+        folder: folder.builds(),
         source,
-    };
-    let source = fs::canonicalize(binary).map_err(failed)?;
-    let (path, build) = copy(&source, None, &builds).map_err(failed)?;
-    keep_standing(&record, &builds).map_err(KeepError::Old)?;
-    Ok(KeptBuild {
-        path,
-        runs_already: record.is_standing(build) && record.memory.rollout.is_none(),
-        source,
-        config: record.spec.config,
-    })
+    }
 }
 
 /// The build that ran in `folder` before the one that does, where it is kept; `None` if there is none, or an upgrade is under
 /// way.
 pub fn previous_build(folder: &RunFolder) -> Option<PathBuf> {
     let record = Record::read(&folder.record())?;
-    let stands = record.memory.build;
-    let mut others = record.kept.iter().filter(|(build, _)| **build != stands);
-    let (_, kept) = others.next_back()?;
+    // One with a higher number was rolled in and did not stay.
+    let (_, kept) = record.kept.range(..record.memory.build).next_back()?;
     record.memory.rollout.is_none().then(|| kept.path.clone())
 }
 
@@ -122,19 +142,27 @@ impl Held {
     }
 }
 
-/// Where the program that was launched is kept, if what is at its path now is another build; `None` if it is the same, or if
-/// that build is nowhere any more.
-pub(crate) fn rescue(record: &Record, held: Option<&Held>, folder: &RunFolder) -> Option<Kept> {
+/// Keeps the program that was launched, if what is at its path now is another build; `None` if it is the same, or kept
+/// already.
+///
+/// # Errors
+///
+/// That build is nowhere any more, or there is no room for it.
+pub(crate) fn rescue(
+    record: &Record,
+    held: Option<&Held>,
+    folder: &RunFolder,
+) -> io::Result<Option<Kept>> {
     let is_there = Build::of(&record.program.path).is_ok_and(|found| found == record.build);
     if is_there || record.kept.contains_key(&0) {
-        return None;
+        return Ok(None);
     }
-    let path = keep_launched(record, held, &folder.builds()).ok()?;
-    Some(Kept {
+    let path = keep_launched(record, held, &folder.builds())?;
+    Ok(Some(Kept {
         path,
         source: record.program.path.clone(),
         build: record.build,
-    })
+    }))
 }
 
 /// Keeps the build that stands, if it is not kept yet.
@@ -234,6 +262,12 @@ pub(crate) fn admit(
     };
     remove_others(&builds, &[&old.path, &new.path]);
     Ok(BTreeMap::from([(stands, old), (to, new)]))
+}
+
+/// Removes the files of all builds but those that `record` knows.
+pub(crate) fn sweep(record: &Record, folder: &RunFolder) {
+    let kept: Vec<&PathBuf> = record.kept.values().map(|kept| &kept.path).collect();
+    remove_others(&folder.builds(), &kept);
 }
 
 /// Which build was copied to `path`, as its folder says.

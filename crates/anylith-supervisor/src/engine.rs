@@ -144,6 +144,7 @@ impl Engine {
             supervisor: std::process::id(),
             troubles: Vec::new(),
             change: None,
+            underway: None,
         };
         Self {
             plane,
@@ -274,6 +275,7 @@ impl Engine {
             supervisor: std::process::id(),
             troubles: self.troubles(),
             change: self.plane.change(),
+            underway: self.plane.underway(),
         }
     }
 
@@ -340,7 +342,15 @@ impl Engine {
     }
 
     fn spawn(&mut self, replica: Name, incarnation: u64) -> Event {
-        let program = self.program_of(&replica);
+        let program = match self.program_of(&replica) {
+            Ok(program) => program,
+            Err(error) => {
+                let path = self.ledger.record().program.path.display();
+                let error =
+                    format!("another build is at {path} now, and its own cannot be kept: {error}");
+                return Event::SpawnFailed { replica, error };
+            }
+        };
         let spec = self.plane.spec();
         let served = spec.listeners_of(&self.plane.components_of(&replica));
         let sockets = self.listeners.sockets(served.into_keys());
@@ -436,7 +446,8 @@ impl Engine {
         if !own
             && !self.processes.are_with(peer)
             && let Ok(process) = Process::open(peer)
-            && programs.iter().any(|path| process::runs(peer, path))
+            && (programs.iter().any(|path| process::runs(peer, path))
+                || process::runs_within(peer, &self.folder.builds()))
         {
             process.signal(Signal::KILL);
         }

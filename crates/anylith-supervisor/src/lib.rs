@@ -40,12 +40,12 @@ mod told;
 
 pub use answer::{Answer, AskError, Overview, ask};
 pub use anylith_control::{
-    Becomes, CRASH_LOOP, Change, Exit, Failure, GroupChange, GroupSpec, GroupStatus, GroupUpgrade,
-    Note, Notice, Processes, ReplicaState, ReplicaStatus, ReshapePlan, ScalingStatus, Spec, Status,
-    Timing, UpgradePlan,
+    Becomes, CRASH_LOOP, Cause, Change, Exit, Failure, GroupChange, GroupSpec, GroupStatus,
+    GroupUpgrade, Note, Notice, Processes, ReplicaState, ReplicaStatus, ReshapePlan, ScalingStatus,
+    Spec, Status, Timing, Underway, UpgradePlan, UpgradeStage,
 };
 pub use anylith_wire::control::{ENV_CONTROL, ENV_ROLE, Group, Request, Steer, Upgrade};
-pub use builds::{KeepError, KeptBuild, keep_builds, previous_build};
+pub use builds::{KeepError, NewBuild, previous_build};
 pub use launch::{Launch, StartError, living_replicas, stop_orphans, what_runs};
 pub use listener_socket::BindError;
 pub use log_filter::{LogFilter, group_of};

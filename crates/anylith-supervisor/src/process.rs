@@ -210,13 +210,26 @@ pub(crate) fn resident_bytes(pid: u32) -> Option<u64> {
 
 /// Whether process `pid` runs the program at `path`, or one that was there before it was built anew.
 pub(crate) fn runs(pid: u32, path: &Path) -> bool {
-    let Ok(runs) = fs::read_link(format!("/proc/{pid}/exe")) else {
-        return false;
-    };
+    program_of(pid).is_some_and(|runs| runs == absolute(path))
+}
+
+/// Whether process `pid` runs a program that is, or was, in `folder`.
+pub(crate) fn runs_within(pid: u32, folder: &Path) -> bool {
+    program_of(pid).is_some_and(|runs| runs.starts_with(absolute(folder)))
+}
+
+/// Where the program of process `pid` is, or was; `None` if it cannot be known.
+fn program_of(pid: u32) -> Option<PathBuf> {
+    let runs = fs::read_link(format!("/proc/{pid}/exe")).ok()?;
     let runs = runs.to_string_lossy();
     // So the kernel marks a file whose name is gone, or means another file now.
-    let runs = PathBuf::from(runs.strip_suffix(" (deleted)").unwrap_or(&runs));
-    runs == fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
+    Some(PathBuf::from(
+        runs.strip_suffix(" (deleted)").unwrap_or(&runs),
+    ))
+}
+
+fn absolute(path: &Path) -> PathBuf {
+    fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
 }
 
 #[cfg(test)]

@@ -194,10 +194,12 @@ impl Record {
     }
 
     /// Takes hold of the processes that live, and forgets the others. What ends from here on is seen. Of `strays` it remembers those that
-    /// it should have known, and gives back those that are none of its groups'.
+    /// it should have known, and gives back those that are none of its groups', or run a build that nobody is to run now. Builds
+    /// are kept in the folder `builds`, others than it knows among them.
     pub(crate) fn hold_living(
         &mut self,
         strays: Vec<Stray>,
+        builds: &Path,
     ) -> (BTreeMap<Name, Process>, Vec<Stray>) {
         let mut living = BTreeMap::new();
         for (replica, past) in &mut self.memory.replicas {
@@ -213,17 +215,23 @@ impl Record {
             if known.is_some_and(|known| known.pid == stray.process.pid) {
                 continue;
             }
+            let pid = stray.process.pid;
+            let build = self.build_in(pid);
+            let is_foreign = match build {
+                Some(build) => !self.may_run(build),
+                None => process::runs_within(pid, builds),
+            };
             match self.place_of(&stray.replica) {
                 // It is somebody else's.
                 Some((group, _)) if group.external => {}
-                Some((group, ordinal)) if !living.contains_key(&stray.replica) => {
+                Some((group, ordinal)) if !is_foreign && !living.contains_key(&stray.replica) => {
                     let wanted = group.replicas;
                     let place = Extra {
                         group: group.name.clone(),
                         ordinal,
                         components: group.components.clone(),
                     };
-                    self.remember(&stray, place, wanted);
+                    self.remember(&stray, place, wanted, build);
                     living.insert(stray.replica, stray.process);
                 }
                 Some(_) | None => strangers.push(stray),
@@ -241,12 +249,32 @@ impl Record {
         Some((group, ordinal))
     }
 
+    /// The number of the build that process `pid` runs, if it is one that is known. A script is run by another program, so of
+    /// that nobody can tell.
+    fn build_in(&self, pid: u32) -> Option<u32> {
+        let mut kept = self.kept.iter();
+        let kept = kept.find(|(_, kept)| process::runs(pid, &kept.path));
+        let launched = || {
+            let runs = Build::of(Path::new(&format!("/proc/{pid}/exe")));
+            runs.is_ok_and(|build| build == self.build).then_some(0)
+        };
+        kept.map(|(number, _)| *number).or_else(launched)
+    }
+
+    /// Whether replicas run this build, or may.
+    fn may_run(&self, build: u32) -> bool {
+        let rollout = self.memory.rollout.as_ref();
+        let comes = rollout.is_some_and(|rollout| [rollout.from, rollout.to].contains(&build));
+        comes || build == self.memory.build
+    }
+
     /// What runs at a place in a group of which so many are `wanted` is the stray.
-    fn remember(&mut self, stray: &Stray, place: Extra, wanted: u32) {
+    fn remember(&mut self, stray: &Stray, place: Extra, wanted: u32, build: Option<u32>) {
         let past = self.memory.replicas.entry(stray.replica.clone());
         let past = past.or_default();
         past.pid = Some(stray.process.pid);
         past.incarnation = stray.incarnation;
+        past.build = build.unwrap_or(past.build);
         past.fate = Fate::Stays;
         if place.ordinal > wanted {
             // Perhaps one of more replicas, which nobody has heard of here: it goes once all others are ready.

@@ -25,15 +25,17 @@ pub(crate) struct Stray {
 }
 
 impl Stray {
-    /// Every replica in `folder` that runs one of `programs`, or whatever it runs if there are none, held; the later process comes
-    /// later, where two have one name.
+    /// Every replica in `folder` that runs one of `programs`, or a build that is kept there, or whatever it runs if there are
+    /// none, held; the later process comes later, where two have one name.
     pub(crate) fn all(folder: &RunFolder, programs: &[&Path]) -> Vec<Self> {
         let Ok(processes) = fs::read_dir("/proc") else {
             return Vec::new();
         };
         let pids = processes.filter_map(|it| it.ok()?.file_name().to_str()?.parse().ok());
         let is_meant = |pid: &u32| {
-            programs.is_empty() || programs.iter().any(|path| process::runs(*pid, path))
+            programs.is_empty()
+                || programs.iter().any(|path| process::runs(*pid, path))
+                || process::runs_within(*pid, &folder.builds())
         };
         let strays = pids.filter_map(|pid| Self::at(pid, &folder.control_socket()));
         let mut strays: Vec<Self> = strays.filter(|it| is_meant(&it.process.pid)).collect();

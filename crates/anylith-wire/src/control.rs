@@ -115,7 +115,8 @@ pub enum Request {
     /// To roll another build in, replica by replica. The answer comes when that is done, when it waits for
     /// [`Steer::Resume`], or when the old build runs everywhere again.
     Upgrade(Box<Upgrade>),
-    /// To steer the upgrade that is under way. The answer comes as with [`Request::Upgrade`]; to a pause at once.
+    /// To steer the upgrade that is under way. The answer comes as with [`Request::Upgrade`]; to a pause
+    /// when what has begun is done.
     Steer(Steer),
     /// For something that a later build can do: it is answered with the status. Nobody sends it.
     #[serde(other)]
@@ -293,7 +294,7 @@ pub struct Hello {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ComponentState {
-    /// For a component it is dependent on to be ready somewhere.
+    /// For a component it is dependent on to be ready somewhere; or, where it is held back, for its [`ToReplica::Grant`].
     Waiting,
     /// Its `start` runs, or its `healthy` has not agreed yet.
     Starting,

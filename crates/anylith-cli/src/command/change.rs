@@ -3,7 +3,7 @@
 use std::{io::Write as _, path::Path, time::Duration};
 
 use anylith_core::{Name, with_causes};
-use anylith_supervisor::{Answer, AskError, Request, RunFolder, ask};
+use anylith_supervisor::{Answer, AskError, Cause, Request, RunFolder, Underway, ask};
 use anylith_topology::suggest;
 use tokio::pin;
 
@@ -20,8 +20,8 @@ pub(super) fn make(app: &App, request: Request, done: &str) -> Result<(), Failur
     Ok(())
 }
 
-/// Asks for a change, and comes back when it has begun, which `begins` what the supervisor then says of it; or if it is over.
-pub(super) fn begin(app: &App, request: Request, begins: &str) -> Result<(), Failure> {
+/// Asks for a change, and comes back when it is `the_one` that is under way, or if it is over.
+pub(super) fn begin(app: &App, request: Request, the_one: &Underway) -> Result<(), Failure> {
     let folder = last_run(app)?;
     let over = runtime()?.block_on(async {
         let socket = folder.control_socket();
@@ -32,7 +32,7 @@ pub(super) fn begin(app: &App, request: Request, begins: &str) -> Result<(), Fai
                 answer = &mut changed => return Some(answer),
                 status = ask(&socket, Request::Status) => {
                     if let Ok(Answer::Status(now)) = status
-                        && now.change.is_some_and(|change| change.starts_with(begins))
+                        && now.underway.as_ref() == Some(the_one)
                     {
                         return None;
                     }
@@ -133,19 +133,38 @@ pub(super) fn outcome(
         // Only upgrades do, which know what to say of it.
         Ok(Answer::Paused { .. }) => Ok(Vec::new()),
         Ok(Answer::Stuck { how, replica }) => Err(stuck(app, &how, replica.as_ref())),
-        Ok(Answer::Refused { why, known, mend }) if known.is_empty() => {
+        Ok(Answer::Refused {
+            why,
+            group: Some(wanted),
+            known,
+            ..
+        }) => {
+            let known: Vec<&str> = known.iter().map(Name::as_str).collect();
+            Err(Failure::input(
+                why,
+                suggest(wanted.as_str(), &known, "groups", "leave it out"),
+            ))
+        }
+        Ok(Answer::Refused { why, mend, .. }) => {
             let look = || format!("see with `{}` how things are", app.hint("status"));
             Err(Failure::new(why, mend.unwrap_or_else(look)))
         }
-        Ok(Answer::Refused { why, known, .. }) => {
-            let known: Vec<&str> = known.iter().map(Name::as_str).collect();
-            let wanted = why.rsplit(' ').next().unwrap_or_default();
-            Err(Failure::input(
-                why.clone(),
-                suggest(wanted, &known, "groups", "leave it out"),
-            ))
-        }
-        Ok(Answer::GivenUp { why, replica }) => {
+        Ok(Answer::GivenUp {
+            cause: Cause::Stop,
+            why,
+            ..
+        }) => Err(Failure::new(
+            why,
+            format!(
+                "wait until `{}` comes back, and run it again",
+                app.hint("stop")
+            ),
+        )),
+        Ok(Answer::GivenUp {
+            cause: Cause::Obstacle,
+            why,
+            replica,
+        }) => {
             let mend = format!(
                 "the replicas that were there serve on; see `{}` and `{}`",
                 app.hint("status"),

@@ -3,7 +3,7 @@
 use std::{io::Write as _, time::Instant};
 
 use anylith_core::with_causes;
-use anylith_supervisor::{Answer, Launch, Request, Upgrade, ask, keep_builds};
+use anylith_supervisor::{Answer, Launch, NewBuild, Request, Upgrade, ask};
 
 use super::{
     run::{self, Prepared, Run},
@@ -156,13 +156,13 @@ impl<'a> Bench<'a> {
             return Ok(Outcome::Anew(Box::new(prepared)));
         }
         let folder = &running.folder;
-        let build = keep_builds(folder, &prepared.launch.program.path);
-        let build = build.map_err(|error| Failure::new(with_causes(&error), ""))?;
+        let failed = |error| Failure::new(with_causes(&error), "");
+        let build = NewBuild::find(folder, &prepared.launch.program.path).map_err(failed)?;
         if build.runs_already {
             return Ok(Outcome::Same);
         }
         let request = Request::Upgrade(Box::new(Upgrade {
-            binary: build.path,
+            binary: build.keep(folder).map_err(failed)?,
             source: build.source,
             manifest: prepared.manifest,
             canary: None,

@@ -8,7 +8,8 @@ use std::{
 
 use anylith_core::Name;
 use anylith_supervisor::{
-    Answer, AskError, Group, Outcome, Request, ReshapePlan, RunFolder, ToldReshape, ask, what_runs,
+    Answer, AskError, Group, Outcome, Request, ReshapePlan, RunFolder, ToldReshape, Underway, ask,
+    what_runs,
 };
 use anylith_topology::{Plan, Problem, Problems, ReplicaChange, TopologyFile};
 use serde::Serialize;
@@ -20,6 +21,14 @@ use crate::{
     failure::Failure,
     inspection::{Inspection, replicas},
 };
+
+/// That there is no plan, for scripts.
+#[derive(Debug, Serialize)]
+struct Refusal<'a> {
+    to: &'a Name,
+    outcome: Outcome,
+    why: Option<String>,
+}
 
 /// Divides the components of an application that runs into other groups.
 pub(crate) fn reshape(args: &ReshapeArgs) -> Result<(), Failure> {
@@ -33,8 +42,19 @@ pub(crate) fn reshape(args: &ReshapeArgs) -> Result<(), Failure> {
     };
     let socket = folder.control_socket();
     let planned = runtime()?.block_on(ask(&socket, request(true)));
-    let Some(plan) = plan(&app, &folder, planned)? else {
-        return runs_already(&topology, args.json);
+    let plan = match plan(&app, &folder, planned) {
+        Ok(Some(plan)) => plan,
+        Ok(None) => return runs_already(&app, &folder, &topology, args.json),
+        Err(failure) => {
+            if args.json {
+                print(&Refusal {
+                    to: &topology,
+                    outcome: Outcome::Failed,
+                    why: failure.what(),
+                })?;
+            }
+            return Err(failure);
+        }
     };
     let told = |outcome, why| ToldReshape {
         plan: &plan,
@@ -51,8 +71,9 @@ pub(crate) fn reshape(args: &ReshapeArgs) -> Result<(), Failure> {
     }
     let (made, outcome) = match args.no_wait {
         true => {
-            let begins = format!("reshaping {} to {topology};", plan.from);
-            (change::begin(&app, request(false), &begins), Outcome::Begun)
+            let to = topology.clone();
+            let begun = change::begin(&app, request(false), &Underway::Reshape { to });
+            (begun, Outcome::Begun)
         }
         false => (change::settle(&app, request(false)), Outcome::Done),
     };
@@ -72,16 +93,21 @@ pub(crate) fn reshape(args: &ReshapeArgs) -> Result<(), Failure> {
     }
 }
 
-fn runs_already(topology: &Name, json: bool) -> Result<(), Failure> {
+fn runs_already(app: &App, folder: &RunFolder, topology: &Name, json: bool) -> Result<(), Failure> {
     if !json {
         return Ok(writeln!(io::stdout(), "{topology} runs already")?);
     }
-    print(&serde_json::json!({
-        "from": topology,
-        "to": topology,
-        "groups": [],
-        "outcome": Outcome::Done,
-    }))
+    let answer = runtime()?.block_on(ask(&folder.control_socket(), Request::Status));
+    let processes = match answer {
+        Ok(Answer::Status(now)) => now.status.replicas().count() as u32,
+        other => return change::outcome(app, folder, other).map(drop),
+    };
+    print(&ToldReshape {
+        plan: &ReshapePlan::nothing(topology.clone(), processes),
+        outcome: Outcome::Done,
+        why: None,
+        left: Vec::new(),
+    })
 }
 
 fn print(told: &impl Serialize) -> Result<(), Failure> {

@@ -9,8 +9,8 @@ use std::{
 
 use anylith_core::{Manifest, with_causes};
 use anylith_supervisor::{
-    Answer, AskError, KeepError, KeptBuild, Request, RunFolder, Steer, Upgrade, UpgradePlan, ask,
-    keep_builds, living_replicas, previous_build,
+    Answer, AskError, Cause, KeepError, NewBuild, Request, RunFolder, Steer, Upgrade, UpgradePlan,
+    ask, living_replicas, previous_build,
 };
 
 use anylith_topology::Settings;
@@ -54,8 +54,11 @@ fn roll_back(app: &App, folder: &RunFolder, args: &UpgradeArgs) -> Result<(), Fa
 fn steer(app: &App, folder: &RunFolder, steer: Steer, json: bool) -> Result<(), Failure> {
     let answer = change::wait(app, folder, Request::Steer(steer))?;
     match answer {
-        // That is what was asked for.
-        Ok(Answer::GivenUp { .. }) if steer == Steer::Rollback => say(json, ROLLED_BACK),
+        // That is what was asked for, if nothing came between.
+        Ok(Answer::GivenUp {
+            cause: Cause::Obstacle,
+            ..
+        }) if steer == Steer::Rollback => say(json, ROLLED_BACK),
         other => end(app, folder, other, json, UPGRADED),
     }
 }
@@ -71,9 +74,9 @@ fn roll_in(
     let Some((build, manifest)) = runtime()?.block_on(prepared)? else {
         return say(args.json, ("same", "that build runs already"));
     };
-    let request = |dry_run| {
+    let request = |binary: PathBuf, dry_run| {
         Request::Upgrade(Box::new(Upgrade {
-            binary: build.path.clone(),
+            binary,
             source: build.source.clone(),
             manifest: manifest.clone(),
             canary: args.canary,
@@ -81,7 +84,8 @@ fn roll_in(
             dry_run,
         }))
     };
-    let planned = runtime()?.block_on(ask(&folder.control_socket(), request(true)));
+    let asked = request(build.source.clone(), true);
+    let planned = runtime()?.block_on(ask(&folder.control_socket(), asked));
     let plan = match planned {
         Ok(Answer::UpgradePlan(plan)) => plan,
         other => return change::outcome(app, folder, other).map(drop),
@@ -89,7 +93,9 @@ fn roll_in(
     if args.dry_run {
         return show(&plan, args.json);
     }
-    let answer = change::wait(app, folder, request(false))?;
+    let kept = build.keep(folder);
+    let kept = kept.map_err(|error| not_kept(app, &error))?;
+    let answer = change::wait(app, folder, request(kept, false))?;
     end(app, folder, answer, args.json, done)
 }
 
@@ -140,24 +146,23 @@ fn say(json: bool, what: (&str, &str)) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Finds the new build and keeps it, and hears what it says of itself and of the config that runs. `None` if it is the one
-/// that runs.
+/// Finds the new build, and hears what it says of itself and of the config that runs. `None` if it is the one that runs.
 async fn prepare(
     app: &App,
     folder: &RunFolder,
     args: &UpgradeArgs,
     binary: Option<PathBuf>,
-) -> Result<Option<(KeptBuild, Manifest)>, Failure> {
+) -> Result<Option<(NewBuild, Manifest)>, Failure> {
     let path = find(app, args, binary).await?;
-    let build = keep_builds(folder, &path).map_err(|error| not_kept(app, &error))?;
+    let build = NewBuild::find(folder, &path).map_err(|error| not_kept(app, &error))?;
     if build.runs_already {
         return Ok(None);
     }
-    let manifest = describe::manifest(&build.path, &app.folder).await?;
+    let manifest = describe::manifest(&build.source, &app.folder).await?;
     let known = |name: &anylith_core::Name| manifest.component(name.as_str()).is_some();
     let config = build.config.iter().filter(|(name, _)| known(name));
     let configs = config.map(|(name, value)| (name.to_string(), value));
-    let complaints = describe::complaints(&build.path, &app.folder, &configs.collect()).await?;
+    let complaints = describe::complaints(&build.source, &app.folder, &configs.collect()).await?;
     if complaints.is_empty() {
         return Ok(Some((build, manifest)));
     }
@@ -179,11 +184,7 @@ async fn prepare(
 }
 
 /// What the new build says against the config that runs, at its place in `anylith.toml`, if it is still the same there.
-fn problem(
-    complaint: describe::Complaint,
-    written: &Settings,
-    build: &KeptBuild,
-) -> Option<String> {
+fn problem(complaint: describe::Complaint, written: &Settings, build: &NewBuild) -> Option<String> {
     let describe::Complaint {
         component,
         key,

@@ -22,7 +22,7 @@ use crate::{
 /// What is known of the groups that are scaled. Nothing of it outlives the control plane but the numbers, which are in the
 /// spec: the next one begins with what it finds, and lets no replica leave before it has looked for a while.
 #[derive(Debug, Default)]
-pub(super) struct Watch {
+pub(super) struct Watchlist {
     groups: BTreeMap<Name, Watched>,
     /// Components of which nothing runs, and who was heard to call them.
     called: BTreeMap<Name, Name>,

@@ -1,4 +1,5 @@
-//! What is changed while the application runs: replicas are started anew, or become more or fewer.
+//! What is changed while the application runs, one change at a time: what is asked for is checked here, and each step is taken
+//! as soon as it can be. What a reshape and an upgrade ask for is in `reshape.rs` and `upgrade.rs`.
 
 use std::{collections::BTreeMap, fmt, time::Instant};
 
@@ -7,7 +8,7 @@ use anylith_topology::MAX_REPLICAS;
 
 use super::{ControlPlane, Phase};
 use crate::{
-    action::{Action, Change, Notice},
+    action::{Action, Cause, Change, Notice},
     endpoint::endpoint,
     fate::Fate,
     input::Input,
@@ -19,8 +20,8 @@ use crate::{
     roll::{Move, Roll},
     scale::Scale,
     spec::GroupSpec,
-    status::ReplicaState,
-    upgrade::{Rollout, Step, Upgrade},
+    status::{ReplicaState, Underway, UpgradeStage},
+    upgrade::{Rollout, Upgrade},
     view::View,
 };
 
@@ -44,6 +45,17 @@ impl UnderWay {
             Self::Scale(scale) => scale.next_tick(),
             Self::Reshape(reshape) => reshape.next_tick(),
             Self::Upgrade(upgrade) => upgrade.next_tick(),
+        }
+    }
+
+    /// Whether what it waits for now has a limit, and it is given up after that.
+    fn may_be_given_up(&self) -> bool {
+        match self {
+            Self::Roll(roll) => roll.may_be_given_up(),
+            Self::Scale(scale) => scale.may_be_given_up(),
+            Self::Reshape(reshape) => reshape.may_be_given_up(),
+            // It goes back, and how long it has for its steps depends on each.
+            Self::Upgrade(_) => false,
         }
     }
 
@@ -136,14 +148,31 @@ impl ControlPlane {
         self.change.as_ref().map(ToString::to_string)
     }
 
+    /// Which change is under way.
+    pub fn underway(&self) -> Option<Underway> {
+        Some(match self.change.as_ref()? {
+            UnderWay::Roll(_) => Underway::Restart,
+            UnderWay::Scale(_) => Underway::Scale,
+            UnderWay::Reshape(reshape) => Underway::Reshape {
+                to: reshape.to().clone(),
+            },
+            UnderWay::Upgrade(upgrade) => Underway::Upgrade {
+                stage: match upgrade.rollout() {
+                    None => UpgradeStage::Settles,
+                    Some(rollout) if rollout.setback.is_some() => UpgradeStage::GoesBack,
+                    Some(rollout) if rollout.paused => UpgradeStage::Paused,
+                    Some(_) => UpgradeStage::Comes,
+                },
+            },
+        })
+    }
+
     pub(super) fn check_idle(&self) -> Result<(), Refused> {
         match (&self.phase, self.change()) {
             (Phase::Stopping { .. } | Phase::Done, _) => Err(Refused::Stopping),
             (Phase::Adopting { .. }, _) => Err(Refused::Adopting),
             (Phase::Running(_), Some(mut under_way)) => {
-                let waits = self.change.as_ref().and_then(UnderWay::next_tick);
-                let is_limited = !matches!(self.change, Some(UnderWay::Upgrade(_)));
-                if waits.is_some() && is_limited {
+                if self.change.as_ref().is_some_and(UnderWay::may_be_given_up) {
                     let ready = self.timing.ready;
                     under_way += &format!(", for which it has {ready:?} before it is given up");
                 }
@@ -276,7 +305,7 @@ impl ControlPlane {
     /// Takes every step of the change under way that can be taken now.
     pub(super) fn advance_change(&mut self, now: Instant, actions: &mut Vec<Action>) {
         loop {
-            self.bury();
+            self.bury(now);
             let view = View {
                 spec: &self.spec,
                 replicas: &self.replicas,
@@ -301,7 +330,6 @@ impl ControlPlane {
                     None => None,
                 },
                 Some(UnderWay::Upgrade(upgrade)) => match upgrade.advance(view) {
-                    Some(Step::Over(notice)) => Some(Move::Over(notice)),
                     Some(step) => {
                         self.take_step(step, now, actions);
                         continue;
@@ -318,13 +346,16 @@ impl ControlPlane {
                 }
                 Some(Move::Renew { replica }) => self.end(&replica, Fate::Renewed, now, actions),
                 Some(Move::Tell(notice)) => actions.push(Action::Report(notice)),
-                Some(Move::Over(notice)) => {
-                    self.change = None;
-                    actions.push(Action::Report(notice));
-                }
+                Some(Move::Over(notice)) => self.conclude_change(notice, actions),
                 None => return,
             }
         }
+    }
+
+    /// The change is over: people are told how it has ended.
+    pub(super) fn conclude_change(&mut self, end: Notice, actions: &mut Vec<Action>) {
+        self.change = None;
+        actions.push(Action::Report(end));
     }
 
     /// Everything is to stop: a change is not brought to its end.
@@ -333,6 +364,7 @@ impl ControlPlane {
             let (what, why) = (change.kind(), "the application is being stopped".to_owned());
             actions.push(Action::Report(Notice::ChangeFailed {
                 what,
+                cause: Cause::Stop,
                 why,
                 replica: None,
             }));
@@ -361,19 +393,20 @@ impl ControlPlane {
     }
 
     /// Does with replicas that have stopped alone what is to become of them.
-    pub(super) fn bury(&mut self) {
-        let stopped = |replica: &&mut Replica| matches!(replica.life, Life::Stopped);
-        let mut gone = Vec::new();
-        let build = self.next_build();
-        for replica in self.replicas.values_mut().filter(stopped) {
+    pub(super) fn bury(&mut self, now: Instant) {
+        let stopped = |replica: &&Replica| matches!(replica.life, Life::Stopped);
+        let (mut gone, mut renewed) = (Vec::new(), Vec::new());
+        for replica in self.replicas.values().filter(stopped) {
             match replica.fate {
-                Fate::Renewed => {
-                    replica.renew();
-                    replica.build = build;
-                }
+                Fate::Renewed => renewed.push(replica.name.clone()),
                 Fate::Leaves | Fate::StandsIn => gone.push(replica.name.clone()),
                 Fate::Stays => {}
             }
+        }
+        let build = self.next_build();
+        for name in renewed {
+            // Nothing follows but that it is due.
+            self.tell(&name, Input::Renew { build }, now, &mut Vec::new());
         }
         for name in gone {
             if let Some(replica) = self.replicas.remove(&name) {

@@ -3,18 +3,20 @@
 use std::time::Instant;
 
 use anylith_core::Name;
-use anylith_wire::control::{Additions, ComponentState, ToReplica};
+use anylith_wire::control::{Additions, ComponentState};
 
 use super::{ControlPlane, Phase, change::UnderWay};
 use crate::{
     action::{Action, Notice},
     defect::{Defect, planted},
     fate::Fate,
+    input::Input,
     life::Life,
     listener::ListenerSocket,
     refused::Refused,
     replica::Replica,
     reshape::{Reshape, plan::ReshapePlan},
+    run::Run,
     spec::GroupSpec,
 };
 
@@ -125,66 +127,41 @@ impl ControlPlane {
         if !matches!(self.phase, Phase::Running(_)) {
             return;
         }
-        let grace_ms = self.timing.grace.as_millis() as u64;
-        let mut begun = Vec::new();
-        let (spec, listeners) = (&self.spec, &self.listeners);
-        for replica in self.replicas.values_mut().filter(|one| !one.external) {
-            let (name, wanted) = (&replica.name, &replica.components);
-            let (Life::Starting { run, .. } | Life::Serving { run, .. }) = &mut replica.life else {
-                continue;
+        let replicas = self.replicas.values().filter(|one| !one.external);
+        let changes = replicas.filter_map(|replica| {
+            let run = match &replica.life {
+                Life::Starting { run, .. } | Life::Serving { run, .. } if run.connected => run,
+                _ => return None,
             };
-            if !run.connected {
-                continue;
-            }
-            let has_sockets = |component: &Name| {
-                let mut served = spec.listeners.iter().filter(|(_, by)| *by == component);
-                served.all(|(door, _)| matches!(listeners.get(door), Some(ListenerSocket::Held)))
-            };
-            let starts = |component: &&Name| {
-                !run.has(component)
-                    && !run.unable.contains_key(*component)
-                    && has_sockets(component)
-            };
-            let starts: Vec<Name> = replica.coming.iter().filter(starts).cloned().collect();
-            for component in &starts {
-                run.enter(component.clone(), ComponentState::Waiting, None, now);
-                run.told.remove(component);
-            }
-            let runs = |state: &ComponentState| match state {
-                ComponentState::Waiting
-                | ComponentState::Starting
-                | ComponentState::Ready
-                | ComponentState::Unhealthy => true,
-                ComponentState::Draining | ComponentState::Stopped => false,
-            };
-            let goes = run.components.iter();
-            // What is alone goes when somebody is ready to come: see `make_room`.
-            let is_seated = |component: &Name| replica.seated.contains(component);
-            let goes = goes.filter(|(component, state)| {
-                runs(state) && !wanted.contains(component) && !is_seated(component)
-            });
-            let goes: Vec<Name> = goes.map(|(component, _)| component.clone()).collect();
-            for component in goes {
-                run.enter(component.clone(), ComponentState::Draining, None, now);
-                actions.push(Action::Send {
-                    replica: name.clone(),
-                    // The topology that stands has each of them elsewhere. The replica has one mind about this: what is
-                    // said with the last of them holds for all that still drain.
-                    message: ToReplica::Drain {
-                        component,
-                        grace_ms,
-                        others_stay: true,
-                    },
-                });
-            }
-            if !starts.is_empty() {
-                begun.push((name.clone(), starts));
+            let (comes, goes) = (self.comes(replica, run), goes(replica, run));
+            Some((replica.name.clone(), comes, goes))
+        });
+        let changes: Vec<(Name, Vec<Name>, Vec<Name>)> = changes.collect();
+        // Room is made before it is taken.
+        for (replica, _, goes) in &changes {
+            if !goes.is_empty() {
+                let components = goes.clone();
+                self.tell(replica, Input::Go { components }, now, actions);
             }
         }
-        for (replica, components) in begun {
-            let message = ToReplica::Start(Box::new(self.additions(components)));
-            actions.push(Action::Send { replica, message });
+        for (replica, components, _) in changes {
+            if !components.is_empty() {
+                self.tell(&replica, Input::Come { components }, now, actions);
+            }
         }
+    }
+
+    /// The components that are coming into `replica`, and can start there now.
+    fn comes(&self, replica: &Replica, run: &Run) -> Vec<Name> {
+        let has_sockets = |component: &Name| {
+            let served = self.spec.listeners.iter();
+            let mut served = served.filter(|(_, by)| *by == component);
+            served.all(|(door, _)| matches!(self.listeners.get(door), Some(ListenerSocket::Held)))
+        };
+        let starts = |component: &&Name| {
+            !run.has(component) && !run.unable.contains_key(*component) && has_sockets(component)
+        };
+        replica.coming.iter().filter(starts).cloned().collect()
     }
 
     pub(super) fn additions(&self, components: Vec<Name>) -> Additions {
@@ -203,6 +180,24 @@ impl ControlPlane {
             components,
         }
     }
+}
+
+/// The components that run in `replica`, and are not to any more.
+fn goes(replica: &Replica, run: &Run) -> Vec<Name> {
+    let runs = |state: &ComponentState| match state {
+        ComponentState::Waiting
+        | ComponentState::Starting
+        | ComponentState::Ready
+        | ComponentState::Unhealthy => true,
+        ComponentState::Draining | ComponentState::Stopped => false,
+    };
+    let is_wanted = |component: &Name| replica.components.contains(component);
+    // What is alone goes when somebody is ready to come: see `make_room`.
+    let is_seated = |component: &Name| replica.seated.contains(component);
+    let goes = run.components.iter();
+    let goes = goes
+        .filter(|(component, state)| runs(state) && !is_wanted(component) && !is_seated(component));
+    goes.map(|(component, _)| component.clone()).collect()
 }
 
 /// Whether `replica` is one that `group` has, or stands in for one.

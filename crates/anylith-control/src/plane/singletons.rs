@@ -3,10 +3,10 @@
 use std::time::Instant;
 
 use anylith_core::Name;
-use anylith_wire::control::{Handed, ToReplica};
+use anylith_wire::control::Handed;
 
 use super::{ControlPlane, Phase};
-use crate::action::Action;
+use crate::{action::Action, input::Input};
 
 impl ControlPlane {
     /// Sees who has what of which there is one, after an event.
@@ -28,15 +28,15 @@ impl ControlPlane {
     }
 
     /// Has those make room that are to go; returns what to tell them once the directory says so.
-    pub(super) fn make_room(&mut self) -> Vec<Action> {
+    pub(super) fn make_room(&mut self, now: Instant) -> Vec<Action> {
         // Until all have been heard of, nobody knows who else is there.
         if !matches!(self.phase, Phase::Running(_)) {
             return Vec::new();
         }
-        let grace_ms = self.timing.grace.as_millis() as u64;
-        let asks = self
-            .seats
-            .make_room(&self.spec, &mut self.replicas, grace_ms);
+        let mut asks = Vec::new();
+        for (replica, component) in self.seats.make_room(&self.spec, &self.replicas) {
+            self.tell(&replica, Input::Yield { component }, now, &mut asks);
+        }
         self.seats.tell_apart(&self.spec, &mut self.replicas);
         asks
     }
@@ -47,10 +47,9 @@ impl ControlPlane {
             let (spec, timing) = (&self.spec, &self.timing);
             let revived = self
                 .seats
-                .revive(spec, &mut self.replicas, timing, now, actions);
+                .revive(spec, &self.replicas, timing, now, actions);
             for (replica, component) in revived {
-                let message = ToReplica::Start(Box::new(self.additions(vec![component])));
-                actions.push(Action::Send { replica, message });
+                self.tell(&replica, Input::Revive { component }, now, actions);
             }
             actions.extend(self.seats.grant(&self.spec, &self.replicas));
             self.seats.tell_apart(&self.spec, &mut self.replicas);

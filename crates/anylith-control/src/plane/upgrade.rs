@@ -186,7 +186,8 @@ impl ControlPlane {
                     self.spec.interfaces.clone_from(&rollout.interfaces);
                 }
             }
-            Step::Tell(notice) | Step::Over(notice) => actions.push(Action::Report(notice)),
+            Step::Tell(notice) => actions.push(Action::Report(notice)),
+            Step::Over(notice) => self.conclude_change(notice, actions),
         }
     }
 

@@ -12,7 +12,7 @@ use crate::{
 };
 
 impl Replica {
-    /// Any word of it is a sign of life.
+    /// What it says of itself is a sign of life, and so is each answer.
     pub(super) fn heard(&self, run: &mut Run, around: &Surroundings<'_>) -> Vec<Step> {
         let was_silent = run.pulse.heard(around.now, around.timing);
         let replica = self.name.clone();

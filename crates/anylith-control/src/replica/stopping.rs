@@ -2,16 +2,15 @@
 
 use std::time::Instant;
 
-use anylith_wire::control::{ComponentState, ToReplica};
+use anylith_core::Name;
+use anylith_wire::control::ComponentState;
 
 use super::Replica;
 use crate::{
-    action::Action,
     fate::Ending,
     input::{Step, Surroundings},
     life::Life,
     run::Run,
-    timing::Timing,
 };
 
 impl Replica {
@@ -27,17 +26,15 @@ impl Replica {
             {
                 (self.leaving(run, around), vec![])
             }
-            // Starting → Draining. Not all of it runs, so it knows best in which order to stop.
+            // Starting → Draining. Not all of it runs, so it knows best in which order to stop; and it never came to take
+            // anybody in who would be passed on to others.
             Life::Starting { run, .. } if run.connected => {
-                let until = Some(around.now + timing.grace + timing.margin());
-                (
-                    Life::Draining {
-                        run,
-                        until,
-                        stop_sent: true,
-                    },
-                    vec![Step::Stop],
-                )
+                let life = Life::Draining {
+                    run,
+                    until: Some(answer_by(around)),
+                    stop_sent: true,
+                };
+                (life, vec![Step::Stop { others_stay: false }])
             }
             // Starting → Dying. It was never heard of, so nobody can have called it.
             Life::Starting { run, .. } => (Life::Dying { run }, vec![Step::Kill]),
@@ -59,10 +56,9 @@ impl Replica {
                 until,
                 stop_sent: true,
             } if around.ending == Ending::All && self.fate.ends_it() => {
-                let steps = if run.connected {
-                    vec![Step::Stop]
-                } else {
-                    vec![]
+                let steps = match run.connected {
+                    true => vec![Step::Stop { others_stay: false }],
+                    false => vec![],
                 };
                 let stop_sent = true;
                 (
@@ -115,36 +111,113 @@ impl Replica {
         matches!(self.life, Life::Serving { .. }) && !self.fate.ends_it()
     }
 
-    /// Tells it to stop, if it leaves alone and was not told yet. Then it is out of the directory already. What it alone has
-    /// it keeps until somebody comes for it, if it is well.
-    pub(crate) fn send_off(
-        &mut self,
+    /// It leaves alone, and is told to stop if it was not told yet. What it alone has it keeps until somebody comes for it,
+    /// if it is well, and has handed that over before it is told: it stops within its grace, and might still be at it then.
+    pub(super) fn send_off(
+        &self,
+        life: Life,
         others_stay: bool,
-        timing: &Timing,
-        now: Instant,
-    ) -> Option<Action> {
+        around: &Surroundings<'_>,
+    ) -> (Life, Vec<Step>) {
+        match life {
+            Life::Draining {
+                run,
+                stop_sent: false,
+                ..
+            } if run.connected && (self.seated.is_empty() || run.pulse.is_silent()) => {
+                let life = Life::Draining {
+                    run,
+                    until: Some(answer_by(around)),
+                    stop_sent: true,
+                };
+                (life, vec![Step::Stop { others_stay }])
+            }
+            life @ (Life::Due
+            | Life::Awaited
+            | Life::Spawning
+            | Life::Adopting { .. }
+            | Life::Starting { .. }
+            | Life::Serving { .. }
+            | Life::Draining { .. }
+            | Life::Dying { .. }
+            | Life::Backoff { .. }
+            | Life::Stopped) => (life, vec![]),
+        }
+    }
+
+    /// Everything stops: it drains those of its components that are `due`, and is told to stop when all have.
+    pub(super) fn drain(
+        &self,
+        mut life: Life,
+        due: &[Name],
+        around: &Surroundings<'_>,
+    ) -> (Life, Vec<Step>) {
+        let own = self.components_with(life.run());
         let Life::Draining {
             run,
             until,
             stop_sent: stop_sent @ false,
-        } = &mut self.life
+        } = &mut life
         else {
-            return None;
+            return (life, vec![]);
         };
-        let is_needed = !self.needed.is_empty() && !run.pulse.is_silent();
-        if !run.connected || is_needed {
-            return None;
+        if !run.connected {
+            return (life, vec![]);
         }
-        *stop_sent = true;
-        *until = Some(now + timing.grace + timing.margin());
-        let grace_ms = timing.grace.as_millis() as u64;
-        Some(Action::Send {
-            replica: self.name.clone(),
-            message: ToReplica::Stop {
-                grace_ms,
-                others_stay,
-            },
-        })
+        let answer_by = Some(answer_by(around));
+        let mut steps = Vec::new();
+        for component in own.iter().filter(|component| due.contains(component)) {
+            match begin(run, component) {
+                Begun::Now => {
+                    *until = answer_by;
+                    steps.push(Step::Drain {
+                        component: component.clone(),
+                        others_stay: false,
+                    });
+                }
+                Begun::Before => *until = until.or(answer_by),
+                Begun::AndEnded => {}
+            }
+        }
+        let is = |name: &Name, state| run.components.get(name) == Some(&state);
+        if own.iter().all(|name| is(name, ComponentState::Stopped)) {
+            *stop_sent = true;
+            *until = answer_by;
+            steps.push(Step::Stop { others_stay: false });
+        } else if !own.iter().any(|name| is(name, ComponentState::Draining)) {
+            // It owes nothing; the others have to finish first.
+            *until = None;
+        }
+        (life, steps)
+    }
+}
+
+/// When a replica that is told to drain now, or to stop, has to have done so.
+fn answer_by(around: &Surroundings<'_>) -> Instant {
+    around.now + around.timing.grace + around.timing.margin()
+}
+
+/// When the drain of a component began.
+enum Begun {
+    Now,
+    Before,
+    AndEnded,
+}
+
+/// Counts `component` as draining, if it does not yet.
+fn begin(run: &mut Run, component: &Name) -> Begun {
+    let state = run.components.entry(component.clone());
+    let state = state.or_insert(ComponentState::Waiting);
+    match state {
+        ComponentState::Waiting
+        | ComponentState::Starting
+        | ComponentState::Ready
+        | ComponentState::Unhealthy => {
+            *state = ComponentState::Draining;
+            Begun::Now
+        }
+        ComponentState::Draining => Begun::Before,
+        ComponentState::Stopped => Begun::AndEnded,
     }
 }
 

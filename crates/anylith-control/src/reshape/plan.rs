@@ -9,7 +9,7 @@ use anylith_core::{Name, Scaling};
 use anylith_topology::MAX_REPLICAS;
 use serde::{Deserialize, Serialize};
 
-use super::memory::MemoryUse;
+use super::footprint::MemoryUse;
 use crate::{
     refused::Refused,
     spec::{GroupSpec, Spec},
@@ -76,6 +76,21 @@ pub struct Processes {
 }
 
 impl ReshapePlan {
+    /// What is to be done where `topology` runs already, in so many processes.
+    pub fn nothing(topology: Name, processes: u32) -> Self {
+        Self {
+            from: topology.clone(),
+            to: topology,
+            groups: Vec::new(),
+            processes: Processes {
+                before: processes,
+                peak: processes,
+                after: processes,
+            },
+            memory: None,
+        }
+    }
+
     /// From what `spec` asks for to the topology called `to`, which has `groups`.
     ///
     /// # Errors

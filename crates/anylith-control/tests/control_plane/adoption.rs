@@ -134,3 +134,18 @@ fn an_epoch_that_a_replica_has_seen_never_comes_again() {
     world.happens(Event::Hello(hello));
     assert_eq!(world.last_epoch, 1001);
 }
+
+#[test]
+fn a_socket_that_cannot_be_bound_wakes_nobody_once_everything_stops() {
+    let mut world = World::ready(micro(1));
+    world.happens(Event::ListenerFailed {
+        listener: name("web"),
+        error: "the address is in use".to_owned(),
+    });
+    world.faults.insert("Cart", Fault::Stuck);
+    world.happens(Event::StopAsked);
+    assert!(!world.done);
+    // A tick that changes nothing fails it.
+    world.pass(Duration::from_secs(15));
+    assert!(world.done);
+}

@@ -293,6 +293,21 @@ fn a_change_that_is_refused_is_told_what_the_other_one_waits_for() {
 }
 
 #[test]
+fn a_limit_after_which_nothing_is_given_up_is_not_said_to_be_one() {
+    let mut world = World::ready(micro(1));
+    // All of it is ready, and what was before takes its time to leave.
+    world.faults.insert("Cart-1", Fault::Deaf);
+    let all = crate::world::spec(&[("all", &["Stock", "Cart", "Front"], 1)]);
+    world.happens(Event::ReshapeAsked {
+        topology: name("all"),
+        groups: all.groups,
+    });
+    let refused = world.plane.check_restart(None).unwrap_err().to_string();
+    let busy = "another change is under way: reshaping test to all; calls go to what is new, and the rest drains";
+    assert_eq!(refused, busy);
+}
+
+#[test]
 fn a_replica_that_does_not_drain_in_time_is_killed_and_forgotten() {
     let mut world = World::ready(micro(2));
     world.faults.insert("Stock-2", Fault::Deaf);

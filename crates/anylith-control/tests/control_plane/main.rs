@@ -7,6 +7,7 @@ mod changes;
 mod health;
 mod scaling;
 mod signs_of_life;
+mod singletons;
 mod trouble;
 mod upgrade;
 mod world;

@@ -24,6 +24,8 @@ pub(crate) enum Fault {
     Mute,
     /// Its start fails, with words.
     Fails,
+    /// It cannot start beside others that run.
+    Unable,
     /// It never answers a drain.
     Stuck,
     /// It ignores that it should hand over a socket.

@@ -44,15 +44,6 @@ pub(super) struct Restart {
     group: Option<Name>,
 }
 
-/// What is said where all is as it was asked for already.
-#[derive(Serialize)]
-struct Same<'n> {
-    from: &'n Name,
-    to: &'n Name,
-    groups: [(); 0],
-    outcome: Outcome,
-}
-
 /// What has become of a restart.
 #[derive(Serialize)]
 struct Restarted {
@@ -185,32 +176,28 @@ async fn told(
     planned: Option<ReshapePlan>,
     make: Option<Request>,
 ) -> Result<Response, Refusal> {
-    let Some(plan) = planned else {
-        let same = Same {
-            from: topology,
-            to: topology,
-            groups: [],
-            outcome: Outcome::Done,
-        };
-        return Ok(Json(same).into_response());
-    };
-    let made = match make {
-        None => None,
-        Some(request) => Some(api.control.change(request).await?),
+    let (plan, made) = match (planned, make) {
+        (Some(plan), None) => (plan, None),
+        (Some(plan), Some(request)) => (plan, Some(api.control.change(request).await?)),
+        (None, _) => {
+            let now = api.control.overview().await?.status;
+            let processes = u32::try_from(now.replicas().count()).unwrap_or(u32::MAX);
+            let plan = ReshapePlan::nothing(topology.clone(), processes);
+            (plan, Some(Made::Changed { left: Vec::new() }))
+        }
     };
     let (outcome, why, left) = match made {
         None => (Outcome::Planned, None, Vec::new()),
         Some(Made::Changed { left }) => (Outcome::Done, None, left),
         Some(Made::GivenUp { why }) => (Outcome::Failed, Some(why), Vec::new()),
     };
-    let plan = &plan;
-    Ok(Json(ToldReshape {
-        plan,
+    let told = ToldReshape {
+        plan: &plan,
         outcome,
         why,
         left,
-    })
-    .into_response())
+    };
+    Ok(Json(told).into_response())
 }
 
 /// The groups that run, with other numbers for some.

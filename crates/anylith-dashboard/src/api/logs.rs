@@ -129,7 +129,8 @@ fn reader(api: &Api, asked: &Asked) -> Result<LogReader, Refusal> {
     Ok(LogReader::from_start(api.control.folder()).only(asked.filter()?))
 }
 
-/// Sends what comes until nobody takes it any more, or it cannot be read.
+/// Sends what comes until nobody takes it any more, or it cannot be read. Nobody waits for it: with the answer that it fills
+/// it ends by itself.
 async fn pass_on(mut reader: LogReader, first: Vec<LogLine>, outbox: mpsc::Sender<Event>) {
     let mut lines = first;
     // The first is sent however few they are: it says that those are all.

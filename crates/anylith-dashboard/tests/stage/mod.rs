@@ -95,16 +95,22 @@ pub(crate) fn overview() -> Value {
         "supervisor": 7,
         "troubles": ["the state cannot be written"],
         "change": null,
+        "underway": null,
     })
 }
 
 impl Stage {
     pub(crate) async fn new() -> Self {
+        Self::of(manifest(), overview()).await
+    }
+
+    /// A dashboard of an application that says `manifest` of itself, and is as `overview` says.
+    pub(crate) async fn of(manifest: Manifest, overview: Value) -> Self {
         let temp = tempfile::tempdir().unwrap();
         let folder = RunFolder::at(temp.path());
         fs::create_dir(folder.logs()).unwrap();
         let supervisor = Arc::new(Supervisor {
-            overview: Mutex::new(serde_json::from_value(overview()).unwrap()),
+            overview: Mutex::new(serde_json::from_value(overview).unwrap()),
             asked: Mutex::default(),
             changed: Mutex::new(Answer::Changed { left: Vec::new() }),
         });
@@ -118,7 +124,7 @@ impl Stage {
             settings: settings(),
             look: Box::new(move || {
                 let looked = Looked {
-                    manifest: manifest(),
+                    manifest: manifest.clone(),
                     settings: settings(),
                     problems: Vec::new(),
                 };

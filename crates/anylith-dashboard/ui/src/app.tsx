@@ -55,7 +55,12 @@ export function App({ api, live }: { api: Api; live: Live }) {
   return (
     <>
       <Head state={state} view={view} connection={connection} />
-      <Progress change={state.change} making={making} ending={ending} dismiss={() => setEnding(undefined)} />
+      {connection !== 'live' && (
+        <p class="stale" role="alert">
+          {CONNECTIONS[connection].about}
+        </p>
+      )}
+      <Progress state={state} making={making} ending={ending} dismiss={() => setEnding(undefined)} />
       {view === 'shape' && <Shape state={state} numbers={numbers} indices={places} ask={askFor} open={open} />}
       {view === 'graph' &&
         (drawn === undefined ? (
@@ -130,7 +135,7 @@ function Head({ state, view, connection }: { state: State; view: ViewName; conne
           <a key={name} href={`#/${name}`} aria-current={name === view ? 'page' : undefined}>
             {TITLES[name]}
             {name === 'problems' && problems > 0 && (
-              <span class="badge" aria-label={count(problems, 'problem')}>
+              <span class="badge" role="img" aria-label={count(problems, 'problem')}>
                 {problems}
               </span>
             )}
@@ -190,20 +195,20 @@ function ThemeSwitch() {
 }
 
 interface ProgressProps {
-  change: string | null;
+  state: State;
   making: boolean;
   ending: Ending | undefined;
   dismiss: () => void;
 }
 
 /** How far a change has come, and how it ended. */
-function Progress({ change, making, ending, dismiss }: ProgressProps) {
+function Progress({ state: { change, underway }, making, ending, dismiss }: ProgressProps) {
   const under = change ?? (making ? 'asking for the change' : undefined);
   return (
     <div class="progress" aria-live="polite">
       {under !== undefined ? (
         <p class="under-way">
-          <span class="spinner" aria-hidden="true" /> {under}
+          {underway?.stage === 'paused' ? <span aria-hidden="true">❚❚</span> : <span class="spinner" aria-hidden="true" />} {under}
         </p>
       ) : (
         ending !== undefined && (

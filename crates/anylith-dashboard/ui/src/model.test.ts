@@ -16,6 +16,7 @@ const BEFORE: State = {
   supervisor: 7,
   troubles: [],
   change: 'reshaping',
+  underway: { kind: 'reshape', to: 'one' },
 };
 
 test('what a change does not have stays', () => {
@@ -33,8 +34,9 @@ test('groups come and go by their order', () => {
 });
 
 test('a change under way ends', () => {
-  expect(changed(BEFORE, { change: null }).change).toBeNull();
-  expect(changed(BEFORE, { epoch: 2 }).change).toBe('reshaping');
+  const over = changed(BEFORE, { change: null, underway: null });
+  expect([over.change, over.underway]).toEqual([null, null]);
+  expect(changed(BEFORE, { epoch: 2 })).toMatchObject({ change: 'reshaping', underway: { to: 'one' } });
 });
 
 test('traffic comes and goes', () => {

@@ -55,12 +55,20 @@ export interface Traffic {
   load: Record<string, number>;
 }
 
+/** Which change is under way. Later versions may know of more kinds and stages. */
+export interface Underway {
+  kind: 'restart' | 'scale' | 'reshape' | 'upgrade' | 'unknown';
+  to?: string;
+  stage?: 'comes' | 'paused' | 'goes_back' | 'settles' | 'unknown';
+}
+
 export interface State {
   status: Status;
   notes: Note[];
   supervisor: number;
   troubles: string[];
   change: string | null;
+  underway: Underway | null;
   traffic?: Traffic | null;
 }
 
@@ -74,6 +82,7 @@ export interface Difference {
   supervisor?: number;
   troubles?: string[];
   change?: string | null;
+  underway?: Underway | null;
   traffic?: Traffic | null;
 }
 
@@ -144,7 +153,7 @@ export interface Plan {
   from: string;
   to: string;
   groups: GroupChange[];
-  processes?: { before: number; peak: number; after: number };
+  processes: { before: number; peak: number; after: number };
   memory?: { before_bytes: number; peak_bytes: number };
   outcome: 'planned' | 'done' | 'failed';
   why?: string;
@@ -187,6 +196,7 @@ export function changed(state: State, change: Difference): State {
     troubles: change.troubles ?? state.troubles,
     // `null` says that none is under way any more.
     change: change.change === undefined ? state.change : change.change,
+    underway: change.underway === undefined ? state.underway : change.underway,
   };
   const traffic = change.traffic === undefined ? state.traffic : change.traffic;
   return traffic == null ? next : { ...next, traffic };

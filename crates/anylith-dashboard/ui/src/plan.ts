@@ -32,11 +32,8 @@ function lineOf(change: GroupChange): PlanLine {
 
 /** How many processes there are, and how much memory they take. */
 export function costOf(plan: Plan): string[] {
-  const cost: string[] = [];
-  if (plan.processes !== undefined) {
-    const { before, peak, after } = plan.processes;
-    cost.push(`${count(before, 'process', 'processes')} now, ${peak} at the peak, ${after} after`);
-  }
+  const { before, peak, after } = plan.processes;
+  const cost = [`${count(before, 'process', 'processes')} now, ${peak} at the peak, ${after} after`];
   if (plan.memory !== undefined) {
     const [now, peak] = [mebibytes(plan.memory.before_bytes), mebibytes(plan.memory.peak_bytes)];
     cost.push(`${now} MiB of memory now, at most about ${peak} MiB at the peak`);

@@ -18,7 +18,7 @@ function group(name: string, components: string[], replicas: number): Group {
 
 function state(groups: Group[], more: Partial<State> = {}): State {
   const status = { app: 'shop', topology: 'any', epoch: 1, groups, listeners: {} };
-  return { status, notes: [], supervisor: 1, troubles: [], change: null, ...more };
+  return { status, notes: [], supervisor: 1, troubles: [], change: null, underway: null, ...more };
 }
 
 test('shapes are told apart', () => {

@@ -6,7 +6,7 @@ use anylith_rpc::defect::{Defect, planted};
 use anylith_wire::control::ComponentState;
 use tokio::time::{Instant, timeout_at};
 
-use super::{Hosted, Life, Phase, Replica, Standing, is_in};
+use super::{Hosted, Life, Phase, Replica, Standing, is_in, turn::HAND_OVER};
 use crate::{
     ambient::Frame,
     component::{Hooks, StartError},
@@ -56,6 +56,11 @@ impl Replica {
                     self.enter(&hosted.name, ComponentState::Stopped);
                 }
             }
+            // It was told to make room, and what it hands over is waited for.
+            Phase::Over { .. } if hosted.turn.yields() => {
+                let succession = SHUT_DOWN + HAND_OVER + SHUT_DOWN;
+                self.stopped(hosted, end + succession).await;
+            }
             // Drained already, or somebody is at it.
             Phase::Over { .. } => self.stopped(hosted, end).await,
         }
@@ -103,6 +108,8 @@ impl Replica {
         if let Some(door) = door {
             door.open.store(None);
         }
+        // Whoever begins after it may need what it had.
+        drop(life);
         if let Some(left) = &left {
             tracing::warn!(component = %hosted.name, %left, "drained before it was done: what was left is dropped");
         }

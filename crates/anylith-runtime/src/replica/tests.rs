@@ -1,5 +1,8 @@
 use std::{
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -29,11 +32,11 @@ impl Component for Slow {
     }
 }
 
-#[tokio::test]
-async fn a_component_that_is_drained_while_it_starts_never_becomes_ready() {
-    let setup = Setup {
+/// A replica of one component.
+fn setup(component: Registration) -> Setup {
+    Setup {
         name: Name::new("test-1").unwrap(),
-        components: vec![Registration::of::<Slow>()],
+        components: vec![component],
         others: Vec::new(),
         endpoints: Vec::new(),
         directory_is_hope: false,
@@ -47,8 +50,51 @@ async fn a_component_that_is_drained_while_it_starts_never_becomes_ready() {
         callers: None,
         through_the_wire: false,
         held: Vec::new(),
-    };
-    let (replica, _failures) = Replica::new(setup).unwrap();
+    }
+}
+
+static SEEN: OnceLock<watch::Receiver<States>> = OnceLock::new();
+static DROPPED_FIRST: AtomicBool = AtomicBool::new(false);
+
+/// Has something that the next one needs, and nobody calls it.
+struct Tool;
+
+impl Component for Tool {
+    type Interface = NoInterface<Self>;
+    type Dependencies = ();
+    const NAME: &'static str = "Tool";
+
+    async fn build(_: &Wiring) -> Result<Self, StartError> {
+        Ok(Self)
+    }
+}
+
+impl Drop for Tool {
+    fn drop(&mut self) {
+        let states = SEEN.get().unwrap().borrow();
+        let has_stopped = is_in(&states, "Tool", ComponentState::Stopped);
+        DROPPED_FIRST.store(!has_stopped, Ordering::Release);
+    }
+}
+
+#[tokio::test]
+async fn what_nobody_here_has_called_is_dropped_before_it_is_said_to_have_stopped() {
+    let (replica, _failures) = Replica::new(setup(Registration::of::<Tool>())).unwrap();
+    let replica = Arc::new(replica);
+    replica.start().await.unwrap();
+    SEEN.set(replica.states()).unwrap();
+    replica.drain("Tool", Duration::from_secs(1)).await;
+    assert!(is_in(
+        &replica.states().borrow(),
+        "Tool",
+        ComponentState::Stopped
+    ));
+    assert!(DROPPED_FIRST.load(Ordering::Acquire));
+}
+
+#[tokio::test]
+async fn a_component_that_is_drained_while_it_starts_never_becomes_ready() {
+    let (replica, _failures) = Replica::new(setup(Registration::of::<Slow>())).unwrap();
     let replica = Arc::new(replica);
     let starting = tokio::spawn({
         let replica = Arc::clone(&replica);

@@ -16,7 +16,7 @@ use super::{Hosted, Replica};
 use crate::{ambient::Frame, component::Hooks, framed::Framed};
 
 /// What a component gets to hand its state over.
-const HAND_OVER: Duration = Duration::from_secs(5);
+pub(super) const HAND_OVER: Duration = Duration::from_secs(5);
 
 /// What a component has handed over, or why it could not.
 #[derive(Debug, PartialEq, Eq)]
@@ -112,8 +112,8 @@ impl Replica {
         }
     }
 
-    /// Has a component hand over its state when it is drained, which is to come next.
-    pub(crate) fn make_heir(&self, component: &Name) {
+    /// Another one waits for this component: it hands its state over when it is drained, which is to come next.
+    pub(crate) fn make_yield(&self, component: &Name) {
         if let Some(hosted) = self.hosted(component.as_str()) {
             hosted.turn.yields.store(true, SeqCst);
         }

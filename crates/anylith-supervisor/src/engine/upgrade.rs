@@ -1,6 +1,6 @@
 //! Other builds, as the engine is asked to roll them in.
 
-use std::time::Instant;
+use std::{io, time::Instant};
 
 use anylith_control::{Event, Refused};
 use anylith_core::Name;
@@ -12,17 +12,21 @@ use crate::{answer::Answer, builds, record::Program};
 
 impl Engine {
     /// What `replica` is started from: its own build, also if another one is at its path now.
-    pub(super) fn program_of(&mut self, replica: &Name) -> Program {
+    ///
+    /// # Errors
+    ///
+    /// There is only the other one.
+    pub(super) fn program_of(&mut self, replica: &Name) -> io::Result<Program> {
         let record = self.ledger.record();
         let build = self.plane.build_of(replica);
         if build == 0
-            && let Some(kept) = builds::rescue(record, self.held.as_ref(), &self.folder)
+            && let Some(kept) = builds::rescue(record, self.held.as_ref(), &self.folder)?
         {
             let mut all = record.kept.clone();
             all.insert(0, kept);
             self.ledger.keep_builds(all);
         }
-        self.ledger.record().program_of(build)
+        Ok(self.ledger.record().program_of(build))
     }
 
     pub(super) fn asked_to_upgrade(
@@ -60,7 +64,11 @@ impl Engine {
         });
         let (kept, allowed) = match admitted {
             Ok(kept) => (Some(kept), Ok(())),
-            Err(refused) => (None, Err(refused)),
+            Err(refused) => {
+                // It was kept for this.
+                builds::sweep(record, &self.folder);
+                (None, Err(refused))
+            }
         };
         if self.askers.ask_change(allowed, answer)
             && let Some(kept) = kept

@@ -9,7 +9,10 @@ mod stage;
 mod stopping;
 mod strangers;
 
-use anylith_supervisor::{Answer, Request, ask, living_replicas};
+use std::fs;
+
+use anylith_core::Manifest;
+use anylith_supervisor::{Answer, Request, Upgrade, ask, living_replicas};
 use stage::{Stage, is_alive, name, pids, visit};
 
 #[tokio::test]
@@ -51,4 +54,30 @@ async fn the_command_asks_for_the_status_and_for_a_stop() {
     );
     supervisor.over().await.unwrap();
     assert!(ask(&socket, Request::Status).await.is_err());
+}
+
+#[tokio::test]
+async fn the_copy_of_a_build_that_is_refused_is_removed() {
+    let stage = Stage::micro();
+    let supervisor = stage.start_ready().await;
+    let copy = stage.folder().path().join("builds/1-1/program");
+    fs::create_dir_all(copy.parent().unwrap()).unwrap();
+    fs::write(&copy, "a program").unwrap();
+    let upgrade = Request::Upgrade(Box::new(Upgrade {
+        binary: copy.clone(),
+        source: copy.clone(),
+        manifest: Manifest {
+            app: name("other"),
+            summary: String::new(),
+            components: Vec::new(),
+        },
+        canary: None,
+        observe_ms: 0,
+        dry_run: false,
+    }));
+    let socket = stage.folder().control_socket();
+    let answer = ask(&socket, upgrade).await.unwrap();
+    assert!(matches!(answer, Answer::Refused { .. }), "{answer:?}");
+    assert!(!copy.exists());
+    supervisor.stop().await.unwrap();
 }

@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 use crate::control::{Control, Line, name, soon};
 
 #[anylith::component]
-pub trait Safe {
+pub(crate) trait Safe {
     async fn gold(&self) -> Result<u32, CallError>;
 }
 
@@ -44,7 +44,7 @@ impl Hall {
     }
 }
 
-anylith::app! { pub Bank = "bank" { Vault, Hall } }
+anylith::app! { Bank = "bank" { Vault, Hall } }
 
 /// A replica that is ready, but for `Safe`, which it holds back.
 async fn holding(

@@ -10,6 +10,7 @@ mod failures;
 mod health;
 mod held;
 mod panics;
+mod yielding;
 
 use std::{
     io,

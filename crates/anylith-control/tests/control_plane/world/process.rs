@@ -1,11 +1,12 @@
 //! The processes of a simulated deployment, and what they do when they are told something.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anylith_control::{Event, Exit};
 use anylith_core::{Directory, Name};
 use anylith_wire::control::{
-    Bootstrap, CONTROL_PROTOCOL, ComponentState, FromReplica, Hello, Load, Outcomes, ToReplica,
+    Bootstrap, CONTROL_PROTOCOL, ComponentState, FromReplica, Handed, Hello, Load, Outcomes,
+    ToReplica,
 };
 
 use super::{Fault, World, name};
@@ -19,6 +20,8 @@ pub(crate) struct Process {
     pub(crate) bootstrap: Option<Bootstrap>,
     pub(super) components: BTreeMap<Name, ComponentState>,
     pub(super) directory: Directory,
+    /// Those that may not start before it is granted.
+    held: BTreeSet<Name>,
     /// What it was sent and has not read, since it is frozen.
     pub(super) unread: Option<Vec<ToReplica>>,
 }
@@ -35,6 +38,7 @@ impl World {
             bootstrap: None,
             components: BTreeMap::new(),
             directory: Directory::default(),
+            held: BTreeSet::new(),
             unread: None,
         };
         let pid = process.pid;
@@ -104,8 +108,30 @@ impl World {
                     .map(|of| (of.clone(), ComponentState::Waiting));
                 process.components = waiting.collect();
                 process.directory = bootstrap.directory.clone();
+                let held = bootstrap.held.clone();
                 process.bootstrap = Some(*bootstrap);
+                self.hold_back(replica, held);
                 self.start_components(replica);
+            }
+            ToReplica::Start(additions) => {
+                let (held, others): (Vec<Name>, Vec<Name>) = additions
+                    .components
+                    .into_iter()
+                    .partition(|component| additions.held.contains(component));
+                for component in others {
+                    self.says(replica, component, ComponentState::Waiting);
+                }
+                self.hold_back(replica, held);
+                self.start_components(replica);
+            }
+            ToReplica::Grant { component, .. } => {
+                process.held.remove(&component);
+                self.start_components(replica);
+            }
+            ToReplica::Yield { component, .. } => {
+                if self.faults.get(component.as_str()) != Some(&Fault::Stuck) {
+                    self.hands_over(replica, component);
+                }
             }
             ToReplica::Directory(directory) => {
                 assert!(
@@ -153,6 +179,28 @@ impl World {
             }
             other => panic!("{other:?}"),
         }
+    }
+
+    /// These components wait until they are granted.
+    fn hold_back(&mut self, replica: &Name, held: Vec<Name>) {
+        for component in held {
+            let process = self.processes.get_mut(replica).unwrap();
+            process.held.insert(component.clone());
+            self.says(replica, component, ComponentState::Waiting);
+        }
+    }
+
+    /// A component hands its state over, and has stopped.
+    pub(crate) fn hands_over(&mut self, replica: &Name, component: Name) {
+        self.events.push_back(Event::Said {
+            replica: replica.clone(),
+            message: FromReplica::HandedOver {
+                component: component.clone(),
+                state: Some(Handed(component.to_string())),
+                lost: None,
+            },
+        });
+        self.says(replica, component, ComponentState::Stopped);
     }
 
     /// Nobody who can still call it may be left.
@@ -220,17 +268,34 @@ impl World {
                 return;
             };
             let is_there = |of: &Name| match process.components.get(of) {
-                Some(state) => *state == ComponentState::Ready,
-                None => process.directory.can_call(of.as_str()),
+                Some(ComponentState::Ready) => true,
+                // Another replica has it, until this one is granted it.
+                Some(_) if !process.held.contains(of) => false,
+                Some(_) | None => process.directory.can_call(of.as_str()),
             };
             let next = process.components.iter().find(|(of, state)| {
-                **state == ComponentState::Waiting && spec.dependencies[*of].iter().all(is_there)
+                **state == ComponentState::Waiting
+                    && !process.held.contains(*of)
+                    && spec.dependencies[*of].iter().all(is_there)
             });
             let Some(next) = next.map(|(of, _)| of.clone()) else {
                 return;
             };
             if self.faults.get(next.as_str()) == Some(&Fault::Lazy) {
                 return;
+            }
+            if self.faults.get(next.as_str()) == Some(&Fault::Unable) {
+                let process = self.processes.get_mut(replica).unwrap();
+                process
+                    .components
+                    .insert(next.clone(), ComponentState::Stopped);
+                let message = FromReplica::NotStarted {
+                    component: next,
+                    message: "no table".to_owned(),
+                };
+                let replica = replica.clone();
+                self.events.push_back(Event::Said { replica, message });
+                continue;
             }
             if self.faults.get(next.as_str()) == Some(&Fault::Fails) {
                 let process = self.processes.remove(replica).unwrap();
