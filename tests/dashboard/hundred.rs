@@ -116,6 +116,18 @@ const CUT: &str = "const cut = [...document.querySelectorAll('.tile .name, h3, h
     if (document.documentElement.scrollWidth > innerWidth) cut.push('the page'); \
     return cut.join(', ')";
 
+/// What of the graph stands out of its box, or cannot be scrolled to.
+const LOST: &str = "const canvas = document.querySelector('.canvas'); canvas.scrollTo(0, 0); \
+    const frame = canvas.getBoundingClientRect(); \
+    const sees = (it) => { const { left, top, right, bottom } = it.getBoundingClientRect(); \
+        return left >= frame.left && top >= frame.top \
+            && right <= frame.left + canvas.scrollWidth && bottom <= frame.top + canvas.scrollHeight }; \
+    const holds = (box, text) => { const [outer, inner] = [box.getBBox(), text.getBBox()]; \
+        return inner.x >= outer.x && inner.x + inner.width <= outer.x + outer.width }; \
+    return [...document.querySelectorAll('.node')] \
+        .filter((it) => !sees(it) || ![...it.querySelectorAll('text')].every((text) => holds(it.querySelector('rect'), text))) \
+        .map((it) => it.dataset.component).join(', ')";
+
 #[tokio::test]
 async fn a_hundred_components_can_be_looked_at() -> anyhow::Result<()> {
     for (topology, overview, processes) in [("micro", micro(), 106), ("by-thing", by_thing(), 20)] {
@@ -139,6 +151,8 @@ async fn a_hundred_components_can_be_looked_at() -> anyhow::Result<()> {
                 browser
                     .wait_until("document.querySelectorAll('.node').length === 100")
                     .await?;
+                let lost = browser.run(LOST).await?;
+                ensure!(lost == "", "{topology} on a {screen}: {lost}");
                 browser
                     .screenshot(&format!("graph-{screen}-{theme}"))
                     .await?;

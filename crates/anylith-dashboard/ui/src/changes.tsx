@@ -246,6 +246,11 @@ function Preview({ planned: { plan, failure, asked }, hint }: { planned: Planned
 function PlanView({ plan }: { plan: Plan }) {
   return (
     <>
+      {costOf(plan).map((line) => (
+        <p key={line} class="cost">
+          {line}
+        </p>
+      ))}
       <ul class="plan">
         {linesOf(plan).map(({ mark, word, group, text }) => (
           <li key={group} class={word}>
@@ -259,11 +264,6 @@ function PlanView({ plan }: { plan: Plan }) {
         ))}
       </ul>
       <p class="quiet">What is new starts first; when all of it is ready calls go there, and what was before drains.</p>
-      {costOf(plan).map((line) => (
-        <p key={line} class="cost">
-          {line}
-        </p>
-      ))}
     </>
   );
 }

@@ -19,6 +19,10 @@ const MARGIN = 24;
 /** The head of an arrow, in pixels. */
 const HEAD = 8;
 
+/** What a letter of a box's second line takes of its width, and what is left free at its sides. */
+const LETTER = 6;
+const SIDES = 12;
+
 /** Who is dependent on whom. */
 export function Graph({ state, numbers, graph, picture, open }: Props) {
   const [pointed, point] = useState<string | undefined>();
@@ -43,7 +47,7 @@ export function Graph({ state, numbers, graph, picture, open }: Props) {
           style={{
             // As large as the window lets it be; and rather to be scrolled than too small to be read.
             width: `min(${width * 1.6}px, 100%, calc((100vh - 11rem) * ${width / height}))`,
-            'min-width': `${width * 0.75}px`,
+            'min-width': `${width * 0.9}px`,
           }}
           role="group"
           aria-label="The dependency graph"
@@ -143,6 +147,9 @@ function Node({ box, graph, groups, near, point, open }: NodeProps) {
   const listeners = component?.listeners.join(', ') ?? '';
   const what = listeners !== '' ? `listener ${listeners}` : count(methods, 'method');
   const about = `${what} · ${how}`;
+  // How it is matters more than what it has.
+  const said = [about, how].map((text) => (bad > 0 ? `! ${text}` : text));
+  const fits = said.find((text) => text.length * LETTER <= width - SIDES) ?? said.at(-1);
   const key = (event: KeyboardEvent) => {
     if (event.key === 'Enter' || event.key === ' ') {
       event.preventDefault();
@@ -169,7 +176,7 @@ function Node({ box, graph, groups, near, point, open }: NodeProps) {
         {name}
       </text>
       <text class="about" x={x + width / 2} y={y + height / 2 + 13}>
-        {bad > 0 ? `! ${about}` : about}
+        {fits}
       </text>
     </g>
   );
