@@ -11,6 +11,7 @@ mod child;
 mod contestant;
 mod control;
 mod deployment;
+mod dev;
 mod direct;
 mod fleet;
 mod grpc_shop;
@@ -122,6 +123,11 @@ const BENCHMARKS: &[Benchmark] = &[
         name: "reshape-kill",
         about: "the same, and in each of them a replica or the supervisor is killed",
         run: reshape::reshape_kill,
+    },
+    Benchmark {
+        name: "dev",
+        about: "an edit of a page of the shop, from the file to who visits it, beyond what cargo takes",
+        run: dev::dev,
     },
 ];
 

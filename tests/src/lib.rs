@@ -19,6 +19,7 @@ mod shoppers;
 mod tour;
 mod visitor;
 mod visitors;
+mod workshop;
 
 pub use browser::Browser;
 pub use build::{repository, target_folder};
@@ -35,3 +36,4 @@ pub use shoppers::Shoppers;
 pub use tour::Tour;
 pub use visitor::{Answer, Visitor};
 pub use visitors::Visitors;
+pub use workshop::{Workshop, cart_of};

@@ -35,19 +35,11 @@ fn build_at(path: &Path, later: u64) {
     fs::rename(new, path).unwrap();
 }
 
-fn detached(stage: &Stage) {
-    let call = stage.call("run --topology split --detach");
-    assert_eq!(call.code(), 0, "{}", call.err());
-}
-
 /// The builds that run.
 fn builds(stage: &Stage) -> Vec<u64> {
-    let status = stage.status();
-    let groups = status["groups"].as_array().unwrap();
-    let replicas = groups
-        .iter()
-        .flat_map(|group| group["replicas"].as_array().unwrap());
+    let replicas = stage.replicas();
     let mut builds: Vec<u64> = replicas
+        .iter()
         .map(|replica| replica.get("build").map_or(0, |it| it.as_u64().unwrap()))
         .collect();
     builds.dedup();
@@ -62,7 +54,7 @@ fn to(path: &Path) -> String {
 #[test]
 fn after_an_upgrade_that_went_back_by_itself_there_is_nothing_to_roll_back() {
     let stage = Stage::new().orders("front-3=fail");
-    detached(&stage);
+    stage.detached("split");
     let another = another_build(&stage);
     let call = stage.call(&to(&another));
     assert_eq!(call.code(), 1, "{}", call.out());
@@ -79,7 +71,7 @@ fn after_an_upgrade_that_went_back_by_itself_there_is_nothing_to_roll_back() {
 #[test]
 fn the_build_before_comes_back_after_an_upgrade_that_was_made() {
     let stage = Stage::new();
-    detached(&stage);
+    stage.detached("split");
     let another = another_build(&stage);
     let call = stage.call(&to(&another));
     assert_eq!(call.code(), 0, "{}", call.err());
@@ -91,26 +83,15 @@ fn the_build_before_comes_back_after_an_upgrade_that_was_made() {
     assert_eq!(builds(&stage), [2]);
 }
 
-/// The process of a replica.
-fn pid(stage: &Stage, replica: &str) -> Pid {
-    let status = stage.status();
-    let groups = status["groups"].as_array().unwrap();
-    let mut replicas = groups
-        .iter()
-        .flat_map(|group| group["replicas"].as_array().unwrap());
-    let found = replicas.find(|one| one["id"] == replica).unwrap();
-    Pid::from_raw(i32::try_from(found["pid"].as_u64().unwrap()).unwrap()).unwrap()
-}
-
 #[test]
 fn a_rollback_that_is_cut_off_by_a_stop_is_not_called_done() {
     let stage = Stage::new();
-    detached(&stage);
+    stage.detached("split");
     let another = another_build(&stage);
     let call = stage.call(&format!("{} --canary 50%", to(&another)));
     assert_eq!(call.code(), 0, "{}", call.err());
     // It leaves only when it is killed for it.
-    kill_process(pid(&stage, "front-3"), Signal::STOP).unwrap();
+    kill_process(stage.pid("front-3"), Signal::STOP).unwrap();
     let rollback = stage
         .command("upgrade --rollback")
         .stdout(Stdio::piped())
@@ -146,7 +127,7 @@ fn a_replica_whose_own_build_cannot_be_kept_is_not_started_from_another_one() {
     let toml = stage.temp.path().join("app/anylith.toml");
     let text = fs::read_to_string(&toml).unwrap();
     fs::write(toml, text.replace(puppet().to_str().unwrap(), "program")).unwrap();
-    detached(&stage);
+    stage.detached("split");
     let rest = || stage.status()["groups"][1]["replicas"][0].clone();
     let before = rest()["pid"].clone();
     build_at(&program, 1);
@@ -169,7 +150,7 @@ fn a_replica_whose_own_build_cannot_be_kept_is_not_started_from_another_one() {
 #[test]
 fn what_is_not_rolled_in_is_not_kept() {
     let stage = Stage::new().orders("front-3=mute");
-    detached(&stage);
+    stage.detached("split");
     let kept = || fs::read_dir(stage.run_file("builds")).map_or(0, Iterator::count);
     let another = another_build(&stage);
     let call = stage.call(&format!("{} --dry-run", to(&another)));

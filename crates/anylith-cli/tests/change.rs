@@ -20,12 +20,9 @@ use stage::{Stage, eventually, is_alive, visit};
 
 /// Replica → its process.
 fn processes(stage: &Stage) -> BTreeMap<String, u64> {
-    let status = stage.status();
-    let groups = status["groups"].as_array().unwrap();
-    let replicas = groups
-        .iter()
-        .flat_map(|group| group["replicas"].as_array().unwrap());
+    let replicas = stage.replicas();
     replicas
+        .iter()
         .filter_map(|replica| {
             let id = replica["id"].as_str().unwrap().to_owned();
             Some((id, replica["pid"].as_u64()?))
@@ -33,20 +30,10 @@ fn processes(stage: &Stage) -> BTreeMap<String, u64> {
         .collect()
 }
 
-fn detached(stage: &Stage) -> String {
-    let call = stage.call("run --topology split --detach");
-    assert_eq!(call.code(), 0, "{}", call.err());
-    let out = call.out();
-    out.trim_end()
-        .strip_prefix("ready: web ")
-        .unwrap()
-        .to_owned()
-}
-
 #[test]
 fn a_restart_renews_every_process_while_visitors_are_served() {
     let stage = Stage::new();
-    let url = detached(&stage);
+    let url = stage.detached("split");
     let before = processes(&stage);
     let over = Arc::new(AtomicBool::new(false));
     let visitor = thread::spawn({
@@ -81,7 +68,7 @@ fn a_restart_renews_every_process_while_visitors_are_served() {
 #[test]
 fn a_restart_of_one_group_takes_the_name_of_a_component_too() {
     let stage = Stage::new();
-    detached(&stage);
+    stage.detached("split");
     let before = processes(&stage);
     let call = stage.call("restart Cart");
     let rest = "restarted group rest: ";
@@ -98,7 +85,7 @@ fn a_restart_of_one_group_takes_the_name_of_a_component_too() {
 #[test]
 fn a_restart_whose_successor_cannot_start_says_why_and_changes_nothing() {
     let stage = Stage::new().orders("front-3=fail");
-    let url = detached(&stage);
+    let url = stage.detached("split");
     let before = processes(&stage);
     let call = stage.call("restart front");
     assert_eq!((call.code(), call.out().as_str()), (1, ""));
@@ -111,7 +98,7 @@ fn a_restart_whose_successor_cannot_start_says_why_and_changes_nothing() {
 #[test]
 fn names_and_numbers_that_cannot_be_are_refused() {
     let stage = Stage::new();
-    detached(&stage);
+    stage.detached("split");
     let wrong = |args: &str, words: &[&str]| stage.call(args).is_wrong(words);
     wrong(
         "restart frnot",
@@ -152,7 +139,7 @@ fn names_and_numbers_that_cannot_be_are_refused() {
 #[test]
 fn groups_get_more_replicas_and_fewer_while_they_serve() {
     let stage = Stage::new();
-    let url = detached(&stage);
+    let url = stage.detached("split");
     let before = processes(&stage);
     let call = stage.call("scale front=4 rest=2");
     assert_eq!(call.out(), "scaled front=4 rest=2\n", "{}", call.err());
@@ -172,7 +159,7 @@ fn groups_get_more_replicas_and_fewer_while_they_serve() {
 #[test]
 fn a_group_gets_a_range_and_the_status_says_how_many_are_wanted_and_why() {
     let stage = Stage::new();
-    detached(&stage);
+    stage.detached("split");
     let call = stage.call("scale rest=2..3");
     assert_eq!(call.out(), "scaled rest=2..3\n", "{}", call.err());
     assert_eq!(processes(&stage).len(), 4);
@@ -198,7 +185,7 @@ fn a_group_gets_a_range_and_the_status_says_how_many_are_wanted_and_why() {
 #[test]
 fn a_restart_goes_on_without_the_command_and_another_one_is_refused() {
     let stage = Stage::new().orders("front-3=mute");
-    detached(&stage);
+    stage.detached("split");
     let restart = stage
         .command("restart front")
         .stdout(Stdio::piped())
@@ -246,7 +233,7 @@ fn a_supervisor_that_is_killed_in_a_restart_leaves_nothing_to_mend() {
 #[test]
 fn a_reshape_says_what_it_would_do_and_then_does_it() {
     let stage = Stage::new();
-    let url = detached(&stage);
+    let url = stage.detached("split");
     let before = processes(&stage);
     let plan = stage.call("reshape monolith --dry-run");
     assert_eq!(plan.code(), 0, "{}", plan.err());
@@ -285,7 +272,7 @@ fn a_reshape_says_what_it_would_do_and_then_does_it() {
 #[test]
 fn a_reshape_that_cannot_be_made_is_taken_back_and_says_why() {
     let stage = Stage::new().orders("monolith-1=fail");
-    let url = detached(&stage);
+    let url = stage.detached("split");
     let before = processes(&stage);
     let call = stage.call("reshape monolith");
     assert_eq!((call.code(), call.out().as_str()), (1, ""));
@@ -299,7 +286,7 @@ fn a_reshape_that_cannot_be_made_is_taken_back_and_says_why() {
 #[test]
 fn a_topology_can_come_from_a_file() {
     let stage = Stage::new();
-    detached(&stage);
+    stage.detached("split");
     let file = |text: &str| {
         std::fs::write(stage.temp.path().join("app").join("night.toml"), text).unwrap();
     };
@@ -338,7 +325,7 @@ fn a_topology_can_come_from_a_file() {
 #[test]
 fn who_does_not_wait_for_a_reshape_comes_back_when_it_has_begun() {
     let stage = Stage::new();
-    detached(&stage);
+    stage.detached("split");
     let call = stage.call("reshape monolith --no-wait --json");
     assert_eq!(call.code(), 0, "{}", call.err());
     let told: serde_json::Value = serde_json::from_str(&call.out()).unwrap();
@@ -350,7 +337,7 @@ fn who_does_not_wait_for_a_reshape_comes_back_when_it_has_begun() {
 #[test]
 fn a_script_is_told_why_a_reshape_was_taken_back() {
     let stage = Stage::new().orders("monolith-1=fail");
-    detached(&stage);
+    stage.detached("split");
     let call = stage.call("reshape monolith --wait --json");
     assert_eq!(call.code(), 1);
     let told: serde_json::Value = serde_json::from_str(&call.out()).unwrap();
@@ -362,7 +349,7 @@ fn a_script_is_told_why_a_reshape_was_taken_back() {
 #[test]
 fn a_script_is_told_why_a_reshape_was_refused() {
     let stage = Stage::new().orders("front-3=mute");
-    detached(&stage);
+    stage.detached("split");
     let restart = stage
         .command("restart front")
         .stdout(Stdio::null())

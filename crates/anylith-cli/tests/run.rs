@@ -417,12 +417,8 @@ fn a_supervisor_without_file_descriptors_goes_on_and_recovers() {
     });
     prlimit(supervisor, Resource::Nofile, before).unwrap();
     eventually("all is ready again", || {
-        let status = stage.status();
-        let groups = status["groups"].as_array().unwrap();
-        let mut replicas = groups
-            .iter()
-            .flat_map(|group| group["replicas"].as_array().unwrap());
-        replicas.all(|replica| replica["state"] == "ready")
+        let replicas = stage.replicas();
+        replicas.iter().all(|replica| replica["state"] == "ready")
     });
     running.signal(Signal::INT);
     assert_eq!(running.end().0, Some(0));

@@ -12,7 +12,7 @@ use std::{
     thread,
 };
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Signal, kill_process};
 use stage::{Stage, eventually, visit};
 
 const TOML: &str = r#"
@@ -36,30 +36,11 @@ fn stage(topologies: &str) -> Stage {
     Stage::of("counter", "counter", topologies)
 }
 
-fn detached(stage: &Stage, topology: &str) -> String {
-    let call = stage.call(&format!("run --topology {topology} --detach"));
-    assert_eq!(call.code(), 0, "{}", call.err());
-    let out = call.out();
-    let url = out.trim_end().strip_prefix("ready: web ");
-    url.unwrap().to_owned()
-}
-
 /// The number of a visit.
 fn number(url: &str) -> u64 {
     let page = visit(url);
     let number = page.strip_prefix("visit ").and_then(|it| it.parse().ok());
     number.unwrap_or_else(|| panic!("it was answered {page:?}"))
-}
-
-/// The process of a replica.
-fn pid(stage: &Stage, replica: &str) -> Pid {
-    let status = stage.status();
-    let groups = status["groups"].as_array().unwrap();
-    let mut replicas = groups
-        .iter()
-        .flat_map(|group| group["replicas"].as_array().unwrap());
-    let found = replicas.find(|one| one["id"] == replica).unwrap();
-    Pid::from_raw(i32::try_from(found["pid"].as_u64().unwrap()).unwrap()).unwrap()
 }
 
 /// Visits one after the other while `changes` are made, and fails unless each gets the number after the one before it.
@@ -85,7 +66,7 @@ fn counts_on(url: &str, from: u64, changes: impl FnOnce()) -> u64 {
 #[test]
 fn it_counts_on_over_reshapes_in_both_directions_and_over_restarts() {
     let stage = stage(TOML);
-    let url = detached(&stage, "monolith");
+    let url = stage.detached("monolith");
     assert_eq!(number(&url), 1);
     let changes = || {
         // From one process to another, into one that runs, out of it again, and to where it was.
@@ -116,7 +97,7 @@ fn one_that_was_killed_is_followed_by_one_that_begins_anew_and_that_is_said() {
     let run = stage.run("--topology split");
     let url = run.ready.strip_prefix("ready: web ").unwrap().to_owned();
     assert_eq!((number(&url), number(&url)), (1, 2));
-    kill_process(pid(&stage, "rest-1"), Signal::KILL).unwrap();
+    kill_process(stage.pid("rest-1"), Signal::KILL).unwrap();
     // The visits that it had may have been counted, and are told that nobody knows.
     eventually("it counts anew", || {
         let page = visit(&url);
@@ -138,7 +119,7 @@ fn a_supervisor_that_is_killed_knows_afterwards_who_counts() {
     first.child.kill().unwrap();
     first.child.wait().unwrap();
     assert_eq!(number(&url), 3);
-    assert_eq!(detached(&stage, "split"), url);
+    assert_eq!(stage.detached("split"), url);
     let last = counts_on(&url, 3, || {
         for change in ["reshape monolith", "reshape split", "restart"] {
             let call = stage.call(change);
@@ -172,7 +153,7 @@ fn one_that_sleeps_counts_on_when_it_is_called_whatever_came_meanwhile() {
     falls_asleep(&stage);
     first.child.kill().unwrap();
     first.child.wait().unwrap();
-    assert_eq!(detached(&stage, "lazy"), url);
+    assert_eq!(stage.detached("lazy"), url);
     assert_eq!(number(&url), 5);
     for (next, change, sleeps) in [
         (6, "restart", true),
@@ -206,7 +187,7 @@ fn more_than_one_is_refused_wherever_it_is_asked_for() {
     plain
         .call("run --topology micro --replicas 2")
         .is_wrong(&["Counter is a singleton", "add Counter=1 to it"]);
-    let _url = detached(&plain, "micro");
+    let _url = plain.detached("micro");
     let call = plain.call("scale Counter=2");
     assert_eq!(call.code(), 1, "{}", call.err());
     assert!(

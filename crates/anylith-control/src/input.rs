@@ -60,6 +60,8 @@ pub(crate) enum Input {
     Drain {
         due: Vec<Name>,
     },
+    /// If it waits after a failure it begins now, and what it has failed before does not count.
+    Retry,
     /// It has stopped as it was told, and begins anew, from this build.
     Renew {
         build: u32,

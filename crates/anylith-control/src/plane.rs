@@ -214,7 +214,7 @@ impl ControlPlane {
                 canary,
                 observe_ms,
             } => self.upgrade(build, interfaces, canary, observe_ms, now, &mut actions),
-            Event::Steered(steer) => self.steer(steer, &mut actions),
+            Event::Steered(steer) => self.steer(steer, now, &mut actions),
             Event::StopAsked => self.stop(now, &mut actions),
             Event::KillAsked => {
                 self.stop(now, &mut actions);
@@ -315,6 +315,8 @@ impl ControlPlane {
         let endpoint = endpoint(&self.spec, &self.sockets, &replica, hello.incarnation);
         if let Some(replica) = self.replicas.get(&replica) {
             self.seats.greeted(replica, &hello);
+            // What it was to give away it has again, if it has not heard of that.
+            self.seats.tell_apart(&self.spec, &mut self.replicas);
         }
         self.tell(&replica, Input::Hello { hello, endpoint }, now, actions);
     }
@@ -411,10 +413,7 @@ impl ControlPlane {
             timing: &self.timing,
             ending,
         };
-        let group = replica.group.clone();
-        let steps = replica.on(input, &around);
-        let measure = self.is_measured(&group);
-        for step in steps {
+        for step in replica.on(input, &around) {
             let replica = name.clone();
             let grace_ms = self.timing.grace.as_millis() as u64;
             actions.extend(match step {
@@ -429,10 +428,7 @@ impl ControlPlane {
                     let message = ToReplica::Directory(self.directory.clone());
                     Some(Action::Send { replica, message })
                 }
-                Step::Ask => Some(Action::Send {
-                    replica,
-                    message: ToReplica::Ping { measure },
-                }),
+                Step::Ask => self.ping(name),
                 Step::Examine => Some(Action::Examine { replica }),
                 Step::Start { components } => Some(Action::Send {
                     replica,
@@ -468,6 +464,22 @@ impl ControlPlane {
                 Step::Report(notice) => Some(Action::Report(notice)),
             });
         }
+    }
+
+    /// Whether the sockets of all listeners are there that `components` serve.
+    fn has_sockets_of(&self, components: &[Name]) -> bool {
+        let served = self.spec.listeners_of(components);
+        let mut served = served.keys();
+        served.all(|name| matches!(self.listeners.get(name), Some(ListenerSocket::Held)))
+    }
+
+    /// Asks a replica for a sign of life.
+    fn ping(&self, name: &Name) -> Option<Action> {
+        let measure = self.is_measured(&self.replicas.get(name)?.group);
+        Some(Action::Send {
+            replica: name.clone(),
+            message: ToReplica::Ping { measure },
+        })
     }
 
     fn welcome(&mut self, name: &Name, now: Instant) -> Option<Action> {
@@ -585,13 +597,9 @@ impl ControlPlane {
         for (listener, socket) in &mut self.listeners {
             actions.extend(socket.settle(listener, &self.spec, &self.replicas, &self.timing, now));
         }
-        let has_sockets = |replica: &Replica| {
-            let served = self.spec.listeners_of(&replica.components);
-            let mut served = served.keys();
-            served.all(|name| matches!(self.listeners[name], ListenerSocket::Held))
-        };
         let due = self.replicas.values();
-        let due = due.filter(|one| matches!(one.life, Life::Due) && has_sockets(one));
+        let due =
+            due.filter(|one| matches!(one.life, Life::Due) && self.has_sockets_of(&one.components));
         let due: Vec<Name> = due.map(|replica| replica.name.clone()).collect();
         for replica in due {
             self.tell(&replica, Input::Launch, now, actions);

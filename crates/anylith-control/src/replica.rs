@@ -118,6 +118,7 @@ impl Replica {
             Input::Stop => self.stop(life, around),
             Input::SendOff { others_stay } => self.send_off(life, others_stay, around),
             Input::Drain { due } => self.drain(life, &due, around),
+            Input::Retry => self.retry(life),
             Input::Renew { build } => self.renew(life, build),
             Input::Kill => stopping::kill(life),
             Input::Tick => self.tick(life, around),
@@ -553,11 +554,22 @@ impl Replica {
         all
     }
 
-    /// If it waits after a failure it begins now, and what it has failed before does not count.
-    pub(crate) fn try_again(&mut self) {
-        if let Life::Backoff { .. } = self.life {
-            self.life = Life::Due;
-            self.failures = 0;
+    fn retry(&mut self, life: Life) -> (Life, Vec<Step>) {
+        match life {
+            // Backoff → Due.
+            Life::Backoff { .. } => {
+                self.failures = 0;
+                (Life::Due, vec![])
+            }
+            life @ (Life::Due
+            | Life::Awaited
+            | Life::Spawning
+            | Life::Adopting { .. }
+            | Life::Starting { .. }
+            | Life::Serving { .. }
+            | Life::Draining { .. }
+            | Life::Dying { .. }
+            | Life::Stopped) => (life, vec![]),
         }
     }
 

@@ -240,14 +240,11 @@ impl Upgrade {
     fn seed(&mut self, view: View<'_>) -> Option<Option<Step>> {
         let borders = self.borders(view);
         let groups = view.spec.groups.iter();
-        let mut woken = groups.filter(|group| self.is_woken(group, &borders, view));
-        self.awaits_woken = woken.next().is_some();
-        let mut waits = false;
-        for group in &view.spec.groups {
-            if self.is_woken(group, &borders, view) {
-                waits = true;
-                continue;
-            }
+        let (woken, others): (Vec<_>, Vec<_>) =
+            groups.partition(|group| self.is_woken(group, &borders, view));
+        self.awaits_woken = !woken.is_empty();
+        let mut waits = self.awaits_woken;
+        for group in others {
             let name = group.replica_name(group.replicas + 1);
             match view.replicas.get(&name) {
                 Some(one) if one.fate == Fate::StandsIn && one.build == self.rollout.to => {
@@ -301,9 +298,11 @@ impl Upgrade {
             None => not_ready(&ill.name, view),
         };
         let replica = Some(ill.name.clone());
-        self.rollout.stuck = Some(Setback { why, replica });
+        self.rollout.stuck = Some(Setback {
+            why,
+            replica: replica.clone(),
+        });
         let how = self.to_string();
-        let replica = Some(ill.name.clone());
         Some(Step::Tell(Notice::RollbackStuck { how, replica }))
     }
 

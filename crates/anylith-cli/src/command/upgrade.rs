@@ -12,7 +12,6 @@ use anylith_supervisor::{
     Answer, AskError, Cause, KeepError, NewBuild, Request, RunFolder, Steer, Upgrade, UpgradePlan,
     ask, living_replicas, previous_build,
 };
-
 use anylith_topology::Settings;
 use serde_json::Value;
 

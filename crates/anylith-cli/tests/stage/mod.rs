@@ -120,15 +120,37 @@ impl Stage {
         serde_json::from_str(&call.out()).unwrap()
     }
 
-    pub(crate) fn pids(&self) -> Vec<u32> {
+    /// Runs it in the background; returns where its listener `web` is.
+    pub(crate) fn detached(&self, topology: &str) -> String {
+        let call = self.call(&format!("run --topology {topology} --detach"));
+        assert_eq!(call.code(), 0, "{}", call.err());
+        let out = call.out();
+        let url = out.trim_end().strip_prefix("ready: web ");
+        url.unwrap().to_owned()
+    }
+
+    /// All replicas, as `status` has them.
+    pub(crate) fn replicas(&self) -> Vec<Value> {
         let status = self.status();
         let groups = status["groups"].as_array().unwrap();
         let replicas = groups
             .iter()
             .flat_map(|group| group["replicas"].as_array().unwrap());
+        replicas.cloned().collect()
+    }
+
+    pub(crate) fn pids(&self) -> Vec<u32> {
+        let replicas = self.replicas().into_iter();
         replicas
             .map(|replica| replica["pid"].as_u64().unwrap() as u32)
             .collect()
+    }
+
+    /// The process of a replica.
+    pub(crate) fn pid(&self, replica: &str) -> Pid {
+        let mut replicas = self.replicas().into_iter();
+        let found = replicas.find(|one| one["id"] == replica).unwrap();
+        Pid::from_raw(i32::try_from(found["pid"].as_u64().unwrap()).unwrap()).unwrap()
     }
 
     /// The one file with this name, in the one run folder.

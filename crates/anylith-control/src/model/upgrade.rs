@@ -204,8 +204,8 @@ impl World {
         let looks = |build: u32| self.builds.of(build).get(component).copied();
         let mut named = directory.replicas(component.as_str()).iter();
         named.any(|address| {
-            let process = self.processes.get(&address.replica);
-            process.is_some_and(|process| looks(process.build) == looks(build))
+            let found = self.build_of(&address.replica);
+            found.is_some_and(|found| looks(found) == looks(build))
         })
     }
 

@@ -53,13 +53,20 @@ pub(super) enum Fault {
     Control,
 }
 
+/// A process that is over.
+struct Over {
+    build: u32,
+    /// What the control plane has yet to learn.
+    events: VecDeque<Event>,
+}
+
 /// An application, and what it was asked for.
 pub(super) struct World {
     pub(super) plane: ControlPlane,
     now: Instant,
     pub(super) processes: BTreeMap<Name, Process>,
-    /// Of processes that are over, what the control plane has yet to learn.
-    over: BTreeMap<Name, VecDeque<Event>>,
+    /// Processes that are over, of which the control plane has yet to learn.
+    over: BTreeMap<Name, Over>,
     pub(super) published: Directory,
     pub(super) notices: Vec<Notice>,
     asked: Option<(Spec, Spec)>,
@@ -82,8 +89,10 @@ pub(super) struct World {
     handed: u64,
     /// What the control plane has been given for the next `Cart`.
     estate: Option<Handed>,
-    /// What was begun with last.
-    taken: Option<Handed>,
+    /// It was begun with, and nobody was sent there: the next one may begin with the same, or without.
+    begun_with: bool,
+    /// The number of what was handed over last, as far as the control plane has heard.
+    heard: u64,
 }
 
 /// Signs of life are another matter, which has tests of its own.
@@ -148,7 +157,8 @@ impl World {
             restarts: false,
             handed: 0,
             estate: None,
-            taken: None,
+            begun_with: false,
+            heard: 0,
         };
         world.feed(Event::Tick);
         while let Some(first) = world.possible().first() {
@@ -276,11 +286,11 @@ impl World {
     pub(super) fn happens(&mut self, step: &Step) {
         match step {
             Step::Learns(replica) => {
-                let Some(events) = self.over.get_mut(replica) else {
+                let Some(over) = self.over.get_mut(replica) else {
                     return;
                 };
-                let event = events.pop_front();
-                if events.is_empty() {
+                let event = over.events.pop_front();
+                if over.events.is_empty() {
                     self.over.remove(replica);
                 }
                 event.into_iter().for_each(|event| self.feed(event));
@@ -414,7 +424,14 @@ impl World {
             pid: process.pid,
             exit,
         });
-        self.over.insert(replica.clone(), events);
+        let build = process.build;
+        self.over.insert(replica.clone(), Over { build, events });
+    }
+
+    /// The build of `replica` as far as the control plane can know: also of one that has ended, until it learns of it.
+    pub(super) fn build_of(&self, replica: &Name) -> Option<u32> {
+        let running = self.processes.get(replica).map(|process| process.build);
+        running.or_else(|| self.over.get(replica).map(|over| over.build))
     }
 
     /// Time passes until the control plane wants to be woken.
@@ -428,22 +445,18 @@ impl World {
     }
 
     pub(super) fn feed(&mut self, event: Event) {
-        // Until it is heard of that it is ready nobody calls it, and another one may begin with the same.
         let is_ready =
             |it: &Name, state: &ComponentState| *it == "Cart" && *state == ComponentState::Ready;
         match &event {
             Event::Said { message, .. } => match message {
-                // It is said again over each new connection.
-                FromReplica::HandedOver { state, .. } if self.taken != *state => {
-                    self.estate.clone_from(state);
-                }
+                FromReplica::HandedOver { state, .. } => self.hears_of(state.as_ref()),
                 FromReplica::Component { name, state, .. } if is_ready(name, state) => {
-                    self.taken = self.estate.take().or(self.taken.take());
+                    self.begun_with = true;
                 }
                 _ => {}
             },
             Event::Hello(hello) if hello.components.iter().any(|(it, at)| is_ready(it, at)) => {
-                self.taken = self.estate.take().or(self.taken.take());
+                self.begun_with = true;
             }
             _ => {}
         }
@@ -453,6 +466,20 @@ impl World {
                 events.extend(self.carry_out(action));
             }
         }
+    }
+
+    /// `Cart` hands over. It says so again over each new connection, also when others have come since.
+    fn hears_of(&mut self, state: Option<&Handed>) {
+        let number = state.and_then(|Handed(number)| number.parse().ok());
+        if let Some(number) = number.filter(|number| *number > self.heard) {
+            self.heard = number;
+            (self.estate, self.begun_with) = (state.cloned(), false);
+        }
+    }
+
+    /// Whether the next `Cart` may begin with `state`.
+    fn may_begin_with(&self, state: Option<&Handed>) -> bool {
+        state == self.estate.as_ref() || (self.begun_with && state.is_none())
     }
 
     fn carry_out(&mut self, action: Action) -> Option<Event> {
@@ -533,6 +560,10 @@ impl World {
                     return;
                 }
             }
+        }
+        if !directory.replicas("Cart").is_empty() {
+            // From now on it is called, and what it began with is no more what it has.
+            (self.estate, self.begun_with) = (None, false);
         }
         for process in self.processes.values_mut().filter(|one| one.connected) {
             process

@@ -46,16 +46,21 @@ impl ControlPlane {
         }
     }
 
-    /// Why replicas are not ready or not stopped, one line for each that is not and has a reason.
-    pub fn notes(&self, now: Instant) -> Vec<Note> {
-        let view = View {
+    /// What can be seen at `now`.
+    pub(super) fn view(&self, now: Instant) -> View<'_> {
+        View {
             spec: &self.spec,
             replicas: &self.replicas,
             timing: &self.timing,
             directory: &self.directory,
             listeners: &self.listeners,
             now,
-        };
+        }
+    }
+
+    /// Why replicas are not ready or not stopped, one line for each that is not and has a reason.
+    pub fn notes(&self, now: Instant) -> Vec<Note> {
+        let view = self.view(now);
         let of = |replica: &Replica| {
             let text = note::about(replica, view)?;
             Some(Note {

@@ -1,6 +1,6 @@
 //! A reshape, as the control plane carries it out; and the components that come and go in replicas that run.
 
-use std::time::Instant;
+use std::{slice, time::Instant};
 
 use anylith_core::Name;
 use anylith_wire::control::{Additions, ComponentState};
@@ -12,7 +12,6 @@ use crate::{
     fate::Fate,
     input::Input,
     life::Life,
-    listener::ListenerSocket,
     refused::Refused,
     replica::Replica,
     reshape::{Reshape, plan::ReshapePlan},
@@ -153,13 +152,10 @@ impl ControlPlane {
 
     /// The components that are coming into `replica`, and can start there now.
     fn comes(&self, replica: &Replica, run: &Run) -> Vec<Name> {
-        let has_sockets = |component: &Name| {
-            let served = self.spec.listeners.iter();
-            let mut served = served.filter(|(_, by)| *by == component);
-            served.all(|(door, _)| matches!(self.listeners.get(door), Some(ListenerSocket::Held)))
-        };
         let starts = |component: &&Name| {
-            !run.has(component) && !run.unable.contains_key(*component) && has_sockets(component)
+            !run.has(component)
+                && !run.unable.contains_key(*component)
+                && self.has_sockets_of(slice::from_ref(component))
         };
         replica.coming.iter().filter(starts).cloned().collect()
     }

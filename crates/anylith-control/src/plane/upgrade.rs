@@ -3,18 +3,18 @@
 use std::{collections::BTreeMap, time::Instant};
 
 use anylith_core::{Fingerprint, Manifest, Name};
-use anylith_wire::control::{Steer, ToReplica};
+use anylith_wire::control::Steer;
 
 use super::{ControlPlane, change::UnderWay};
 use crate::{
     action::{Action, Notice},
     defect::{Defect, planted},
     fate::Fate,
+    input::Input,
     refused::Refused,
     replica::Replica,
     spec::GroupSpec,
     upgrade::{Rollout, Step, plan::UpgradePlan},
-    view::View,
 };
 
 impl ControlPlane {
@@ -127,36 +127,32 @@ impl ControlPlane {
 
     /// The build of which a replica of `group` can begin now that nobody has planned.
     pub(super) fn build_for(&self, group: &GroupSpec, now: Instant) -> u32 {
-        let view = View {
-            spec: &self.spec,
-            replicas: &self.replicas,
-            timing: &self.timing,
-            directory: &self.directory,
-            listeners: &self.listeners,
-            now,
-        };
         let build = match &self.change {
-            Some(UnderWay::Upgrade(upgrade)) => upgrade.build_for(group, view),
+            Some(UnderWay::Upgrade(upgrade)) => upgrade.build_for(group, self.view(now)),
             Some(UnderWay::Roll(_) | UnderWay::Scale(_) | UnderWay::Reshape(_)) | None => None,
         };
         build.unwrap_or(self.build)
     }
 
-    pub(super) fn steer(&mut self, steer: Steer, actions: &mut Vec<Action>) {
+    pub(super) fn steer(&mut self, steer: Steer, now: Instant, actions: &mut Vec<Action>) {
         if self.check_steer(steer).is_err() {
             return;
         }
-        if let Some(UnderWay::Upgrade(upgrade)) = &mut self.change {
-            upgrade.steer(steer);
-            // What has failed before is tried again at once.
-            let target = upgrade.target();
-            let is_own = |one: &&mut Replica| steer != Steer::Pause && one.build == target;
-            let own = self.replicas.values_mut().filter(is_own);
-            own.for_each(Replica::try_again);
-            if let Steer::Rollback = steer {
-                let why = "it was asked for".to_owned();
-                actions.push(Action::Report(Notice::RollingBack { why }));
-            }
+        let Some(UnderWay::Upgrade(upgrade)) = &mut self.change else {
+            return;
+        };
+        upgrade.steer(steer);
+        // What has failed before is tried again at once.
+        let target = upgrade.target();
+        let is_own = |one: &&Replica| steer != Steer::Pause && one.build == target;
+        let own = self.replicas.values().filter(is_own);
+        let own: Vec<Name> = own.map(|one| one.name.clone()).collect();
+        for replica in own {
+            self.tell(&replica, Input::Retry, now, actions);
+        }
+        if let Steer::Rollback = steer {
+            let why = "it was asked for".to_owned();
+            actions.push(Action::Report(Notice::RollingBack { why }));
         }
     }
 
@@ -173,12 +169,9 @@ impl ControlPlane {
             }
             Step::Renew { replica } => self.end(&replica, Fate::Renewed, now, actions),
             Step::Leave { replica } => self.end(&replica, Fate::Leaves, now, actions),
-            Step::Ask { replicas } => actions.extend(replicas.into_iter().map(|replica| {
-                let group = self.replicas.get(&replica).map(|one| &one.group);
-                let measure = group.is_some_and(|group| self.is_measured(group));
-                let message = ToReplica::Ping { measure };
-                Action::Send { replica, message }
-            })),
+            Step::Ask { replicas } => {
+                actions.extend(replicas.iter().filter_map(|replica| self.ping(replica)));
+            }
             Step::Stand => {
                 if let Some(UnderWay::Upgrade(upgrade)) = &self.change {
                     let rollout = upgrade.stands();

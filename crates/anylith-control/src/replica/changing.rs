@@ -3,6 +3,7 @@
 use anylith_core::Name;
 use anylith_wire::control::ComponentState;
 
+use super::stopping::answer_by;
 use crate::{
     input::{Step, Surroundings},
     life::Life,
@@ -91,8 +92,7 @@ pub(super) fn make_room(
         .insert(component.clone(), ComponentState::Draining);
     // It leaves, and is told so afterwards.
     if let Life::Draining { until, .. } = &mut life {
-        let timing = around.timing;
-        *until = Some(around.now + timing.grace + timing.succession() + timing.margin());
+        *until = Some(answer_by(around) + around.timing.succession());
     }
     (life, vec![Step::Yield { component }])
 }

@@ -193,7 +193,7 @@ impl Replica {
 }
 
 /// When a replica that is told to drain now, or to stop, has to have done so.
-fn answer_by(around: &Surroundings<'_>) -> Instant {
+pub(super) fn answer_by(around: &Surroundings<'_>) -> Instant {
     around.now + around.timing.grace + around.timing.margin()
 }
 

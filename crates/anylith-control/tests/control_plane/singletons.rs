@@ -101,6 +101,27 @@ fn who_connects_again_while_it_makes_room_is_told_so_once_more() {
     assert!(said(&world).contains(&"Cart-2 begins Cart".to_owned()));
 }
 
+#[test]
+fn who_has_not_heard_that_it_makes_room_serves_until_the_next_one_can_come() {
+    let mut world = World::ready(one_cart(micro(1)));
+    world.freezes("Cart-1");
+    world.told.clear();
+    world.happens(reshape(&spec(&[("all", &["Stock", "Cart", "Front"], 1)])));
+    assert!(world.plane.directory().is_moving("Cart"));
+    world.loses_connection("Cart-1");
+    world.thaws("Cart-1");
+    // The next one ends, and `Front` in its place waits for a `Cart`.
+    world.dies("all-1", Exit::Signal(9));
+    world.connects("Cart-1");
+    world.settle();
+    let named = world.plane.directory().replicas("Cart");
+    assert_eq!(named.len(), 1, "{named:?}");
+    world.pass(Duration::from_secs(60));
+    assert!(world.status().is_ready(), "{:?}", world.status());
+    assert_eq!(world.plane.directory().replicas("Cart")[0].replica, "all-1");
+    assert!(said(&world).contains(&"all-1 begins Cart".to_owned()));
+}
+
 /// One that cannot start where a reshape has brought it, and is tried again there.
 fn unable() -> World {
     let mut world = World::ready(one_cart(spec(&[

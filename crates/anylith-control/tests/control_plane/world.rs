@@ -261,6 +261,8 @@ impl World {
         if let Some(process) = self.processes.get_mut(replica)
             && std::mem::take(&mut process.connected)
         {
+            // What it had not read by then it never reads.
+            process.unread.iter_mut().for_each(|unread| unread.clear());
             self.happens(Event::Disconnected {
                 replica: name(replica),
             });

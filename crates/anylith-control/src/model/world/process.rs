@@ -125,7 +125,7 @@ impl World {
                 }
             }
             Some(ToReplica::Grant { component, state }) => {
-                if process.held.remove(&component) && state != self.estate {
+                if process.held.remove(&component) && !self.may_begin_with(state.as_ref()) {
                     let estate = self.estate.clone();
                     self.finds(format!(
                         "{component} begins with {state:?}, and not {estate:?}"
