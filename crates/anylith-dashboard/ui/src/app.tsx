@@ -46,8 +46,7 @@ export function App({ api, live }: { api: Api; live: Live }) {
     return <Waiting connection={connection} />;
   }
   const numbers = new Numbers(state);
-  const names = state.status.groups.flatMap((group) => group.components);
-  const places = indices(drawn?.graph, names);
+  const places = indices(state.status.groups.flatMap((group) => group.components));
   const askFor = (wanted: Asking) => {
     open(undefined);
     ask(wanted);

@@ -1,5 +1,3 @@
-import type { Graph } from './model';
-
 const FORMS = [
   'M12 3a9 9 0 1 0 0 18a9 9 0 1 0 0-18z',
   'M4.5 4.5h15v15h-15z',
@@ -23,9 +21,7 @@ export function Glyph({ index }: { index: number }) {
   );
 }
 
-/** The place of each component in the graph, by its name. */
-export function indices(graph: Graph | undefined, names: string[]): Map<string, number> {
-  const known = graph?.components.map((component) => component.name) ?? [];
-  const all = [...known, ...names.filter((name) => !known.includes(name)).sort()];
-  return new Map([...new Set(all)].map((name, index) => [name, index]));
+/** The place of each component among all, by its name. Who has looked once finds each again, whatever is known by then of the graph. */
+export function indices(names: string[]): Map<string, number> {
+  return new Map([...new Set(names)].sort().map((name, index) => [name, index]));
 }

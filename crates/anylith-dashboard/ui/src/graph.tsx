@@ -20,8 +20,8 @@ const MARGIN = 24;
 const HEAD = 8;
 
 /** What a letter of a box's second line takes of its width, and what is left free at its sides. */
-const LETTER = 6;
-const SIDES = 12;
+const LETTER = 5.6;
+const SIDES = 8;
 
 /** Who is dependent on whom. */
 export function Graph({ state, numbers, graph, picture, open }: Props) {
@@ -148,7 +148,8 @@ function Node({ box, graph, groups, near, point, open }: NodeProps) {
   const what = listeners !== '' ? `listener ${listeners}` : count(methods, 'method');
   const about = `${what} · ${how}`;
   // How it is matters more than what it has.
-  const said = [about, how].map((text) => (bad > 0 ? `! ${text}` : text));
+  const shorter = listeners === '' ? how : `${listeners} · ${how}`;
+  const said = [about, shorter, how].map((text) => (bad > 0 ? `! ${text}` : text));
   const fits = said.find((text) => text.length * LETTER <= width - SIDES) ?? said.at(-1);
   const key = (event: KeyboardEvent) => {
     if (event.key === 'Enter' || event.key === ' ') {
