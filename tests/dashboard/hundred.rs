@@ -1,5 +1,7 @@
 //! The dashboard of an application of a hundred components, which nobody has written: a made-up supervisor tells of it.
 
+use std::slice;
+
 use anyhow::ensure;
 use e2e::Browser;
 use serde_json::{Value, json};
@@ -25,7 +27,7 @@ fn name(index: usize) -> String {
 /// Each is dependent on the next of its own thing, and most on one of another.
 fn dependencies(index: usize) -> Vec<String> {
     let next = (index + 10 < 100).then(|| name(index + 10));
-    let other = (index % 3 != 0 && index + 20 < 100)
+    let other = (!index.is_multiple_of(3) && index + 20 < 100)
         .then(|| name((index / 10 + 2) * 10 + (index * 7 + 3) % 10));
     next.into_iter().chain(other).collect()
 }
@@ -81,7 +83,7 @@ fn micro() -> Value {
         group(
             index,
             &component,
-            &[component.clone()],
+            slice::from_ref(&component),
             1 + usize::from(index % 17 == 4),
         )
     });

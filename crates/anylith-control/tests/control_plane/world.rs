@@ -262,7 +262,7 @@ impl World {
             && std::mem::take(&mut process.connected)
         {
             // What it had not read by then it never reads.
-            process.unread.iter_mut().for_each(|unread| unread.clear());
+            process.unread.iter_mut().for_each(Vec::clear);
             self.happens(Event::Disconnected {
                 replica: name(replica),
             });
