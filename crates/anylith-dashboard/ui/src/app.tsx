@@ -150,7 +150,11 @@ function Head({ state, view, connection }: { state: State; view: ViewName; conne
 const CONNECTIONS: Record<Connection, { mark: string; word: string; about: string }> = {
   connecting: { mark: '…', word: 'connecting', about: 'The page has not been told anything yet.' },
   live: { mark: '●', word: 'live', about: 'What the page shows is so now.' },
-  lost: { mark: '✕', word: 'not connected', about: 'What the page shows was so. It tries again by itself.' },
+  lost: {
+    mark: '✕',
+    word: 'not connected',
+    about: 'What the page shows was so: nobody answers it now. It tries again by itself; the address of a new run is what `anylith dashboard` prints.',
+  },
   silent: { mark: '?', word: 'no answer', about: 'The supervisor does not answer; the replicas may serve on.' },
   refused: { mark: '✕', word: 'another run', about: 'This page is of an earlier run: open it anew with `anylith dashboard`.' },
 };

@@ -2,7 +2,7 @@ import type { Group, Status } from './model';
 
 /** What shape an application has, at a glance. */
 export interface Kind {
-  name: 'Monolith' | 'Replicated monolith' | 'Microservices' | 'A mix';
+  name: 'Monolith' | 'Replicated monolith' | 'Microservices' | 'A mix' | 'Stopping';
   about: string;
 }
 
@@ -12,7 +12,10 @@ export function kindOf(status: Status): Kind {
   const processes = groups.reduce((sum, group) => sum + running(group), 0);
   const components = new Set(groups.flatMap((group) => group.components)).size;
   const [only] = groups;
-  if (groups.length === 1 && only !== undefined && only.components.length > 1) {
+  if (only === undefined) {
+    return { name: 'Stopping', about: 'what was begun is ended, and nothing new is taken in' };
+  }
+  if (groups.length === 1 && only.components.length > 1) {
     return processes > 1
       ? { name: 'Replicated monolith', about: `all ${components} components in each of ${processes} processes` }
       : { name: 'Monolith', about: `all ${components} components in one process` };

@@ -34,6 +34,11 @@ test('what drains is not what an application is', () => {
   expect(kindOf(state([group('A', ['A'], 1), group('B', ['B'], 1), old]).status).name).toBe('Microservices');
 });
 
+test('an application of which all drains stops', () => {
+  const draining = (name: string) => ({ ...group(name, [name], 1), replicas: [replica(`${name}-1`, { state: 'draining' })] });
+  expect(kindOf(state([draining('A'), draining('B')]).status).name).toBe('Stopping');
+});
+
 test('an edge is local where the same group has both ends', () => {
   const whole = group('one', ['A', 'B'], 1);
   const alone = group('A', ['A'], 1);
