@@ -9,7 +9,7 @@ use anylith_core::{ComponentManifest, Directory, Fingerprint, Manifest, Name};
 use anylith_wire::control::{ComponentState, FromReplica, Steer};
 
 use super::{
-    Dice, interleavings,
+    Dice, first_wrong, interleavings,
     world::{Process, SHAPES, World, name, spec},
 };
 use crate::{
@@ -347,15 +347,10 @@ fn to_its_end(world: &mut World, dice: &mut Dice) -> Result<(), String> {
     Err(format!("it never ends: {:?}", world.plane.change()))
 }
 
-/// The first of so many random runs that goes wrong.
-fn first_wrong(runs: u64) -> Option<(u64, String)> {
-    (0..runs).find_map(|seed| Some((seed, random(seed).err()?)))
-}
-
 #[test]
 fn every_interleaving_of_an_upgrade_ends_with_the_old_build_or_the_new_one() {
     plant(None);
-    if let Some((seed, wrong)) = first_wrong(interleavings() / FEWER) {
+    if let Some((seed, wrong)) = first_wrong(interleavings() / FEWER, random) {
         panic!("seed {seed}: {wrong}");
     }
 }
@@ -370,7 +365,7 @@ fn every_planted_defect_of_an_upgrade_is_found() {
         Defect::NoRollout,
     ] {
         plant(Some(defect));
-        let found = first_wrong(interleavings() / FEWER);
+        let found = first_wrong(interleavings() / FEWER, random);
         plant(None);
         assert!(found.is_some(), "{defect:?} was not found");
     }
