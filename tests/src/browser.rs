@@ -8,8 +8,12 @@ use std::{
 };
 
 use anyhow::{Context as _, ensure};
-use fantoccini::{Client, ClientBuilder, Locator};
+use fantoccini::{
+    Client, ClientBuilder, Locator,
+    actions::{InputSource as _, KeyAction, KeyActions},
+};
 use hyper_util::client::legacy::connect::HttpConnector;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::time::sleep;
 
@@ -22,7 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 #[derive(Debug)]
 pub struct Browser {
     client: Client,
-    _driver: Driver,
+    driver: Driver,
     /// The first part of the name of each screenshot.
     name: String,
 }
@@ -49,6 +53,7 @@ impl Browser {
             process: driver,
             output,
             profile,
+            url: String::new(),
         };
         let lines = driver.output.by_ref().lines();
         let port = lines.map_while(Result::ok).find_map(|line| {
@@ -56,7 +61,7 @@ impl Browser {
             port.trim_end_matches('.').parse::<u16>().ok()
         });
         let port = port.context("chromedriver did not start")?;
-        let options = serde_json::json!({
+        let options = json!({
             "args": [
                 "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
                 "--disable-background-networking", "--disable-component-update", "--disable-sync",
@@ -64,17 +69,20 @@ impl Browser {
                 format!("--user-data-dir={}", driver.profile.path().display()),
             ],
         });
-        let capabilities = [("goog:chromeOptions".to_owned(), options)]
-            .into_iter()
-            .collect();
+        driver.url = format!("http://127.0.0.1:{port}");
+        let logs = json!({"browser": "ALL", "performance": "ALL"});
+        let capabilities = [
+            ("goog:chromeOptions".to_owned(), options),
+            ("goog:loggingPrefs".to_owned(), logs),
+        ];
         let client = ClientBuilder::new(HttpConnector::new())
-            .capabilities(capabilities)
-            .connect(&format!("http://127.0.0.1:{port}"))
+            .capabilities(capabilities.into_iter().collect())
+            .connect(&driver.url)
             .await
             .context("chromium did not start")?;
         Ok(Self {
             client,
-            _driver: driver,
+            driver,
             name: name.to_owned(),
         })
     }
@@ -126,6 +134,19 @@ impl Browser {
             .with_context(|| format!("cannot choose {value} in `{selector}`"))
     }
 
+    /// Chooses the option with this text.
+    ///
+    /// # Errors
+    ///
+    /// If there is none.
+    pub async fn choose_text(&self, selector: &str, text: &str) -> anyhow::Result<()> {
+        let element = self.wait_for(selector).await?;
+        element
+            .select_by_label(text)
+            .await
+            .with_context(|| format!("cannot choose {text} in `{selector}`"))
+    }
+
     /// What the element shows.
     ///
     /// # Errors
@@ -172,6 +193,120 @@ impl Browser {
         Ok(())
     }
 
+    /// Waits until the JavaScript expression `condition` is true on the page.
+    ///
+    /// # Errors
+    ///
+    /// If it is false to the end.
+    pub async fn wait_until(&self, condition: &str) -> anyhow::Result<()> {
+        let end = Instant::now() + PATIENCE;
+        // A page that changes may lack something for a moment that the expression speaks of.
+        let script = format!("try {{ return Boolean({condition}) }} catch {{ return false }}");
+        while self.run(&script).await? != Value::Bool(true) {
+            if Instant::now() >= end {
+                let page = self.text("body").await.unwrap_or_default();
+                anyhow::bail!("`{condition}` does not become true on the page\n{page}");
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+        Ok(())
+    }
+
+    /// Runs a script on the page; returns what it returns.
+    ///
+    /// # Errors
+    ///
+    /// What the browser says.
+    pub async fn run(&self, script: &str) -> anyhow::Result<Value> {
+        let done = self.client.execute(script, Vec::new()).await;
+        done.with_context(|| format!("cannot run `{script}`"))
+    }
+
+    /// Presses keys, wherever the focus is. Those without a letter are characters of their own, by the WebDriver standard.
+    ///
+    /// # Errors
+    ///
+    /// What the browser says.
+    pub async fn press(&self, keys: &str) -> anyhow::Result<()> {
+        let mut actions = KeyActions::new("keyboard".to_owned());
+        for value in keys.chars() {
+            actions = actions
+                .then(KeyAction::Down { value })
+                .then(KeyAction::Up { value });
+        }
+        Ok(self.client.perform_actions(actions).await?)
+    }
+
+    /// Types `text` into an input, in the place of what is there.
+    ///
+    /// # Errors
+    ///
+    /// If there is none.
+    pub async fn fill(&self, selector: &str, text: &str) -> anyhow::Result<()> {
+        let input = self.wait_for(selector).await?;
+        input.clear().await?;
+        Ok(input.send_keys(text).await?)
+    }
+
+    /// Pretends that its user has chosen something for all pages, such as `prefers-color-scheme` → `dark`.
+    ///
+    /// # Errors
+    ///
+    /// What the browser says.
+    pub async fn prefer(&self, feature: &str, value: &str) -> anyhow::Result<()> {
+        let params = json!({"features": [{"name": feature, "value": value}]});
+        let body = json!({"cmd": "Emulation.setEmulatedMedia", "params": params});
+        self.ask_driver("goog/cdp/execute", &body).await.map(drop)
+    }
+
+    /// What the pages have complained of since this was asked last.
+    ///
+    /// # Errors
+    ///
+    /// What the browser says.
+    pub async fn complaints(&self) -> anyhow::Result<Vec<String>> {
+        let entries = self.log("browser").await?;
+        let entries = entries
+            .iter()
+            .filter(|entry| entry["level"] != "DEBUG" && entry["level"] != "INFO");
+        Ok(entries.map(ToString::to_string).collect())
+    }
+
+    /// The address of every request that pages have made since this was asked last.
+    ///
+    /// # Errors
+    ///
+    /// What the browser says.
+    pub async fn requests(&self) -> anyhow::Result<Vec<String>> {
+        let mut urls = Vec::new();
+        for entry in self.log("performance").await? {
+            let message = entry["message"].as_str().context("no message")?;
+            let message: Value = serde_json::from_str(message)?;
+            if message["message"]["method"] == "Network.requestWillBeSent" {
+                let url = &message["message"]["params"]["request"]["url"];
+                urls.push(url.as_str().context("no address")?.to_owned());
+            }
+        }
+        Ok(urls)
+    }
+
+    async fn log(&self, kind: &str) -> anyhow::Result<Vec<Value>> {
+        let entries = self.ask_driver("se/log", &json!({"type": kind})).await?;
+        Ok(entries.as_array().cloned().unwrap_or_default())
+    }
+
+    /// What the WebDriver standard does not have, and chromedriver has.
+    async fn ask_driver(&self, command: &str, body: &Value) -> anyhow::Result<Value> {
+        let session = self.client.session_id().await?.context("no session")?;
+        let url = format!("{}/session/{session}/{command}", self.driver.url);
+        let asked = reqwest::Client::builder().no_proxy().build()?.post(url);
+        let answer = asked.body(body.to_string()).send().await?;
+        let mut answer: Value = serde_json::from_slice(&answer.bytes().await?)?;
+        let value = answer["value"].take();
+        ensure!(value.get("error").is_none(), "{command}: {value}");
+        Ok(value)
+    }
+
     /// How large the page is seen, in pixels.
     ///
     /// # Errors
@@ -195,6 +330,8 @@ struct Driver {
     /// Kept open, or the next thing that it says would end it.
     output: BufReader<ChildStdout>,
     profile: TempDir,
+    /// Where it listens.
+    url: String,
 }
 
 impl Drop for Driver {

@@ -4,6 +4,7 @@ mod demo;
 mod faults;
 mod fuzz;
 mod machine;
+mod page;
 mod step;
 mod suite;
 mod tidy;
@@ -33,6 +34,8 @@ enum Chore {
     Test(suite::Options),
     /// Check the rules of this repository that no compiler knows.
     Tidy,
+    /// Build the page of the dashboard anew, from its sources.
+    Page,
     /// Build the online shop and run it; Ctrl-C stops it.
     Demo(demo::Options),
     /// Put the load of many shoppers on a shop that runs; `cargo xtask load --help` has the options.
@@ -74,6 +77,7 @@ fn main() -> ExitCode {
         .and_then(|()| match arguments.chore {
             Chore::Test(options) => suite::run(&options),
             Chore::Tidy => tidy::run(),
+            Chore::Page => page::build(),
             Chore::Demo(options) => demo::run(&options),
             Chore::Load(passed) => {
                 Cargo::new(["run", "--quiet", "--release", "-p", "boutique-load"])

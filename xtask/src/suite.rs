@@ -10,7 +10,7 @@ use std::{
 use cargo_metadata::{MetadataCommand, TargetKind};
 
 use crate::{
-    faults, fuzz, machine,
+    faults, fuzz, machine, page,
     step::{Cargo, Seconds, Stop, timed},
     tidy,
     transcript::{self, Transcript},
@@ -68,6 +68,12 @@ const STEPS: &[Step] = &[
         about: "what is linked may be, by deny.toml",
         has_tests: false,
         work: licences,
+    },
+    Step {
+        name: "page",
+        about: "the dashboard's page is what its sources build, and its tests pass",
+        has_tests: false,
+        work: page,
     },
     Step {
         name: "lints",
@@ -230,6 +236,10 @@ fn licences(_: &Options) -> Result<(), Stop> {
     cargo.run()
 }
 
+fn page(_: &Options) -> Result<(), Stop> {
+    page::hold()
+}
+
 fn lints(_: &Options) -> Result<(), Stop> {
     Cargo::new([
         "clippy",
@@ -285,7 +295,10 @@ fn end_to_end(options: &Options) -> Result<(), Stop> {
     build_programs()?;
     let mut programs = TestPrograms::read()?;
     if options.skip_browser {
-        programs.end_to_end.retain(|name| name != "browser");
+        let in_browser = ["browser", "dashboard"];
+        programs
+            .end_to_end
+            .retain(|name| !in_browser.contains(&name.as_str()));
     }
     let cargo = Cargo::new(["test", "--workspace", "--no-fail-fast"]).with("E2E_BUILT", 1);
     let cargo = privileged(cargo);

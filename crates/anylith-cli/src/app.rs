@@ -22,7 +22,7 @@ pub(crate) fn is_one(given: &Path) -> bool {
 }
 
 /// An application, found on the disk.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct App {
     /// The folder of its file.
     pub(crate) folder: PathBuf,
@@ -56,6 +56,13 @@ impl App {
             label,
             text,
         })
+    }
+
+    /// The same application as its file is now.
+    pub(crate) fn again(&self) -> Result<Self, Failure> {
+        let now = Self::find(&self.path)?;
+        let label = self.label.clone();
+        Ok(Self { label, ..now })
     }
 
     /// Reads the settings, with what the environment and the flags override. Once the application has

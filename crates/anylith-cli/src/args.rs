@@ -3,7 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use anylith_supervisor::Level;
-use anylith_topology::{draw::Format, suggest};
+use anylith_topology::{Dashboard, draw::Format, suggest};
 use clap::{Args as Group, Parser, Subcommand};
 
 /// Runs applications written as components: whole, split into services, or anything between.
@@ -42,6 +42,9 @@ pub(crate) enum Command {
     Top(TopArgs),
     /// Prints what the replicas have counted, in Prometheus' text format
     Metrics(MetricsArgs),
+    /// Prints the address of the page that shows an application as it runs
+    #[command(after_help = DASHBOARD_EXAMPLES)]
+    Dashboard(DashboardArgs),
     /// Shows the logs of all replicas as one, in time order
     #[command(after_help = LOGS_EXAMPLES)]
     Logs(LogsArgs),
@@ -72,7 +75,7 @@ pub(crate) enum Render {
 }
 
 /// What overrides values of `anylith.toml`.
-#[derive(Debug, Default, Group)]
+#[derive(Debug, Clone, Default, Group)]
 pub(crate) struct Overriding {
     /// Sets a value of anylith.toml, as in `--set components.Currency.rates=other.json`
     #[arg(long = "set", value_name = "PATH=VALUE")]
@@ -100,7 +103,17 @@ Examples:
   anylith run --topology micro --detach      a process for each component, in the background
   ANYLITH__limits__message=1MiB anylith run  any value of anylith.toml can come from the environment
 
-On standard output is a line `ready: NAME URL` for each listener; all else is on standard error.";
+On standard output is a line `ready: NAME URL` for each listener; all else is on standard error, the address of the
+dashboard among it.";
+
+const DASHBOARD_EXAMPLES: &str = "\
+Examples:
+  anylith dashboard                          the address, with the token of the run that is on
+  anylith dashboard --open                   opens it in a browser, too
+  anylith run --dashboard 127.0.0.1:9000     always at this address
+  anylith run --dashboard off                without a dashboard
+
+Who has the token can do all that this command can: it is for the owner alone, and good as long as the run is on.";
 
 const DEV_EXAMPLES: &str = "\
 Examples:
@@ -186,6 +199,9 @@ pub(crate) struct Running {
     pub(crate) overriding: Overriding,
     #[command(flatten)]
     pub(crate) building: Building,
+    /// Where the dashboard listens, or `off`; at a port of the system's choice on this host if it is left out
+    #[arg(long, value_name = "ADDR|off", value_parser = dashboard)]
+    pub(crate) dashboard: Option<Dashboard>,
 }
 
 #[derive(Debug, Group)]
@@ -274,6 +290,19 @@ pub(crate) struct TopArgs {
     /// Looks for two seconds, and prints that as JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct DashboardArgs {
+    /// Folder with an anylith.toml, or that file
+    #[arg(value_name = "APP")]
+    pub(crate) app: Option<PathBuf>,
+    /// The same as APP
+    #[arg(long = "app", value_name = "APP", conflicts_with = "app")]
+    pub(crate) app_flag: Option<PathBuf>,
+    /// Opens it in a browser, too
+    #[arg(long)]
+    pub(crate) open: bool,
 }
 
 #[derive(Debug, Group)]
@@ -441,6 +470,11 @@ pub(crate) struct StaticArgs {
 
 fn format(text: &str) -> Result<Format, String> {
     text.parse::<Format>().map_err(|error| error.to_string())
+}
+
+fn dashboard(text: &str) -> Result<Dashboard, String> {
+    text.parse()
+        .map_err(|what: String| format!("{what}: write `127.0.0.1:9000`, or `off`"))
 }
 
 fn share(text: &str) -> Result<u8, String> {

@@ -2,6 +2,7 @@
 
 mod change;
 pub(crate) mod check;
+pub(crate) mod dashboard;
 pub(crate) mod detach;
 pub(crate) mod dev;
 pub(crate) mod graph;

@@ -4,6 +4,7 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use anylith_core::Manifest;
+use anylith_dashboard::Looked;
 use anylith_topology::{BUILT_IN, Plan, Problem, Problems, ReplicaChange, Settings};
 
 use crate::{
@@ -95,11 +96,12 @@ impl Inspection {
     /// What was asked of the binary is killed.
     pub(crate) async fn of_running(
         app: &App,
+        overriding: &Overriding,
         binary: PathBuf,
         asked: Vec<Problem>,
     ) -> Result<Self, Failure> {
         let manifest = describe::manifest(&binary, &app.folder).await?;
-        let reading = app.read(&Overriding::default(), Some(&manifest));
+        let reading = app.read(overriding, Some(&manifest));
         Ok(Self {
             settings: reading.settings,
             manifest,
@@ -137,6 +139,21 @@ impl Inspection {
         secrets
             .iter()
             .any(|secret| path(&secret.pointer) == complaint.key)
+    }
+
+    /// What the dashboard is shown of it.
+    pub(crate) fn looked(self) -> Looked {
+        let Self {
+            settings,
+            manifest,
+            problems,
+            ..
+        } = self;
+        Looked {
+            manifest,
+            settings,
+            problems,
+        }
     }
 
     /// The topologies that there are, by name.

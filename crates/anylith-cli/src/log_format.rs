@@ -1,10 +1,8 @@
-//! How lines of logs look, and which of them are wanted.
+//! How lines of logs look.
 
-use std::time::{Duration, SystemTime};
+use anylith_supervisor::{Level, LogLine, group_of};
 
-use anylith_supervisor::{Level, LogLine};
-
-use crate::{args::LogsArgs, paint::Paint};
+use crate::paint::Paint;
 
 /// Makes lines of text out of lines of logs.
 #[derive(Debug)]
@@ -46,15 +44,6 @@ impl LogFormat {
     }
 }
 
-/// The time so long ago, as lines have it.
-fn ago(age: Duration) -> String {
-    let at = SystemTime::now().checked_sub(age);
-    let at = at
-        .unwrap_or(SystemTime::UNIX_EPOCH)
-        .max(SystemTime::UNIX_EPOCH);
-    humantime::format_rfc3339_micros(at).to_string()
-}
-
 /// Text from a process must not move the cursor, or colour what others say, or look like a line of theirs: what follows
 /// on its first line is indented.
 fn printable(text: &str) -> String {
@@ -68,66 +57,6 @@ fn printable(text: &str) -> String {
         }
     }
     printed
-}
-
-/// The group of the replica with this name.
-pub(crate) fn group_of(replica: &str) -> &str {
-    replica.rsplit_once('-').map_or(replica, |(group, _)| group)
-}
-
-/// Which lines are wanted.
-#[derive(Debug, Default)]
-pub(crate) struct LogFilter {
-    components: Vec<String>,
-    replicas: Vec<String>,
-    level: Option<Level>,
-    /// From when on, in UTC after RFC 3339, with microseconds.
-    since: Option<String>,
-    /// In small letters; all of them must be there.
-    texts: Vec<String>,
-}
-
-impl LogFilter {
-    /// The filter that the flags and the words of `query` ask for.
-    pub(crate) fn new(args: &LogsArgs, query: &[String]) -> Self {
-        let texts = query.iter().flat_map(|words| words.split_whitespace());
-        let texts = texts.chain(args.text.as_deref());
-        Self {
-            components: args.component.clone(),
-            replicas: args.replica.clone(),
-            level: args.level,
-            since: args.since.map(ago),
-            texts: texts.map(str::to_lowercase).collect(),
-        }
-    }
-
-    /// Whether `line` is wanted. Plain text, a panic's for one, has no level and counts as one of `info`; it
-    /// belongs to a component if its replica runs that one alone.
-    pub(crate) fn wants(&self, line: &LogLine) -> bool {
-        let group = group_of(&line.source);
-        let component = line.component.as_deref().unwrap_or(group);
-        let is_one = |wanted: &[String], names: &[&str]| {
-            wanted.is_empty() || wanted.iter().any(|name| names.contains(&name.as_str()))
-        };
-        let level = line.level.unwrap_or(Level::Info);
-        is_one(&self.components, &[component])
-            && is_one(&self.replicas, &[&line.source, group])
-            && self.level.is_none_or(|least| level >= least)
-            && self
-                .since
-                .as_deref()
-                .is_none_or(|since| line.stands_at() >= since)
-            && self.has_texts(line)
-    }
-
-    fn has_texts(&self, line: &LogLine) -> bool {
-        if self.texts.is_empty() {
-            return true;
-        }
-        let component = line.component.as_deref().unwrap_or_default();
-        let whole = format!("{} {component} {}", line.source, line.text).to_lowercase();
-        self.texts.iter().all(|text| whole.contains(text))
-    }
 }
 
 #[cfg(test)]
@@ -150,7 +79,7 @@ mod tests {
 
     fn plain() -> LogFormat {
         LogFormat {
-            paint: Paint::for_tests(),
+            paint: Paint::NONE,
             width: 0,
         }
     }
@@ -200,30 +129,5 @@ mod tests {
             format.line(&text),
             "03:04:05.678 Cart-1 | ERROR panicked\n    0: a\n    03:04:05.678 Ad-1 | INFO  b"
         );
-    }
-
-    #[test]
-    fn lines_can_be_asked_for_by_their_age() {
-        let since = |age| LogFilter {
-            since: Some(ago(age)),
-            ..LogFilter::default()
-        };
-        let old = line("Cart-1", Some(Level::Info), None, "old");
-        assert!(!since(Duration::from_secs(300)).wants(&old));
-        assert!(since(Duration::MAX).wants(&old));
-    }
-
-    #[test]
-    fn filters_hold_together() {
-        let filter = LogFilter {
-            components: vec!["Cart".to_owned()],
-            level: Some(Level::Warn),
-            texts: vec!["slow".to_owned()],
-            ..LogFilter::default()
-        };
-        assert!(filter.wants(&line("one-1", Some(Level::Error), Some("Cart"), "too SLOW")));
-        assert!(!filter.wants(&line("one-1", Some(Level::Info), Some("Cart"), "slow")));
-        assert!(!filter.wants(&line("one-1", Some(Level::Warn), Some("Ad"), "slow")));
-        assert!(!filter.wants(&line("one-1", Some(Level::Warn), Some("Cart"), "fast")));
     }
 }

@@ -8,6 +8,7 @@ mod args;
 mod binary;
 mod command;
 mod describe;
+mod doorway;
 mod failure;
 mod inspection;
 mod log_format;
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
         Command::Status(args) => command::status::status(&args),
         Command::Metrics(args) => command::metrics::metrics(&args),
         Command::Top(args) => command::top::top(&args),
+        Command::Dashboard(args) => command::dashboard::dashboard(&args),
         Command::Logs(args) => command::logs::logs(&args),
         Command::Restart(args) => command::restart::restart(&args),
         Command::Scale(args) => command::scale::scale(&args),

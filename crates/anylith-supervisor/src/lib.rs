@@ -24,6 +24,7 @@ mod listener_socket;
 mod listeners;
 mod lock;
 mod log_file;
+mod log_filter;
 mod log_line;
 mod log_reader;
 mod measures;
@@ -37,6 +38,7 @@ mod run_folder;
 mod stray;
 mod supervisor;
 mod switchboard;
+mod told;
 
 pub use answer::{Answer, AskError, Overview, ask};
 pub use anylith_control::{
@@ -49,9 +51,11 @@ pub use builds::{KeepError, NewBuild, previous_build};
 pub use elsewhere::Elsewhere;
 pub use launch::{Launch, StartError, living_replicas, other_build_left, stop_orphans, what_runs};
 pub use listener_socket::BindError;
+pub use log_filter::{LogFilter, group_of};
 pub use log_line::{Level, LogLine};
 pub use log_reader::LogReader;
 pub use record::Program;
 pub use report::Report;
 pub use run_folder::RunFolder;
 pub use supervisor::{Progress, Retiring, Supervisor, SupervisorLost};
+pub use told::{Outcome, ToldReshape, ToldStatus};

@@ -1,7 +1,7 @@
 //! The logs of all replicas of an application, as one, in time order.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, VecDeque},
     fs::{self, File},
     io::{self, Read, Seek, SeekFrom},
     os::unix::fs::MetadataExt,
@@ -10,7 +10,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use crate::{log_line::LogLine, run_folder::RunFolder};
+use crate::{log_filter::LogFilter, log_line::LogLine, run_folder::RunFolder};
 
 /// How long a line may take from its time stamp to the file. Lines younger than this are kept back, so that
 /// an older one of another replica can still come before them.
@@ -30,6 +30,8 @@ pub struct LogReader {
     tails: BTreeMap<String, Tail>,
     waiting: Vec<LogLine>,
     from_end: bool,
+    /// What is not wanted is not kept, and logs in which nothing is wanted are not read.
+    filter: LogFilter,
 }
 
 /// One log, read up to `position`.
@@ -52,7 +54,15 @@ impl LogReader {
             tails: BTreeMap::new(),
             waiting: Vec::new(),
             from_end: false,
+            filter: LogFilter::default(),
         }
+    }
+
+    /// Reads only lines that `filter` wants.
+    #[must_use]
+    pub fn only(mut self, filter: LogFilter) -> Self {
+        self.filter = filter;
+        self
     }
 
     /// Reads only what is written from now on.
@@ -93,6 +103,30 @@ impl LogReader {
         self.poll()
     }
 
+    /// The last `most` of the lines that there are, oldest first; what comes later is for [`LogReader::poll`]. It takes
+    /// no more memory than so many lines of each log, and a part of one.
+    ///
+    /// # Errors
+    ///
+    /// If the folder or a log cannot be read.
+    pub fn skim(&mut self, most: usize) -> io::Result<Vec<LogLine>> {
+        self.look_for_files()?;
+        let (mut all, now) = (Vec::new(), now());
+        for tail in self.tails.values_mut() {
+            let (mut lines, mut last) = (Vec::new(), VecDeque::new());
+            while tail.read(&now, &mut lines)? {
+                let wanted = lines.drain(..).filter(|line| self.filter.wants(line));
+                last.extend(wanted);
+                let over = last.len().saturating_sub(most);
+                last.drain(..over);
+            }
+            all.extend(last);
+        }
+        let mut all = in_order(all);
+        all.drain(..all.len().saturating_sub(most));
+        Ok(all)
+    }
+
     /// All lines that are left, with those that have no end yet.
     ///
     /// # Errors
@@ -105,6 +139,7 @@ impl LogReader {
             let partial = std::mem::take(&mut tail.partial);
             self.waiting.extend(tail.line(&partial, &now));
         }
+        self.waiting.retain(|line| self.filter.wants(line));
         Ok(in_order(self.waiting))
     }
 
@@ -115,6 +150,7 @@ impl LogReader {
         for tail in self.tails.values_mut() {
             any |= tail.read(&now, &mut self.waiting)?;
         }
+        self.waiting.retain(|line| self.filter.wants(line));
         // A new run begins with new logs under the same names.
         self.tails
             .retain(|_, tail| tail.file.metadata().is_ok_and(|found| found.nlink() > 0));
@@ -133,7 +169,7 @@ impl LogReader {
             let Some(source) = name.strip_suffix(".log") else {
                 continue;
             };
-            if !self.tails.contains_key(source) {
+            if !self.tails.contains_key(source) && self.filter.wants_log_of(source) {
                 let file = File::open(file.path())?;
                 let position = if self.from_end {
                     file.metadata()?.len()

@@ -102,6 +102,11 @@ impl RunFolder {
         self.logs().join("anylith.log")
     }
 
+    /// Where the dashboard of a run is, and its token.
+    pub fn dashboard(&self) -> PathBuf {
+        self.path.join("dashboard.json")
+    }
+
     /// The process that was the last to be the supervisor here, as it said itself; it may be gone.
     pub fn supervisor(&self) -> Option<u32> {
         fs::read_to_string(self.lock()).ok()?.parse().ok()

@@ -1,5 +1,7 @@
 //! The config of one component: any value, with the place of each of its keys.
 
+mod shown;
+
 use std::fmt;
 
 use anylith_core::{SecretReference, SecretSource};
@@ -12,6 +14,9 @@ use crate::{
     source::{At, Source},
     tree::{Item, Table, Value},
 };
+
+/// What stands in the place of a secret.
+const HIDDEN: &str = "[secret]";
 
 /// `[components.X]`.
 #[derive(Clone)]
@@ -71,6 +76,11 @@ impl Config {
         let mut secrets = Vec::new();
         take_out(&self.table, "", &mut json, &mut secrets);
         (json, secrets)
+    }
+
+    /// The config as people may see it, whoever looks over their shoulder.
+    pub(crate) fn shown(&self) -> Json {
+        shown::table(&self.table)
     }
 
     /// The first text of the config that `message` speaks of, by its path; secrets are not looked for. Short
@@ -144,7 +154,6 @@ impl Config {
 
     /// `message` without the secrets.
     pub(crate) fn redact(&self, message: &str) -> String {
-        const HIDDEN: &str = "[secret]";
         let mut redacted = message.to_owned();
         for secret in &self.secrets {
             // Deserialisers quote text as Rust writes it, so the escaped form is looked for first.

@@ -1,13 +1,14 @@
 //! Pictures of the dependency graph, with or without the groups of a plan.
 //!
 //! [`text`] is for a terminal, [`json`] for programs, [`mermaid`] and [`dot`] for other tools to lay out,
-//! [`svg`] is laid out here. All of them are made of the same manifest and, where one is given, the same
+//! [`svg`] is laid out here, and [`picture`] is that layout for who draws it himself. All of them are made of the same manifest and, where one is given, the same
 //! plan; the drawn forms carry the legend [`LEGEND`].
 
 mod dot;
 mod json;
 mod layout;
 mod mermaid;
+mod picture;
 mod svg;
 mod text;
 
@@ -18,6 +19,7 @@ use anylith_core::{ComponentManifest, Manifest, Name, Scaling};
 pub use dot::dot;
 pub use json::json;
 pub use mermaid::mermaid;
+pub use picture::{Picture, PlacedComponent, PlacedEdge, picture};
 pub use svg::svg;
 pub use text::text;
 

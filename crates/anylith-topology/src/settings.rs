@@ -36,6 +36,7 @@ use scaling::Replicas;
 /// name = "boutique"                 # if it is there, what the application calls itself
 /// package = "boutique"              # the cargo package to build, or: binary = "target/release/boutique"
 /// transport = "unix"                # between replicas; or "tcp"
+/// dashboard = "127.0.0.1:9000"      # where `anylith run` shows it; or "off"
 ///
 /// [app.env]                         # for every replica
 /// RUST_LOG = "info"
@@ -110,6 +111,32 @@ pub struct AppSettings {
     pub transport: Transport,
     /// Environment variables that every replica gets.
     pub env: BTreeMap<String, String>,
+    /// Where the dashboard of a run listens; `None` if the file does not say.
+    pub dashboard: Option<Dashboard>,
+}
+
+/// Where the dashboard of a run listens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dashboard {
+    /// At this address. With port 0 the system chooses one.
+    At(SocketAddr),
+    /// There is none.
+    Off,
+}
+
+impl FromStr for Dashboard {
+    type Err = String;
+
+    /// Reads `127.0.0.1:9000`, or `off`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "off" => Ok(Self::Off),
+            _ => text
+                .parse()
+                .map(Self::At)
+                .map_err(|_| format!("`{text}` is no address with a port")),
+        }
+    }
 }
 
 /// What the replicas of an application call each other over.
@@ -276,6 +303,11 @@ impl Settings {
     ) -> Option<(serde_json::Value, Vec<SecretReference>)> {
         let config = self.components.get(component)?;
         Some(config.without_secrets())
+    }
+
+    /// The config of `component` as people may see it: what is a secret, or might be one, is hidden. `None` if it has none.
+    pub fn config_for_people(&self, component: &str) -> Option<serde_json::Value> {
+        self.components.get(component).map(Config::shown)
     }
 
     /// How many replicas `group` of `topology` is said to have, if that is said.

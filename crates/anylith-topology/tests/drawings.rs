@@ -115,3 +115,29 @@ fn the_json_is_what_the_command_promises() {
     );
     assert_eq!(json["groups"].as_array().unwrap().len(), 3);
 }
+
+#[test]
+fn who_draws_the_graph_himself_gets_every_component_and_every_edge_within_the_picture() {
+    let shop = shop();
+    let picture = anylith_topology::draw::picture(&shop);
+    let placed: Vec<_> = picture.boxes.iter().map(|it| &it.component).collect();
+    let named: Vec<_> = shop.components.iter().map(|it| &it.name).collect();
+    assert_eq!(placed, named);
+    let edges: usize = shop.components.iter().map(|it| it.dependencies.len()).sum();
+    assert_eq!(picture.lines.len(), edges);
+    for it in &picture.boxes {
+        assert!(it.x >= 0.0 && it.x + it.width <= picture.width, "{it:?}");
+        assert!(it.y >= 0.0 && it.y + it.height <= picture.height, "{it:?}");
+    }
+    for line in &picture.lines {
+        let end = picture
+            .boxes
+            .iter()
+            .find(|it| it.component == line.to)
+            .unwrap();
+        assert!(
+            (line.tip_x - end.x).abs() < 0.1,
+            "{line:?} does not end at {end:?}"
+        );
+    }
+}

@@ -20,7 +20,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("anylith-runtime", &["anylith-rpc", "anylith-topology"]),
     ("anylith", &["anylith-runtime", "anylith-macros"]),
     ("anylith-supervisor", &["anylith-control", "anylith-pki"]),
-    ("anylith-cli", &["anylith-supervisor"]),
+    ("anylith-dashboard", &["anylith-supervisor"]),
+    ("anylith-cli", &["anylith-dashboard"]),
     ("anylith-test", &["anylith", "anylith-supervisor"]),
 ];
 

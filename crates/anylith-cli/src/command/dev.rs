@@ -12,6 +12,7 @@ use super::{
 use crate::{
     app::App,
     args::{DevArgs, Running},
+    doorway::Doorway,
     failure::Failure,
     paint::Paint,
     signals::Signals,
@@ -39,13 +40,14 @@ pub(crate) fn dev(args: &DevArgs) -> Result<(), Failure> {
             } = next;
             bench.running = Some(launch.clone());
             bench.stuck = false;
-            let work = bench.work();
             let run = Run {
+                doorway: Doorway::prepare(args, &settings)?,
                 launch,
                 settings,
                 in_background: false,
                 release: args.building.release,
             };
+            let work = bench.work();
             let over = run::supervise(run, &app, &mut signals, work).await?;
             match over {
                 Some(prepared) => next = *prepared?,

@@ -7,7 +7,9 @@ use std::{
     time::Duration,
 };
 
-use anylith_supervisor::{Answer, LogLine, LogReader, Request, RunFolder, ask, living_replicas};
+use anylith_supervisor::{
+    Answer, LogFilter, LogLine, LogReader, Request, RunFolder, ask, group_of, living_replicas,
+};
 use anylith_topology::suggest;
 
 use super::{last_run, runtime};
@@ -15,7 +17,7 @@ use crate::{
     app::{self, App},
     args::LogsArgs,
     failure::Failure,
-    log_format::{LogFilter, LogFormat, group_of},
+    log_format::LogFormat,
     paint::Paint,
 };
 
@@ -34,7 +36,7 @@ pub(crate) fn logs(args: &LogsArgs) -> Result<(), Failure> {
         let reader = LogReader::from_start(&folder);
         let mut known = Known::of(&folder).await;
         let mut printer = Printer {
-            filter: LogFilter::new(args, query),
+            filter: filter(args, query),
             format: LogFormat::new(Paint::for_stdout()),
         };
         if !args.follow {
@@ -45,6 +47,22 @@ pub(crate) fn logs(args: &LogsArgs) -> Result<(), Failure> {
         }
         follow(args, &app, reader, known, printer, &folder).await
     })
+}
+
+/// The lines that the flags and the words of `query` ask for.
+fn filter(args: &LogsArgs, query: &[String]) -> LogFilter {
+    let mut filter = LogFilter::default()
+        .of_components(&args.component)
+        .of_replicas(&args.replica);
+    if let Some(level) = args.level {
+        filter = filter.at_least(level);
+    }
+    if let Some(age) = args.since {
+        filter = filter.younger_than(age);
+    }
+    let texts = query.iter().flat_map(|words| words.split_whitespace());
+    let texts = texts.chain(args.text.as_deref());
+    texts.fold(filter, LogFilter::with_text)
 }
 
 /// The application and the words to look for. Other commands take the application as their first word, so here a

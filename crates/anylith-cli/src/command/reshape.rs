@@ -8,8 +8,8 @@ use std::{
 
 use anylith_core::Name;
 use anylith_supervisor::{
-    Answer, AskError, Change, Group, Processes, Request, ReshapePlan, RunFolder, Underway, ask,
-    what_runs,
+    Answer, AskError, Change, Group, Outcome, Request, ReshapePlan, RunFolder, ToldReshape,
+    Underway, ask, what_runs,
 };
 use anylith_topology::{Plan, Problem, Problems, ReplicaChange, TopologyFile};
 use serde::Serialize;
@@ -17,21 +17,10 @@ use serde::Serialize;
 use super::{change, last_run, runtime};
 use crate::{
     app::App,
-    args::ReshapeArgs,
+    args::{Overriding, ReshapeArgs},
     failure::Failure,
     inspection::{Inspection, replicas},
 };
-
-/// What was done, for scripts: the plan, and what has become of it.
-#[derive(Debug, Serialize)]
-struct Told<'p> {
-    #[serde(flatten)]
-    plan: &'p ReshapePlan,
-    outcome: Outcome,
-    /// Why it was taken back, or could not be made.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    why: Option<String>,
-}
 
 /// That there is no plan, for scripts.
 #[derive(Debug, Serialize)]
@@ -39,20 +28,6 @@ struct Refusal<'a> {
     to: &'a Name,
     outcome: Outcome,
     why: Option<String>,
-}
-
-/// What has become of a reshape.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-enum Outcome {
-    /// It was to be said only.
-    Planned,
-    /// It has begun.
-    Begun,
-    /// The new topology runs, and nothing of the old one.
-    Done,
-    /// It was not made, or taken back.
-    Failed,
 }
 
 /// Divides the components of an application that runs into other groups.
@@ -81,10 +56,12 @@ pub(crate) fn reshape(args: &ReshapeArgs) -> Result<(), Failure> {
             return Err(failure);
         }
     };
-    let told = |outcome, why| Told {
+    let told = |outcome, why| ToldReshape {
         plan: &plan,
         outcome,
         why,
+        // It is said as a warning.
+        left: Vec::new(),
     };
     if args.dry_run {
         return match args.json {
@@ -130,21 +107,11 @@ fn runs_already(app: &App, folder: &RunFolder, topology: &Name, json: bool) -> R
         Ok(Answer::Status(now)) => now.status.replicas().count() as u32,
         other => return change::outcome(app, folder, Change::Reshape, other).map(drop),
     };
-    let plan = ReshapePlan {
-        from: topology.clone(),
-        to: topology.clone(),
-        groups: Vec::new(),
-        processes: Processes {
-            before: processes,
-            peak: processes,
-            after: processes,
-        },
-        memory: None,
-    };
-    print(&Told {
-        plan: &plan,
+    print(&ToldReshape {
+        plan: &ReshapePlan::nothing(topology.clone(), processes),
         outcome: Outcome::Done,
         why: None,
+        left: Vec::new(),
     })
 }
 
@@ -165,7 +132,8 @@ async fn wanted(
     };
     let build = what_runs(folder).ok_or_else(|| super::not_running(app))?;
     let (replicas, asked) = replicas(args.replicas.as_deref());
-    let inspection = Inspection::of_running(app, build, asked.clone()).await?;
+    let overriding = Overriding::default();
+    let inspection = Inspection::of_running(app, &overriding, build, asked.clone()).await?;
     let plan = match file {
         Some(file) => planned(&file, &inspection, &replicas, asked)?,
         None => {

@@ -17,6 +17,7 @@ use super::{detach, runtime};
 use crate::{
     app::App,
     args::{RunArgs, Running},
+    doorway::{self, Doorway},
     failure::Failure,
     inspection::{Inspection, replicas},
     screen::Screen,
@@ -40,9 +41,11 @@ pub(crate) fn run(args: &RunArgs) -> Result<(), Failure> {
             _ = signals.next() => return Err(stopped_early(&app)),
         };
         let beside = std::future::pending::<Infallible>();
+        let doorway = Doorway::prepare(&args.running, &settings)?;
         let run = Run {
             launch,
             settings,
+            doorway,
             in_background: args.in_background,
             release: args.running.building.release,
         };
@@ -145,6 +148,7 @@ fn planned(
 pub(crate) struct Run {
     pub(crate) launch: Launch,
     pub(crate) settings: Settings,
+    pub(crate) doorway: Doorway,
     /// Nobody watches it once it is ready.
     pub(crate) in_background: bool,
     /// Builds are made with optimisations.
@@ -162,6 +166,7 @@ pub(crate) async fn supervise<T>(
     let Run {
         launch,
         settings,
+        doorway,
         in_background,
         release,
     } = run;
@@ -184,6 +189,7 @@ pub(crate) async fn supervise<T>(
         }
     };
     let reports = supervisor.take_reports();
+    let dashboard = doorway.open(app, &settings, &folder);
     let upgrade = app.hint(if release {
         "upgrade --release"
     } else {
@@ -191,6 +197,9 @@ pub(crate) async fn supervise<T>(
     });
     let wording = Wording::new(settings, upgrade);
     let mut show = Show::new(name, listeners, wording, screen, in_background);
+    if let Some(dashboard) = &dashboard {
+        show.announce(doorway::announcement(dashboard, app));
+    }
     let outcome = {
         let mut over = pin!(show.until_over(&supervisor, reports, signals));
         let done = tokio::select! {
@@ -204,6 +213,7 @@ pub(crate) async fn supervise<T>(
         done
     };
     let over = supervisor.over().await;
+    drop(dashboard);
     show.end(over.is_ok())?;
     over.map_err(|error| lost(&error, app))?;
     Ok(outcome)

@@ -9,10 +9,8 @@ use std::{
 use anylith_core::{Name, with_causes};
 use anylith_supervisor::{
     Answer, AskError, Overview, ReplicaState, ReplicaStatus, Request, RunFolder, ScalingStatus,
-    Status, ask, living_replicas,
+    Status, ToldStatus, ask, living_replicas,
 };
-
-use serde::Serialize;
 
 use super::{last_run, not_running, runtime};
 use crate::{app::App, args::StatusArgs, failure::Failure, paint::Paint};
@@ -39,31 +37,13 @@ pub(crate) fn status(args: &StatusArgs) -> Result<(), Failure> {
     };
     let text = match args.json {
         true => {
-            serde_json::to_string_pretty(&Printed::from(&overview)).map_err(io::Error::other)?
+            serde_json::to_string_pretty(&ToldStatus::from(&overview)).map_err(io::Error::other)?
                 + "\n"
         }
         false => table(&overview, Paint::for_stdout()),
     };
     io::stdout().lock().write_all(text.as_bytes())?;
     Ok(())
-}
-
-/// The status as scripts get it.
-#[derive(Debug, Serialize)]
-struct Printed<'a> {
-    #[serde(flatten)]
-    status: &'a Status,
-    #[serde(skip_serializing_if = "<[String]>::is_empty")]
-    troubles: &'a [String],
-}
-
-impl<'a> From<&'a Overview> for Printed<'a> {
-    fn from(overview: &'a Overview) -> Self {
-        Self {
-            status: &overview.status,
-            troubles: &overview.troubles,
-        }
-    }
 }
 
 /// Why the supervisor does not answer, and what still runs without one.

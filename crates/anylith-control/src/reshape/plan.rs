@@ -76,6 +76,21 @@ pub struct Processes {
 }
 
 impl ReshapePlan {
+    /// What is to be done where `topology` runs already, in so many processes.
+    pub fn nothing(topology: Name, processes: u32) -> Self {
+        Self {
+            from: topology.clone(),
+            to: topology,
+            groups: Vec::new(),
+            processes: Processes {
+                before: processes,
+                peak: processes,
+                after: processes,
+            },
+            memory: None,
+        }
+    }
+
     /// From what `spec` asks for to the topology called `to`, which has `groups`.
     ///
     /// # Errors

@@ -82,7 +82,7 @@ pub fn svg(manifest: &Manifest, plan: Option<&Plan>) -> String {
     out
 }
 
-fn sketch(manifest: &Manifest, plan: Option<&Plan>, edges: &[(usize, usize)]) -> Sketch {
+pub(super) fn sketch(manifest: &Manifest, plan: Option<&Plan>, edges: &[(usize, usize)]) -> Sketch {
     let group_of = |component: &ComponentManifest| {
         let groups = &plan?.groups;
         groups
@@ -295,7 +295,7 @@ fn draw_edge(
 }
 
 /// The path through `points`, its last point, and 1 if it arrives there going right, else -1.
-fn curve(points: &[(f64, f64)]) -> (String, (f64, f64), f64) {
+pub(super) fn curve(points: &[(f64, f64)]) -> (String, (f64, f64), f64) {
     let (Some(&start), Some(&end)) = (points.first(), points.last()) else {
         return (String::new(), (0.0, 0.0), 1.0);
     };
@@ -324,7 +324,7 @@ fn curve(points: &[(f64, f64)]) -> (String, (f64, f64), f64) {
 }
 
 /// From the top of a box around its upper right corner into its side.
-fn own_loop(rect: &Rect) -> (String, (f64, f64), f64) {
+pub(super) fn own_loop(rect: &Rect) -> (String, (f64, f64), f64) {
     let (x, y) = (rect.right() - 22.0, rect.y);
     let tip = (rect.right(), y + 12.0);
     let path = format!(

@@ -15,7 +15,7 @@ pub(crate) struct Reader<'a> {
 }
 
 /// Keys of `[app]` that are sought elsewhere, and mean nothing else there.
-const OF_APP: [&str; 4] = ["package", "binary", "transport", "env"];
+const OF_APP: [&str; 5] = ["package", "binary", "transport", "env", "dashboard"];
 
 impl<'a> Reader<'a> {
     pub(crate) fn new(source: &'a Source, problems: Vec<Problem>, incomplete: bool) -> Self {

@@ -88,12 +88,10 @@ fn app(table: &Table, reader: &mut Reader<'_>, settings: &mut Settings) {
         binary,
         transport,
         env,
+        dashboard,
     } = &mut settings.app;
-    reader.only(
-        table,
-        &["name", "package", "binary", "transport", "env"],
-        "[app]",
-    );
+    let keys = ["name", "package", "binary", "transport", "env", "dashboard"];
+    reader.only(table, &keys, "[app]");
     for Entry { key, at, item } in &table.entries {
         let path = format!("`{key}` of [app]");
         settings.app_places.insert(key.clone(), item.at.clone());
@@ -119,6 +117,15 @@ fn app(table: &Table, reader: &mut Reader<'_>, settings: &mut Settings) {
                 }
             }
             "env" => *env = environment(item, reader),
+            "dashboard" => {
+                let mend = "write dashboard = \"127.0.0.1:9000\", or dashboard = \"off\"";
+                if let Some(text) = reader.text(item, &path, mend) {
+                    match text.parse() {
+                        Ok(known) => *dashboard = Some(known),
+                        Err(what) => reader.report(&item.at, what, mend),
+                    }
+                }
+            }
             _ => {}
         }
     }

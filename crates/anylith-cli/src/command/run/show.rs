@@ -22,6 +22,8 @@ pub(super) struct Show {
     waiting: Waiting,
     wording: Wording,
     announced: bool,
+    /// Where the dashboard is, in words; empty if there is none.
+    dashboard: String,
     /// Why the run is given up.
     failure: Option<Failure>,
 }
@@ -42,8 +44,14 @@ impl Show {
             waiting: Waiting::new("Ctrl-C once more kills everything at once"),
             wording,
             announced: false,
+            dashboard: String::new(),
             failure: None,
         }
+    }
+
+    /// Says where the dashboard is, once the application is ready.
+    pub(super) fn announce(&mut self, dashboard: String) {
+        self.dashboard = dashboard;
     }
 
     /// Goes on until nothing of the application runs any more.
@@ -137,6 +145,9 @@ impl Show {
         }
         if now.status.listeners.is_empty() {
             screen.result(format!("{word} {}", self.app));
+        }
+        if !self.dashboard.is_empty() {
+            screen.say(self.dashboard.clone());
         }
         if let Some(background) = background {
             screen.result(detach::IN_BACKGROUND);

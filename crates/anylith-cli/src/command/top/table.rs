@@ -284,7 +284,7 @@ mod tests {
                 columns,
                 lines: 1000,
             };
-            for line in of(&busy(5), room, Paint::for_tests()).lines() {
+            for line in of(&busy(5), room, Paint::NONE).lines() {
                 assert!(line.chars().count() <= columns, "{line}");
             }
         }
@@ -296,10 +296,10 @@ mod tests {
             columns: 80,
             lines: 24,
         };
-        let text = of(&busy(20), room, Paint::for_tests());
+        let text = of(&busy(20), room, Paint::NONE);
         assert_eq!(text.lines().count(), 24, "{text}");
         assert_eq!(text.matches("… and ").count(), 3, "{text}");
-        let whole = of(&busy(20), Room::PLENTY, Paint::for_tests());
+        let whole = of(&busy(20), Room::PLENTY, Paint::NONE);
         assert_eq!(whole.lines().count(), 67, "{whole}");
     }
 
@@ -307,7 +307,7 @@ mod tests {
     fn a_terminal_of_one_line_is_no_reason_to_fail() {
         for lines in 0..12 {
             let room = Room { columns: 3, lines };
-            of(&busy(3), room, Paint::for_tests());
+            of(&busy(3), room, Paint::NONE);
         }
     }
 

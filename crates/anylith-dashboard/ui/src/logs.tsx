@@ -1,0 +1,77 @@
+import { useEffect, useState } from 'preact/hooks';
+
+import type { Api } from './api';
+import { LogList, type LogQuery } from './log-list';
+import { type State, replicasOf } from './model';
+
+/** After a letter was typed it is not looked for at once: more will follow. */
+const TYPING_MS = 250;
+
+/** The logs of all replicas as one. */
+export function Logs({ api, state }: { api: Api; state: State }) {
+  const [text, setText] = useState('');
+  const [level, setLevel] = useState('');
+  const [component, setComponent] = useState('');
+  const [replica, setReplica] = useState('');
+  const [paused, setPaused] = useState(false);
+  const sought = useSettled(text);
+  const components = [...new Set(state.status.groups.flatMap((group) => group.components))].sort();
+  const replicas = ['anylith', ...replicasOf(state.status).map(({ replica: { id } }) => id)];
+  const query: LogQuery = { component, replica, level, text: sought, lines: '500' };
+  return (
+    <main class="logs">
+      <header class="heading">
+        <div>
+          <h1>Logs</h1>
+          <p>of all replicas, in time order</p>
+        </div>
+        <form class="filters" role="search" onSubmit={(event) => event.preventDefault()}>
+          <label>
+            Text <input type="search" name="text" value={text} onInput={(event) => setText(event.currentTarget.value)} />
+          </label>
+          <Choice name="level" title="Level" value={level} set={setLevel} all="all" options={['debug', 'info', 'warn', 'error']} />
+          <Choice name="component" title="Component" value={component} set={setComponent} all="all" options={components} />
+          <Choice name="replica" title="Replica" value={replica} set={setReplica} all="all" options={replicas} />
+          <button type="button" aria-pressed={paused} onClick={() => setPaused(!paused)}>
+            {paused ? '▶ Follow' : '❚❚ Pause'}
+          </button>
+        </form>
+      </header>
+      <LogList api={api} query={query} paused={paused} />
+    </main>
+  );
+}
+
+interface ChoiceProps {
+  name: string;
+  title: string;
+  value: string;
+  set: (value: string) => void;
+  all: string;
+  options: string[];
+}
+
+function Choice({ name, title, value, set, all, options }: ChoiceProps) {
+  return (
+    <label>
+      {title}{' '}
+      <select name={name} value={value} onChange={(event) => set(event.currentTarget.value)}>
+        <option value="">{all}</option>
+        {options.map((option) => (
+          <option key={option} value={option}>
+            {option}
+          </option>
+        ))}
+      </select>
+    </label>
+  );
+}
+
+function useSettled(text: string): string {
+  const [settled, settle] = useState(text);
+  useEffect(() => {
+    const timer = setTimeout(() => settle(text), TYPING_MS);
+    return () => clearTimeout(timer);
+  }, [text]);
+  return settled;
+}

@@ -1,0 +1,208 @@
+/** What the API answers, as `openapi.json` describes it. */
+
+export type ReplicaState = 'starting' | 'ready' | 'draining' | 'backoff' | 'stopped';
+
+export interface Replica {
+  id: string;
+  pid: number | null;
+  address: string | null;
+  state: ReplicaState;
+  restarts: number;
+  build?: number;
+  counters?: Record<string, number>;
+  unhealthy?: Record<string, string>;
+  silent?: boolean;
+}
+
+export interface Scaling {
+  wanted: number;
+  min: number;
+  max: number;
+  why: string;
+}
+
+export interface Group {
+  name: string;
+  components: string[];
+  scaling?: Scaling;
+  replicas: Replica[];
+}
+
+export interface Status {
+  app: string;
+  topology: string;
+  epoch: number;
+  groups: Group[];
+  listeners: Record<string, string>;
+}
+
+export interface Note {
+  replica: string;
+  text: string;
+}
+
+export interface EdgeTraffic {
+  from: string;
+  to: string;
+  calls_per_second: number;
+  errors_per_second: number;
+  p50_ms: number;
+  p99_ms: number;
+}
+
+export interface Traffic {
+  edges: EdgeTraffic[];
+  load: Record<string, number>;
+}
+
+/** Which change is under way. Later versions may know of more kinds and stages. */
+export interface Underway {
+  kind: 'restart' | 'scale' | 'reshape' | 'upgrade' | 'unknown';
+  to?: string;
+  stage?: 'comes' | 'paused' | 'goes_back' | 'settles' | 'unknown';
+}
+
+export interface State {
+  status: Status;
+  notes: Note[];
+  supervisor: number;
+  troubles: string[];
+  change: string | null;
+  underway: Underway | null;
+  traffic?: Traffic | null;
+}
+
+export interface Difference {
+  topology?: string;
+  epoch?: number;
+  listeners?: Record<string, string>;
+  groups?: Group[];
+  order?: string[];
+  notes?: Note[];
+  supervisor?: number;
+  troubles?: string[];
+  change?: string | null;
+  underway?: Underway | null;
+  traffic?: Traffic | null;
+}
+
+export interface Method {
+  name: string;
+  idempotent: boolean;
+  shape?: 'unary' | 'server_streaming' | 'client_streaming' | 'bidirectional';
+  routed?: string;
+}
+
+export interface Component {
+  name: string;
+  summary?: string;
+  implementation?: string;
+  dependencies: string[];
+  listeners: string[];
+  methods: Method[];
+  singleton?: object;
+}
+
+export interface Graph {
+  app: string;
+  summary?: string;
+  components: Component[];
+}
+
+export interface PlacedBox {
+  component: string;
+  x: number;
+  y: number;
+  width: number;
+  height: number;
+}
+
+export interface PlacedLine {
+  from: string;
+  to: string;
+  path: string;
+  tip_x: number;
+  tip_y: number;
+  leftwards: boolean;
+}
+
+export interface Picture {
+  width: number;
+  height: number;
+  boxes: PlacedBox[];
+  lines: PlacedLine[];
+}
+
+export interface TopologyPlan {
+  name: string;
+  groups: { name: string; components: string[]; replicas: number }[];
+  problem?: string;
+}
+
+export interface GroupChange {
+  name: string;
+  becomes: 'new' | 'kept' | 'gone';
+  components: string[];
+  comes: string[];
+  goes: string[];
+  before: number;
+  after: number;
+}
+
+export interface Plan {
+  from: string;
+  to: string;
+  groups: GroupChange[];
+  processes: { before: number; peak: number; after: number };
+  memory?: { before_bytes: number; peak_bytes: number };
+  outcome: 'planned' | 'done' | 'failed';
+  why?: string;
+  left?: string[];
+}
+
+export interface Restarted {
+  outcome: 'done' | 'failed';
+  why?: string;
+  left?: string[];
+}
+
+export interface LogLine {
+  source: string;
+  at: string;
+  level?: 'TRACE' | 'DEBUG' | 'INFO' | 'WARN' | 'ERROR';
+  component?: string;
+  text: string;
+}
+
+/** The state after a change: what the change does not have stays. */
+export function changed(state: State, change: Difference): State {
+  const { status } = state;
+  const groups = new Map(status.groups.map((group) => [group.name, group]));
+  for (const group of change.groups ?? []) {
+    groups.set(group.name, group);
+  }
+  const order = change.order ?? [...groups.keys()];
+  const present = order.map((name) => groups.get(name)).filter((group) => group !== undefined);
+  const next: State = {
+    status: {
+      app: status.app,
+      topology: change.topology ?? status.topology,
+      epoch: change.epoch ?? status.epoch,
+      groups: present,
+      listeners: change.listeners ?? status.listeners,
+    },
+    notes: change.notes ?? state.notes,
+    supervisor: change.supervisor ?? state.supervisor,
+    troubles: change.troubles ?? state.troubles,
+    // `null` says that none is under way any more.
+    change: change.change === undefined ? state.change : change.change,
+    underway: change.underway === undefined ? state.underway : change.underway,
+  };
+  const traffic = change.traffic === undefined ? state.traffic : change.traffic;
+  return traffic == null ? next : { ...next, traffic };
+}
+
+/** Every replica, with its group. */
+export function replicasOf(status: Status): { group: Group; replica: Replica }[] {
+  return status.groups.flatMap((group) => group.replicas.map((replica) => ({ group, replica })));
+}

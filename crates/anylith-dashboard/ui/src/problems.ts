@@ -1,0 +1,70 @@
+import { count } from './kind';
+import { type State, replicasOf } from './model';
+
+/** How grave a problem is: something fails; something is not as it should be; something takes its time. */
+export type Gravity = 'failing' | 'warning' | 'waiting';
+
+export interface Problem {
+  /** Tells it from all others, for as long as it lasts. */
+  key: string;
+  gravity: Gravity;
+  title: string;
+  text: string;
+  /** The replica whose last lines may tell more. */
+  replica?: string;
+}
+
+/** Counts that say that something is wrong, and in which words. All others are part of how calls go. */
+const COUNTS: Record<string, [string, string, string]> = {
+  denied: ['call', 'calls', 'denied: the dependency graph does not have that edge'],
+  unauthenticated: ['connection', 'connections', 'refused: the peer did not prove that it belongs to the application'],
+  misbehaved: ['connection', 'connections', 'closed: the peer broke the protocol'],
+  crowded: ['connection', 'connections', 'refused for want of room'],
+  overloaded: ['call', 'calls', 'refused: there were as many as it can do'],
+  withheld: ['call of its own', 'calls of its own', 'not sent: too many were under way'],
+  panicked: ['panic', 'panics', 'caught'],
+};
+
+const ORDER: Gravity[] = ['failing', 'warning', 'waiting'];
+
+/** What is wrong now, the gravest first. */
+export function problemsOf(state: State): Problem[] {
+  const notes = new Map(state.notes.map((note) => [note.replica, note.text]));
+  const problems: Problem[] = state.troubles.map((text) => ({
+    key: `supervisor ${text}`,
+    gravity: 'warning',
+    title: 'The supervisor',
+    text,
+  }));
+  for (const { replica } of replicasOf(state.status)) {
+    const { id } = replica;
+    const note = notes.get(id);
+    const about = (kind: string, gravity: Gravity, title: string, text: string) =>
+      problems.push({ key: `${id} ${kind}`, gravity, title, text, replica: id });
+    if (replica.state === 'backoff') {
+      about('backoff', 'failing', `${id} keeps failing`, note ?? 'it waits to be started again');
+    } else if (replica.silent === true) {
+      about('silent', 'failing', `${id} is silent`, note ?? 'it gives no sign of life, and gets no calls until it does');
+    } else if (Object.keys(replica.unhealthy ?? {}).length > 0) {
+      const unhealthy = Object.entries(replica.unhealthy ?? {});
+      const reasons = unhealthy.map(([component, reason]) => (reason === '' ? component : `${component}: ${reason}`));
+      about('unhealthy', 'warning', `${id} is unhealthy`, note ?? reasons.join('; '));
+    } else if (note !== undefined) {
+      about('waiting', 'waiting', `${id} is ${replica.state}`, note);
+    }
+    if (replica.restarts > 0 && replica.state !== 'backoff') {
+      about('restarts', 'warning', `${id} has failed`, `it was started again ${times(replica.restarts)}, and is ${replica.state} now`);
+    }
+    for (const [name, [one, several, what]] of Object.entries(COUNTS)) {
+      const counted = replica.counters?.[name] ?? 0;
+      if (counted > 0) {
+        about(name, 'warning', `${id}: ${count(counted, one, several)} ${what}`, 'counted since it was first started');
+      }
+    }
+  }
+  return problems.sort((one, other) => ORDER.indexOf(one.gravity) - ORDER.indexOf(other.gravity));
+}
+
+function times(number: number): string {
+  return number === 1 ? 'once' : number === 2 ? 'twice' : `${number} times`;
+}

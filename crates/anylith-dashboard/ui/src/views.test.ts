@@ -1,0 +1,128 @@
+import { expect, test } from 'vitest';
+
+import { dependents, reach } from './edges';
+import { kindOf } from './kind';
+import type { Component, Group, Plan, Replica, State } from './model';
+import { Numbers } from './numbers';
+import { costOf, linesOf, wrongIn } from './plan';
+import { problemsOf } from './problems';
+
+function replica(id: string, more: Partial<Replica> = {}): Replica {
+  return { id, pid: 1, address: null, state: 'ready', restarts: 0, ...more };
+}
+
+function group(name: string, components: string[], replicas: number): Group {
+  const numbers = Array.from({ length: replicas }, (_, index) => replica(`${name}-${index + 1}`));
+  return { name, components, replicas: numbers };
+}
+
+function state(groups: Group[], more: Partial<State> = {}): State {
+  const status = { app: 'shop', topology: 'any', epoch: 1, groups, listeners: {} };
+  return { status, notes: [], supervisor: 1, troubles: [], change: null, underway: null, ...more };
+}
+
+test('shapes are told apart', () => {
+  const kind = (...groups: Group[]) => kindOf(state(groups).status).name;
+  expect(kind(group('one', ['A', 'B'], 1))).toBe('Monolith');
+  expect(kind(group('one', ['A', 'B'], 3))).toBe('Replicated monolith');
+  expect(kind(group('A', ['A'], 1), group('B', ['B'], 2))).toBe('Microservices');
+  expect(kind(group('ab', ['A', 'B'], 1), group('C', ['C'], 1))).toBe('A mix');
+});
+
+test('what drains is not what an application is', () => {
+  const old = { ...group('one', ['A', 'B'], 1), replicas: [replica('one-1', { state: 'draining' })] };
+  expect(kindOf(state([group('A', ['A'], 1), group('B', ['B'], 1), old]).status).name).toBe('Microservices');
+});
+
+test('an application of which all drains stops', () => {
+  const draining = (name: string) => ({ ...group(name, [name], 1), replicas: [replica(`${name}-1`, { state: 'draining' })] });
+  expect(kindOf(state([draining('A'), draining('B')]).status).name).toBe('Stopping');
+});
+
+test('an edge is local where the same group has both ends', () => {
+  const whole = group('one', ['A', 'B'], 1);
+  const alone = group('A', ['A'], 1);
+  expect(reach([whole], 'A', 'B')).toBe('local');
+  expect(reach([alone, group('B', ['B'], 1)], 'A', 'B')).toBe('remote');
+  // As it is in the middle of a reshape.
+  expect(reach([whole, alone], 'A', 'B')).toBe('both');
+});
+
+test('who is dependent on a component is found', () => {
+  const component = (name: string, dependencies: string[]): Component => ({ name, dependencies, listeners: [], methods: [] });
+  const all = [component('A', ['B']), component('B', []), component('C', ['A', 'B'])];
+  expect(dependents(all, 'B')).toEqual(['A', 'C']);
+});
+
+test('where there are no numbers there are none to show', () => {
+  const numbers = new Numbers(state([]));
+  expect([numbers.load('A-1'), numbers.edge('A', 'B'), numbers.width('A', 'B')]).toEqual([undefined, undefined, undefined]);
+});
+
+test('numbers are shown where there are some', () => {
+  const edge = { from: 'A', to: 'B', calls_per_second: 99, errors_per_second: 0, p50_ms: 1, p99_ms: 2 };
+  const numbers = new Numbers(state([], { traffic: { edges: [edge], load: { 'A-1': 1.7 } } }));
+  expect(numbers.load('A-1')).toBe(1);
+  expect(numbers.width('A', 'B')).toBe(4.5);
+  expect(numbers.width('B', 'A')).toBeUndefined();
+});
+
+test('the gravest problem comes first', () => {
+  const groups = [
+    { ...group('A', ['A'], 0), replicas: [replica('A-1', { state: 'starting' })] },
+    { ...group('B', ['B'], 0), replicas: [replica('B-1', { counters: { denied: 2, retried: 5 } })] },
+    { ...group('C', ['C'], 0), replicas: [replica('C-1', { state: 'backoff', pid: null, restarts: 4 })] },
+    { ...group('D', ['D'], 0), replicas: [replica('D-1', { state: 'starting', silent: true })] },
+  ];
+  const notes = [
+    { replica: 'A-1', text: 'A waits for B' },
+    { replica: 'C-1', text: 'failed 5 times in a row' },
+  ];
+  const problems = problemsOf(state(groups, { notes, troubles: ['the state cannot be written'] }));
+  expect(problems.map(({ gravity, title }) => `${gravity}: ${title}`)).toEqual([
+    'failing: C-1 keeps failing',
+    'failing: D-1 is silent',
+    'warning: The supervisor',
+    'warning: B-1: 2 calls denied: the dependency graph does not have that edge',
+    'waiting: A-1 is starting',
+  ]);
+  expect(problems[0]?.text).toBe('failed 5 times in a row');
+});
+
+test('an application that is well has no problems', () => {
+  expect(problemsOf(state([group('A', ['A'], 2)]))).toEqual([]);
+});
+
+test('a plan says first what changes', () => {
+  const change = { components: ['A'], comes: [], goes: [], before: 1, after: 1 };
+  const plan: Plan = {
+    from: 'one',
+    to: 'two',
+    groups: [
+      { name: 'same', becomes: 'kept', ...change },
+      { name: 'more', becomes: 'kept', ...change, comes: ['B'], after: 2 },
+      { name: 'old', becomes: 'gone', ...change, after: 0 },
+      { name: 'new', becomes: 'new', ...change, before: 0, after: 3 },
+    ],
+    processes: { before: 3, peak: 7, after: 6 },
+    memory: { before_bytes: 1, peak_bytes: 3 * 1024 * 1024 },
+    outcome: 'planned',
+  };
+  expect(linesOf(plan).map(({ mark, group: name, text }) => `${mark} ${name}, ${text}`)).toEqual([
+    '~ more, 2 replicas instead of 1: A, + B',
+    '− old, 1 replica: A',
+    '+ new, 3 replicas: A',
+    '= same, 1 replica: A',
+  ]);
+  expect(costOf(plan)).toEqual([
+    '3 processes now, 7 at the peak, 6 after',
+    '1 MiB of memory now, at most about 3 MiB at the peak',
+  ]);
+});
+
+test('what is no number of replicas is known without asking', () => {
+  const right = ['3', '1..6', '0..=5', '2,Catalog=3', 'Catalog=1..6, Cart = 2'];
+  expect(right.filter((sizes) => wrongIn(sizes) !== undefined)).toEqual([]);
+  const wrong = ['many', '-1', '1..', 'Catalog=', '2,,3', ''];
+  expect(wrong.filter((sizes) => wrongIn(sizes) === undefined)).toEqual([]);
+});
