@@ -21,14 +21,29 @@ const TOPOLOGY: &str = r#"
 groups.pages = { components = ["Frontend"], replicas = { min = 1, max = 3, target = { cpu = 0.05 }, cooldown = "3s" } }
 groups.money = { components = ["Currency"], replicas = { min = 0, max = 2, cooldown = "2s" } }
 groups.rest = { components = ["*"] }
+
+[topologies.helped]
+groups.all = { components = ["*"], burst = { Currency = { max = 2, cooldown = "2s" } } }
 "#;
 
-fn shop() -> anyhow::Result<Shop> {
+fn shop(topology: &str) -> anyhow::Result<Shop> {
     let app = App::copy()?;
     let file = app.folder().join("anylith.toml");
     let text = fs::read_to_string(&file)?;
     fs::write(&file, text + TOPOLOGY)?;
-    Shop::with().topology("breathing").start_in(app)
+    Shop::with().topology(topology).start_in(app)
+}
+
+/// Kills the replica called `id`.
+fn kill(shop: &Shop, id: &str) -> anyhow::Result<()> {
+    let replicas = block_in_place(|| shop.replicas())?;
+    let one = replicas.iter().find(|one| one.id == id);
+    let pid = one.and_then(|one| one.pid).context("it does not run")?;
+    let pid = rustix::process::Pid::from_raw(pid).context("no process")?;
+    Ok(rustix::process::kill_process(
+        pid,
+        rustix::process::Signal::KILL,
+    )?)
 }
 
 /// How many replicas `group` has that are ready.
@@ -75,7 +90,7 @@ async fn visit(shop: &Shop) -> anyhow::Result<Duration> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_runs_of_what_nobody_calls_and_the_first_call_is_answered() -> anyhow::Result<()> {
-    let mut shop = shop()?;
+    let mut shop = shop("breathing")?;
     let said = |shop: &Shop| -> anyhow::Result<String> {
         let status = block_in_place(|| shop.command(&["status"]))?;
         Ok(String::from_utf8_lossy(&status.stdout).into_owned())
@@ -116,7 +131,7 @@ async fn nothing_runs_of_what_nobody_calls_and_the_first_call_is_answered() -> a
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_crowd_brings_replicas_that_leave_when_it_has_gone_and_no_request_fails()
 -> anyhow::Result<()> {
-    let mut shop = shop()?;
+    let mut shop = shop("breathing")?;
     let mut crowd = Crowd::begin(&shop, RATE, 4);
     crowd.visitors.have_seen(120).await?;
     let many = until(&shop, "pages", |ready| ready > 1).await?;
@@ -127,15 +142,47 @@ async fn a_crowd_brings_replicas_that_leave_when_it_has_gone_and_no_request_fail
     ensure!(after >= many, "{after} of {many}:\n{}", shop.output());
     crowd.visitors.have_seen(120).await?;
     // They may be killed, too.
-    let replicas = block_in_place(|| shop.replicas())?;
-    let one = replicas.iter().find(|one| one.id == "money-1");
-    let pid = one.and_then(|one| one.pid).context("nobody counts money")?;
-    let pid = rustix::process::Pid::from_raw(pid).context("no process")?;
-    rustix::process::kill_process(pid, rustix::process::Signal::KILL)?;
+    kill(&shop, "money-1")?;
     crowd.visitors.have_seen(120).await?;
     crowd.end(&shop).await?;
     until(&shop, "pages", |ready| ready == 1).await?;
     until(&shop, "money", |ready| ready == 0).await?;
+    ensure!(shop.stop()?, "the command failed");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_component_of_a_monolith_gets_help_through_all_that_changes_and_no_request_fails()
+-> anyhow::Result<()> {
+    let mut shop = shop("helped")?;
+    let does = |shop: &Shop, words: &[&str]| -> anyhow::Result<()> {
+        let done = block_in_place(|| shop.command(words))?;
+        let told = String::from_utf8_lossy(&done.stderr);
+        ensure!(done.status.success(), "{words:?}: {told}");
+        Ok(())
+    };
+    let mut crowd = Crowd::begin(&shop, RATE, 5);
+    crowd.visitors.have_seen(60).await?;
+    // Held at two, so that it does not end in the midst of this.
+    does(&shop, &["scale", "Currency-burst=2"])?;
+    until(&shop, "Currency-burst", |ready| ready == 2).await?;
+    crowd.visitors.have_seen(120).await?;
+    kill(&shop, "Currency-burst-1")?;
+    crowd.visitors.have_seen(120).await?;
+    block_in_place(|| shop.replace_supervisor())?;
+    until(&shop, "Currency-burst", |ready| ready == 2).await?;
+    does(&shop, &["restart"])?;
+    crowd.visitors.have_seen(120).await?;
+    ensure!(ready(&shop, "Currency-burst")? == 2, "{}", shop.output());
+    // It has no place among microservices, and begins anew with the monolith.
+    does(&shop, &["reshape", "micro"])?;
+    ensure!(ready(&shop, "Currency-burst")? == 0, "{}", shop.output());
+    does(&shop, &["reshape", "helped"])?;
+    does(&shop, &["scale", "Currency-burst=1"])?;
+    crowd.visitors.have_seen(120).await?;
+    does(&shop, &["scale", "Currency-burst=0..2"])?;
+    until(&shop, "Currency-burst", |ready| ready == 0).await?;
+    crowd.end(&shop).await?;
     ensure!(shop.stop()?, "the command failed");
     Ok(())
 }

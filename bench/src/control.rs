@@ -11,7 +11,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use anylith_core::{Address, Directory, Endpoint, Name};
+use anylith_core::{Address, Directory, Endpoint, Name, Whereabouts};
 use anylith_pki::{Authority, Lifetimes, Subject};
 use anylith_wire::control::{
     Bootstrap, ComponentState, Decoder, ENV_CONTROL, ENV_INCARNATION, ENV_REPLICA, EdgeSettings,
@@ -157,17 +157,23 @@ fn converse(mut stream: UnixStream, home: &mut Option<Home>, state: &Mutex<State
 
 impl State {
     fn announce(&mut self, component: Name, address: Address) -> Result<()> {
-        let replicas = self.directory.components.entry(component).or_default();
-        replicas.retain(|known| known.replica != address.replica);
+        let known = self.directory.replicas(component.as_str()).iter();
+        let others = known.filter(|known| known.replica != address.replica);
+        let mut replicas: Vec<Address> = others.cloned().collect();
         replicas.push(address);
         replicas.sort();
+        let components = &mut self.directory.components;
+        components.insert(component, Whereabouts::Answers(replicas));
         self.publish()
     }
 
     fn withdraw(&mut self, home: &Home) -> Result<()> {
-        for replicas in self.directory.components.values_mut() {
-            replicas.retain(|known| *known != home.address);
-        }
+        self.directory.components.retain(|_, known| {
+            let others = known.replicas().iter();
+            let others = others.filter(|known| **known != home.address).cloned();
+            *known = Whereabouts::Answers(others.collect());
+            !known.replicas().is_empty()
+        });
         self.publish()
     }
 

@@ -92,6 +92,8 @@ pub(crate) enum Word {
         counters: Counters,
         outcomes: Outcomes,
         load: Option<Load>,
+        each: BTreeMap<Name, Load>,
+        outgoing: BTreeMap<Name, u64>,
     },
 }
 

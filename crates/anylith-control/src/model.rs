@@ -15,7 +15,7 @@ use self::world::{Fault, SHAPES, SHAPES_OF_ONE, World};
 use crate::defect::{Defect, plant};
 
 /// How many interleavings are tried in every run of the tests. `ANYLITH_INTERLEAVINGS` sets another number, and
-/// `cargo xtask interleavings` sets it to a million. With more than 100,000 every fault is tried at every moment; else a part.
+/// `cargo xtask interleavings` sets it to a million; `ANYLITH_FIRST_SEED` begins with another one than seed 0. With more than 100,000 every fault is tried at every moment; else a part.
 const INTERLEAVINGS: u64 = 3_000;
 
 /// Random numbers that are the same for the same seed.
@@ -130,15 +130,19 @@ fn run_in_turn(mut world: World, faults: &[(usize, usize)]) -> Result<(usize, us
 }
 
 fn interleavings() -> u64 {
-    let asked = env::var("ANYLITH_INTERLEAVINGS").ok();
-    asked.map_or(INTERLEAVINGS, |number| {
-        number.parse().expect("ANYLITH_INTERLEAVINGS is a number")
-    })
+    number_in("ANYLITH_INTERLEAVINGS").unwrap_or(INTERLEAVINGS)
+}
+
+fn number_in(variable: &str) -> Option<u64> {
+    let text = env::var(variable).ok()?;
+    let number = text.parse().ok();
+    Some(number.unwrap_or_else(|| panic!("{variable} is no number: {text}")))
 }
 
 /// The first of so many random runs that goes wrong.
 fn first_wrong(runs: u64, random: impl Fn(u64) -> Result<(), String>) -> Option<(u64, String)> {
-    (0..runs).find_map(|seed| Some((seed, random(seed).err()?)))
+    let first = number_in("ANYLITH_FIRST_SEED").unwrap_or(0);
+    (first..first + runs).find_map(|seed| Some((seed, random(seed).err()?)))
 }
 
 #[test]

@@ -124,6 +124,7 @@ impl ControlPlane {
                 components: extra.components.clone(),
                 replicas: 0,
                 scaling: None,
+                burst: false,
                 external: false,
             });
             let endpoint = endpoint(&spec, &sockets, name, past.incarnation);
@@ -359,11 +360,15 @@ impl ControlPlane {
                 counters,
                 outcomes,
                 load,
+                each,
+                outgoing,
             } => Word::Alive {
                 calls,
                 counters,
                 outcomes,
                 load,
+                each,
+                outgoing,
             },
             FromReplica::Wanted { component } => return self.called(component, replica),
             FromReplica::Unknown => return,

@@ -305,13 +305,24 @@ impl Replica {
                 counters,
                 outcomes,
                 load,
+                each,
+                outgoing,
             } => {
                 run.calls = calls;
                 run.counters = counters;
                 run.outcomes = outcomes;
                 run.accounts += 1;
+                if load.is_some() {
+                    run.new_outgoing.extend(outgoing.keys().cloned());
+                    run.outgoing = outgoing;
+                }
                 run.load_is_new |= load.is_some();
                 run.load = load.or(run.load);
+                run.new_each.extend(each.keys().cloned());
+                for (component, load) in each {
+                    let load = run.each.contains_key(&component).then_some(load);
+                    run.each.insert(component, load);
+                }
             }
         }
         let life = match life {

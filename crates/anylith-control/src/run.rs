@@ -32,8 +32,17 @@ pub(crate) struct Run {
     pub(crate) accounts: u64,
     /// What it bore, when it was last asked for it.
     pub(crate) load: Option<Load>,
+    /// The same for those of its components alone of which replicas may be started alone. What is said first of one does not
+    /// count: it is of a time in which others may still have borne the same.
+    pub(crate) each: BTreeMap<Name, Option<Load>>,
+    /// Component → how many calls of it were under way from its process to others on average then, in thousandths.
+    pub(crate) outgoing: BTreeMap<Name, u64>,
     /// Whether that was said since somebody looked.
     pub(crate) load_is_new: bool,
+    /// Of which of these components it was said since somebody looked.
+    pub(crate) new_each: BTreeSet<Name>,
+    /// For which components it has said that it calls them since somebody looked.
+    pub(crate) new_outgoing: BTreeSet<Name>,
     /// The components that were ready and are unhealthy.
     pub(crate) ill: BTreeMap<Name, Illness>,
     /// What keeps components that start from agreeing that they are healthy.
@@ -77,7 +86,11 @@ impl Run {
             outcomes: Outcomes::default(),
             accounts: 0,
             load: None,
+            each: BTreeMap::new(),
+            outgoing: BTreeMap::new(),
             load_is_new: false,
+            new_each: BTreeSet::new(),
+            new_outgoing: BTreeSet::new(),
             ill: BTreeMap::new(),
             doubts: BTreeMap::new(),
             unable: BTreeMap::new(),

@@ -230,8 +230,13 @@ impl Seats {
             let stands = spec.group_of(component.as_str());
             let is_home = stands.is_some_and(|group| group.name == replica.group);
             let stays = is_home && !replica.fate.ends_it();
-            let is_awaited = successors(component, spec, replicas)
-                .any(|next| next.name != name && next.state() == ReplicaState::Ready);
+            // Where nobody is called anyhow, who comes may wait for just that to be ready.
+            let is_called = [ComponentState::Ready, ComponentState::Unhealthy]
+                .into_iter()
+                .any(|state| replica.life.answers(component, state).is_some());
+            let is_awaited = successors(component, spec, replicas).any(|next| {
+                next.name != name && (!is_called || next.state() == ReplicaState::Ready)
+            });
             if stays || !(is_awaited || is_last(component, &name, spec, replicas)) {
                 continue;
             }

@@ -5,7 +5,9 @@ use std::{
     fmt,
 };
 
-use anylith_core::{EdgeSettings, Fingerprint, Limits, Manifest, Name, Scaling, Singleton, Size};
+use anylith_core::{
+    Burst, EdgeSettings, Fingerprint, Limits, Manifest, Name, Scaling, Singleton, Size,
+};
 use anylith_topology::{Plan, Transport};
 use serde::{Deserialize, Serialize};
 
@@ -18,7 +20,8 @@ pub struct Spec {
     pub app: Name,
     /// The topology's name.
     pub topology: Name,
-    /// The groups; every component is in exactly one.
+    /// The groups. Every component is in exactly one, but for those of bursts: each of these is of one component that is in
+    /// another group as well.
     pub groups: Vec<GroupSpec>,
     /// Component → the components it is dependent on, without cycles.
     pub dependencies: BTreeMap<Name, Vec<Name>>,
@@ -72,12 +75,33 @@ pub struct GroupSpec {
     /// Within which bounds that number follows what they bear, if it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scaling: Option<Scaling>,
+    /// Whether its replicas are started beside those of the group that its one component stands in, when there is a burst
+    /// of calls.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub burst: bool,
     /// Whether its replicas are processes that somebody else starts, and that connect by themselves.
     #[serde(default)]
     pub external: bool,
 }
 
 impl GroupSpec {
+    /// The group for `burst`, without a replica.
+    pub fn of_burst(burst: &Burst) -> Self {
+        Self {
+            name: burst.group(),
+            components: vec![burst.component.clone()],
+            replicas: 0,
+            scaling: Some(burst.scaling),
+            burst: true,
+            external: false,
+        }
+    }
+
+    /// Whether it is for bursts, and there is none: it has no replica then, and misses none.
+    pub(crate) fn is_idle_burst(&self) -> bool {
+        self.burst && self.replicas == 0
+    }
+
     /// The names of its replicas: the group's, a hyphen, and an ordinal from 1.
     pub fn replica_names(&self) -> impl Iterator<Item = Name> + '_ {
         (1..=self.replicas).map(|ordinal| self.replica_name(ordinal))
@@ -137,8 +161,11 @@ impl Spec {
             components: group.components.clone(),
             replicas: group.replicas,
             scaling: group.scaling,
+            burst: false,
             external: false,
         });
+        let bursts = plan.groups.iter().flat_map(|group| &group.bursts);
+        let groups = groups.chain(bursts.map(GroupSpec::of_burst));
         let mut dependencies = BTreeMap::new();
         let (mut listeners, mut singletons) = (BTreeMap::new(), BTreeMap::new());
         for component in &manifest.components {
@@ -169,11 +196,16 @@ impl Spec {
         self.groups.iter().find(|group| group.name == *name)
     }
 
-    /// The group that runs `component`.
+    /// The group that `component` stands in; not the one that is for its bursts.
     pub fn group_of(&self, component: &str) -> Option<&GroupSpec> {
-        self.groups
-            .iter()
-            .find(|group| group.components.iter().any(|name| *name == component))
+        let mut groups = self.groups.iter().filter(|group| !group.burst);
+        groups.find(|group| group.components.iter().any(|name| *name == component))
+    }
+
+    /// The groups that are for bursts, each with its component.
+    pub(crate) fn bursts(&self) -> impl Iterator<Item = (&GroupSpec, &Name)> {
+        let groups = self.groups.iter().filter(|group| group.burst);
+        groups.filter_map(|group| Some((group, group.components.first()?)))
     }
 
     /// The listeners that a replica with `components` serves, in the order of their names, each with the file
@@ -272,6 +304,7 @@ mod tests {
             components: Vec::new(),
             replicas: 2,
             scaling: None,
+            burst: false,
             external: false,
         };
         let (one, other) = (group("x".repeat(48)), group(format!("{}y", "x".repeat(47))));

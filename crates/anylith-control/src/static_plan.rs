@@ -245,14 +245,9 @@ impl Resident<'_> {
             replicas
         };
         let calls = self.calls(spec);
-        Directory {
-            epoch: 1,
-            components: calls
-                .into_iter()
-                .map(|component| (component.clone(), replicas(&component)))
-                .collect(),
-            ..Directory::default()
-        }
+        let calls = calls.into_iter();
+        let calls = calls.map(|component| (component.clone(), replicas(&component)));
+        Directory::new(1, calls)
     }
 
     /// Where it answers: only where somebody calls it.
@@ -280,10 +275,10 @@ impl Resident<'_> {
         let directory = self.directory(spec, all);
         let endpoints = self.endpoints(spec, all);
         let is_tcp = |endpoint: &Endpoint| matches!(endpoint, Endpoint::Tcp(_));
-        let called = directory.components.values().flatten();
-        let mut between_hosts = endpoints.iter().chain(called.map(|one| &one.endpoint));
+        let called = directory.addresses().map(|one| &one.endpoint);
+        let is_between_hosts = endpoints.iter().chain(called).any(is_tcp);
         let [certificates, key, roots] = IDENTITY_FILES.map(Into::into);
-        let identity = between_hosts.any(is_tcp).then_some(IdentityFiles {
+        let identity = is_between_hosts.then_some(IdentityFiles {
             certificates,
             key,
             roots,

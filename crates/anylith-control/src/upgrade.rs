@@ -243,6 +243,7 @@ impl Upgrade {
     fn seed(&mut self, view: View<'_>) -> Option<Option<Step>> {
         let borders = self.borders(view);
         let groups = view.spec.groups.iter();
+        let groups = groups.filter(|group| !group.is_idle_burst());
         let (woken, others): (Vec<_>, Vec<_>) =
             groups.partition(|group| self.is_woken(group, &borders, view));
         self.awaits_woken = !woken.is_empty();

@@ -400,6 +400,7 @@ fn load() -> impl Strategy<Value = Load> {
         cpu_millis,
         p99_us,
         calls,
+        late: false,
     })
 }
 
@@ -442,6 +443,7 @@ proptest! {
                 cpu_millis: millis(concurrency / 100.0),
                 p99_us: Some((concurrency * 1000.0) as u64),
                 calls: 10,
+                ..Load::default()
             };
             let mut burden = Burden::default();
             (0..group.number().max(1)).for_each(|_| burden.add(&load));

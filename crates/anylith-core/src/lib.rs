@@ -21,14 +21,14 @@ pub use context::{
     Baggage, BaggageFull, BaggageItem, CallContext, InvalidTraceParent, TraceContext,
 };
 pub use counters::Counters;
-pub use directory::{Address, Directory, Endpoint, InvalidEndpoint};
+pub use directory::{Address, Directory, Endpoint, InvalidEndpoint, Whereabouts};
 pub use error::{Allowance, BadAnswer, CallError, Edge, Execution, LostAnswer, Overload, Refusal};
 pub use manifest::{
     ComponentManifest, Fingerprint, Manifest, MethodManifest, MethodShape, MisfitManifest,
     Singleton,
 };
 pub use name::{InvalidName, Name};
-pub use scaling::{Scaling, Size, Target};
+pub use scaling::{Burst, Scaling, Size, Target};
 pub use secret::{SecretReference, SecretSource};
 pub use settings::{ComponentLimits, Concurrency, EdgeSettings, Limits};
 pub use shape::Misfit;

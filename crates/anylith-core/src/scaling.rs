@@ -4,6 +4,8 @@ use std::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
+use crate::{Fingerprint, Name};
+
 /// A range of numbers of replicas, within which the control plane chooses by what they bear.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Scaling {
@@ -62,6 +64,42 @@ impl Scaling {
     /// The nearest number to `replicas` within the range.
     pub fn clamp(&self, replicas: u32) -> u32 {
         replicas.clamp(self.min, self.max.max(self.min))
+    }
+}
+
+/// A component of a group of which replicas of its own may be started beside those of the group, when more of its calls
+/// come than these are for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Burst {
+    /// The component.
+    pub component: Name,
+    /// How many replicas there may be of it alone, from none; and what each replica that has the component is to bear, those
+    /// of the group included.
+    pub scaling: Scaling,
+}
+
+impl Burst {
+    /// The most replicas of a component alone, where nobody says otherwise.
+    pub const MOST: u32 = 4;
+
+    /// Of `component`, with what is usual for the rest.
+    pub fn of(component: Name) -> Self {
+        let scaling = Scaling::between(0, Self::MOST);
+        Self { component, scaling }
+    }
+
+    /// The name of the group that the replicas of the component alone make up. No component can be called so.
+    pub fn group(&self) -> Name {
+        const SUFFIX: &str = "-burst";
+        let component = self.component.as_str();
+        let name = if component.len() + SUFFIX.len() <= Name::MAX_LEN {
+            format!("{component}{SUFFIX}")
+        } else {
+            let hash = Fingerprint::EMPTY.with(component).0 as u32;
+            let keep = Name::MAX_LEN - SUFFIX.len() - 9;
+            format!("{}-{hash:08x}{SUFFIX}", &component[..keep])
+        };
+        Name::new(name).expect("the start of a name, hexadecimal digits and letters make a name")
     }
 }
 
@@ -148,6 +186,17 @@ mod tests {
         let range = Size::Between { min: 0, max: 5 };
         assert_eq!(read(r#"{"min":0,"max":5}"#), range);
         assert_eq!(range.to_string(), "0..5");
+    }
+
+    #[test]
+    fn replicas_for_a_burst_have_a_group_of_their_own_however_long_the_name() {
+        let group = |name: &str| Burst::of(Name::new(name).unwrap()).group();
+        assert_eq!(group("Catalog"), "Catalog-burst");
+        let (one, other) = (
+            group(&"x".repeat(48)),
+            group(&format!("{}y", "x".repeat(47))),
+        );
+        assert!(one != other && one.as_str().ends_with("-burst"), "{one}");
     }
 
     #[test]

@@ -165,11 +165,7 @@ async fn measure(path: &str, server: &Server) -> Outcome<()> {
         replica,
         endpoint: format!("unix:{path}").parse()?,
     };
-    network.update(Directory {
-        epoch: 1,
-        components: [(name.clone(), vec![address])].into(),
-        ..Directory::default()
-    });
+    network.update(Directory::new(1, [(name.clone(), vec![address])]));
     let callee = network.callee(name, Fingerprint(1));
     for round in 0..3 {
         println!("round {round}");
@@ -248,6 +244,7 @@ async fn call(callee: Callee, method: u16, size: usize, count: u32) -> Outcome<(
             arguments: &arguments,
             items: None,
             streaming_answer: false,
+            lead: None,
         };
         let Reply::Message(_) = callee.call(request).await? else {
             return Err("a stream came".into());

@@ -75,6 +75,15 @@ pub struct Request<'a> {
     pub items: Option<Items>,
     /// Whether the answer is a stream.
     pub streaming_answer: bool,
+    /// Where the first attempt goes, if that was chosen.
+    pub lead: Option<Lead>,
+}
+
+/// A replica that was chosen for a call, and a place for it among those under way.
+#[derive(Debug)]
+pub struct Lead {
+    route: Route,
+    permit: Option<Permit>,
 }
 
 /// What a call brought back.
@@ -109,6 +118,21 @@ impl Callee {
         self.inner.routes.component()
     }
 
+    /// A replica that was started for a burst, if there is one which is better for a call than a place that has `inside`
+    /// calls already: it has fewer that came from here. Nothing is waited for.
+    ///
+    /// A call may end without it, too: a lead that is dropped changes nothing.
+    pub fn relief(&self, inside: u64) -> Option<Lead> {
+        // Over the limit of the edge nothing is given away, and nothing refused.
+        let limit = self.inner.policy.concurrency;
+        if limit.is_some_and(|limit| self.inner.under_way.load(Relaxed) >= limit) {
+            return None;
+        }
+        let route = self.inner.routes.relief(inside, Instant::now())?;
+        let permit = self.enter().ok()?;
+        Some(Lead { route, permit })
+    }
+
     /// Makes a call.
     ///
     /// While no replica can be reached the call waits for one, up to
@@ -125,11 +149,16 @@ impl Callee {
     ///
     /// The callee is told to stop. A request that has not left never does.
     pub async fn call(&self, mut request: Request<'_>) -> Result<Reply, Failure> {
-        let mut permit = self.enter()?;
+        let lead = request.lead.take();
+        let (mut first, mut permit) = match lead {
+            Some(Lead { route, permit }) => (Some(route), permit),
+            None => (None, self.enter()?),
+        };
         let mut attempts = Attempts::new(self.inner.routes.reach_timeout());
         self.inner.budget.call();
         loop {
-            let failure = match self.attempt(&mut request, &mut attempts, &mut permit).await {
+            let attempt = self.attempt(&mut request, &mut attempts, &mut permit, first.take());
+            let failure = match attempt.await {
                 Ok(reply) => return Ok(reply),
                 Err(failure) => failure,
             };
@@ -187,11 +216,13 @@ impl Callee {
         request: &mut Request<'_>,
         attempts: &mut Attempts,
         permit: &mut Option<Permit>,
+        first: Option<Route>,
     ) -> Result<Reply, Failure> {
         let routes = &self.inner.routes;
         let avoid = attempts.avoid.as_ref();
         let mut now = Instant::now();
-        let route = match routes.pick(request.key, avoid, now) {
+        let chosen = first.or_else(|| routes.pick(request.key, avoid, now));
+        let route = match chosen {
             Some(route) => route,
             None => {
                 let route = routes.wait(request.deadline, request.key, avoid).await?;

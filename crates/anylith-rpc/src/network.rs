@@ -191,7 +191,7 @@ impl Network {
             self.shared.forget_absent(&directory);
             self.shared.wanted.send_if_modified(|wanted| {
                 let before = wanted.len();
-                wanted.retain(|component, _| directory.is_dormant(component.as_str()));
+                wanted.retain(|component, _| directory.is_asleep(component.as_str()));
                 wanted.len() != before
             });
             self.shared.bump();
@@ -204,6 +204,14 @@ impl Network {
         self.shared.directory()
     }
 
+    /// How many calls of each component are under way from here to other processes.
+    pub fn outgoing(&self) -> Vec<(Name, u64)> {
+        let pools = self.shared.pools();
+        let pools = pools.iter();
+        let under_way = pools.map(|(component, pool)| (component.clone(), pool.in_flight()));
+        under_way.filter(|(_, calls)| *calls > 0).collect()
+    }
+
     /// What this replica had to decline, repeat or give up on, since the network began.
     pub fn counters(&self) -> Counters {
         self.shared.tally.read()
@@ -214,7 +222,7 @@ impl Network {
         self.shared.directory.subscribe()
     }
 
-    /// The components that the directory calls dormant and that calls wait for, as that changes, each with the epoch in
+    /// The components that sleep by the directory and that calls wait for, as that changes, each with the epoch in
     /// which the first of these calls came: somebody is to start them. One stays among them until the directory says
     /// something else of it.
     pub fn wanted(&self) -> watch::Receiver<BTreeMap<Name, u64>> {
@@ -319,7 +327,7 @@ impl Shared {
     pub(crate) fn wakes(&self, component: &Name) -> bool {
         // Held, so that no other directory comes in between.
         let directory = self.directory.borrow();
-        if !directory.is_dormant(component.as_str()) {
+        if !directory.is_asleep(component.as_str()) {
             return false;
         }
         self.wanted.send_if_modified(|wanted| {
@@ -412,8 +420,7 @@ impl Shared {
 
 /// Whether `directory` has anything at `address`.
 fn names(directory: &Directory, address: &Address) -> bool {
-    let mut components = directory.components.values();
-    components.any(|replicas| replicas.contains(address))
+    directory.addresses().any(|known| known == address)
 }
 
 #[cfg(test)]

@@ -44,7 +44,7 @@ struct Known {
     version: u64,
     /// To those that are well; where none is, to those that take calls all the same.
     open: Vec<Route>,
-    /// The directory's replicas.
+    /// The directory's replicas that keys belong to: not those for a burst, or each burst would give keys to others.
     places: Vec<Place>,
     /// When the last of them that may take calls in a moment is waited for no longer.
     opening: Option<Instant>,
@@ -76,6 +76,8 @@ pub(crate) struct Route {
     pub(crate) connection: Arc<Connection>,
     /// The component's index on this connection.
     pub(crate) component: u16,
+    /// Whether the replica was started for a burst of its calls.
+    pub(crate) for_burst: bool,
 }
 
 impl Route {
@@ -205,6 +207,7 @@ pub(crate) fn way(
     let route = Route {
         connection,
         component: index as u16,
+        for_burst: false,
     };
     Ok((route, readiness))
 }
@@ -284,6 +287,22 @@ impl Routes {
         best.or_else(|| many.iter().find(|route| is_other(route)))
             .or_else(|| many.iter().find(|route| route.is_usable()))
             .cloned()
+    }
+
+    /// The way to a replica that was started for a burst and has fewer calls than `inside`, as far as is known here: the
+    /// better one of two random replicas, or one that is to be looked at.
+    pub(crate) fn relief(&self, inside: u64, now: Instant) -> Option<Route> {
+        let known = self.known();
+        let is_relief = |route: &Route| route.for_burst && route.is_usable();
+        if !known.open.iter().any(is_relief) {
+            return None;
+        }
+        if self.pool.is_due(now) {
+            self.review(&known.open, now);
+        }
+        let fewer = |route: &Route| u64::from(route.health().in_flight()) < inside;
+        let is_candidate = |route: &Route| is_relief(route) && fewer(route);
+        self.by_load(&known.open, is_candidate).cloned()
     }
 
     /// The ways as they are now.
@@ -459,17 +478,19 @@ impl Routes {
             version: self.network.version(),
             ..Known::default()
         };
-        // Each with the place of its replica's name.
+        // Each with the place of its replica's name, if keys belong to it.
         let (mut well, mut ill) = (Vec::new(), Vec::new());
         let mut hoped = self.network.unchanged_since(&self.component);
-        for address in self.network.directory().replicas(self.component.as_str()) {
+        let (directory, component) = (self.network.directory(), self.component.as_str());
+        for address in directory.replicas(component) {
             let peer = self.network.peer(address);
-            let place = known.places.len();
-            known.places.push(Place {
+            let for_burst = directory.is_for_burst(component, &address.replica);
+            let place = (!for_burst).then_some(known.places.len());
+            known.places.extend(place.map(|_| Place {
                 name: address.replica.clone(),
                 open: None,
                 opening: None,
-            });
+            }));
             hoped = hoped.max(peer.lost());
             let status = peer.status();
             // What it takes calls for it says after it has greeted.
@@ -479,12 +500,17 @@ impl Routes {
                 Status::Failed(_) | Status::Incompatible(_) => false,
             };
             match way(status, &self.component, Some(self.fingerprint)) {
-                Ok((route, Readiness::Well)) => well.push((place, route)),
-                Ok((route, _)) => ill.push((place, route)),
+                Ok((route, readiness)) => {
+                    let route = Route { for_burst, ..route };
+                    match readiness {
+                        Readiness::Well => well.push((place, route)),
+                        _ => ill.push((place, route)),
+                    }
+                }
                 Err(obstacle) => {
                     if let Obstacle::Passing { since, .. } = &obstacle {
                         hoped = since.map_or(hoped, |since| since.max(hoped));
-                        if expected {
+                        if expected && place.is_some() {
                             known.await_last(peer.lost() + HOME_PATIENCE);
                         }
                     }
@@ -493,12 +519,13 @@ impl Routes {
             }
         }
         for (place, route) in if well.is_empty() { ill } else { well } {
-            known.places[place].open = Some(known.open.len());
+            if let Some(place) = place {
+                known.places[place].open = Some(known.open.len());
+            }
             known.open.push(route);
         }
         known.hoped = known.open.is_empty().then_some(hoped);
-        let directory = self.network.directory();
-        known.moving = directory.is_moving(self.component.as_str());
+        known.moving = directory.is_moving(component);
         known
     }
 
@@ -524,10 +551,15 @@ impl Routes {
             return format!("{component} is on its way to another place, for {seconds:.1} s now");
         }
         if known.obstacles.is_empty() {
-            let epoch = self.network.directory().epoch;
+            let (component, directory) = (&self.component, self.network.directory());
+            // Where builds differ in it, those of the other build are left out.
+            let which = match directory.interfaces.contains_key(component) {
+                true => " whose interface is the one here",
+                false => "",
+            };
+            let epoch = directory.epoch;
             return format!(
-                "the directory (epoch {epoch}) has had no replica of {} for {seconds:.1} s",
-                self.component
+                "the directory (epoch {epoch}) has had no replica of {component}{which} for {seconds:.1} s"
             );
         }
         let texts = known.obstacles.iter().map(Obstacle::text);

@@ -12,7 +12,9 @@ use std::{
     time::Duration,
 };
 
-use anylith_core::{Directory, Endpoint, Execution, Fingerprint, Limits, Overload, Refusal};
+use anylith_core::{
+    Address, Directory, Endpoint, Execution, Fingerprint, Limits, Overload, Refusal,
+};
 use anylith_rpc::{
     Answer, Answering, Callee, Failure, Incoming, Network, Policy, Serve, ServedComponent, Server,
 };
@@ -58,20 +60,15 @@ impl Three {
 
     /// Those that live.
     fn directory(&self, epoch: u64) -> Directory {
-        let endpoints: Vec<Endpoint> = self
-            .servers
-            .iter()
-            .flatten()
-            .map(Server::endpoint)
-            .collect();
-        let mut directory = directory(epoch, &endpoints.iter().collect::<Vec<_>>());
         // They keep their names.
-        let alive = self.servers.iter().enumerate();
-        let alive = alive.filter(|(_, server)| server.is_some());
-        for ((index, _), address) in alive.zip(directory.components.values_mut().flatten()) {
-            address.replica = name(&format!("Echo-{}", index + 1));
-        }
-        directory
+        let address = |(index, server): (usize, &Option<Server>)| {
+            Some(Address {
+                replica: name(&format!("Echo-{}", index + 1)),
+                endpoint: server.as_ref()?.endpoint(),
+            })
+        };
+        let alive = self.servers.iter().enumerate().filter_map(address);
+        Directory::new(epoch, [(name("Echo"), alive.collect())])
     }
 
     /// Waits until each of them was called.
@@ -138,8 +135,9 @@ async fn the_first_call_of_a_key_waits_until_its_replica_is_connected() {
         unreachable!()
     };
     let listener = tokio::net::UnixListener::bind(path).unwrap();
-    let mut directory = three.directory(1);
-    directory.components.get_mut("Echo").unwrap()[home].endpoint = shut;
+    let mut replicas = three.directory(1).replicas("Echo").to_vec();
+    replicas[home].endpoint = shut;
+    let directory = Directory::new(1, [(name("Echo"), replicas)]);
     let network = Network::new(name("Caller-2"), Limits::default());
     network.update(directory);
     let callee = network.callee(name("Echo"), Fingerprint(1));
@@ -168,9 +166,9 @@ async fn a_key_whose_home_does_not_greet_is_answered_by_another_in_time() {
     };
     // Its connections wait to be accepted.
     let _listener = tokio::net::UnixListener::bind(path).unwrap();
-    let mut with_mute = three.directory(2);
-    let replicas = with_mute.components.get_mut("Echo").unwrap();
+    let mut replicas = three.directory(2).replicas("Echo").to_vec();
     replicas[2].endpoint = mute.clone();
+    let with_mute = Directory::new(2, [(name("Echo"), replicas)]);
     three.network.update(with_mute);
     for key in 0..20 {
         let call = making(&three.callee, ECHO, "hi").key(key);
@@ -596,4 +594,94 @@ async fn a_replica_that_is_left_out_gets_its_keys_back_and_those_of_no_other() {
         }
     };
     soon(looks).await;
+}
+
+/// Says that the last two of three were started for a burst.
+fn for_a_burst(three: &Three, epoch: u64) -> Directory {
+    let alone = [name("Echo-2"), name("Echo-3")];
+    Directory {
+        bursts: [(name("Echo"), alone.into())].into(),
+        ..three.directory(epoch)
+    }
+}
+
+#[tokio::test]
+async fn a_call_is_led_to_a_replica_for_a_burst_that_has_fewer_calls() {
+    let three = Three::start(Policy::default());
+    three.connected().await;
+    assert!(three.callee.relief(100).is_none(), "there is no burst");
+    three.network.update(for_a_burst(&three, 2));
+    assert!(
+        three.callee.relief(0).is_none(),
+        "nobody has fewer than none"
+    );
+    let mut calls = Vec::new();
+    for _ in 0..6 {
+        let lead = three.callee.relief(100).unwrap();
+        let callee = three.callee.clone();
+        let before: usize = three.begun().iter().sum();
+        calls.push(tokio::spawn(async move {
+            making(&callee, HELD, "").lead(lead).message().await
+        }));
+        let arrived = async {
+            while three.begun().iter().sum::<usize>() == before {
+                tokio::task::yield_now().await;
+            }
+        };
+        soon(arrived).await;
+    }
+    let held = |counts: &Arc<Counts>| counts.begun() - counts.finished.load(SeqCst);
+    let held: Vec<usize> = three.counts.iter().map(held).collect();
+    assert_eq!((held[0], held[1] + held[2]), (0, 6));
+    let least = held[1].min(held[2]) as u64;
+    assert!(three.callee.relief(least).is_none());
+    for counts in &three.counts {
+        counts.release.notify_waiters();
+    }
+    for call in calls {
+        soon(call).await.unwrap().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn no_key_belongs_to_a_replica_for_a_burst() {
+    let three = Three::start(Policy::default());
+    three.connected().await;
+    three.network.update(for_a_burst(&three, 2));
+    for key in 0..60 {
+        assert_eq!(three.home(key).await, 0, "key {key}");
+    }
+}
+
+#[tokio::test]
+async fn a_call_whose_lead_is_refused_goes_on_to_another_replica() {
+    let mut three = Three::start(Policy::default());
+    three.connected().await;
+    three.network.update(for_a_burst(&three, 2));
+    let leads: Vec<_> = (0..8).filter_map(|_| three.callee.relief(100)).collect();
+    assert_eq!(leads.len(), 8);
+    // Both go, and nobody has told the caller.
+    for server in &mut three.servers[1..] {
+        *server = None;
+    }
+    for lead in leads {
+        let call = making(&three.callee, ECHO, "hi").idempotent().lead(lead);
+        assert_eq!(soon(call.message()).await.unwrap(), b"hi");
+    }
+}
+
+#[tokio::test]
+async fn over_the_limit_of_its_edge_no_call_is_led_away() {
+    let policy = Policy {
+        concurrency: Some(1),
+        ..Policy::default()
+    };
+    let three = Three::start(policy);
+    three.connected().await;
+    three.network.update(for_a_burst(&three, 2));
+    let lead = three.callee.relief(100).unwrap();
+    assert!(three.callee.relief(100).is_none());
+    drop(lead);
+    assert!(three.callee.relief(100).is_some());
+    assert_eq!(three.network.counters().withheld, 0);
 }

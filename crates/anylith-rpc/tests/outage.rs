@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anylith_core::{Directory, Endpoint, Execution, Fingerprint, Limits, Refusal};
+use anylith_core::{Directory, Endpoint, Execution, Fingerprint, Limits, Refusal, Whereabouts};
 use anylith_rpc::{Callee, Failure, Network};
 use futures_util::FutureExt as _;
 use support::*;
@@ -106,7 +106,9 @@ async fn a_component_without_a_replica_is_not_waited_for_beyond_the_bound() {
     assert!(told_first.contains("no replica of Echo"), "{told_first}");
     // What happens to other components is no reason for hope.
     let mut elsewhere = directory(2, &[]);
-    elsewhere.components.insert(name("Other"), Vec::new());
+    elsewhere
+        .components
+        .insert(name("Other"), Whereabouts::Moves);
     network.update(elsewhere);
     told_at_once(&callee);
 }
@@ -117,7 +119,7 @@ async fn a_component_on_its_way_is_waited_for_beyond_the_bound() {
     let (network, callee) = caller(&[&folder.socket("nobody")]);
     told(&callee).await;
     let mut moving = directory(2, &[]);
-    moving.components.insert(name("Echo"), Vec::new());
+    moving.components.insert(name("Echo"), Whereabouts::Moves);
     network.update(moving);
     let mut call = making(&callee, ECHO, "hi").message().boxed();
     assert!((&mut call).now_or_never().is_none(), "it does not wait");

@@ -402,11 +402,10 @@ fn directory_of_one(
     let components = components
         .iter()
         .map(|name| Ok((Name::new(name)?, vec![address.clone()])));
-    Ok(Directory {
-        epoch: 1,
-        components: components.collect::<Result<_, _>>()?,
-        ..Directory::default()
-    })
+    Ok(Directory::new(
+        1,
+        components.collect::<Result<Vec<_>, _>>()?,
+    ))
 }
 
 /// Component → those that are dependent on it.

@@ -5,15 +5,16 @@ use std::{
     fmt,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicU8, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
 
 use anylith_core::{
-    Allowance, CallError, Edge, EdgeSettings, Execution, LostAnswer, Name, Overload, Refusal,
+    Allowance, CallError, Directory, Edge, EdgeSettings, Execution, LostAnswer, Name, Overload,
+    Refusal,
 };
-use anylith_rpc::{Callee, Failure, Items, Reminder, Reply, Request};
+use anylith_rpc::{Callee, Failure, Items, Lead, Reminder, Reply, Request};
 
 use arc_swap::ArcSwapOption;
 
@@ -81,10 +82,41 @@ pub(crate) struct EdgeState<O: ?Sized> {
 #[derive(Debug)]
 pub(crate) struct Local<O: ?Sized> {
     pub(crate) object: Arc<O>,
-    /// It takes no more calls here: they go to other replicas, if there are any.
-    pub(crate) left: AtomicBool,
+    pub(crate) way: Way,
     /// Where calls that have to wait are counted in; `None` outside of an application.
     pub(crate) gate: Option<Arc<Gate>>,
+}
+
+/// Which calls go to an implementation in this process: one word that each call reads.
+#[derive(Debug, Default)]
+pub(crate) struct Way(AtomicU8);
+
+/// All of them, and most are not counted.
+const HERE: u8 = 0;
+/// All of them, and each is counted: more replicas of the component alone may come to be started.
+const COUNTED: u8 = 1;
+/// Each is counted, and goes to one of these replicas where that is the better place.
+const SHARED: u8 = 2;
+/// None: they go to other replicas, if there are any.
+const LEFT: u8 = 3;
+
+impl Way {
+    #[inline]
+    fn now(&self) -> u8 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// It takes no more calls. There is no way back.
+    fn leave(&self) {
+        self.0.store(LEFT, Ordering::Relaxed);
+    }
+
+    fn turn(&self, way: u8) {
+        let stays = |now| (now != LEFT).then_some(way);
+        let _ = self
+            .0
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, stays);
+    }
 }
 
 /// What was called along one edge, of one method.
@@ -163,7 +195,7 @@ impl<O: ?Sized + Send + Sync + 'static> ClientEdge<O> {
         let caller = Name::new("outside").expect("a constant that is a name");
         let local = Local {
             object: I::object(implementation),
-            left: AtomicBool::new(false),
+            way: Way::default(),
             gate: None,
         };
         Self::new::<I>(caller, |_| None, Some(local), None)
@@ -174,27 +206,43 @@ impl<O: ?Sized + Send + Sync + 'static> ClientEdge<O> {
     pub fn begin(&self, method: u16) -> Call<'_, O> {
         let edge = &self.state;
         match &edge.local {
-            Some(local) if !local.left.load(Ordering::Relaxed) => Call::Local(LocalCall {
+            Some(local) if local.way.now() == HERE => Call::Local(LocalCall {
                 edge,
                 here: Here::First(local),
                 method,
+                counted: false,
             }),
             _ => Self::begin_elsewhere(edge, method),
         }
     }
 
-    /// The same where the implementation that the edge was made with is not here, or not any more.
+    /// The same where the implementation that the edge was made with is not here, or not any more, or not alone.
     fn begin_elsewhere(edge: &Arc<EdgeState<O>>, method: u16) -> Call<'_, O> {
-        match edge.later.load_full() {
-            Some(local) => Call::Local(LocalCall {
-                edge,
-                here: Here::Later(local),
-                method,
-            }),
-            None => Call::Remote(RemoteCall {
+        let first = edge.local.as_ref();
+        let first = first.filter(|local| local.way.now() != LEFT);
+        let later = || edge.later.load_full().map(Here::Later);
+        let Some(here) = first.map(Here::First).or_else(later) else {
+            return Call::Remote(RemoteCall {
                 edge,
                 method,
                 key: None,
+                lead: None,
+            });
+        };
+        let way = here.way.now();
+        let lead = (way == SHARED).then(|| edge.relief(&here, method));
+        match lead.flatten() {
+            Some(lead) => Call::Remote(RemoteCall {
+                edge,
+                method,
+                key: None,
+                lead: Some(Box::new(lead)),
+            }),
+            None => Call::Local(LocalCall {
+                edge,
+                here,
+                method,
+                counted: way != HERE,
             }),
         }
     }
@@ -233,6 +281,17 @@ impl<O: ?Sized> EdgeState<O> {
     /// After how long a call of the method at `method` is also sent to another replica.
     fn hedge(&self, method: u16) -> Option<Duration> {
         *self.hedges.as_ref()?.get(usize::from(method))?
+    }
+
+    /// The replica that a call of the method at `method` is given to, where it had better not be answered `here`: one that was
+    /// started for a burst, and has fewer calls of this process than are inside here. A call that is routed by a key stays.
+    fn relief(&self, here: &Local<O>, method: u16) -> Option<Lead> {
+        let inside = here.gate.as_ref()?.inside();
+        let is_routed = self.methods.get(usize::from(method))?.routed.is_some();
+        if inside == 0 || is_routed {
+            return None;
+        }
+        self.remote.as_ref()?.relief(inside)
     }
 
     /// Counts a call that has begun into the component in this process, so that it is not stopped before the call
@@ -322,6 +381,10 @@ pub(crate) trait Counted: Any + Send + Sync {
 
     /// Makes further calls of `component` stay in the process, where it is `present` now.
     fn come(&self, component: &str, present: &Present);
+
+    /// Has calls that stay in the process be counted, or given away, where `directory` has their component among its
+    /// bursts.
+    fn share(&self, directory: &Directory);
 }
 
 impl<O: ?Sized + Send + Sync + 'static> Counted for EdgeState<O> {
@@ -330,17 +393,31 @@ impl<O: ?Sized + Send + Sync + 'static> Counted for EdgeState<O> {
             return;
         }
         if let Some(local) = &self.local {
-            local.left.store(true, Ordering::Relaxed);
+            local.way.leave();
         }
         self.later.store(None);
     }
 
     fn come(&self, component: &str, present: &Present) {
-        let is_here = |local: &Local<O>| !local.left.load(Ordering::Relaxed);
+        let is_here = |local: &Local<O>| local.way.now() != LEFT;
         if self.callee != component || self.local.as_ref().is_some_and(is_here) {
             return;
         }
         self.later.store(present.local().map(Arc::new));
+    }
+
+    fn share(&self, directory: &Directory) {
+        let way = match directory.bursts.get(self.callee) {
+            None => HERE,
+            Some(replicas) if replicas.is_empty() => COUNTED,
+            Some(_) => SHARED,
+        };
+        if let Some(local) = &self.local {
+            local.way.turn(way);
+        }
+        if let Some(local) = &*self.later.load() {
+            local.way.turn(way);
+        }
     }
 
     fn counts(&self) -> Vec<CallCounts> {
@@ -375,6 +452,8 @@ pub struct RemoteCall<'a, O: ?Sized> {
     method: u16,
     /// The hash of what it is routed by.
     key: Option<u64>,
+    /// Where it is given to, if it could stay in this process as well.
+    lead: Option<Box<Lead>>,
 }
 
 /// Writes the arguments of a call; perhaps more than once, where it is sent again.
@@ -392,13 +471,14 @@ impl<O: ?Sized + Send + Sync + 'static> RemoteCall<'_, O> {
     }
 
     /// Makes a call that has one answer.
-    pub(crate) async fn unary<R>(self, write: WriteArguments<'_>, items: Option<Items>) -> R
+    pub(crate) async fn unary<R>(mut self, write: WriteArguments<'_>, items: Option<Items>) -> R
     where
         R: CallResult<Value: Travels, Error: Travels + From<CallError>>,
     {
         let begun = Instant::now();
         let end = ambient::settle(self.edge.limit(self.method), begun);
-        let result = match self.send(write, items, false, end).await {
+        let lead = self.lead.take();
+        let result = match self.send(write, items, (false, lead), end).await {
             Ok(Reply::Message(message)) => decode_result::<R>(&message),
             Ok(Reply::Stream(_)) => Err(unexpected_stream()),
             Err(failure) => Err(failure),
@@ -410,7 +490,7 @@ impl<O: ?Sized + Send + Sync + 'static> RemoteCall<'_, O> {
 
     /// Makes a call that is answered by a stream.
     pub(crate) async fn streaming<R, E>(
-        self,
+        mut self,
         write: WriteArguments<'_>,
         items: Option<Items>,
     ) -> Result<StreamingOf<R>, E>
@@ -420,7 +500,8 @@ impl<O: ?Sized + Send + Sync + 'static> RemoteCall<'_, O> {
     {
         let begun = Instant::now();
         let end = ambient::settle(self.edge.limit(self.method), begun);
-        let result = match self.send(write, items, true, end).await {
+        let lead = self.lead.take();
+        let result = match self.send(write, items, (true, lead), end).await {
             Ok(Reply::Stream(items)) => Ok(Ok(decoded::<R>(items, self.edge.edge(self.method)))),
             Ok(Reply::Message(message)) => match decode_result::<Result<(), E>>(&message) {
                 Ok(Err(error)) => Ok(Err(error)),
@@ -438,7 +519,7 @@ impl<O: ?Sized + Send + Sync + 'static> RemoteCall<'_, O> {
         &self,
         write: WriteArguments<'_>,
         items: Option<Items>,
-        streaming_answer: bool,
+        (streaming_answer, lead): (bool, Option<Box<Lead>>),
         deadline: Option<Instant>,
     ) -> Result<Reply, Failure> {
         let Some(callee) = &self.edge.remote else {
@@ -462,6 +543,7 @@ impl<O: ?Sized + Send + Sync + 'static> RemoteCall<'_, O> {
                 arguments: &|out: &mut Vec<u8>| write(&mut ArgumentWriter::new(out)),
                 items,
                 streaming_answer,
+                lead: lead.map(|lead| *lead),
             })
             .await
     }

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, io, path::PathBuf, sync::Arc, time::Duration};
 use anylith_core::{Endpoint, Name};
 use anylith_rpc::Pauses;
 use anylith_wire::control::{
-    self, Bootstrap, CONTROL_PROTOCOL, ComponentState, Decoder, FromReplica, Hello, Load, Opening,
+    self, Bootstrap, CONTROL_PROTOCOL, ComponentState, Decoder, FromReplica, Hello, Opening,
     ToReplica,
 };
 use tokio::{
@@ -17,7 +17,7 @@ use tokio::{
 
 use crate::{
     guard,
-    replica::{Gauge, Replica, Standing, States},
+    replica::{Borne, Gauge, Replica, Standing, States},
 };
 
 /// The first pause before connecting again, which doubles up to [`LONGEST_PAUSE`].
@@ -217,11 +217,19 @@ impl Link {
                 order = self.next() => match order? {
                     // Here, and not where orders are carried out: one of them may take its time.
                     ToReplica::Ping { measure } => {
+                        let borne = measured(&mut account.gauge, measure, replica);
+                        let Borne {
+                            load,
+                            each,
+                            outgoing,
+                        } = borne;
                         let pong = FromReplica::Pong {
                             calls: replica.calls_inside(),
                             counters: replica.counters(),
                             outcomes: guard::outcomes(),
-                            load: measured(&mut account.gauge, measure, replica),
+                            load,
+                            each,
+                            outgoing,
                         };
                         self.send(&pong).await?;
                     }
@@ -314,15 +322,15 @@ async fn is_due(gauge: &mut Option<Gauge>) -> &mut Gauge {
 }
 
 /// What the replica bears, if somebody asks for it: from now on it is measured, or not any more.
-fn measured(gauge: &mut Option<Gauge>, measure: bool, replica: &Replica) -> Option<Load> {
+fn measured(gauge: &mut Option<Gauge>, measure: bool, replica: &Replica) -> Borne {
     if !measure {
         if gauge.take().is_some() {
             Gauge::end(replica);
         }
-        return None;
+        return Borne::default();
     }
     let gauge = gauge.get_or_insert_with(|| Gauge::begin(replica));
-    Some(gauge.take(replica))
+    gauge.take(replica)
 }
 
 /// The state of each component of `replica`.

@@ -26,6 +26,8 @@ pub struct LocalCall<'a, O: ?Sized> {
     pub(crate) edge: &'a Arc<EdgeState<O>>,
     pub(crate) here: Here<'a, O>,
     pub(crate) method: u16,
+    /// Whether it counts as under way from its beginning, and not only once it waits.
+    pub(crate) counted: bool,
 }
 
 /// The implementation that a local call goes to.
@@ -61,6 +63,9 @@ impl<O: ?Sized + Send + Sync + 'static> LocalCall<'_, O> {
         &'c self,
         future: BoxFuture<'c, R>,
     ) -> LocalFuture<'c, R, O> {
+        if self.counted {
+            return self.run_counted(future);
+        }
         LocalFuture {
             future,
             edge: self.edge,
@@ -68,6 +73,24 @@ impl<O: ?Sized + Send + Sync + 'static> LocalCall<'_, O> {
             method: self.method,
             waiting: None,
         }
+    }
+
+    /// The same, for a call that is counted from its beginning.
+    #[cold]
+    fn run_counted<'c, R: CallResult<Error: From<CallError>>>(
+        &'c self,
+        future: BoxFuture<'c, R>,
+    ) -> LocalFuture<'c, R, O> {
+        let mut call = LocalFuture {
+            future,
+            edge: self.edge,
+            here: &self.here,
+            method: self.method,
+            waiting: None,
+        };
+        let inside = self.edge.stay(&self.here, self.method);
+        call.waiting = Some(Waiting::new(call.frame(), inside));
+        call
     }
 
     /// The same for a method that returns a stream.
@@ -98,7 +121,7 @@ pub struct LocalFuture<'c, R, O: ?Sized> {
     edge: &'c Arc<EdgeState<O>>,
     here: &'c Local<O>,
     method: u16,
-    /// Filled when the call first has to wait: one that is answered at once carries none of it around.
+    /// Filled when the call first has to wait, or is counted: one that is answered at once carries none of it around.
     waiting: Option<Waiting>,
 }
 
@@ -106,8 +129,19 @@ pub struct LocalFuture<'c, R, O: ?Sized> {
 struct Waiting {
     frame: Frame,
     alarm: Alarm,
-    /// Keeps the component from being stopped. A call that is answered at once need not.
+    /// Keeps the component from being stopped, and counts as a call under way. A call that is answered at once need do
+    /// neither.
     inside: Option<Permit>,
+}
+
+impl Waiting {
+    fn new(frame: Frame, inside: Option<Permit>) -> Self {
+        Self {
+            frame,
+            alarm: Alarm::default(),
+            inside,
+        }
+    }
 }
 
 impl<R: CallResult<Error: From<CallError>>, O: ?Sized> LocalFuture<'_, R, O> {
@@ -123,11 +157,10 @@ impl<R: CallResult<Error: From<CallError>>, O: ?Sized> LocalFuture<'_, R, O> {
     /// Keeps `frame` for the next poll, unless the time is over, or the component's own.
     #[cold]
     fn wait(&mut self, frame: Frame, cx: &mut Context<'_>) -> Poll<R> {
-        let waiting = self.waiting.get_or_insert_with(|| Waiting {
-            frame,
-            alarm: Alarm::default(),
-            inside: self.edge.stay(self.here, self.method),
-        });
+        let inside = || self.edge.stay(self.here, self.method);
+        let waiting = self
+            .waiting
+            .get_or_insert_with(|| Waiting::new(frame, inside()));
         waiting.frame = frame;
         if waiting.inside.as_mut().is_some_and(|it| it.poll_void(cx)) {
             return self.fail(self.edge.stopped(self.method));

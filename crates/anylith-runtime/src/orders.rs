@@ -432,11 +432,7 @@ mod tests {
                 replica: name("goods-two-1"),
                 endpoint: "tcp:10.0.0.2:7400".parse().unwrap(),
             };
-            orders.bootstrap.directory = Directory {
-                epoch: 1,
-                components: [(name("Stock"), vec![at])].into(),
-                ..Directory::default()
-            };
+            orders.bootstrap.directory = Directory::new(1, [(name("Stock"), vec![at])]);
             change(&mut orders);
             let refused = file.difference(orders).unwrap_err();
             assert!(matches!(refused, OrdersError::Anothers { .. }), "{refused}");

@@ -35,7 +35,7 @@ use tokio::{
 
 pub(crate) use failures::ComponentFailure;
 use hosted::{Hosted, Late, Life, Opened, Phase};
-pub(crate) use load::Gauge;
+pub(crate) use load::{Borne, Gauge};
 pub(crate) use standing::{Standing, States};
 use standing::{is_in, tell};
 
@@ -288,7 +288,7 @@ impl Replica {
     /// Takes a directory, unless it is older than the one in use.
     pub(crate) fn update(&self, directory: Directory) {
         let directory = directory.fitting(&self.interfaces);
-        self.panel.network.update(directory);
+        self.panel.update(directory);
     }
 
     /// Proves itself with `identity` from now on; with what it had, if this one is of no use.

@@ -3,10 +3,10 @@
 use std::{
     any::Any,
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, atomic::AtomicBool},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
 };
 
-use anylith_core::{EdgeSettings, Name};
+use anylith_core::{Directory, EdgeSettings, Name};
 use anylith_rpc::{Network, Policy};
 use anylith_wire::control::Handed;
 use arc_swap::ArcSwap;
@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use crate::{
     component::StartError,
     config,
-    edge::{CallCounts, ClientEdge, Counted, Local},
+    edge::{CallCounts, ClientEdge, Counted, Local, Way},
     gate::Gate,
     inherited::Inherited,
     interface::{Interface, checked},
@@ -53,6 +53,7 @@ impl Wiring {
         });
         let edge = known.unwrap_or_else(|| {
             let edge = ClientEdge::new::<I>(self.component.clone(), set, local, remote);
+            edge.state().share(&network.directory());
             edges.push(edge.state().clone());
             edge
         });
@@ -164,7 +165,7 @@ impl Present {
     pub(crate) fn local<O: ?Sized + Send + Sync + 'static>(&self) -> Option<Local<O>> {
         Some(Local {
             object: self.object.downcast_ref::<Arc<O>>()?.clone(),
-            left: AtomicBool::new(false),
+            way: Way::default(),
             gate: Some(Arc::clone(&self.gate)),
         })
     }
@@ -200,8 +201,21 @@ impl Panel {
         let edges = self.edges();
         let here = self.here.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(present) = here.get(name) {
-            edges.iter().for_each(|edge| edge.come(name, present));
+            let directory = self.network.directory();
+            for edge in edges.iter() {
+                edge.come(name, present);
+                edge.share(&directory);
+            }
         }
+    }
+
+    /// Takes a directory, unless it is older than the one in use.
+    pub(crate) fn update(&self, directory: Directory) {
+        self.network.update(directory);
+        // Looked at with the edges in hand, so that of two at once the newer one decides.
+        let edges = self.edges();
+        let directory = self.network.directory();
+        edges.iter().for_each(|edge| edge.share(&directory));
     }
 
     pub(crate) fn counts(&self) -> Vec<CallCounts> {

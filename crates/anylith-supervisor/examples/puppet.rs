@@ -294,6 +294,8 @@ impl Puppet {
                     counters: Counters::default(),
                     outcomes: Outcomes::default(),
                     load: None,
+                    each: BTreeMap::new(),
+                    outgoing: BTreeMap::new(),
                 };
                 say(control, &pong)
             }

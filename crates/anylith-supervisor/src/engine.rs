@@ -559,7 +559,9 @@ impl Engine {
         answer: oneshot::Sender<Answer>,
         now: Instant,
     ) {
-        let groups: Vec<GroupSpec> = groups.into_iter().map(group_spec).collect();
+        let bursts = groups.iter().flat_map(|group| &group.bursts);
+        let bursts: Vec<GroupSpec> = bursts.map(GroupSpec::of_burst).collect();
+        let groups: Vec<GroupSpec> = groups.into_iter().map(group_spec).chain(bursts).collect();
         match self.plane.check_reshape(&topology, &groups) {
             Ok(plan) if dry_run => {
                 let plan = plan.weighed(&self.memory_used());
@@ -632,6 +634,7 @@ fn group_spec(group: Group) -> GroupSpec {
         components: group.components,
         replicas: group.replicas,
         scaling: group.scaling,
+        burst: false,
         external: false,
     }
 }

@@ -96,6 +96,7 @@ fn spec<A>(plan: &Plan, manifest: &Manifest, builder: &ClusterBuilder<A>) -> Spe
         components: own,
         replicas: 1,
         scaling: None,
+        burst: false,
         external: true,
     });
     spec

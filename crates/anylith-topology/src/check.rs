@@ -3,14 +3,14 @@
 use std::collections::HashMap;
 
 use anylith_core::{
-    ComponentManifest, EdgeSettings, Manifest, MethodManifest, MethodShape, MisfitManifest, Name,
-    Scaling,
+    Burst, ComponentManifest, EdgeSettings, Manifest, MethodManifest, MethodShape, MisfitManifest,
+    Name, Scaling,
 };
 
 use crate::{
-    Graph, Problem, Settings,
+    Graph, Problem, Settings, burst,
     nearest::suggest,
-    settings::{GroupSettings, PlacedEdge, TopologySettings, scaling::Replicas},
+    settings::{GroupSettings, PlacedEdge, TopologySettings, bursts::Bursts, scaling::Replicas},
     singleton,
     source::At,
 };
@@ -277,6 +277,7 @@ impl Check<'_> {
             self.group_name(group);
         }
         self.open_doors(topology);
+        self.bursts(topology);
         if topology.complete && stars < 2 {
             self.whole(name, topology, star);
             self.shared_listeners(topology);
@@ -319,6 +320,62 @@ impl Check<'_> {
                 let mend = format!("write min = 1, or give {component} a group of its own");
                 self.report(at, what, mend);
             }
+        }
+    }
+
+    /// Only components of the group get replicas for its bursts, and only those that can.
+    fn bursts(&mut self, topology: &TopologySettings) {
+        let members = topology.members(self.manifest);
+        for (group, members) in topology.groups.iter().zip(members) {
+            let among = burst::among(&group.bursts, &members, self.manifest);
+            match &group.bursts {
+                Bursts::None => {}
+                Bursts::All(at) => {
+                    if among.is_empty() && !members.is_empty() {
+                        let what = format!(
+                            "no component of the group `{}` can have replicas of its own: each serves a listener, is a \
+                             singleton, or is called by keys",
+                            group.name
+                        );
+                        self.report(at, what, "take it out");
+                    }
+                }
+                Bursts::Of(bursts) => {
+                    for (burst, at) in bursts {
+                        self.burst(group, &members, burst, at);
+                    }
+                }
+            }
+            for burst in among {
+                let name = burst.group();
+                let mut others = topology.groups.iter();
+                if let Some(other) = others.find(|other| other.name == name) {
+                    let what = format!(
+                        "the group `{name}` has the name of the replicas for bursts of {}",
+                        burst.component
+                    );
+                    self.report(&other.at, what, "give the group another name");
+                }
+            }
+        }
+    }
+
+    fn burst(&mut self, group: &GroupSettings, members: &[Name], burst: &Burst, at: &At) {
+        let name = &burst.component;
+        let Some(component) = self.manifest.component(name.as_str()) else {
+            let what = format!("there is no component `{name}`");
+            let mend = self.nearest_component(name.as_str());
+            return self.report(at, what, mend);
+        };
+        if !members.contains(name) {
+            let what = format!("{name} is not in the group `{}`", group.name);
+            let members: Vec<&str> = members.iter().map(Name::as_str).collect();
+            let kind = format!("components of `{}`", group.name);
+            let mend = suggest(name.as_str(), &members, &kind, "take it out");
+            return self.report(at, what, mend);
+        }
+        if let Some((what, mend)) = burst::obstacle(component) {
+            self.report(at, what, mend);
         }
     }
 

@@ -7,6 +7,7 @@
 //! Start at [`Settings::read`], then [`Settings::check`] and [`Settings::plan`]: each goes on where the one before has
 //! found something wrong, so that all of it is said at once. [`Graph`] is the order of things, [`draw`] its pictures.
 
+mod burst;
 mod check;
 mod complaint;
 mod config;

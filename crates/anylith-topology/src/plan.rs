@@ -6,11 +6,11 @@ use std::{
     net::{Ipv4Addr, SocketAddr},
 };
 
-use anylith_core::{EdgeSettings, Limits, Manifest, Name, Scaling};
+use anylith_core::{Burst, EdgeSettings, Limits, Manifest, Name, Scaling};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Graph, Problem, Problems, ReplicaChange, Settings, Transport,
+    Graph, Problem, Problems, ReplicaChange, Settings, Transport, burst,
     nearest::suggest,
     settings::{TopologySettings, scaling::Replicas},
     singleton,
@@ -68,6 +68,9 @@ pub struct GroupPlan {
     /// Within which bounds that number follows what they bear, if it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scaling: Option<Scaling>,
+    /// Those of its components of which replicas are started alone when there is a burst of calls.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub bursts: Vec<Burst>,
 }
 
 impl Plan {
@@ -183,6 +186,7 @@ impl Settings {
                 replicas: 1,
                 singletons: Vec::new(),
                 scaling: None,
+                bursts: Vec::new(),
             };
             group.set_replicas(replicas);
             group
@@ -202,7 +206,10 @@ impl Settings {
                 let members = settings.members(manifest);
                 let pairs = settings.groups.iter().zip(members);
                 pairs
-                    .map(|(of, members)| group(&of.name, members, of.replicas))
+                    .map(|(of, members)| GroupPlan {
+                        bursts: burst::among(&of.bursts, &members, manifest),
+                        ..group(&of.name, members, of.replicas)
+                    })
                     .collect()
             }
         };

@@ -1,5 +1,6 @@
 //! `anylith.toml`, read: what it sets, and where each of it was written.
 
+pub(crate) mod bursts;
 mod edges;
 mod limits;
 pub(crate) mod reader;
@@ -17,6 +18,7 @@ use crate::{
     source::{At, Source},
     tree::{self, Syntax},
 };
+use bursts::Bursts;
 use reader::Reader;
 use scaling::Replicas;
 
@@ -47,7 +49,7 @@ use scaling::Replicas;
 /// [topologies.split]                # besides `monolith` and `micro`
 /// groups.checkout = { components = ["Checkout", "Payment"], replicas = 2 }
 /// groups.catalog = { components = ["Catalog"], replicas = { min = 1, max = 6, target = { concurrency = 16 } } }
-/// groups.rest = { components = ["*"] }
+/// groups.rest = { components = ["*"], burst = ["Currency"] }   # or true
 ///
 /// [edges."Frontend -> Ads"]
 /// deadline = "100ms"                # ms, s, m or h
@@ -180,6 +182,7 @@ pub(crate) struct GroupSettings {
     pub(crate) replicas: Replicas,
     /// Where the file says how many there are, if it does.
     pub(crate) replicas_at: Option<At>,
+    pub(crate) bursts: Bursts,
 }
 
 /// `[edges."A -> B"]`.

@@ -11,7 +11,7 @@ mod shop;
 
 use std::{ffi::OsString, fs, io, path::PathBuf};
 
-use anylith_core::{Manifest, MethodShape};
+use anylith_core::{Manifest, MethodShape, Singleton};
 use anylith_topology::{
     Overrides, Place, Problem, Problems, Reading, ReplicaChange, Secrets, Settings,
 };
@@ -66,6 +66,24 @@ fn manifest(app: &str) -> Manifest {
             }
             methods[0].name = shop::name("watch");
             methods[0].shape = MethodShape::ServerStreaming;
+            manifest
+        }
+        "held-together" => {
+            let web = ("Frontend", &["Till", "Cart", "Log"][..], &["web"][..]);
+            let mut manifest = application(
+                "boutique",
+                &[
+                    web,
+                    ("Till", &[], &[]),
+                    ("Cart", &[], &[]),
+                    ("Log", &[], &[]),
+                ],
+            );
+            manifest.components[1].singleton = Some(Singleton { hands_over: false });
+            for method in &mut manifest.components[2].methods {
+                method.routed = Some("user".to_owned());
+            }
+            manifest.components[3].methods.clear();
             manifest
         }
         other => panic!("no application {other}"),

@@ -4,7 +4,7 @@
 
 mod shop;
 
-use anylith_core::{EdgeSettings, Manifest, Scaling, Target};
+use anylith_core::{Burst, EdgeSettings, Manifest, Scaling, Target};
 use anylith_topology::{Graph, Overrides, Plan, ReplicaChange, Settings, Unread};
 use serde_json::json;
 use shop::{application, name, shop};
@@ -360,4 +360,42 @@ fn a_range_of_replicas_is_in_the_plan_with_what_each_is_to_bear() {
     let plan = settings.plan(&shop(), "micro", &change).unwrap();
     let cart = plan.group_of("Cart").unwrap();
     assert_eq!(cart.scaling, Some(Scaling::between(1, 4)));
+}
+
+#[test]
+fn a_burst_is_in_the_plan_for_those_components_that_can_have_replicas_of_their_own() {
+    let bursts = |burst: &str| {
+        let toml = format!(
+            "[topologies.split]\n\
+             groups.first = {{ components = [\"Catalog\", \"Frontend\", \"Cart\"], burst = {burst} }}\n\
+             groups.rest = {{ components = [\"*\"] }}\n"
+        );
+        let settings = settings(&toml, &Overrides::default());
+        // The number for every group is none for these.
+        let four = ReplicaChange::parse("4").unwrap();
+        let plan = settings.plan(&shop(), "split", &four).unwrap();
+        let of_rest = plan.group_of("Ad").unwrap().bursts.len();
+        assert_eq!(of_rest, 0);
+        plan.group_of("Catalog").unwrap().bursts.clone()
+    };
+    let usual = |component: &str| Burst::of(name(component));
+    assert_eq!(bursts("true"), [usual("Catalog"), usual("Cart")]);
+    assert_eq!(bursts("false"), []);
+    assert_eq!(bursts("[\"Cart\"]"), [usual("Cart")]);
+    let scaling = Scaling {
+        min: 0,
+        max: 2,
+        target: Target::P99(50),
+        cooldown_ms: 5_000,
+    };
+    let own = Burst {
+        scaling,
+        ..usual("Cart")
+    };
+    let both =
+        "{ Cart = { max = 2, target = { p99 = \"50ms\" }, cooldown = \"5s\" }, Catalog = true }";
+    let mut found = bursts(both);
+    found.sort_by_key(|burst| burst.component.clone());
+    assert_eq!(found, [own, usual("Catalog")]);
+    assert_eq!(bursts("{ Cart = false }"), []);
 }

@@ -12,7 +12,7 @@
 
 use std::{collections::BTreeMap, fmt, path::PathBuf};
 
-use anylith_core::{Counters, Directory, Endpoint, Manifest, Name, Scaling, Size};
+use anylith_core::{Burst, Counters, Directory, Endpoint, Manifest, Name, Scaling, Size};
 pub use anylith_core::{EdgeSettings, Limits};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -172,6 +172,9 @@ pub struct Group {
     /// Within which bounds that number follows what they bear, if it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scaling: Option<Scaling>,
+    /// Those of its components of which replicas may be started alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub bursts: Vec<Burst>,
 }
 
 /// What a replica says to the control plane.
@@ -231,6 +234,13 @@ pub enum FromReplica {
         /// What it bore since it was last asked for it, if it was.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         load: Option<Load>,
+        /// The same for each of its components that the directory has among its `bursts`, without what its process used.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        each: BTreeMap<Name, Load>,
+        /// Component → how many calls of it were under way from this process to others on average, in thousandths, if it was
+        /// asked what it bears. One that was not called is left out.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        outgoing: BTreeMap<Name, u64>,
     },
     /// Calls of this component wait, and the directory says that nothing of it runs until it is called. Said once, and once
     /// more on each new connection, for as long as the directory says so.
@@ -268,6 +278,10 @@ pub struct Load {
     /// ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub p99_us: Option<u64>,
+    /// Whether it could not look as often as it should: its threads computed, and so it read the calls late that came from
+    /// other processes. There may be far more than it has seen.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub late: bool,
 }
 
 /// A replica introduces itself, for the first time or again.

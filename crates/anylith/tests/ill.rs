@@ -227,11 +227,7 @@ impl Host {
                 config: [(name("Patient"), serde_json::to_value(chart).unwrap())].into(),
                 edges: Vec::new(),
                 limits: Limits::default(),
-                directory: Directory {
-                    epoch: 1,
-                    components: [(name("Patient"), patients.into())].into(),
-                    ..Directory::default()
-                },
+                directory: Directory::new(1, [(name("Patient"), patients.into())]),
                 identity: None,
                 callers: None,
                 held: Vec::new(),

@@ -203,7 +203,7 @@ fn write(folder: &Path, replica: &str, component: &str, port: u16, identity: &Id
         "Kitchen" => (vec![&kitchen], json!({})),
         _ => (
             vec![],
-            json!({"Kitchen": [{"replica": "kitchen-two-1", "endpoint": kitchen}]}),
+            json!({"Kitchen": {"answers": [{"replica": "kitchen-two-1", "endpoint": kitchen}]}}),
         ),
     };
     let orders = json!({
@@ -319,7 +319,7 @@ fn what_is_ready_is_not_said_to_be_missing() {
     change(&diner, |orders| {
         let place =
             json!({"replica": "cellar-two-1", "endpoint": format!("tcp:127.0.0.1:{cellar}")});
-        orders["bootstrap"]["directory"]["components"]["Cellar"] = json!([place]);
+        orders["bootstrap"]["directory"]["components"]["Cellar"] = json!({"answers": [place]});
     });
     let line = Replica::start(&diner).says("Diner has waited for 3 s");
     assert!(

@@ -178,6 +178,7 @@ async fn wanted(
         components: group.components,
         replicas: group.replicas,
         scaling: group.scaling,
+        bursts: group.bursts,
     };
     Ok((plan.topology, plan.groups.into_iter().map(group).collect()))
 }

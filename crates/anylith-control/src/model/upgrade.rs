@@ -9,7 +9,7 @@ use anylith_core::{ComponentManifest, Directory, Fingerprint, Manifest, Name};
 use anylith_wire::control::{ComponentState, FromReplica, Steer};
 
 use super::{
-    Dice, interleavings,
+    Dice, first_wrong, interleavings,
     world::{Process, SHAPES, World, name, spec},
 };
 use crate::{
@@ -55,12 +55,6 @@ impl Builds {
     fn of(&self, build: u32) -> BTreeMap<Name, Fingerprint> {
         let known = self.interfaces.get(&build).cloned();
         known.unwrap_or_else(|| interfaces(0, &[]))
-    }
-
-    /// Whether `process` is told of somebody who takes its calls of `component`.
-    pub(super) fn answers(&self, component: &Name, process: &Process) -> bool {
-        let fitting = process.directory.clone().fitting(&self.of(process.build));
-        !fitting.replicas(component.as_str()).is_empty()
     }
 
     /// Whether `process` is told of somebody who takes its calls of `component`, or is started for them.
@@ -146,7 +140,7 @@ impl World {
             let ready = process.components.iter();
             let ready = ready.filter(|(_, state)| **state == ComponentState::Ready);
             let callees = ready.flat_map(|(component, _)| &spec.dependencies[component]);
-            let asleep = callees.filter(|callee| process.directory.is_dormant(callee.as_str()));
+            let asleep = callees.filter(|callee| process.directory.is_asleep(callee.as_str()));
             calls.extend(asleep.map(|callee| (replica.clone(), callee.clone())));
         }
         if let Some((replica, component)) = calls.get(dice.roll(calls.len())).cloned() {
@@ -184,7 +178,7 @@ impl World {
             for component in process.components.keys().filter(|name| ready(name)) {
                 let callees = spec.dependencies[component].iter();
                 for callee in callees.filter(|callee| !ready(callee)) {
-                    if directory.is_dormant(callee.as_str()) {
+                    if directory.is_asleep(callee.as_str()) {
                         continue;
                     }
                     if !self.answers(callee, process.build, directory) {
@@ -347,15 +341,10 @@ fn to_its_end(world: &mut World, dice: &mut Dice) -> Result<(), String> {
     Err(format!("it never ends: {:?}", world.plane.change()))
 }
 
-/// The first of so many random runs that goes wrong.
-fn first_wrong(runs: u64) -> Option<(u64, String)> {
-    (0..runs).find_map(|seed| Some((seed, random(seed).err()?)))
-}
-
 #[test]
 fn every_interleaving_of_an_upgrade_ends_with_the_old_build_or_the_new_one() {
     plant(None);
-    if let Some((seed, wrong)) = first_wrong(interleavings() / FEWER) {
+    if let Some((seed, wrong)) = first_wrong(interleavings() / FEWER, random) {
         panic!("seed {seed}: {wrong}");
     }
 }
@@ -370,7 +359,7 @@ fn every_planted_defect_of_an_upgrade_is_found() {
         Defect::NoRollout,
     ] {
         plant(Some(defect));
-        let found = first_wrong(interleavings() / FEWER);
+        let found = first_wrong(interleavings() / FEWER, random);
         plant(None);
         assert!(found.is_some(), "{defect:?} was not found");
     }

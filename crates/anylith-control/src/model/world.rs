@@ -174,6 +174,11 @@ impl World {
     pub(super) fn asks_for(&mut self, shape: usize) {
         let mut to = spec(shape);
         to.singletons.clone_from(&self.plane.spec().singletons);
+        for group in to.groups.iter_mut().filter(|group| group.burst) {
+            // As many as there are by now.
+            let known = self.plane.spec().group(&group.name);
+            group.replicas = known.map_or(group.replicas, |known| known.replicas);
+        }
         self.begins_anew();
         self.restarts = false;
         self.asked = Some((self.plane.spec().clone(), to.clone()));
@@ -243,15 +248,15 @@ impl World {
         match process.components[component] {
             ComponentState::Waiting if process.held.contains(component) => false,
             ComponentState::Waiting => {
-                let there = |of: &Name| {
-                    match process.components.get(of) {
-                        Some(ComponentState::Ready) => true,
-                        // It is about to be here, so nobody is woken for it elsewhere.
-                        Some(ComponentState::Waiting | ComponentState::Starting) => {
-                            self.builds.answers(of, process)
-                        }
-                        _ => self.builds.is_there(of, process),
+                let there = |of: &Name| match process.components.get(of) {
+                    Some(ComponentState::Ready) => true,
+                    // A replica waits for its own, whoever else is there.
+                    Some(ComponentState::Waiting | ComponentState::Starting)
+                        if !process.held.contains(of) =>
+                    {
+                        false
                     }
+                    Some(_) | None => self.builds.is_there(of, process),
                 };
                 self.plane.spec().dependencies[component].iter().all(there)
             }
@@ -530,8 +535,8 @@ impl World {
         if directory.epoch <= self.published.epoch {
             self.finds(format!("epoch {} came again", directory.epoch));
         }
-        for (component, addresses) in &directory.components {
-            for address in addresses {
+        for (component, whereabouts) in &directory.components {
+            for address in whereabouts.replicas() {
                 let Some(process) = self.processes.get(&address.replica) else {
                     // It is not known yet that it has died.
                     continue;
@@ -554,7 +559,7 @@ impl World {
             }
             for component in ["Front", "Cart", "Stock"] {
                 let moves = self.alone && component == "Cart" && directory.is_moving(component);
-                let sleeps = directory.is_dormant(component);
+                let sleeps = directory.is_asleep(component);
                 if directory.replicas(component).is_empty() && !moves && !sleeps {
                     self.finds(format!("{component} is nowhere"));
                     return;

@@ -1,11 +1,8 @@
 //! Groups whose numbers of replicas follow what those bear; and components that are started when they are called.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Instant,
-};
+use std::{collections::BTreeMap, time::Instant};
 
-use anylith_core::{Address, Name, Scaling};
+use anylith_core::{Name, Scaling, Target};
 
 use super::{ControlPlane, Phase, change::UnderWay};
 use crate::{
@@ -15,6 +12,7 @@ use crate::{
     life::Life,
     replica::Replica,
     roll::given_up,
+    run::Run,
     spec::GroupSpec,
     status::ScalingStatus,
 };
@@ -54,6 +52,20 @@ impl Watched {
     }
 }
 
+/// How the number of a group is found.
+#[derive(Debug, Clone, PartialEq)]
+enum Aim {
+    /// By what its replicas bear.
+    Own(Scaling),
+    /// By what the replicas bear of `component` that have it, those of the group `home` that it stands in among them: it is
+    /// for the bursts of that.
+    Burst {
+        scaling: Scaling,
+        component: Name,
+        home: Name,
+    },
+}
+
 /// The range of a group that has one, and is not held at one number.
 fn range(group: &GroupSpec) -> Option<Scaling> {
     group
@@ -61,10 +73,40 @@ fn range(group: &GroupSpec) -> Option<Scaling> {
         .filter(|scaling| scaling.min < scaling.max && !group.external)
 }
 
+/// The range of all replicas that have a component, so many of which are `beside` those for its bursts. Where nothing runs
+/// until it is called, nothing runs beside it.
+fn together(burst: &Scaling, beside: u32) -> Scaling {
+    let more = if beside == 0 { 0 } else { burst.max };
+    Scaling {
+        min: beside + burst.min.min(more),
+        max: beside + more,
+        ..*burst
+    }
+}
+
 impl ControlPlane {
-    /// Whether the replicas of `group` are to say what they bear.
+    /// Whether the replicas of `group` are to say what they bear: its number follows that, or that of a group that it calls.
     pub(super) fn is_measured(&self, group: &Name) -> bool {
-        self.spec.group(group).and_then(range).is_some()
+        let calls = || {
+            let callees = self.spec.group(group).into_iter();
+            let callees = callees.flat_map(|group| &group.components);
+            let callees = callees.filter_map(|component| self.spec.dependencies.get(component));
+            let mut homes = callees
+                .flatten()
+                .filter_map(|callee| self.spec.group_of(callee.as_str()));
+            homes.any(|home| {
+                let by_calls = |scaling: Scaling| matches!(scaling.target, Target::Concurrency(_));
+                home.name != *group && range(home).is_some_and(by_calls)
+            })
+        };
+        let bursts = || {
+            let mut bursts = self.spec.bursts();
+            bursts.any(|(burst, component)| {
+                let home = self.spec.group_of(component.as_str());
+                range(burst).is_some() && home.is_some_and(|home| home.name == *group)
+            })
+        };
+        self.spec.group(group).and_then(range).is_some() || calls() || bursts()
     }
 
     /// Calls of `component` wait, by what `caller` says.
@@ -82,21 +124,82 @@ impl ControlPlane {
             return;
         }
         let groups = self.spec.groups.iter();
-        let scaled = groups.filter_map(|group| Some((group.name.clone(), range(group)?)));
-        let scaled: BTreeMap<Name, Scaling> = scaled.collect();
+        let scaled = groups.filter_map(|group| Some((group.name.clone(), self.aim(group)?)));
+        let scaled: BTreeMap<Name, Aim> = scaled.collect();
         self.watch
             .groups
             .retain(|group, _| scaled.contains_key(group));
-        for (group, scaling) in scaled {
-            if let Some(burden) = self.burden(&group) {
-                self.judge(&group, &scaling, &burden, now, actions);
+        for (group, aim) in scaled {
+            match aim {
+                Aim::Own(scaling) => {
+                    if let Some(burden) = self.burden(&group) {
+                        self.judge(&group, 0, &scaling, &burden, now, actions);
+                    }
+                }
+                Aim::Burst {
+                    scaling,
+                    component,
+                    home,
+                } => {
+                    let Some(burden) = self.burden_of(&component, &home, &group) else {
+                        continue;
+                    };
+                    let beside = self.spec.group(&home).map_or(0, |home| home.replicas);
+                    let together = together(&scaling, beside);
+                    self.judge(&group, beside, &together, &burden, now, actions);
+                }
             }
         }
     }
 
+    /// How the number of `group` is found, if it is not fixed.
+    fn aim(&self, group: &GroupSpec) -> Option<Aim> {
+        let scaling = range(group)?;
+        if !group.burst {
+            return Some(Aim::Own(scaling));
+        }
+        let component = group.components.first()?.clone();
+        let home = self.spec.group_of(component.as_str())?;
+        Some(Aim::Burst {
+            scaling,
+            home: home.name.clone(),
+            component,
+        })
+    }
+
+    /// What the replicas of the groups `home` and `burst` bear of `component`, once each of them that says so has said it since
+    /// this was last asked: else calls that have gone from one to another would count twice.
+    fn burden_of(&mut self, component: &Name, home: &Name, burst: &Name) -> Option<Burden> {
+        let own = self.replicas.values_mut().filter(|one| {
+            let has_it = one.group == *home || one.group == *burst;
+            has_it && !one.fate.ends_it()
+        });
+        let runs = own.filter_map(|replica| match &mut replica.life {
+            Life::Serving { run, .. } => Some(run),
+            _ => None,
+        });
+        let mut runs: Vec<&mut Run> = runs.collect();
+        let is_awaited = |run: &Run| {
+            let says_it = run.connected && !run.pulse.is_silent();
+            says_it && run.each.contains_key(component) && !run.new_each.contains(component)
+        };
+        if runs.iter().any(|run| is_awaited(run)) {
+            return None;
+        }
+        let (mut burden, mut is_new) = (Burden::default(), false);
+        for run in &mut runs {
+            is_new |= run.new_each.remove(component);
+            match run.each.get(component) {
+                Some(Some(load)) => burden.add(load),
+                Some(None) | None => burden.unheard += 1,
+            }
+        }
+        is_new.then_some(burden)
+    }
+
     /// What the replicas of `group` bear, if one of them has said so since this was last asked.
     fn burden(&mut self, group: &Name) -> Option<Burden> {
-        let (mut burden, mut is_new) = (Burden::default(), false);
+        let (mut burden, mut is_new, mut is_late) = (Burden::default(), false, false);
         let own = self.replicas.values_mut();
         for replica in own.filter(|one| one.group == *group && !one.fate.ends_it()) {
             let Life::Serving { run, .. } = &mut replica.life else {
@@ -104,24 +207,61 @@ impl ControlPlane {
             };
             is_new |= std::mem::take(&mut run.load_is_new);
             match &run.load {
-                Some(load) => burden.add(load),
+                Some(load) => {
+                    is_late |= load.late;
+                    burden.add(load);
+                }
                 None => burden.unheard += 1,
             }
+        }
+        if is_late {
+            let (awaited, callers_are_new) = self.awaited_of(group);
+            burden.concurrency = burden.concurrency.max(awaited);
+            is_new |= callers_are_new;
         }
         is_new.then_some(burden)
     }
 
+    /// How many calls other processes have under way to `group`, to that of its components that has most, by what they say;
+    /// and whether one of them has said so since this was last asked. A replica whose threads all compute does not read its
+    /// calls, and does not know how many wait: who waits does.
+    fn awaited_of(&mut self, group: &Name) -> (f64, bool) {
+        let components = self.spec.group(group).map(|group| &group.components);
+        let bursting: Vec<&Name> = self.spec.bursts().map(|(_, component)| component).collect();
+        // Of what has a burst it is not known which calls went to the group.
+        let components = components.into_iter().flatten();
+        let components = components.filter(|component| !bursting.contains(component));
+        let (mut most, mut is_new) = (0, false);
+        for component in components {
+            let mut sum = 0;
+            for replica in self.replicas.values_mut() {
+                let Life::Serving { run, .. } = &mut replica.life else {
+                    continue;
+                };
+                is_new |= run.new_outgoing.remove(component);
+                if run.connected && !run.pulse.is_silent() {
+                    sum += run.outgoing.get(component).copied().unwrap_or(0);
+                }
+            }
+            most = most.max(sum);
+        }
+        (most as f64 / 1e3, is_new)
+    }
+
+    /// Gives `group` the number that fits `burden`, which it bears together with so many replicas `beside` it.
     fn judge(
         &mut self,
         group: &Name,
+        beside: u32,
         scaling: &Scaling,
         burden: &Burden,
         now: Instant,
         actions: &mut Vec<Action>,
     ) {
-        let Some(number) = self.spec.group(group).map(|group| group.replicas) else {
+        let Some(own) = self.spec.group(group).map(|group| group.replicas) else {
             return;
         };
+        let number = beside + own;
         let watched = self.watch.groups.entry(group.clone());
         let watched = watched.or_insert_with(|| Watched::new(number, String::new(), now));
         if watched.number != number {
@@ -131,7 +271,8 @@ impl ControlPlane {
         watched.number = verdict.wanted;
         watched.why.clone_from(&verdict.why);
         if verdict.wanted != number {
-            self.give(group, verdict.wanted, verdict.why, now, actions);
+            let wanted = verdict.wanted - beside;
+            self.give(group, wanted, verdict.why, now, actions);
         }
     }
 
@@ -209,23 +350,21 @@ impl ControlPlane {
         }
     }
 
-    /// The components of which nothing answers now and that are started when they are called, given where all others
-    /// `answer`. What has failed again and again is none of them: nobody should wait for it.
-    pub(super) fn dormant(&self, answer: &BTreeMap<Name, Vec<Address>>) -> BTreeSet<Name> {
+    /// The components that are started when they are called, if none of them answers. What has failed again and again is
+    /// none of them: nobody should wait for it.
+    pub(super) fn asleep(&self) -> Vec<Name> {
         if !matches!(self.phase, Phase::Adopting { .. } | Phase::Running(_)) {
-            return BTreeSet::new();
+            return Vec::new();
         }
         let may_sleep = |group: &&GroupSpec| {
-            let sleeps = range(group).is_some_and(|scaling| scaling.min == 0);
+            let sleeps = !group.burst && range(group).is_some_and(|scaling| scaling.min == 0);
             let mut own = self.replicas.values().filter(|one| one.group == group.name);
             // What fails with a build that goes away again comes with the other one.
             let stays = |replica: &&Replica| replica.build == self.next_build();
             sleeps && !own.any(|replica| stays(&replica) && given_up(replica).is_some())
         };
         let groups = self.spec.groups.iter().filter(may_sleep);
-        let components = groups.flat_map(|group| &group.components);
-        let asleep = components.filter(|component| !answer.contains_key(*component));
-        asleep.cloned().collect()
+        groups.flat_map(|group| group.components.clone()).collect()
     }
 
     /// The groups as they should be, each with the number that it has by now, if that follows what its replicas bear.
@@ -257,6 +396,7 @@ impl ControlPlane {
         let watched = self.watch.groups.get(&group.name);
         let why = match watched.map(|watched| watched.why.as_str()) {
             _ if min == max => "it was set to this number",
+            None | Some("") if group.burst && group.replicas == 0 => "not measured yet",
             None | Some("") if group.replicas == 0 => "nothing is called; the next call starts one",
             None | Some("") => "not measured yet",
             Some(why) => why,

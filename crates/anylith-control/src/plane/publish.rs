@@ -1,8 +1,8 @@
 //! Which replicas are in the directory.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use anylith_core::{Address, Directory, Name};
+use anylith_core::{Address, Directory, Name, Whereabouts};
 use anylith_wire::control::ComponentState;
 
 use super::ControlPlane;
@@ -20,17 +20,24 @@ impl ControlPlane {
         for (component, addresses) in self.answering(ComponentState::Unhealthy) {
             components.entry(component).or_insert(addresses);
         }
+        let mut next = Directory::new(self.directory.epoch, components);
         for component in self.seats.moving() {
-            components.entry(component.clone()).or_default();
+            let known = next.components.entry(component.clone());
+            known.or_insert(Whereabouts::Moves);
         }
-        let interfaces = self.differing_interfaces();
-        let dormant = self.dormant(&components);
-        let next = Directory {
-            epoch: self.directory.epoch,
-            components,
-            interfaces,
-            dormant,
-        };
+        for component in self.asleep() {
+            let known = next.components.entry(component);
+            known.or_insert(Whereabouts::Sleeps);
+        }
+        next.interfaces = self.differing_interfaces();
+        for (group, component) in self.spec.bursts() {
+            let own = self.replicas.values().filter(|one| one.group == group.name);
+            let own: BTreeSet<&Name> = own.map(|one| &one.name).collect();
+            let named = next.replicas(component.as_str()).iter();
+            let named = named.map(|address| address.replica.clone());
+            let named = named.filter(|replica| own.contains(replica)).collect();
+            next.bursts.insert(component.clone(), named);
+        }
         // Also that nobody answers is news to those who think that somebody does.
         if std::mem::take(&mut self.directory_is_unknown) || next != self.directory {
             self.directory = Directory {
@@ -48,11 +55,11 @@ impl ControlPlane {
             for component in &replica.all_components() {
                 // Where a reshape prepares another place for it, nobody is sent there yet. One that is alone is called where
                 // it is.
-                let stands = || self.spec.group_of(component.as_str());
-                let is_called = self
-                    .seats
-                    .allows(component, replica)
-                    .unwrap_or_else(|| stands().is_some_and(|group| group.name == replica.group));
+                let stands = || {
+                    let group = self.spec.group(&replica.group);
+                    group.is_some_and(|group| group.components.contains(component))
+                };
+                let is_called = self.seats.allows(component, replica).unwrap_or_else(stands);
                 if !is_called {
                     continue;
                 }

@@ -108,6 +108,13 @@ impl ReshapePlan {
                 topology: to.clone(),
             });
         }
+        // Of bursts that are none there is nothing to say.
+        let idle = |name: &Name| {
+            let all = groups.iter().chain(&spec.groups);
+            all.filter(|it| it.name == *name)
+                .all(GroupSpec::is_idle_burst)
+        };
+        changes.retain(|change| !idle(&change.name));
         let sum = |of: fn(&GroupChange) -> u32| changes.iter().map(of).sum();
         Ok(Self {
             from: spec.topology.clone(),
@@ -187,9 +194,19 @@ fn check(spec: &Spec, groups: &[GroupSpec]) -> Result<(), Refused> {
         if group.components.is_empty() {
             return foreign(format!("{} has no components", group.name));
         }
+        let alone = group.components.as_slice();
+        let serves = || spec.listeners.values().any(|by| alone.contains(by));
+        let is_one = || alone.iter().any(|it| spec.singletons.contains_key(it));
+        if group.burst && (alone.len() != 1 || group.scaling.is_none() || serves() || is_one()) {
+            let what = format!("{} cannot be for the bursts of a component", group.name);
+            return foreign(what);
+        }
         for component in &group.components {
             if !spec.dependencies.contains_key(component) {
                 return foreign(format!("it has no component {component}"));
+            }
+            if group.burst {
+                continue;
             }
             if let Some(other) = homes.insert(component, &group.name) {
                 let one = &group.name;

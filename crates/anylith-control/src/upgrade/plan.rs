@@ -157,6 +157,7 @@ impl UpgradePlan {
         let mut groups: Vec<GroupUpgrade> = spec
             .groups
             .iter()
+            .filter(|group| !group.is_idle_burst())
             .map(|group| GroupUpgrade {
                 name: group.name.clone(),
                 components: group.components.clone(),

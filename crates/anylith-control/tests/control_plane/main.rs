@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test says with a panic what is wrong")]
 
 mod adoption;
+mod bursts;
 mod changes;
 mod health;
 mod scaling;

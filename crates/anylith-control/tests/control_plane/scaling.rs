@@ -1,8 +1,8 @@
 //! What the control plane promises of groups whose numbers follow what their replicas bear, in simulated worlds.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
-use anylith_control::{Event, Notice, Refused, ReplicaState, ScalingStatus, Spec};
+use anylith_control::{Event, Exit, Notice, Refused, ReplicaState, ScalingStatus, Spec};
 use anylith_core::{Scaling, Size, Target};
 use anylith_wire::control::{FromReplica, Load, ToReplica};
 
@@ -51,13 +51,15 @@ fn asleep() -> World {
     let mut world = World::ready(scaled(0, 3));
     world.pass(Duration::from_secs(75));
     assert_eq!(stock(&world), 0);
-    assert!(world.plane.directory().is_dormant("Stock"));
+    assert!(world.plane.directory().is_asleep("Stock"));
     world
 }
 
-#[test]
-fn only_who_is_scaled_is_asked_what_it_bears() {
-    let mut world = World::ready(scaled(1, 4));
+/// Who is asked what it bears where the group at this place is scaled, of all that are asked how they are.
+fn asked_what_they_bear(place: usize) -> BTreeSet<String> {
+    let mut spec = micro(1);
+    spec.groups[place].scaling = Some(Scaling::between(1, 4));
+    let mut world = World::ready(spec);
     world.pass(Duration::from_secs(3));
     let measured = world
         .told
@@ -66,13 +68,64 @@ fn only_who_is_scaled_is_asked_what_it_bears() {
             ToReplica::Ping { measure } => Some((replica.as_str(), *measure)),
             _ => None,
         });
-    let mut asked = 0;
-    for (replica, measure) in measured {
-        asked += 1;
-        assert_eq!(measure, replica == "Stock-1", "{replica}");
+    let all: Vec<(&str, bool)> = measured.collect();
+    // Once a second, each of the three, and always the same.
+    assert_eq!(all.len(), 9);
+    let asked = all.iter().filter(|(_, measure)| *measure);
+    let asked: Vec<&str> = asked.map(|(replica, _)| *replica).collect();
+    let names: BTreeSet<String> = asked.iter().map(ToString::to_string).collect();
+    assert_eq!(asked.len(), 3 * names.len());
+    names
+}
+
+#[test]
+fn only_who_is_scaled_and_who_calls_that_is_asked_what_it_bears() {
+    let names = |all: &[&str]| all.iter().map(ToString::to_string).collect::<BTreeSet<_>>();
+    assert_eq!(asked_what_they_bear(0), names(&["Front-1"]));
+    assert_eq!(asked_what_they_bear(1), names(&["Front-1", "Cart-1"]));
+    let all = names(&["Front-1", "Cart-1", "Stock-1"]);
+    assert_eq!(asked_what_they_bear(2), all);
+}
+
+/// `Stock` says that it has 5 calls under way, and has looked `late` or not; its callers say that they wait for 60.
+fn awaited(late: bool) -> World {
+    let mut world = World::ready(scaled(1, 6));
+    world.load = Load { late, ..calls(5.0) };
+    for (replica, calls) in [("Front-1", 40_000), ("Cart-1", 20_000)] {
+        let outgoing = [(name("Stock"), calls)].into();
+        world.outgoing.insert(name(replica), outgoing);
     }
-    // Once a second, each of the three.
-    assert_eq!(asked, 9);
+    world.pass(Duration::from_secs(20));
+    world
+}
+
+#[test]
+fn calls_that_a_replica_has_not_read_since_its_threads_compute_count_by_what_its_callers_say() {
+    let mut world = awaited(true);
+    assert_eq!(stock(&world), 4);
+    assert_eq!(status(&world).why, "60.0 calls under way, for each 16");
+    world.outgoing.clear();
+    world.load = calls(5.0);
+    world.pass(Duration::from_secs(80));
+    assert_eq!(stock(&world), 1);
+}
+
+#[test]
+fn what_callers_say_does_not_count_where_a_replica_sees_its_calls_itself() {
+    let world = awaited(false);
+    assert_eq!(stock(&world), 1);
+    assert_eq!(status(&world).why, "5.0 calls under way, for each 16");
+}
+
+#[test]
+fn a_caller_that_is_gone_waits_for_nothing() {
+    let mut world = awaited(true);
+    world.faults.insert("Front-1", Fault::Mute);
+    world.faults.insert("Cart-1", Fault::Mute);
+    world.dies("Front-1", Exit::Signal(9));
+    world.dies("Cart-1", Exit::Signal(9));
+    world.pass(Duration::from_secs(100));
+    assert_eq!(stock(&world), 1);
 }
 
 #[test]
@@ -130,7 +183,7 @@ fn nothing_runs_of_what_is_not_called_and_the_first_call_starts_one() {
     wants(&mut world, "Cart-1");
     assert_eq!(stock(&world), 1);
     assert_eq!(world.plane.directory().replicas("Stock").len(), 1);
-    assert!(!world.plane.directory().is_dormant("Stock"));
+    assert!(!world.plane.directory().is_asleep("Stock"));
     assert_eq!(status(&world).why, "Cart-1 calls Stock");
     // It may be called again soon, so it stays for a while.
     world.pass(Duration::from_secs(59));
@@ -163,7 +216,7 @@ fn a_call_that_comes_while_the_last_replica_drains_is_answered_by_its_successor(
     let mut world = World::ready(scaled(0, 3));
     world.faults.insert("Stock-1", Fault::Deaf);
     world.pass(Duration::from_secs(62));
-    assert!(world.plane.directory().is_dormant("Stock"));
+    assert!(world.plane.directory().is_asleep("Stock"));
     assert_eq!(stock(&world), 1);
     wants(&mut world, "Cart-1");
     // It does not stop, and is killed in the end; then it is started anew.
@@ -188,7 +241,7 @@ fn what_fails_again_and_again_is_not_waited_for() {
     let mut world = asleep();
     world.faults.insert("Stock", Fault::Fails);
     wants(&mut world, "Cart-1");
-    assert!(world.plane.directory().is_dormant("Stock"));
+    assert!(world.plane.directory().is_asleep("Stock"));
     world.pass(Duration::from_secs(5));
     assert!(!world.plane.directory().can_call("Stock"));
     world.faults.clear();
@@ -220,7 +273,7 @@ fn what_slept_sleeps_on_under_the_next_control_plane_and_wakes_when_it_is_called
         world.connects(replica);
     }
     assert_eq!(stock(&world), 0);
-    assert!(world.plane.directory().is_dormant("Stock"));
+    assert!(world.plane.directory().is_asleep("Stock"));
     wants(&mut world, "Front-1");
     assert_eq!(world.plane.directory().replicas("Stock").len(), 1);
 }
@@ -338,7 +391,7 @@ fn a_call_during_a_reshape_wakes_what_sleeps() {
     wants(&mut world, "Cart-1");
     // It might become something else, so it is started when that is settled.
     assert_eq!(stock(&world), 0);
-    assert!(world.plane.directory().is_dormant("Stock"));
+    assert!(world.plane.directory().is_asleep("Stock"));
     world.pass(Duration::from_secs(100));
     assert_eq!(world.plane.change(), None);
     assert_eq!(world.plane.directory().replicas("Stock").len(), 1);
@@ -352,7 +405,7 @@ fn an_application_of_which_something_sleeps_can_be_stopped() {
     wants(&mut world, "Cart-1");
     world.pass(Duration::from_secs(20));
     assert!(world.done);
-    assert!(world.plane.directory().dormant.is_empty());
+    assert!(world.plane.directory().components.is_empty());
     let status = world.status();
     let mut replicas = status.replicas();
     assert!(replicas.all(|replica| replica.state == ReplicaState::Stopped));

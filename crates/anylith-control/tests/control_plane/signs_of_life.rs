@@ -192,6 +192,8 @@ fn a_silent_external_replica_gets_no_calls_and_is_left_alone() {
         counters: Default::default(),
         outcomes: Default::default(),
         load: None,
+        each: std::collections::BTreeMap::new(),
+        outgoing: std::collections::BTreeMap::new(),
     };
     let replica = name("Stock-1");
     world.happens(Event::Said { replica, message });

@@ -122,6 +122,31 @@ fn who_has_not_heard_that_it_makes_room_serves_until_the_next_one_can_come() {
     assert!(said(&world).contains(&"all-1 begins Cart".to_owned()));
 }
 
+#[test]
+fn who_has_it_and_is_not_called_makes_room_for_anybody_who_waits() {
+    let mut world = World::ready(one_cart(spec(&[("all", &["Stock", "Cart", "Front"], 1)])));
+    world.faults.insert("rest-1", Fault::Mute);
+    world.happens(reshape(&spec(&[
+        ("shop", &["Front", "Cart"], 1),
+        ("rest", &["Stock"], 1),
+    ])));
+    // It begins anew where it was, as the last of what is new gets ready.
+    world.faults.insert("Cart", Fault::Lazy);
+    world.dies("all-1", Exit::Signal(9));
+    world.loses_connection("shop-1");
+    world.faults.remove("rest-1");
+    world.connects("rest-1");
+    let switched = |notice: &Notice| matches!(notice, Notice::Switched { .. });
+    assert!(world.notices.iter().any(switched), "{:?}", world.notices);
+    // Who is to have it begins anew, too, and `Front` in it waits for somebody to call.
+    world.faults.clear();
+    world.dies("shop-1", Exit::Signal(9));
+    world.pass(Duration::from_secs(60));
+    assert!(world.status().is_ready(), "{:?}", world.status());
+    let named = world.plane.directory().replicas("Cart");
+    assert_eq!(named[0].replica, "shop-1");
+}
+
 /// One that cannot start where a reshape has brought it, and is tried again there.
 fn unable() -> World {
     let mut world = World::ready(one_cart(spec(&[

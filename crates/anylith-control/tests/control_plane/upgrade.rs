@@ -78,6 +78,8 @@ fn counted(world: &mut World, build: u32, answered: u64, failed: u64) {
                 counters: Default::default(),
                 outcomes: Outcomes { answered, failed },
                 load: None,
+                each: BTreeMap::new(),
+                outgoing: BTreeMap::new(),
             },
         });
     }

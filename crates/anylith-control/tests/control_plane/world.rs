@@ -54,6 +54,10 @@ pub(crate) struct World {
     pub(crate) outcomes: BTreeMap<u32, Outcomes>,
     /// What all replicas that are asked bear together, each its part.
     pub(crate) load: Load,
+    /// Component → how many calls are under way in all replicas together that have it and are asked, each its part.
+    pub(crate) under_way: BTreeMap<Name, f64>,
+    /// Replica → component → how many calls of it are under way from there, in thousandths, by what it says if it is asked.
+    pub(crate) outgoing: BTreeMap<Name, BTreeMap<Name, u64>>,
     /// Each component has at least so many addresses, from now on.
     pub(crate) least: usize,
     /// Everything that replicas were told, in order.
@@ -80,6 +84,7 @@ pub(crate) fn spec(groups: &[(&str, &[&str], u32)]) -> Spec {
         components: components.iter().map(|of| name(of)).collect(),
         replicas: *replicas,
         scaling: None,
+        burst: false,
         external: false,
     };
     Spec {
@@ -123,6 +128,8 @@ impl World {
             counters: Counters::default(),
             outcomes: BTreeMap::new(),
             load: Load::default(),
+            under_way: BTreeMap::new(),
+            outgoing: BTreeMap::new(),
             least: 0,
             told: Vec::new(),
             spawned: 0,
@@ -262,7 +269,7 @@ impl World {
             && std::mem::take(&mut process.connected)
         {
             // What it had not read by then it never reads.
-            process.unread.iter_mut().for_each(|unread| unread.clear());
+            process.unread.iter_mut().for_each(Vec::clear);
             self.happens(Event::Disconnected {
                 replica: name(replica),
             });
@@ -384,8 +391,8 @@ impl World {
 
     /// Every address in the directory is one of a process that lives.
     pub(crate) fn check_directory(&self) {
-        for (component, addresses) in &self.plane.directory().components {
-            for address in addresses {
+        for (component, whereabouts) in &self.plane.directory().components {
+            for address in whereabouts.replicas() {
                 let process = self.processes.get(&address.replica);
                 let endpoint: Option<&Endpoint> = process
                     .and_then(|process| process.bootstrap.as_ref())

@@ -187,6 +187,13 @@ impl Pool {
             .retain(|address, _| addresses.contains(address));
     }
 
+    /// How many calls are under way to all of them.
+    pub(crate) fn in_flight(&self) -> u64 {
+        let members = self.members();
+        let in_flight = members.values().map(|health| u64::from(health.in_flight()));
+        in_flight.sum()
+    }
+
     /// Whether a replica wants the next call.
     pub(crate) fn wants_probe(&self) -> bool {
         self.probes.load(Relaxed) > 0

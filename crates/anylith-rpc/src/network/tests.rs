@@ -29,21 +29,15 @@ async fn nothing_is_kept_of_what_a_peer_claims_and_the_directory_does_not_have()
     let serving = Network::new(name("Echo-1"), Limits::default());
     let _server = serving.serve(&endpoint, Arc::new(Boaster)).unwrap();
     let network = Network::new(name("Caller-1"), Limits::default());
-    let directory = |epoch: u64| Directory {
-        epoch,
-        ..Directory::default()
-    };
     let address = Address {
         replica: name("Echo-1"),
         endpoint,
     };
-    let mut there = directory(1);
-    there.components.insert(name("Echo0"), vec![address]);
-    network.update(there);
+    network.update(Directory::new(1, [(name("Echo0"), vec![address])]));
     network.offered(&name("Echo0")).await;
     let kept: Vec<Name> = network.shared.pools().keys().cloned().collect();
     assert_eq!(kept, [name("Echo0")]);
-    network.update(directory(2));
+    network.update(Directory::new(2, []));
     assert!(network.shared.pools().is_empty(), "what is gone stays");
 }
 
@@ -59,17 +53,8 @@ async fn a_replica_without_the_component_is_told_apart_from_one_that_is_not_read
         replica: name("Echo-1"),
         endpoint,
     };
-    let mut directory = Directory {
-        epoch: 1,
-        ..Directory::default()
-    };
-    for component in ["Echo0", "Stock"] {
-        let component = name(component);
-        directory
-            .components
-            .insert(component, vec![address.clone()]);
-    }
-    network.update(directory);
+    let both = ["Echo0", "Stock"].map(|component| (name(component), vec![address.clone()]));
+    network.update(Directory::new(1, both));
     network.offered(&name("Echo0")).await;
     assert_eq!(network.obstacles(&name("Echo0")), None);
     let obstacle = (address, "it does not serve Stock".to_owned());

@@ -19,7 +19,7 @@ use std::{
 use anylith_core::{Address, CallContext, Directory, Endpoint, Fingerprint, Limits, Name};
 use anylith_pki::{Authority, Identity, Lifetimes, Subject};
 use anylith_rpc::{
-    Answer, Answering, Callee, Failure, Incoming, Items, Network, Reply, Request, Serve,
+    Answer, Answering, Callee, Failure, Incoming, Items, Lead, Network, Reply, Request, Serve,
     ServedComponent, Server,
 };
 use futures_util::{StreamExt, stream};
@@ -319,14 +319,8 @@ pub(crate) fn directory(epoch: u64, endpoints: &[&Endpoint]) -> Directory {
         replica: name(&format!("Echo-{}", at + 1)),
         endpoint: (*endpoint).clone(),
     };
-    let replicas: Vec<Address> = endpoints.iter().enumerate().map(address).collect();
-    // With none it would be on its way, and worth waiting for.
-    let echo = (!replicas.is_empty()).then(|| (name("Echo"), replicas));
-    Directory {
-        epoch,
-        components: echo.into_iter().collect(),
-        ..Directory::default()
-    }
+    let replicas = endpoints.iter().enumerate().map(address).collect();
+    Directory::new(epoch, [(name("Echo"), replicas)])
 }
 
 pub(crate) struct Started {
@@ -392,6 +386,7 @@ pub(crate) struct Making<'a> {
     streaming: bool,
     key: Option<u64>,
     hedge: Option<Duration>,
+    lead: Option<Lead>,
 }
 
 pub(crate) fn making(callee: &Callee, method: u16, arguments: impl Into<Vec<u8>>) -> Making<'_> {
@@ -406,6 +401,7 @@ pub(crate) fn making(callee: &Callee, method: u16, arguments: impl Into<Vec<u8>>
         streaming: false,
         key: None,
         hedge: None,
+        lead: None,
     }
 }
 
@@ -435,6 +431,11 @@ impl Making<'_> {
         self
     }
 
+    pub(crate) fn lead(mut self, lead: Lead) -> Self {
+        self.lead = Some(lead);
+        self
+    }
+
     pub(crate) fn context(mut self, context: CallContext) -> Self {
         self.context = context;
         self
@@ -460,6 +461,7 @@ impl Making<'_> {
             arguments: &encode,
             items: self.items,
             streaming_answer: self.streaming,
+            lead: self.lead,
         };
         self.callee.call(request).await
     }

@@ -96,6 +96,7 @@ impl Stage {
             components: components.iter().map(|of| name(of)).collect(),
             replicas: *replicas,
             scaling: None,
+            burst: false,
             external: false,
         };
         let spec = Spec {

@@ -66,14 +66,7 @@ fn range(table: &Table, item: &Item, name: &str, reader: &mut Reader<'_>) -> Opt
             "min" => bounds[0] = reader.count(item, &of, 0..=MAX_REPLICAS),
             "max" => bounds[1] = reader.count(item, &of, 1..=MAX_REPLICAS),
             "target" => scaling.target = target(item, &of, reader)?,
-            "cooldown" => {
-                let length = Length {
-                    name: of,
-                    range: "write a time from 1s to 24h",
-                    within: Duration::from_secs(1)..=LONGEST_WAIT,
-                };
-                scaling.cooldown_ms = length.read(item, reader)?.as_millis() as u64;
-            }
+            "cooldown" => scaling.cooldown_ms = cooldown(item, of, reader)?,
             _ => {}
         }
     }
@@ -103,7 +96,17 @@ fn range(table: &Table, item: &Item, name: &str, reader: &mut Reader<'_>) -> Opt
     })
 }
 
-fn target(item: &Item, name: &str, reader: &mut Reader<'_>) -> Option<Target> {
+/// A cooldown, in milliseconds.
+pub(super) fn cooldown(item: &Item, name: String, reader: &mut Reader<'_>) -> Option<u64> {
+    let length = Length {
+        name,
+        range: "write a time from 1s to 24h",
+        within: Duration::from_secs(1)..=LONGEST_WAIT,
+    };
+    Some(length.read(item, reader)?.as_millis() as u64)
+}
+
+pub(super) fn target(item: &Item, name: &str, reader: &mut Reader<'_>) -> Option<Target> {
     let table = reader.table(item, name, TARGET_MEND)?;
     if !reader.only(table, &["concurrency", "cpu", "p99"], name) {
         return None;

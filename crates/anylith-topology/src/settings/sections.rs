@@ -10,7 +10,8 @@ use std::{
 use anylith_core::Name;
 
 use super::{
-    AppSettings, GroupSettings, ListenerSettings, Settings, TopologySettings, edges, limits,
+    AppSettings, GroupSettings, ListenerSettings, Settings, TopologySettings, bursts, edges,
+    limits,
     reader::Reader,
     scaling::{self, Replicas},
 };
@@ -329,11 +330,13 @@ fn groups(table: &Table, section: &str, reader: &mut Reader<'_>) -> Vec<GroupSet
         let Some(table) = reader.table(item, &path, MEND) else {
             continue;
         };
-        let known = reader.only(table, &["components", "replicas"], &path);
+        let known = reader.only(table, &["components", "replicas", "burst"], &path);
         let replicas = match table.get("replicas") {
             Some(entry) => scaling::read(&entry.item, &path, reader),
             None => Replicas::Fixed(1),
         };
+        let burst = table.get("burst");
+        let bursts = burst.map(|entry| bursts::read(&entry.item, &path, reader));
         let Some(entry) = table.get("components") else {
             reader.missing(known, at, format!("{path} has no components"), MEND);
             continue;
@@ -346,6 +349,7 @@ fn groups(table: &Table, section: &str, reader: &mut Reader<'_>) -> Vec<GroupSet
             components,
             replicas,
             replicas_at: table.get("replicas").map(|entry| entry.item.at.clone()),
+            bursts: bursts.unwrap_or_default(),
         }));
     }
     groups

@@ -135,11 +135,7 @@ pub(crate) fn directory(epoch: u64, components: &[(&str, &Endpoint)]) -> Directo
         };
         (name(component), vec![address])
     };
-    Directory {
-        epoch,
-        components: components.iter().map(at).collect(),
-        ..Directory::default()
-    }
+    Directory::new(epoch, components.iter().map(at))
 }
 
 /// A connection of a replica.

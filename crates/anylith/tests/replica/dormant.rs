@@ -1,9 +1,9 @@
 //! Calls of what does not run until it is called, and what a replica says of what it bears.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use anylith::Running;
-use anylith_core::Directory;
+use anylith_core::{Directory, Name, Whereabouts};
 use anylith_wire::control::{ComponentState, FromReplica, Load, ToReplica};
 use tokio::task::JoinHandle;
 
@@ -18,7 +18,7 @@ use crate::{
 fn asleep(epoch: u64) -> Directory {
     Directory {
         epoch,
-        dormant: BTreeSet::from([name("Cook")]),
+        components: [(name("Cook"), Whereabouts::Sleeps)].into(),
         ..Directory::default()
     }
 }
@@ -115,11 +115,7 @@ async fn a_call_that_nothing_is_started_for_in_the_end_fails_as_not_executed() {
     let call = tea(&running);
     assert_eq!(line.hear().await, wanted());
     // It failed again and again: nobody has it in mind any more.
-    let gone = Directory {
-        epoch: 2,
-        ..Directory::default()
-    };
-    line.say(&ToReplica::Directory(gone)).await;
+    line.say(&ToReplica::Directory(Directory::new(2, []))).await;
     let Err(KitchenError::Call(error)) = soon(call).await.unwrap() else {
         panic!("it was answered");
     };
@@ -134,6 +130,33 @@ async fn load(line: &mut Line, measure: bool) -> Option<Load> {
             return load;
         }
     }
+}
+
+/// How many calls the replica has under way to others, on average, in thousandths.
+async fn outgoing(line: &mut Line, measure: bool) -> BTreeMap<Name, u64> {
+    line.say(&ToReplica::Ping { measure }).await;
+    loop {
+        if let FromReplica::Pong { outgoing, .. } = line.hear().await {
+            return outgoing;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_replica_says_how_many_of_its_calls_to_others_are_under_way_while_it_is_asked() {
+    let (control, notes) = (Control::new(), Arc::<Notes>::default());
+    let _kettle = whole(&control, &notes).await;
+    let there = Control::new();
+    let (caller, mut line) = cook_alone(&there, &notes, &control.endpoint()).await;
+    assert_eq!(outgoing(&mut line, true).await, BTreeMap::new());
+    let calls = [watch(&caller), watch(&caller)];
+    notes.until(|it| &it.begun, 2).await;
+    // The first answer is also of the time before.
+    outgoing(&mut line, true).await;
+    let expected = BTreeMap::from([(name("Kettle"), 2000)]);
+    assert_eq!(outgoing(&mut line, true).await, expected);
+    assert_eq!(outgoing(&mut line, false).await, BTreeMap::new());
+    calls.iter().for_each(JoinHandle::abort);
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 #![expect(missing_docs, reason = "a test has no readers of its documentation")]
 #![expect(clippy::unwrap_used, reason = "a test fails where it is surprised")]
 
+mod bursts;
 mod coming;
 mod control;
 mod dormant;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use anylith_core::{Limits, Name};
+use anylith_core::{Limits, Name, Scaling};
 use anylith_topology::Transport;
 
 use super::super::upgrade;
@@ -10,8 +10,8 @@ use crate::{GroupSpec, Spec};
 
 type Shape = &'static [(&'static str, &'static [&'static str], u32)];
 
-/// The topologies among which is reshaped. Some have groups of the same name, which change in place.
-pub(in crate::model) const SHAPES: [Shape; 8] = [
+/// The topologies among which is reshaped. Some have groups of the same name, which change in place; and some have a burst.
+pub(in crate::model) const SHAPES: [Shape; 10] = [
     &[("all", &["Stock", "Cart", "Front"], 1)],
     &[("all", &["Stock", "Cart", "Front"], 2)],
     &[
@@ -28,6 +28,16 @@ pub(in crate::model) const SHAPES: [Shape; 8] = [
     &[("shop", &["Front"], 1), ("rest", &["Cart", "Stock"], 1)],
     &[("shop", &["Front", "Stock"], 2), ("rest", &["Cart"], 1)],
     &[("shop", &["Stock"], 1), ("rest", &["Front", "Cart"], 2)],
+    &[
+        ("all", &["Stock", "Cart", "Front"], 1),
+        ("Cart-burst", &["Cart"], 2),
+    ],
+    &[
+        ("shop", &["Front", "Cart"], 1),
+        ("rest", &["Stock"], 2),
+        ("Cart-burst", &["Cart"], 1),
+        ("Stock-burst", &["Stock"], 1),
+    ],
 ];
 
 /// Those of them in which there is one `Cart`.
@@ -42,7 +52,8 @@ fn groups(shape: usize) -> Vec<GroupSpec> {
         name: name(of),
         components: components.iter().map(|of| name(of)).collect(),
         replicas: *replicas,
-        scaling: None,
+        scaling: of.ends_with("-burst").then(|| Scaling::between(0, 3)),
+        burst: of.ends_with("-burst"),
         external: false,
     };
     SHAPES[shape].iter().map(group).collect()

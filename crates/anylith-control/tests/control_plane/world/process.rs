@@ -70,6 +70,25 @@ impl World {
         }
     }
 
+    /// What `replica` bears of each of its components that the directory has among its bursts.
+    fn parts_of_bursts(&self, replica: &Name) -> BTreeMap<Name, Load> {
+        let own = &self.processes[replica];
+        let bursts = own.directory.bursts.keys();
+        let bursts = bursts.filter(|component| own.components.contains_key(*component));
+        let part = |component: &Name| {
+            let ready =
+                |one: &&Process| one.components.get(component) == Some(&ComponentState::Ready);
+            let parts = self.processes.values().filter(ready).count();
+            let all = self.under_way.get(component).copied().unwrap_or(0.0);
+            Load {
+                concurrency_millis: (all * 1000.0 / parts.max(1) as f64) as u64,
+                calls: all.ceil() as u64,
+                ..Load::default()
+            }
+        };
+        bursts.map(|name| (name.clone(), part(name))).collect()
+    }
+
     fn hello_later(&mut self, replica: &Name) {
         if self.faults.get(replica.as_str()) == Some(&Fault::Mute) {
             return;
@@ -171,6 +190,14 @@ impl World {
                     counters: self.counters,
                     outcomes: self.outcomes_of(replica),
                     load: measure.then(|| self.part_of_load(replica)),
+                    each: match measure {
+                        true => self.parts_of_bursts(replica),
+                        false => BTreeMap::new(),
+                    },
+                    outgoing: match self.outgoing.get(replica) {
+                        Some(outgoing) if measure => outgoing.clone(),
+                        Some(_) | None => BTreeMap::new(),
+                    },
                 };
                 self.events.push_back(Event::Said {
                     replica: replica.clone(),
