@@ -11,7 +11,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use anylith_core::{Address, Directory, Endpoint, Name, Whereabouts};
+use anylith_core::{Address, Directory, Endpoint, Name, Telemetry, Whereabouts};
 use anylith_pki::{Authority, Lifetimes, Subject};
 use anylith_wire::control::{
     Bootstrap, ComponentState, Decoder, ENV_CONTROL, ENV_INCARNATION, ENV_REPLICA, EdgeSettings,
@@ -31,6 +31,8 @@ pub(crate) struct Policy {
     pub(crate) edges: Vec<EdgeSettings>,
     /// What `[limits]` would say.
     pub(crate) limits: Limits,
+    /// What `[telemetry]` would say.
+    pub(crate) telemetry: Telemetry,
 }
 
 /// One component, where it runs, and in which replica.
@@ -203,6 +205,7 @@ impl State {
             config: BTreeMap::new(),
             edges: self.policy.edges.clone(),
             limits: self.policy.limits.clone(),
+            telemetry: self.policy.telemetry,
             directory: self.directory.clone(),
             identity,
             held: Vec::new(),

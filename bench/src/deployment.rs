@@ -89,6 +89,15 @@ enum Engine {
 impl Deployment {
     /// Runs the shop in `topology`: `monolith`, `micro`, or the mix `front`.
     pub(crate) fn anylith(binaries: &Binaries, topology: &str) -> Result<Self> {
+        Self::anylith_with(binaries, topology, "")
+    }
+
+    /// The same, with further sections in its `anylith.toml`.
+    pub(crate) fn anylith_with(
+        binaries: &Binaries,
+        topology: &str,
+        sections: &str,
+    ) -> Result<Self> {
         let folder = TempDir::with_prefix("bench-shop-")?;
         let shop = binaries.path("boutique");
         let settings = format!(
@@ -101,7 +110,8 @@ impl Deployment {
              database = \"sqlite:{carts}\"\n\
              [topologies.front]\n\
              groups.front = {{ components = [\"Frontend\", \"Catalog\", \"Currency\", \"Recommendation\"] }}\n\
-             groups.orders = {{ components = [\"*\"] }}\n",
+             groups.orders = {{ components = [\"*\"] }}\n\
+             {sections}",
             carts = folder.path().join("carts.db").display(),
         );
         fs::write(folder.path().join("anylith.toml"), settings)?;

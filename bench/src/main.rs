@@ -28,6 +28,7 @@ mod round;
 mod shop;
 mod slow;
 mod survive;
+mod telemetry;
 
 use std::process::ExitCode;
 
@@ -88,6 +89,11 @@ const BENCHMARKS: &[Benchmark] = &[
         name: "shop",
         about: "the whole shop under its own load, beside its components behind tonic",
         run: shop::shop,
+    },
+    Benchmark {
+        name: "telemetry",
+        about: "a local call and the whole shop, with nothing counted, counters alone, and times as well",
+        run: telemetry::telemetry,
     },
     Benchmark {
         name: "memory",

@@ -145,7 +145,12 @@ impl Setting {
             ..Limits::default()
         };
         let edges = vec![edge];
-        let mut fleet = Fleet::start(1, Policy { edges, limits })?;
+        let policy = Policy {
+            edges,
+            limits,
+            ..Policy::default()
+        };
+        let mut fleet = Fleet::start(1, policy)?;
         fleet.all_behave(Behaviour {
             wait_us: WAIT.as_micros() as u64,
             at_once: AT_ONCE,

@@ -49,6 +49,11 @@ pub(crate) const ALWAYS: &[Need] = &[
         package: "postgresql",
         why: "to keep carts in a real PostgreSQL",
     },
+    Need {
+        program: "promtool",
+        package: "prometheus",
+        why: "to have metrics judged by Prometheus' own tool",
+    },
 ];
 
 /// For faults that only root can make.
@@ -145,6 +150,8 @@ pub(crate) fn provide(needs: &[&Need]) -> Result<(), Stop> {
             .args(arguments);
         command
             .env("DEBIAN_FRONTEND", "noninteractive")
+            // In single-user mode no package starts its server: tests start what they need, and end it.
+            .env("RUNLEVEL", "1")
             .stdin(std::process::Stdio::null());
         // What apt says of each package is of interest only if it fails; its errors go through.
         command.stdout(std::process::Stdio::null());

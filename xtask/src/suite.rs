@@ -250,10 +250,12 @@ fn tests(options: &Options) -> Result<(), Stop> {
     named(programs.select(of_each_crate(), &programs.others), options).run()
 }
 
-/// The tests of each crate. Those that need PostgreSQL fail where it is not: the first step has made sure of it.
+/// The tests of each crate. Those that need PostgreSQL, or Prometheus' tool, fail where it is not: the first step has made
+/// sure of it.
 fn of_each_crate() -> Cargo {
     let cargo = Cargo::new(["test", "--workspace", "--no-fail-fast", "--lib", "--bins"])
-        .with("ANYLITH_TEST_POSTGRES", "required");
+        .with("ANYLITH_TEST_POSTGRES", "required")
+        .with("ANYLITH_TEST_PROMTOOL", "required");
     privileged(cargo)
 }
 
@@ -364,12 +366,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_test_is_skipped_for_want_of_a_database() {
+    fn no_test_is_skipped_for_want_of_a_program_that_was_provided() {
         let command = of_each_crate().command();
-        let required = command.get_envs().any(|(name, value)| {
-            name == "ANYLITH_TEST_POSTGRES" && value.is_some_and(|value| value == "required")
-        });
-        assert!(required, "{command:?}");
+        for needed in ["ANYLITH_TEST_POSTGRES", "ANYLITH_TEST_PROMTOOL"] {
+            let required = command.get_envs().any(|(name, value)| {
+                name == needed && value.is_some_and(|value| value == "required")
+            });
+            assert!(required, "{needed}: {command:?}");
+        }
     }
 
     #[test]

@@ -37,6 +37,11 @@ pub(crate) enum Command {
     Graph(GraphArgs),
     /// Says what runs of an application
     Status(StatusArgs),
+    /// Shows which calls go where now, how long they take, and what processes need
+    #[command(after_help = TOP_HELP)]
+    Top(TopArgs),
+    /// Prints what the replicas have counted, in Prometheus' text format
+    Metrics(MetricsArgs),
     /// Shows the logs of all replicas as one, in time order
     #[command(after_help = LOGS_EXAMPLES)]
     Logs(LogsArgs),
@@ -150,6 +155,13 @@ Examples:
 A new build that does not start, keeps failing, or fails notably more of its calls than the old one is rolled back by
 itself. Ctrl-C leaves the command, and the upgrade goes on.";
 
+const TOP_HELP: &str = "\
+It is drawn anew each second, with what has happened in the last five; q or Ctrl-C ends it. Where the output is no
+terminal it looks for two seconds, prints that, and ends.
+
+CORES is how many processors are kept busy. Of a component it is extrapolated from a part of what its code does. QUEUED
+is how long calls from other processes wait until they are begun, 99 of 100 no longer.";
+
 const LOGS_EXAMPLES: &str = "\
 Examples:
   anylith logs -n 50                         the last 50 lines
@@ -237,6 +249,29 @@ pub(crate) struct StatusArgs {
     #[arg(long = "app", value_name = "APP", conflicts_with = "app")]
     pub(crate) app_flag: Option<PathBuf>,
     /// Prints it as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct MetricsArgs {
+    /// Folder with an anylith.toml, or that file
+    #[arg(value_name = "APP")]
+    pub(crate) app: Option<PathBuf>,
+    /// The same as APP
+    #[arg(long = "app", value_name = "APP", conflicts_with = "app")]
+    pub(crate) app_flag: Option<PathBuf>,
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct TopArgs {
+    /// Folder with an anylith.toml, or that file
+    #[arg(value_name = "APP")]
+    pub(crate) app: Option<PathBuf>,
+    /// The same as APP
+    #[arg(long = "app", value_name = "APP", conflicts_with = "app")]
+    pub(crate) app_flag: Option<PathBuf>,
+    /// Looks for two seconds, and prints that as JSON
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -6,6 +6,7 @@ pub(crate) mod detach;
 pub(crate) mod dev;
 pub(crate) mod graph;
 pub(crate) mod logs;
+pub(crate) mod metrics;
 pub(crate) mod render_static;
 pub(crate) mod reshape;
 pub(crate) mod restart;
@@ -13,6 +14,7 @@ pub(crate) mod run;
 pub(crate) mod scale;
 pub(crate) mod status;
 pub(crate) mod stop;
+pub(crate) mod top;
 pub(crate) mod upgrade;
 
 use std::path::{Path, PathBuf};

@@ -38,6 +38,8 @@ fn main() -> ExitCode {
         Command::Check(args) => command::check::check(&args),
         Command::Graph(args) => command::graph::graph(&args),
         Command::Status(args) => command::status::status(&args),
+        Command::Metrics(args) => command::metrics::metrics(&args),
+        Command::Top(args) => command::top::top(&args),
         Command::Logs(args) => command::logs::logs(&args),
         Command::Restart(args) => command::restart::restart(&args),
         Command::Scale(args) => command::scale::scale(&args),

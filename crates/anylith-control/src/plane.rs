@@ -371,7 +371,8 @@ impl ControlPlane {
                 outgoing,
             },
             FromReplica::Wanted { component } => return self.called(component, replica),
-            FromReplica::Unknown => return,
+            // The engine keeps what is counted. It decides nothing.
+            FromReplica::Measured { .. } | FromReplica::Unknown => return,
         };
         self.tell(replica, Input::Said(word), now, actions);
     }
@@ -520,6 +521,7 @@ impl ControlPlane {
             callers: Some(self.spec.allowed_callers(&components)),
             held: self.held_back(&components),
             limits: self.spec.limits.clone(),
+            telemetry: self.spec.telemetry,
             directory: self.directory.clone(),
             group: replica.group.clone(),
             components,

@@ -6,7 +6,7 @@ use std::{
 };
 
 use anylith_core::{
-    Burst, EdgeSettings, Fingerprint, Limits, Manifest, Name, Scaling, Singleton, Size,
+    Burst, EdgeSettings, Fingerprint, Limits, Manifest, Name, Scaling, Singleton, Size, Telemetry,
 };
 use anylith_topology::{Plan, Transport};
 use serde::{Deserialize, Serialize};
@@ -33,6 +33,9 @@ pub struct Spec {
     pub edges: Vec<EdgeSettings>,
     /// Limits of the data plane.
     pub limits: Limits,
+    /// What replicas tell of themselves.
+    #[serde(default)]
+    pub telemetry: Telemetry,
     /// What replicas call each other over.
     #[serde(default)]
     pub transport: Transport,
@@ -56,6 +59,7 @@ impl fmt::Debug for Spec {
             .field("config of", &configured)
             .field("edges", &self.edges)
             .field("limits", &self.limits)
+            .field("telemetry", &self.telemetry)
             .field("transport", &self.transport)
             .field("singletons", &self.singletons)
             .field("interfaces", &self.interfaces)
@@ -185,6 +189,7 @@ impl Spec {
             config: plan.config.clone(),
             edges: plan.edges.clone(),
             limits: plan.limits.clone(),
+            telemetry: plan.telemetry,
             transport: plan.transport,
             singletons,
             interfaces: interfaces_of(manifest),
@@ -286,6 +291,7 @@ mod tests {
             config: [(name("Mail"), serde_json::json!({"password": "hunter2"}))].into(),
             edges: Vec::new(),
             limits: Limits::default(),
+            telemetry: Telemetry::default(),
             transport: Transport::Unix,
             singletons: BTreeMap::new(),
             interfaces: BTreeMap::new(),

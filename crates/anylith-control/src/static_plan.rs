@@ -306,6 +306,7 @@ impl Resident<'_> {
                 config: spec.config_of(&self.group.components),
                 edges: spec.edges_of(&self.group.components),
                 limits: spec.limits.clone(),
+                telemetry: spec.telemetry,
                 directory,
                 identity: None,
                 callers: Some(spec.allowed_callers(&self.group.components)),

@@ -15,6 +15,7 @@ mod scaling;
 mod secret;
 mod settings;
 mod shape;
+mod telemetry;
 
 pub use causes::with_causes;
 pub use context::{
@@ -32,3 +33,4 @@ pub use scaling::{Burst, Scaling, Size, Target};
 pub use secret::{SecretReference, SecretSource};
 pub use settings::{ComponentLimits, Concurrency, EdgeSettings, Limits};
 pub use shape::Misfit;
+pub use telemetry::{Metrics, Telemetry};

@@ -245,6 +245,7 @@ async fn call(callee: Callee, method: u16, size: usize, count: u32) -> Outcome<(
             items: None,
             streaming_answer: false,
             lead: None,
+            repeated: &|_| {},
         };
         let Reply::Message(_) = callee.call(request).await? else {
             return Err("a stream came".into());

@@ -77,6 +77,8 @@ pub struct Request<'a> {
     pub streaming_answer: bool,
     /// Where the first attempt goes, if that was chosen.
     pub lead: Option<Lead>,
+    /// Hears of every attempt after the first.
+    pub repeated: &'a (dyn Fn(Repeat) + Sync),
 }
 
 /// A replica that was chosen for a call, and a place for it among those under way.
@@ -84,6 +86,15 @@ pub struct Request<'a> {
 pub struct Lead {
     route: Route,
     permit: Option<Permit>,
+}
+
+/// Why an attempt was made that is not the first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Repeat {
+    /// The one before it has failed.
+    Retry,
+    /// The one before it is slow.
+    Hedge,
 }
 
 /// What a call brought back.
@@ -164,6 +175,7 @@ impl Callee {
             };
             let pause = self.pause(&request, &mut attempts, failure)?;
             self.inner.tally.retried.up();
+            (request.repeated)(Repeat::Retry);
             sleep(pause).await;
         }
     }
@@ -330,6 +342,7 @@ impl Callee {
         // Where it cannot begin, the first goes on alone.
         let call = begin(&route, request, now).ok()?;
         self.inner.tally.hedged.up();
+        (request.repeated)(Repeat::Hedge);
         Some(InProgress {
             call,
             items: None,

@@ -112,6 +112,7 @@ pub(crate) fn begin_twice(service: &dyn Serve, request: &Request) {
             context: request.context.clone(),
             arguments: request.arguments.clone(),
             items: None,
+            waited: std::time::Duration::ZERO,
             buffer: Vec::new(),
         }));
     }

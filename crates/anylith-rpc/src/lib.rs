@@ -35,7 +35,7 @@ mod transport;
 mod trust;
 
 pub use anylith_wire::{Failure, Identity, Readiness, ServedComponent};
-pub use callee::{Arguments, Callee, Lead, Reply, Request};
+pub use callee::{Arguments, Callee, Lead, Repeat, Reply, Request};
 pub use network::Network;
 pub use pauses::Pauses;
 pub use policy::Policy;

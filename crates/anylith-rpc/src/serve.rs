@@ -1,6 +1,10 @@
 //! What answers the calls that come in.
 
-use std::{future::Future, pin::Pin, time::Instant};
+use std::{
+    future::Future,
+    pin::Pin,
+    time::{Duration, Instant},
+};
 
 use anylith_core::CallContext;
 use anylith_wire::{Failure, Readiness, ServedComponent};
@@ -56,6 +60,8 @@ pub struct Incoming {
     pub arguments: Bytes,
     /// The items that follow the arguments, if the caller streams.
     pub items: Option<Items>,
+    /// How long it waited since it was read from its connection.
+    pub waited: Duration,
     /// An empty buffer for the answer; it has room from earlier answers, which saves making some.
     pub buffer: Vec<u8>,
 }

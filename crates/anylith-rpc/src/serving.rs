@@ -17,7 +17,7 @@ mod waiting;
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::Waker,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use anylith_core::{Execution, Overload, Refusal};
@@ -63,6 +63,12 @@ struct State {
     flushed: bool,
     /// Close once everything is flushed.
     closing: bool,
+}
+
+/// A call that is begun, and how long it has waited for that.
+struct Begun {
+    request: Request,
+    waited: Duration,
 }
 
 /// What is known of one call besides what the protocol asks for.
@@ -256,11 +262,11 @@ impl State {
         self.end.refuse(call, &failure);
     }
 
-    /// Moves the calls that are to be begun at `now` into `requests`, up to `most`, and ends those that are not to
+    /// Moves the calls that are to be begun at `now` into `begun`, up to `most`, and ends those that are not to
     /// be begun at all.
-    fn next_calls(&mut self, requests: &mut Vec<Request>, most: usize, now: Instant) {
-        while requests.len() < most
-            && let Some(next) = self.waiting.next(now)
+    fn next_calls(&mut self, begun: &mut Vec<Begun>, most: usize, now: Instant) {
+        while begun.len() < most
+            && let Some((since, next)) = self.waiting.next(now)
         {
             let (request, aged) = match next {
                 Next::Begin(request) => (request, false),
@@ -280,7 +286,8 @@ impl State {
             } else if aged {
                 self.refuse_overloaded(call, request.component, now);
             } else {
-                requests.push(request);
+                let waited = now.saturating_duration_since(since);
+                begun.push(Begun { request, waited });
             }
         }
     }

@@ -15,40 +15,47 @@ use anylith_core::CallContext;
 use crate::{
     deadline::Deadline,
     guard::{Alarm, catch},
+    place::Place,
+    stopwatch,
 };
 
 /// The part that every call replaces. It is small and copied.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Frame {
-    /// The component whose code runs; empty outside of components.
-    pub(crate) component: &'static str,
+    /// The component whose code runs.
+    pub(crate) place: &'static Place,
     /// By when it must be done.
     pub(crate) deadline: Deadline,
 }
 
 impl Frame {
-    /// The frame of `component` where no call is under way.
-    pub(crate) const fn of(component: &'static str) -> Self {
+    /// The frame of the component at `place`, where no call is under way.
+    pub(crate) const fn at(place: &'static Place) -> Self {
         Self {
-            component,
+            place,
             deadline: Deadline::NONE,
         }
     }
 
-    /// The frame of `component`, which is called from this one with a `limit` of its own.
+    /// The frame of `component`, where no call is under way.
+    pub(crate) fn of(component: &'static str) -> Self {
+        Self::at(Place::of(component))
+    }
+
+    /// The frame of the component at `place`, which is called from this one with a `limit` of its own.
     ///
     /// A deadline that only the caller's own code was under begins to count there as well.
     #[inline]
-    pub(crate) fn entered(self, component: &'static str, limit: Deadline) -> Self {
+    pub(crate) fn entered(self, place: &'static Place, limit: Deadline) -> Self {
         Self {
-            component,
+            place,
             deadline: self.deadline.tightened(limit),
         }
     }
 }
 
 thread_local! {
-    static FRAME: Cell<Frame> = const { Cell::new(Frame::of("")) };
+    static FRAME: Cell<Frame> = const { Cell::new(Frame::at(Place::outside())) };
     static CONTEXT: RefCell<CallContext> = RefCell::default();
 }
 
@@ -63,7 +70,7 @@ pub(crate) fn frame() -> Frame {
 #[inline]
 pub(crate) fn under<T>(frame: &mut Frame, poll: impl FnOnce() -> T) -> Result<T, String> {
     let outer = FRAME.replace(*frame);
-    let polled = catch(poll);
+    let polled = stopwatch::timing(outer.place, frame.place, || catch(poll));
     *frame = FRAME.replace(outer);
     polled
 }

@@ -256,6 +256,7 @@ impl<A: Application> Builder<A> {
             config: plan.config,
             edges: plan.edges,
             limits,
+            telemetry: plan.telemetry,
             directory: Directory::default(),
             directory_is_hope: false,
             identity: None,

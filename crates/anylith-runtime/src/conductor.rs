@@ -198,7 +198,7 @@ fn hand_over(
 mod tests {
     use std::collections::BTreeMap;
 
-    use anylith_core::{Directory, Limits};
+    use anylith_core::{Directory, Limits, Telemetry};
 
     use super::*;
     use crate::{
@@ -239,6 +239,7 @@ mod tests {
             config: BTreeMap::new(),
             edges: Vec::new(),
             limits: Limits::default(),
+            telemetry: Telemetry::default(),
             directory: Directory::default(),
             identity: None,
             callers: None,

@@ -2,32 +2,37 @@
 
 use std::{
     any::Any,
+    borrow::Borrow,
     fmt,
     sync::{
         Arc,
-        atomic::{AtomicU8, AtomicU64, Ordering},
+        atomic::{AtomicU8, Ordering},
     },
     time::{Duration, Instant},
 };
 
 use anylith_core::{
-    Allowance, CallError, Directory, Edge, EdgeSettings, Execution, LostAnswer, Name, Overload,
-    Refusal,
+    Allowance, CallError, Directory, Edge, EdgeSettings, Execution, LostAnswer, Metrics, Name,
+    Overload, Refusal,
 };
-use anylith_rpc::{Callee, Failure, Items, Lead, Reminder, Reply, Request};
+use anylith_rpc::{Callee, Failure, Items, Lead, Reminder, Repeat, Reply, Request};
+use anylith_telemetry::{Lane, Numbers, Outcome, Recorder, Way};
 
 use arc_swap::ArcSwapOption;
 
 use crate::{
     ambient,
+    counted_items::{AnswerItems, ArgumentItems},
     deadline::{DEFAULT_TIMEOUT, Deadline},
     gate::{Gate, Inside, Permit},
     guard,
     interface::{CallResult, ImplementedBy, Interface, Method, Travels, check_names, checked},
     local::{Here, LocalCall},
     message::{ArgumentWriter, decode_result, decoded},
+    place::Place,
     routing,
     streaming::StreamingOf,
+    underway::Underway,
     wiring::Present,
 };
 
@@ -59,6 +64,8 @@ impl<O: ?Sized + Send + Sync + 'static> fmt::Debug for ClientEdge<O> {
 pub(crate) struct EdgeState<O: ?Sized> {
     caller: Name,
     callee: &'static str,
+    /// The same, as code runs for it.
+    place: &'static Place,
     methods: &'static [Method],
     /// What a call along it may take.
     limit: Deadline,
@@ -75,21 +82,21 @@ pub(crate) struct EdgeState<O: ?Sized> {
     remote: Option<Callee>,
     /// Of calls that somebody's limit has kept from being executed.
     overloads: Reminder,
-    counters: Box<[MethodCounters]>,
+    recorder: Recorder,
 }
 
 /// An implementation in this process, as an edge leads to it.
 #[derive(Debug)]
 pub(crate) struct Local<O: ?Sized> {
     pub(crate) object: Arc<O>,
-    pub(crate) way: Way,
+    pub(crate) routing: Routing,
     /// Where calls that have to wait are counted in; `None` outside of an application.
     pub(crate) gate: Option<Arc<Gate>>,
 }
 
 /// Which calls go to an implementation in this process: one word that each call reads.
 #[derive(Debug, Default)]
-pub(crate) struct Way(AtomicU8);
+pub(crate) struct Routing(AtomicU8);
 
 /// All of them, and most are not counted.
 const HERE: u8 = 0;
@@ -100,7 +107,7 @@ const SHARED: u8 = 2;
 /// None: they go to other replicas, if there are any.
 const LEFT: u8 = 3;
 
-impl Way {
+impl Routing {
     #[inline]
     fn now(&self) -> u8 {
         self.0.load(Ordering::Relaxed)
@@ -111,21 +118,12 @@ impl Way {
         self.0.store(LEFT, Ordering::Relaxed);
     }
 
-    fn turn(&self, way: u8) {
-        let stays = |now| (now != LEFT).then_some(way);
+    fn turn(&self, routing: u8) {
+        let stays = |now| (now != LEFT).then_some(routing);
         let _ = self
             .0
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, stays);
     }
-}
-
-/// What was called along one edge, of one method.
-#[derive(Debug, Default)]
-struct MethodCounters {
-    answered: AtomicU64,
-    not_executed: AtomicU64,
-    unknown: AtomicU64,
-    executed: AtomicU64,
 }
 
 /// How often a method was called along an edge, and how it ended.
@@ -149,6 +147,7 @@ impl<O: ?Sized + Send + Sync + 'static> ClientEdge<O> {
         set: impl Fn(Option<&str>) -> Option<&'s EdgeSettings>,
         local: Option<Local<O>>,
         remote: Option<Callee>,
+        metrics: Metrics,
     ) -> Self {
         let timeout = |method| set(method).and_then(EdgeSettings::timeout);
         let limit = Deadline::within(timeout(None).unwrap_or(DEFAULT_TIMEOUT));
@@ -172,6 +171,7 @@ impl<O: ?Sized + Send + Sync + 'static> ClientEdge<O> {
         let state = EdgeState {
             caller,
             callee: I::NAME,
+            place: Place::of(I::NAME),
             methods: I::METHODS,
             limit,
             limits,
@@ -180,10 +180,7 @@ impl<O: ?Sized + Send + Sync + 'static> ClientEdge<O> {
             later: ArcSwapOption::empty(),
             remote,
             overloads: Reminder::default(),
-            counters: I::METHODS
-                .iter()
-                .map(|_| MethodCounters::default())
-                .collect(),
+            recorder: Recorder::new(I::METHODS.len() * WAYS.len(), metrics),
         };
         Self {
             state: Arc::new(state),
@@ -195,10 +192,10 @@ impl<O: ?Sized + Send + Sync + 'static> ClientEdge<O> {
         let caller = Name::new("outside").expect("a constant that is a name");
         let local = Local {
             object: I::object(implementation),
-            way: Way::default(),
+            routing: Routing::default(),
             gate: None,
         };
-        Self::new::<I>(caller, |_| None, Some(local), None)
+        Self::new::<I>(caller, |_| None, Some(local), None, Metrics::Off)
     }
 
     /// Finds the target of a call of the method at `method`.
@@ -206,7 +203,7 @@ impl<O: ?Sized + Send + Sync + 'static> ClientEdge<O> {
     pub fn begin(&self, method: u16) -> Call<'_, O> {
         let edge = &self.state;
         match &edge.local {
-            Some(local) if local.way.now() == HERE => Call::Local(LocalCall {
+            Some(local) if local.routing.now() == HERE => Call::Local(LocalCall {
                 edge,
                 here: Here::First(local),
                 method,
@@ -219,7 +216,7 @@ impl<O: ?Sized + Send + Sync + 'static> ClientEdge<O> {
     /// The same where the implementation that the edge was made with is not here, or not any more, or not alone.
     fn begin_elsewhere(edge: &Arc<EdgeState<O>>, method: u16) -> Call<'_, O> {
         let first = edge.local.as_ref();
-        let first = first.filter(|local| local.way.now() != LEFT);
+        let first = first.filter(|local| local.routing.now() != LEFT);
         let later = || edge.later.load_full().map(Here::Later);
         let Some(here) = first.map(Here::First).or_else(later) else {
             return Call::Remote(RemoteCall {
@@ -229,8 +226,8 @@ impl<O: ?Sized + Send + Sync + 'static> ClientEdge<O> {
                 lead: None,
             });
         };
-        let way = here.way.now();
-        let lead = (way == SHARED).then(|| edge.relief(&here, method));
+        let routing = here.routing.now();
+        let lead = (routing == SHARED).then(|| edge.relief(&here, method));
         match lead.flatten() {
             Some(lead) => Call::Remote(RemoteCall {
                 edge,
@@ -242,7 +239,7 @@ impl<O: ?Sized + Send + Sync + 'static> ClientEdge<O> {
                 edge,
                 here,
                 method,
-                counted: way != HERE,
+                counted: routing != HERE,
             }),
         }
     }
@@ -266,8 +263,22 @@ impl<O: ?Sized + Send + Sync + 'static> ClientEdge<O> {
 }
 
 impl<O: ?Sized> EdgeState<O> {
-    pub(crate) fn callee(&self) -> &'static str {
-        self.callee
+    /// The callee, as code runs for it.
+    #[inline]
+    pub(crate) fn place(&self) -> &'static Place {
+        self.place
+    }
+
+    /// Counts its calls.
+    #[inline]
+    pub(crate) fn recorder(&self) -> &Recorder {
+        &self.recorder
+    }
+
+    /// Where this thread counts calls of the method at `method` that go that way.
+    #[inline]
+    pub(crate) fn lane(&self, method: u16, way: Way) -> Option<Lane<'_>> {
+        self.recorder.lane(lane(method, way))
     }
 
     /// What a call of the method at `method` may take.
@@ -354,27 +365,24 @@ impl<O: ?Sized> EdgeState<O> {
             .map_or("unknown", |method| method.name);
         Edge::new(self.caller.clone(), checked(self.callee), checked(method))
     }
+}
 
-    /// Notes the end of a call: answered, or failed with what is known of its execution.
-    #[inline]
-    pub(crate) fn count(&self, method: u16, failed: Option<Execution>) {
-        let Some(counters) = self.counters.get(usize::from(method)) else {
-            return;
-        };
-        let counter = match failed {
-            None => &counters.answered,
-            Some(Execution::NotExecuted) => &counters.not_executed,
-            Some(Execution::Unknown) => &counters.unknown,
-            Some(Execution::Executed) => &counters.executed,
-        };
-        counter.fetch_add(1, Ordering::Relaxed);
-    }
+/// The ways that a call can take, in the order of their lanes.
+const WAYS: [Way; 2] = [Way::Local, Way::Remote];
+
+/// The number of the lane on which calls of the method at `method` are counted that go that way.
+#[inline]
+pub(crate) fn lane(method: u16, way: Way) -> usize {
+    usize::from(method) * WAYS.len() + way as usize
 }
 
 /// Edges of any interface, as the runtime counts them.
 pub(crate) trait Counted: Any + Send + Sync {
     /// The counts of each method.
     fn counts(&self) -> Vec<CallCounts>;
+
+    /// Adds all that was counted to `numbers`.
+    fn count_into(&self, numbers: &mut Numbers);
 
     /// Makes further calls of `component` leave the process.
     fn leave(&self, component: &str);
@@ -393,13 +401,13 @@ impl<O: ?Sized + Send + Sync + 'static> Counted for EdgeState<O> {
             return;
         }
         if let Some(local) = &self.local {
-            local.way.leave();
+            local.routing.leave();
         }
         self.later.store(None);
     }
 
     fn come(&self, component: &str, present: &Present) {
-        let is_here = |local: &Local<O>| local.way.now() != LEFT;
+        let is_here = |local: &Local<O>| local.routing.now() != LEFT;
         if self.callee != component || self.local.as_ref().is_some_and(is_here) {
             return;
         }
@@ -407,32 +415,46 @@ impl<O: ?Sized + Send + Sync + 'static> Counted for EdgeState<O> {
     }
 
     fn share(&self, directory: &Directory) {
-        let way = match directory.bursts.get(self.callee) {
+        let routing = match directory.bursts.get(self.callee) {
             None => HERE,
             Some(replicas) if replicas.is_empty() => COUNTED,
             Some(_) => SHARED,
         };
         if let Some(local) = &self.local {
-            local.way.turn(way);
+            local.routing.turn(routing);
         }
         if let Some(local) = &*self.later.load() {
-            local.way.turn(way);
+            local.routing.turn(routing);
         }
     }
 
     fn counts(&self) -> Vec<CallCounts> {
-        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        self.counters
-            .iter()
-            .enumerate()
-            .map(|(method, counters)| CallCounts {
-                edge: self.edge(method as u16),
-                answered: read(&counters.answered),
-                not_executed: read(&counters.not_executed),
-                unknown: read(&counters.unknown),
-                executed: read(&counters.executed),
-            })
-            .collect()
+        let methods = 0..self.methods.len() as u16;
+        let counts = methods.map(|method| {
+            let ways = WAYS.map(|way| self.recorder.read(lane(method, way)));
+            let count = |outcome| ways.iter().map(|calls| calls.count(outcome)).sum::<u64>();
+            CallCounts {
+                edge: self.edge(method),
+                answered: count(Outcome::Answered) + count(Outcome::Erred),
+                not_executed: count(Outcome::NotExecuted),
+                unknown: count(Outcome::Unknown),
+                executed: count(Outcome::Executed),
+            }
+        });
+        counts.collect()
+    }
+
+    fn count_into(&self, numbers: &mut Numbers) {
+        for (method, of) in (0..).zip(self.methods) {
+            for way in WAYS {
+                let calls = self.recorder.read(lane(method, way));
+                if !calls.is_empty() {
+                    let (callee, method) = (checked(self.callee), checked(of.name));
+                    let own = numbers.edge(&self.caller, &callee, &method, way);
+                    own.add(&calls);
+                }
+            }
+        }
     }
 }
 
@@ -477,14 +499,21 @@ impl<O: ?Sized + Send + Sync + 'static> RemoteCall<'_, O> {
     {
         let begun = Instant::now();
         let end = ambient::settle(self.edge.limit(self.method), begun);
+        let underway = Underway::begin(&self.edge.recorder, self.lane(), Some(begun));
         let lead = self.lead.take();
         let result = match self.send(write, items, (false, lead), end).await {
-            Ok(Reply::Message(message)) => decode_result::<R>(&message),
+            Ok(Reply::Message(message)) => {
+                if let Some(underway) = &underway {
+                    underway.received(message.len());
+                }
+                decode_result::<R>(&message)
+            }
             Ok(Reply::Stream(_)) => Err(unexpected_stream()),
             Err(failure) => Err(failure),
         };
-        self.edge
-            .count(self.method, result.as_ref().err().map(Failure::execution));
+        if let Some(underway) = underway {
+            underway.end(outcome(&result, R::is_error));
+        }
         result.unwrap_or_else(|failure| R::from_result(Err(self.fail(failure, begun, end).into())))
     }
 
@@ -500,19 +529,38 @@ impl<O: ?Sized + Send + Sync + 'static> RemoteCall<'_, O> {
     {
         let begun = Instant::now();
         let end = ambient::settle(self.edge.limit(self.method), begun);
+        let counts = Counts(Arc::clone(self.edge));
+        let mut underway = Underway::begin(counts, self.lane(), Some(begun));
         let lead = self.lead.take();
         let result = match self.send(write, items, (true, lead), end).await {
-            Ok(Reply::Stream(items)) => Ok(Ok(decoded::<R>(items, self.edge.edge(self.method)))),
-            Ok(Reply::Message(message)) => match decode_result::<Result<(), E>>(&message) {
-                Ok(Err(error)) => Ok(Err(error)),
-                Ok(Ok(())) => Err(unexpected_stream()),
-                Err(failure) => Err(failure),
-            },
+            Ok(Reply::Stream(items)) => {
+                let items = match underway.take() {
+                    Some(underway) => AnswerItems::of(items, underway),
+                    None => items,
+                };
+                Ok(Ok(decoded::<R>(items, self.edge.edge(self.method))))
+            }
+            Ok(Reply::Message(message)) => {
+                if let Some(underway) = &underway {
+                    underway.received(message.len());
+                }
+                match decode_result::<Result<(), E>>(&message) {
+                    Ok(Err(error)) => Ok(Err(error)),
+                    Ok(Ok(())) => Err(unexpected_stream()),
+                    Err(failure) => Err(failure),
+                }
+            }
             Err(failure) => Err(failure),
         };
-        self.edge
-            .count(self.method, result.as_ref().err().map(Failure::execution));
+        if let Some(underway) = underway {
+            underway.end(outcome(&result, Result::is_err));
+        }
         result.unwrap_or_else(|failure| Err(self.fail(failure, begun, end).into()))
+    }
+
+    /// Where it is counted.
+    fn lane(&self) -> usize {
+        lane(self.method, Way::Remote)
     }
 
     async fn send(
@@ -540,12 +588,35 @@ impl<O: ?Sized + Send + Sync + 'static> RemoteCall<'_, O> {
                 context: &context,
                 key: self.key,
                 hedge: self.edge.hedge(self.method),
-                arguments: &|out: &mut Vec<u8>| write(&mut ArgumentWriter::new(out)),
-                items,
+                arguments: &|out: &mut Vec<u8>| {
+                    write(&mut ArgumentWriter::new(out))?;
+                    if let Some(lane) = self.edge.recorder.lane(self.lane()) {
+                        lane.sent(out.len());
+                    }
+                    Ok(())
+                },
+                items: items.map(|items| self.counted(items)),
                 streaming_answer,
                 lead: lead.map(|lead| *lead),
+                repeated: &|repeat| {
+                    let lane = self.edge.recorder.lane(self.lane());
+                    match (lane, repeat) {
+                        (Some(lane), Repeat::Retry) => lane.retried(),
+                        (Some(lane), Repeat::Hedge) => lane.hedged(),
+                        (None, _) => {}
+                    }
+                },
             })
             .await
+    }
+
+    /// `items`, counted as they are sent.
+    fn counted(&self, items: Items) -> Items {
+        if self.edge.recorder.lane(self.lane()).is_none() {
+            return items;
+        }
+        let counts = Counts(Arc::clone(self.edge));
+        ArgumentItems::of(items, counts, self.lane())
     }
 
     /// The error of a call that began at `begun` and was to be over at `end`.
@@ -560,6 +631,23 @@ impl<O: ?Sized + Send + Sync + 'static> RemoteCall<'_, O> {
             *allowance = end.map(|end| limit.allowance(begun, end));
         }
         error
+    }
+}
+
+/// What counts the calls along an edge, for what outlives the call.
+pub(crate) struct Counts<O: ?Sized>(pub(crate) Arc<EdgeState<O>>);
+
+impl<O: ?Sized> Borrow<Recorder> for Counts<O> {
+    fn borrow(&self) -> &Recorder {
+        &self.0.recorder
+    }
+}
+
+/// How a call ended that has this result.
+fn outcome<R>(result: &Result<R, Failure>, is_error: impl Fn(&R) -> bool) -> Outcome {
+    match result {
+        Ok(answer) => Outcome::of(None, is_error(answer)),
+        Err(failure) => Outcome::of(Some(failure.execution()), false),
     }
 }
 

@@ -228,6 +228,9 @@ pub trait CallResult: Sized + Send + 'static {
     /// Makes it of a plain result.
     fn from_result(result: Result<Self::Value, Self::Error>) -> Self;
 
+    /// Whether it is an error.
+    fn is_error(&self) -> bool;
+
     /// The plain result.
     fn into_result(self) -> Result<Self::Value, Self::Error>;
 }
@@ -238,6 +241,11 @@ impl<T: Send + 'static, E: Send + 'static> CallResult for Result<T, E> {
 
     fn from_result(result: Self) -> Self {
         result
+    }
+
+    #[inline]
+    fn is_error(&self) -> bool {
+        self.is_err()
     }
 
     fn into_result(self) -> Self {

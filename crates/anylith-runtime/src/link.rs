@@ -2,8 +2,9 @@
 
 use std::{collections::BTreeMap, io, path::PathBuf, sync::Arc, time::Duration};
 
-use anylith_core::{Endpoint, Name};
+use anylith_core::{Endpoint, Metrics, Name};
 use anylith_rpc::Pauses;
+use anylith_telemetry::Report;
 use anylith_wire::control::{
     self, Bootstrap, CONTROL_PROTOCOL, ComponentState, Decoder, FromReplica, Hello, Opening,
     ToReplica,
@@ -152,6 +153,7 @@ impl Link {
             wanted: replica.wanted(),
             asked_for: BTreeMap::new(),
             gauge: None,
+            reported: None,
         };
         if self.port_unknown {
             account
@@ -181,12 +183,30 @@ impl Link {
                     .map(|(name, state)| (name.clone(), Standing::from(*state)))
                     .collect();
                 account.sent = 0;
+                account.reported = None;
                 account.asked_for.clear();
                 if let Ok(link) = Self::open(&enlistment, hello).await {
                     break link;
                 }
             };
         }
+    }
+
+    /// Tells what was counted, if there is anything new in it.
+    async fn report(&mut self, replica: &Replica, account: &mut Account) -> io::Result<()> {
+        let report = replica.report();
+        let is_known = |told: &Report| report.is_like(told);
+        if report.metrics == Metrics::Off || account.reported.as_ref().is_some_and(is_known) {
+            return Ok(());
+        }
+        let measured = FromReplica::Measured {
+            report: Box::new(report),
+        };
+        self.send(&measured).await?;
+        if let FromReplica::Measured { report } = measured {
+            account.reported = Some(*report);
+        }
+        Ok(())
     }
 
     /// Talks until the connection breaks, or the replica is gone.
@@ -202,7 +222,7 @@ impl Link {
                 self.send(&news).await?;
             }
             if last {
-                return Ok(());
+                return self.report(replica, account).await;
             }
             tokio::select! {
                 changed = account.states.changed() => last = changed.is_err(),
@@ -232,6 +252,7 @@ impl Link {
                             outgoing,
                         };
                         self.send(&pong).await?;
+                        self.report(replica, account).await?;
                     }
                     // Where nobody carries it out any more, the last reports are still to be told.
                     order => drop(orders.send(order).await),
@@ -256,6 +277,8 @@ struct Account {
     asked_for: BTreeMap<Name, u64>,
     /// What measures the replica, while it is asked what it bears.
     gauge: Option<Gauge>,
+    /// What it was last told over this connection that was counted.
+    reported: Option<Report>,
 }
 
 impl Account {

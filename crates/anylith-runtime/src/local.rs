@@ -5,19 +5,22 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
+    time::Instant,
 };
 
 use anylith_core::{Allowance, CallError};
+use anylith_telemetry::{Lane, Outcome, Recorder, Way};
 use futures_core::Stream;
 
 use crate::{
     ambient::{self, Frame},
-    edge::{EdgeState, Local},
+    edge::{Counts, EdgeState, Local, lane},
     gate::Permit,
     guard::Alarm,
     interface::CallResult,
     serve::BoxFuture,
     streaming::{Streaming, StreamingOf},
+    underway::Underway,
 };
 
 /// A call to an implementation in this process, about to be made.
@@ -88,8 +91,13 @@ impl<O: ?Sized + Send + Sync + 'static> LocalCall<'_, O> {
             method: self.method,
             waiting: None,
         };
-        let inside = self.edge.stay(&self.here, self.method);
-        call.waiting = Some(Waiting::new(call.frame(), inside));
+        let frame = call.frame();
+        call.waiting = Some(Waiting::begin(
+            self.edge,
+            &self.here,
+            self.method,
+            (frame, None),
+        ));
         call
     }
 
@@ -104,6 +112,14 @@ impl<O: ?Sized + Send + Sync + 'static> LocalCall<'_, O> {
     {
         let mut call = self.run(future);
         let items = (&mut call).await?;
+        let flow = self.edge.lane(self.method, Way::Local);
+        let flow = flow.map(|lane| {
+            lane.enter();
+            Flow {
+                counts: Counts(Arc::clone(self.edge)),
+                method: self.method,
+            }
+        });
         Ok(Streaming::new(LocalStream::<R, O> {
             items: Some(items),
             edge: Arc::clone(self.edge),
@@ -111,6 +127,7 @@ impl<O: ?Sized + Send + Sync + 'static> LocalCall<'_, O> {
             frame: call.frame(),
             alarm: Alarm::default(),
             inside: self.edge.stay(&self.here, self.method),
+            _flow: flow,
         }))
     }
 }
@@ -122,11 +139,13 @@ pub struct LocalFuture<'c, R, O: ?Sized> {
     here: &'c Local<O>,
     method: u16,
     /// Filled when the call first has to wait, or is counted: one that is answered at once carries none of it around.
-    waiting: Option<Waiting>,
+    waiting: Option<Waiting<'c>>,
 }
 
 /// What a call keeps from one poll to the next.
-struct Waiting {
+struct Waiting<'c> {
+    /// `None` where it is not counted, and once it was.
+    underway: Option<Underway<&'c Recorder>>,
     frame: Frame,
     alarm: Alarm,
     /// Keeps the component from being stopped, and counts as a call under way. A call that is answered at once need do
@@ -134,33 +153,41 @@ struct Waiting {
     inside: Option<Permit>,
 }
 
-impl Waiting {
-    fn new(frame: Frame, inside: Option<Permit>) -> Self {
+impl<'c> Waiting<'c> {
+    /// A call of `method` that waits. `begun` is when it began, if that is known.
+    fn begin<O: ?Sized>(
+        edge: &'c EdgeState<O>,
+        here: &Local<O>,
+        method: u16,
+        (frame, begun): (Frame, Option<Instant>),
+    ) -> Self {
         Self {
+            underway: Underway::begin(edge.recorder(), lane(method, Way::Local), begun),
             frame,
             alarm: Alarm::default(),
-            inside,
+            inside: edge.stay(here, method),
         }
     }
 }
 
-impl<R: CallResult<Error: From<CallError>>, O: ?Sized> LocalFuture<'_, R, O> {
+impl<'c, R: CallResult<Error: From<CallError>>, O: ?Sized> LocalFuture<'c, R, O> {
     /// The surroundings of the callee's next poll.
     #[inline]
     fn frame(&self) -> Frame {
         match &self.waiting {
             Some(waiting) => waiting.frame,
-            None => ambient::frame().entered(self.edge.callee(), self.edge.limit(self.method)),
+            None => ambient::frame().entered(self.edge.place(), self.edge.limit(self.method)),
         }
     }
 
-    /// Keeps `frame` for the next poll, unless the time is over, or the component's own.
+    /// Keeps `frame` for the next poll, unless the time is over, or the component's own. Where it has to wait for the first
+    /// time, `begun` is when it began, if that is known.
     #[cold]
-    fn wait(&mut self, frame: Frame, cx: &mut Context<'_>) -> Poll<R> {
-        let inside = || self.edge.stay(self.here, self.method);
+    fn wait(&mut self, frame: Frame, begun: Option<Instant>, cx: &mut Context<'_>) -> Poll<R> {
+        let (edge, here, method): (&'c EdgeState<O>, _, _) = (self.edge, self.here, self.method);
         let waiting = self
             .waiting
-            .get_or_insert_with(|| Waiting::new(frame, inside()));
+            .get_or_insert_with(|| Waiting::begin(edge, here, method, (frame, begun)));
         waiting.frame = frame;
         if waiting.inside.as_mut().is_some_and(|it| it.poll_void(cx)) {
             return self.fail(self.edge.stopped(self.method));
@@ -174,9 +201,32 @@ impl<R: CallResult<Error: From<CallError>>, O: ?Sized> LocalFuture<'_, R, O> {
     }
 
     #[cold]
-    fn fail(&self, failure: CallError) -> Poll<R> {
-        self.edge.count(self.method, Some(failure.execution()));
+    fn fail(&mut self, failure: CallError) -> Poll<R> {
+        self.ended(Outcome::of(Some(failure.execution()), false));
         Poll::Ready(R::from_result(Err(failure.into())))
+    }
+
+    /// Counts the end of a call that had to wait.
+    fn ended(&mut self, outcome: Outcome) {
+        let waiting = self.waiting.as_mut();
+        if let Some(underway) = waiting.and_then(|waiting| waiting.underway.take()) {
+            underway.end(outcome);
+        }
+    }
+
+    /// Polls a call again that had to wait.
+    fn poll_again(&mut self, cx: &mut Context<'_>) -> Poll<R> {
+        let mut frame = self.frame();
+        let future = &mut self.future;
+        let mut polled = Poll::Pending;
+        if let Err(message) = ambient::under(&mut frame, || polled = future.as_mut().poll(cx)) {
+            return self.fail(self.edge.panicked(self.method, message));
+        }
+        let Poll::Ready(answer) = polled else {
+            return self.wait(frame, None, cx);
+        };
+        self.ended(Outcome::of(None, answer.is_error()));
+        Poll::Ready(answer)
     }
 }
 
@@ -190,18 +240,47 @@ where
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<R> {
         let this = &mut *self;
+        if this.waiting.is_some() {
+            return this.poll_again(cx);
+        }
+        let edge = this.edge;
+        let lane = edge.lane(this.method, Way::Local);
+        let is_due = lane.is_some_and(Lane::is_due);
+        let begun = is_due.then(Instant::now);
         let mut frame = this.frame();
         let future = &mut this.future;
         // The answer is written where it stays: to move it out through `under` costs more than all else here.
         let mut polled = Poll::Pending;
         if let Err(message) = ambient::under(&mut frame, || polled = future.as_mut().poll(cx)) {
-            return this.fail(this.edge.panicked(this.method, message));
+            let failure = edge.panicked(this.method, message);
+            if let Some(lane) = lane {
+                let outcome = Outcome::of(Some(failure.execution()), false);
+                lane.at_once(outcome, begun.map(|begun| begun.elapsed()));
+            }
+            return Poll::Ready(R::from_result(Err(failure.into())));
         }
-        if polled.is_pending() {
-            return this.wait(frame, cx);
+        let Poll::Ready(answer) = &polled else {
+            return this.wait(frame, begun, cx);
+        };
+        if let Some(lane) = lane {
+            let outcome = Outcome::of(None, answer.is_error());
+            lane.at_once(outcome, begun.map(|begun| begun.elapsed()));
         }
-        this.edge.count(this.method, None);
         polled
+    }
+}
+
+/// A stream that a local call returned. It is in flight until this is dropped.
+struct Flow<O: ?Sized> {
+    counts: Counts<O>,
+    method: u16,
+}
+
+impl<O: ?Sized> Drop for Flow<O> {
+    fn drop(&mut self) {
+        if let Some(lane) = self.counts.0.lane(self.method, Way::Local) {
+            lane.depart();
+        }
     }
 }
 
@@ -215,6 +294,7 @@ struct LocalStream<R: CallResult, O: ?Sized> {
     alarm: Alarm,
     /// Keeps the component from being stopped; given up at the end.
     inside: Option<Permit>,
+    _flow: Option<Flow<O>>,
 }
 
 impl<R, O> Stream for LocalStream<R, O>

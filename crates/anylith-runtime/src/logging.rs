@@ -68,7 +68,7 @@ fn log_panic(panic: &PanicHookInfo<'_>) {
     let backtrace = Backtrace::capture();
     let backtrace =
         (backtrace.status() == BacktraceStatus::Captured).then(|| backtrace.to_string());
-    let who = if ambient::frame().component.is_empty() {
+    let who = if ambient::frame().place.is_outside() {
         "a task panicked"
     } else {
         "the component panicked"
@@ -102,7 +102,7 @@ where
             "target": metadata.target(),
             "msg": fields.message,
         });
-        let component = ambient::frame().component;
+        let component = ambient::frame().place.component;
         if !component.is_empty() {
             line["component"] = Value::from(component);
         }

@@ -193,6 +193,7 @@ impl OrdersFile {
             config,
             edges,
             limits,
+            telemetry,
             directory,
             identity,
             callers,
@@ -226,6 +227,7 @@ impl OrdersFile {
             ("config", before.config != config),
             ("edges", before.edges != edges),
             ("limits", before.limits != limits),
+            ("telemetry", before.telemetry != telemetry),
             ("callers", before.callers != callers),
             (
                 "listeners",

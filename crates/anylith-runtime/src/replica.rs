@@ -6,6 +6,7 @@ mod health;
 mod hosted;
 mod load;
 mod lookout;
+mod measures;
 mod offering;
 mod standing;
 mod taking_in;
@@ -22,7 +23,9 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
 };
 
-use anylith_core::{Counters, Directory, EdgeSettings, Endpoint, Fingerprint, Limits, Name};
+use anylith_core::{
+    Counters, Directory, EdgeSettings, Endpoint, Fingerprint, Limits, Metrics, Name, Telemetry,
+};
 use anylith_rpc::{Identity, Membership, Network, ServedComponent, Server};
 use anylith_wire::control::{Bootstrap, ComponentState};
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -47,13 +50,16 @@ use crate::{
     guard,
     inherited::Inherited,
     interface::checked,
+    place::Place,
     relay::Relay,
     replica::failures::Failures,
     replica::health::Monitor,
     replica::lookout::{Lookout, News, Obstacles},
+    replica::measures::Measures,
     replica::offering::Offering,
     serve::{Door, Doors},
     stopping::Stopping,
+    stopwatch,
     task::Task,
     wiring::{Panel, Present, Wiring},
 };
@@ -73,6 +79,7 @@ pub(crate) struct Setup {
     pub(crate) config: BTreeMap<Name, Value>,
     pub(crate) edges: Vec<EdgeSettings>,
     pub(crate) limits: Limits,
+    pub(crate) telemetry: Telemetry,
     pub(crate) directory: Directory,
     /// Whether the directory names replicas that may not be ready, or not be there: nobody watches over them.
     pub(crate) directory_is_hope: bool,
@@ -115,6 +122,7 @@ impl Setup {
             config: bootstrap.config,
             edges: bootstrap.edges,
             limits: bootstrap.limits,
+            telemetry: bootstrap.telemetry,
             directory: bootstrap.directory,
             directory_is_hope: false,
             identity: bootstrap.identity,
@@ -136,6 +144,7 @@ pub(crate) struct Replica {
     offering: Offering,
     states: watch::Sender<States>,
     failures: Failures,
+    measures: Measures,
     /// What the interfaces of the application look like in this process.
     interfaces: BTreeMap<Name, Fingerprint>,
     /// See [`Setup`].
@@ -172,11 +181,17 @@ impl Replica {
         let interfaces = registrations.map(|it| (checked(it.name), it.fingerprint()));
         let interfaces: BTreeMap<Name, Fingerprint> = interfaces.collect();
         network.update(setup.directory.fitting(&interfaces));
+        let metrics = setup.telemetry.metrics;
+        if metrics == Metrics::All {
+            stopwatch::want();
+        }
+        let measures = Measures::new(metrics);
         let held = setup.held;
         let is_held = |it: &Registration| held.iter().any(|name| *name == it.name);
         let waiting = |it: &Registration| (checked(it.name), Standing::waiting(is_held(it)));
         let states = watch::Sender::new(setup.components.iter().map(waiting).collect::<States>());
-        let doors = setup.components.iter().map(door).collect();
+        let doors = setup.components.iter();
+        let doors = doors.map(|it| door(it, &measures)).collect();
         let doors = Arc::new(Doors::new(doors, states.subscribe()));
         let serve = |endpoint| network.serve(endpoint, Arc::<Doors>::clone(&doors));
         let servers = setup.endpoints.iter().map(serve);
@@ -194,6 +209,7 @@ impl Replica {
             }),
             others_stay: watch::Sender::new(false),
             through_the_wire: setup.through_the_wire,
+            metrics,
             here: RwLock::default(),
             edges: Mutex::default(),
         };
@@ -209,6 +225,7 @@ impl Replica {
             offering,
             states,
             failures,
+            measures,
             interfaces,
             directory_is_hope: setup.directory_is_hope,
         };
@@ -581,16 +598,17 @@ impl Replica {
     }
 }
 
-fn door(registration: &Registration) -> Door {
+fn door(registration: &Registration, measures: &Measures) -> Door {
     Door {
         served: ServedComponent {
             name: checked(registration.name),
             fingerprint: registration.fingerprint(),
             methods: registration.methods.len() as u16,
         },
-        component: registration.name,
+        place: Place::of(registration.name),
         methods: registration.methods,
         gate: Arc::new(Gate::default()),
+        recorders: measures.recorders(registration),
         open: ArcSwapOption::empty(),
     }
 }

@@ -12,6 +12,7 @@ use std::{
 };
 
 use anylith_core::Name;
+use anylith_telemetry::Report;
 use tokio::{
     sync::{mpsc, watch},
     time::timeout,
@@ -156,9 +157,14 @@ impl Running {
         self.replica.component::<C>(C::NAME)
     }
 
-    /// What was called along each edge out of this process's components.
+    /// What was called along each edge out of this process's components; nothing where `[telemetry] metrics` is `"off"`.
     pub fn calls(&self) -> Vec<CallCounts> {
         self.replica.panel().counts()
+    }
+
+    /// All that this process has counted of its calls up to now: what `anylith metrics` sums over the replicas.
+    pub fn report(&self) -> Report {
+        self.replica.report()
     }
 
     /// The address at which the listener called `name` was bound by this process.

@@ -1,5 +1,8 @@
 //! The receiving end of a call: from a message to the implementation, and back.
 
+mod counting;
+mod recorders;
+
 use std::{
     collections::BTreeMap,
     pin::Pin,
@@ -9,6 +12,7 @@ use std::{
 
 use anylith_core::{CallContext, Edge, Refusal};
 use anylith_rpc::{Answer, Failure, Incoming, Readiness, Serve, ServedComponent};
+use anylith_telemetry::{Outcome, Recorder};
 use anylith_wire::control::ComponentState;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use bytes::Bytes;
@@ -16,6 +20,8 @@ use futures_core::Stream;
 use pin_project_lite::pin_project;
 use tokio::sync::watch;
 
+use self::counting::Counting;
+pub(crate) use self::recorders::Recorders;
 use crate::{
     ambient::{self, Frame},
     deadline::Deadline,
@@ -23,6 +29,7 @@ use crate::{
     guard,
     interface::{Method, checked},
     message::IncomingItems,
+    place::Place,
     replica::States,
 };
 
@@ -31,9 +38,10 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// A call that came from another process.
 pub struct IncomingCall {
-    component: &'static str,
+    place: &'static Place,
     methods: &'static [Method],
     permit: Permit,
+    recorder: Arc<Recorder>,
     incoming: Incoming,
 }
 
@@ -55,11 +63,13 @@ impl IncomingCall {
         let method = self.methods.get(usize::from(self.incoming.method));
         let method = method.map_or("unknown", |it| it.name);
         let Self {
-            component,
+            place,
             permit,
+            recorder,
             incoming,
             ..
         } = self;
+        let lane = usize::from(incoming.method);
         let items = incoming.items.map(|items| IncomingItems {
             items,
             edge: edge(),
@@ -68,12 +78,13 @@ impl IncomingCall {
             future: work(incoming.arguments, items, incoming.buffer),
             border: Some(Border {
                 frame: Frame {
-                    component,
+                    place,
                     deadline: incoming.deadline.map_or(Deadline::NONE, Deadline::at),
                 },
                 method,
                 context: incoming.context,
                 _permit: permit,
+                counting: Counting::Ahead { recorder, lane },
             }),
         })
     }
@@ -81,11 +92,11 @@ impl IncomingCall {
     /// The edge, for the errors of a stream argument. Which component of the peer called is not sent with
     /// every call, so the caller is given as `peer`.
     fn edge(&self) -> impl Fn() -> Edge + use<> {
-        let component = self.component;
+        let place = self.place;
         let method = self.methods.get(usize::from(self.incoming.method));
         move || {
             let method = method.map_or("unknown", |it| it.name);
-            Edge::new(checked("peer"), checked(component), checked(method))
+            Edge::new(checked("peer"), checked(place.component), checked(method))
         }
     }
 
@@ -103,6 +114,7 @@ struct Border {
     context: CallContext,
     /// Held until the answer is complete.
     _permit: Permit,
+    counting: Counting,
 }
 
 impl Border {
@@ -115,7 +127,7 @@ impl Border {
         } = self;
         let crossed = ambient::with_context(context, || ambient::under(frame, poll));
         crossed.map_err(|said| {
-            let (component, method) = (frame.component, *method);
+            let (component, method) = (frame.place.component, *method);
             tracing::error!(target: "anylith", "a call of {component}.{method} failed with that panic");
             Failure::Panicked(said)
         })
@@ -141,18 +153,29 @@ impl<F: Future<Output = Result<Answer, Failure>>> Future for Served<F> {
             .border
             .as_mut()
             .expect("a future is not polled after it was ready");
+        let begun = border.counting.begin();
         let answer = match border.cross(|| this.future.poll(cx)) {
-            Ok(Poll::Pending) => return Poll::Pending,
+            Ok(Poll::Pending) => {
+                border.counting.wait(begun);
+                return Poll::Pending;
+            }
             Ok(Poll::Ready(Ok(answer))) => answer,
             Ok(Poll::Ready(Err(failure))) | Err(failure) => Answer::Failed(failure),
         };
-        match &answer {
+        let outcome = match &answer {
             // So an error of the component is written: its result begins with which of both it is.
-            Answer::Message(message) => guard::count_answer(message.first() == Some(&1)),
-            Answer::Stream(_) => guard::count_answer(false),
+            Answer::Message(message) => Outcome::of(None, message.first() == Some(&1)),
+            Answer::Stream(_) => Outcome::Answered,
+            Answer::Failed(failure) => Outcome::of(Some(failure.execution()), false),
+        };
+        match &answer {
             Answer::Failed(Failure::NotExecuted(_)) => {}
-            Answer::Failed(_) => guard::count_answer(true),
+            Answer::Message(_) | Answer::Stream(_) | Answer::Failed(_) => {
+                guard::count_answer(outcome != Outcome::Answered);
+            }
         }
+        let flows = matches!(answer, Answer::Stream(_));
+        border.counting.end(outcome, begun, flows);
         let border = this.border.take();
         Poll::Ready(match answer {
             Answer::Stream(items) => Answer::Stream(Box::pin(ServedStream { items, border })),
@@ -196,9 +219,10 @@ pub(crate) trait Dispatch: Send + Sync {
 /// One component of this replica, as its peers see it.
 pub(crate) struct Door {
     pub(crate) served: ServedComponent,
-    pub(crate) component: &'static str,
+    pub(crate) place: &'static Place,
     pub(crate) methods: &'static [Method],
     pub(crate) gate: Arc<Gate>,
+    pub(crate) recorders: Arc<Recorders>,
     /// The implementation, while it is ready.
     pub(crate) open: ArcSwapOption<Box<dyn Dispatch>>,
 }
@@ -219,10 +243,10 @@ struct Rooms {
 
 impl Rooms {
     fn add(&mut self, door: Arc<Door>) {
-        match self.by_name.get(door.component) {
+        match self.by_name.get(door.place.component) {
             Some(index) => self.doors[*index] = door,
             None => {
-                self.by_name.insert(door.component, self.doors.len());
+                self.by_name.insert(door.place.component, self.doors.len());
                 self.doors.push(door);
             }
         }
@@ -308,10 +332,12 @@ impl Serve for Doors {
         let (Some(implementation), Some(permit)) = (&*open, door.gate.enter(inside)) else {
             return refuse(Refusal::Moved);
         };
+        door.recorders.waited(incoming.waited);
         implementation.dispatch(IncomingCall {
-            component: door.component,
+            place: door.place,
             methods: door.methods,
             permit,
+            recorder: Arc::clone(&door.recorders.calls),
             incoming,
         })
     }

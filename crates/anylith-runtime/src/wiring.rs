@@ -6,8 +6,9 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
 };
 
-use anylith_core::{Directory, EdgeSettings, Name};
+use anylith_core::{Directory, EdgeSettings, Metrics, Name};
 use anylith_rpc::{Network, Policy};
+use anylith_telemetry::Numbers;
 use anylith_wire::control::Handed;
 use arc_swap::ArcSwap;
 use serde::de::DeserializeOwned;
@@ -17,7 +18,7 @@ use tokio::sync::watch;
 use crate::{
     component::StartError,
     config,
-    edge::{CallCounts, ClientEdge, Counted, Local, Way},
+    edge::{CallCounts, ClientEdge, Counted, Local, Routing},
     gate::Gate,
     inherited::Inherited,
     interface::{Interface, checked},
@@ -52,7 +53,13 @@ impl Wiring {
             ClientEdge::known(Arc::clone(edge), &self.component, I::NAME, local.is_some())
         });
         let edge = known.unwrap_or_else(|| {
-            let edge = ClientEdge::new::<I>(self.component.clone(), set, local, remote);
+            let edge = ClientEdge::new::<I>(
+                self.component.clone(),
+                set,
+                local,
+                remote,
+                self.panel.metrics,
+            );
             edge.state().share(&network.directory());
             edges.push(edge.state().clone());
             edge
@@ -147,6 +154,8 @@ pub(crate) struct Panel {
     pub(crate) others_stay: watch::Sender<bool>,
     /// Whether calls within the process go over its own socket as well.
     pub(crate) through_the_wire: bool,
+    /// What is counted.
+    pub(crate) metrics: Metrics,
     /// The components that are ready in this process.
     pub(crate) here: RwLock<BTreeMap<&'static str, Present>>,
     /// One for each caller and callee; a second one if the callee became ready here after the first was made.
@@ -165,7 +174,7 @@ impl Present {
     pub(crate) fn local<O: ?Sized + Send + Sync + 'static>(&self) -> Option<Local<O>> {
         Some(Local {
             object: self.object.downcast_ref::<Arc<O>>()?.clone(),
-            way: Way::default(),
+            routing: Routing::default(),
             gate: Some(Arc::clone(&self.gate)),
         })
     }
@@ -220,6 +229,12 @@ impl Panel {
 
     pub(crate) fn counts(&self) -> Vec<CallCounts> {
         self.edges().iter().flat_map(|edge| edge.counts()).collect()
+    }
+
+    /// Adds what was called out of this process to `numbers`.
+    pub(crate) fn count_into(&self, numbers: &mut Numbers) {
+        let edges = self.edges().clone();
+        edges.iter().for_each(|edge| edge.count_into(numbers));
     }
 
     /// Lets no more calls from this process into the component called `name`.

@@ -4,6 +4,7 @@ use std::{io, path::Path, time::Duration};
 
 use anylith_control::{Cause, Note, ReshapePlan, Status, Underway, UpgradePlan};
 use anylith_core::Name;
+use anylith_telemetry::Survey;
 use anylith_wire::control::{ControlError, Decoder, Opening, Request, encode};
 use serde::{Deserialize, Serialize};
 use tokio::{
@@ -17,6 +18,8 @@ use tokio::{
 pub enum Answer {
     /// The application as it is now.
     Status(Overview),
+    /// What its replicas have counted.
+    Metrics(Box<Survey>),
     /// What a reshape would do.
     Plan(ReshapePlan),
     /// What an upgrade would do.
@@ -132,7 +135,7 @@ pub async fn ask(socket: &Path, request: Request) -> Result<Answer, AskError> {
         | Request::Steer(_) => false,
         Request::Reshape { dry_run, .. } => *dry_run,
         Request::Upgrade(upgrade) => upgrade.dry_run,
-        Request::Status | Request::Unknown => true,
+        Request::Status | Request::Metrics | Request::Unknown => true,
     };
     let exchanged = exchange(connection, request);
     if !is_quick {

@@ -72,6 +72,9 @@ fn of_specs(was: &Spec, is: &Spec) -> Vec<String> {
     if was.limits != is.limits {
         found.push("[limits]".to_owned());
     }
+    if was.telemetry != is.telemetry {
+        found.push("[telemetry]".to_owned());
+    }
     if was.transport != is.transport {
         found.push("what replicas call each other over".to_owned());
     }

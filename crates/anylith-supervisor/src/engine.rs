@@ -14,7 +14,7 @@ use std::{
 use anylith_control::{Action, ControlPlane, Event, GroupSpec, GroupStatus, Refused, Spec, Timing};
 use anylith_core::{Endpoint, Name};
 use anylith_pki::Subject;
-use anylith_wire::control::{Group, Identity, Request, ToReplica};
+use anylith_wire::control::{FromReplica, Group, Identity, Request, ToReplica};
 use rustix::process::Signal;
 use tokio::{
     net::UnixListener,
@@ -31,6 +31,7 @@ use crate::{
     listener_socket::ListenerSocket,
     listeners::Listeners,
     log_file,
+    measures::Measures,
     process::{self, Process, Start},
     processes::{End, Processes},
     record::{Build, Ledger, Legacy, Program, Record, Shape},
@@ -75,6 +76,7 @@ pub(crate) struct Engine {
     identities: Option<Identities>,
     herald: Herald,
     askers: Askers,
+    measures: Measures,
     done: bool,
     /// Held as long as this supervisor is one.
     lock: File,
@@ -146,6 +148,7 @@ impl Engine {
             change: None,
             underway: None,
         };
+        let measures = Measures::of(&overview.status);
         Self {
             plane,
             herald: Herald::new(&folder, overview),
@@ -157,6 +160,7 @@ impl Engine {
             switchboard: Switchboard::new(control),
             identities,
             askers: Askers::default(),
+            measures,
             done: false,
             lock,
             keep_lock: false,
@@ -334,6 +338,8 @@ impl Engine {
             Action::Dismiss { replica } => self.dismiss(&replica),
             Action::Report(notice) => {
                 self.askers.hear(&notice);
+                let components = |replica: &Name| self.plane.components_of(replica);
+                self.measures.hear(&notice, components);
                 self.herald.notice(notice);
             }
             Action::Done => self.done = true,
@@ -478,9 +484,11 @@ impl Engine {
                 id,
                 replica,
                 message,
-            } if self.switchboard.is_current(id, &replica) => {
-                self.feed(Event::Said { replica, message }, now);
-            }
+            } if self.switchboard.is_current(id, &replica) => match message {
+                // Nothing is decided by it.
+                FromReplica::Measured { report } => self.measures.reported(&replica, *report),
+                message => self.feed(Event::Said { replica, message }, now),
+            },
             Arrival::Disconnected { id, replica, error }
                 if self.switchboard.is_current(id, &replica) =>
             {
@@ -488,6 +496,7 @@ impl Engine {
                     self.herald.disconnected(replica.clone(), &error);
                 }
                 self.switchboard.hang_up(&replica);
+                self.measures.cut_off(&replica);
                 let left = self.processes.take_leave(&replica);
                 self.feed(Event::Disconnected { replica }, now);
                 if let Some(End { replica, pid, exit }) = left {
@@ -544,6 +553,12 @@ impl Engine {
             } => self.asked_to_reshape(topology, groups, dry_run, answer, now),
             Request::Upgrade(upgrade) => self.asked_to_upgrade(*upgrade, answer, now),
             Request::Steer(steer) => self.asked_to_steer(steer, answer, now),
+            Request::Metrics => {
+                let status = self.plane.status(&self.listeners.urls());
+                let metrics = self.plane.spec().telemetry.metrics;
+                let survey = self.measures.survey(&status, metrics);
+                let _ = answer.send(Answer::Metrics(Box::new(survey)));
+            }
             // How things are is never wrong.
             Request::Status | Request::Unknown => {
                 let _ = answer.send(Answer::Status(self.overview(now)));

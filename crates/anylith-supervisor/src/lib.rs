@@ -26,6 +26,7 @@ mod lock;
 mod log_file;
 mod log_line;
 mod log_reader;
+mod measures;
 mod process;
 mod processes;
 mod record;

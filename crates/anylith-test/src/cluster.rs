@@ -13,6 +13,7 @@ use anylith_core::{InvalidName, Name, with_causes};
 use anylith_runtime::{
     __rt::{Interface, Provides},
     AppError, Application, Builder, CallCounts, Running,
+    telemetry::Report,
 };
 use anylith_supervisor::{
     Answer, Progress, ReplicaStatus, Request, RunFolder, Status, Supervisor, ask,
@@ -136,9 +137,20 @@ impl<A: Application> Cluster<A> {
         bound.unwrap_or_else(|| panic!("no component serves a listener `{name}`"))
     }
 
-    /// What was called along each edge out of the components in this process, the test's own first.
+    /// What was called along each edge out of the components in this process, the test's own first; nothing where
+    /// `[telemetry] metrics` is `"off"`.
     pub fn calls(&self) -> Vec<CallCounts> {
         self.with_running(Running::calls).unwrap_or_default()
+    }
+
+    /// All that this process has counted of calls, the test's own among them.
+    ///
+    /// # Panics
+    ///
+    /// If the application was stopped.
+    pub fn report(&self) -> Report {
+        let report = self.with_running(Running::report);
+        report.expect("what was stopped counts nothing")
     }
 
     /// The replicas with a process of their own.

@@ -13,13 +13,14 @@ const PREFIX: &str = "ANYLITH__";
 const MAX_PARTS: usize = 32;
 
 /// The sections of the file, which a variable may name in any case.
-const SECTIONS: [&str; 6] = [
+const SECTIONS: [&str; 7] = [
     "app",
     "listeners",
     "components",
     "topologies",
     "edges",
     "limits",
+    "telemetry",
 ];
 
 /// Values that are put in place of what the file says, or added to it. Flags win over the environment,

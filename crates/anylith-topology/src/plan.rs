@@ -6,7 +6,7 @@ use std::{
     net::{Ipv4Addr, SocketAddr},
 };
 
-use anylith_core::{Burst, EdgeSettings, Limits, Manifest, Name, Scaling};
+use anylith_core::{Burst, EdgeSettings, Limits, Manifest, Name, Scaling, Telemetry};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -45,6 +45,9 @@ pub struct Plan {
     pub config: BTreeMap<Name, serde_json::Value>,
     /// Limits of the data plane.
     pub limits: Limits,
+    /// What replicas tell of themselves.
+    #[serde(default)]
+    pub telemetry: Telemetry,
     /// What replicas call each other over.
     pub transport: Transport,
     /// Environment variables that every replica gets.
@@ -93,6 +96,7 @@ impl fmt::Debug for Plan {
             .field("edges", &self.edges)
             .field("config", &self.config.keys())
             .field("limits", &self.limits)
+            .field("telemetry", &self.telemetry)
             .field("transport", &self.transport)
             .field("env", &self.env.keys())
             .finish()
@@ -169,6 +173,7 @@ impl Settings {
                 .map(|(k, v)| (k.clone(), v.json.clone()))
                 .collect(),
             limits: self.limits.clone(),
+            telemetry: self.telemetry,
             transport: self.app.transport,
             env: self.app.env.clone(),
         };

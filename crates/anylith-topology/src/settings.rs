@@ -6,10 +6,11 @@ mod limits;
 pub(crate) mod reader;
 pub(crate) mod scaling;
 pub(crate) mod sections;
+mod telemetry;
 
 use std::{collections::BTreeMap, fmt, net::SocketAddr, str::FromStr};
 
-use anylith_core::{EdgeSettings, Limits, Name, SecretReference};
+use anylith_core::{EdgeSettings, Limits, Name, SecretReference, Telemetry};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -65,6 +66,9 @@ use scaling::Replicas;
 ///
 /// [limits.components.Currency]      # for one component alone
 /// concurrency = "adaptive"          # or a number
+///
+/// [telemetry]
+/// metrics = "all"                   # or "counters": without times; or "off"
 /// # "#;
 /// # use anylith_topology::{Overrides, Settings, Unread};
 /// # let settings = Settings::parse("anylith.toml", text, &Overrides::default(), &Unread)?;
@@ -89,6 +93,7 @@ pub struct Settings {
     pub(crate) limits: Limits,
     /// The components of `[limits.components]`, and where they are written.
     pub(crate) limited: Vec<(Name, At)>,
+    pub(crate) telemetry: Telemetry,
 }
 
 /// `[app]`.

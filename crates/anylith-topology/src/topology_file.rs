@@ -98,7 +98,7 @@ fn only_section<'t>(root: &'t Table, reader: &mut Reader<'_>) -> Option<&'t Tabl
         let mend = match key {
             "topologies" => continue,
             "groups" => "write [topologies.NAME] above it",
-            "app" | "listeners" | "components" | "edges" | "limits" => {
+            "app" | "listeners" | "components" | "edges" | "limits" | "telemetry" => {
                 "take it out: it stays as anylith.toml had it when the application was started"
             }
             _ => MEND,

@@ -12,8 +12,11 @@
 
 use std::{collections::BTreeMap, fmt, path::PathBuf};
 
-use anylith_core::{Burst, Counters, Directory, Endpoint, Manifest, Name, Scaling, Size};
+use anylith_core::{
+    Burst, Counters, Directory, Endpoint, Manifest, Name, Scaling, Size, Telemetry,
+};
 pub use anylith_core::{EdgeSettings, Limits};
+use anylith_telemetry::Report;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 pub use crate::{
@@ -88,6 +91,8 @@ pub enum Opening {
 pub enum Request {
     /// For the status of the application as it is now.
     Status,
+    /// For what its replicas have counted.
+    Metrics,
     /// To drain and stop the application. The answer comes when nothing of it runs any more.
     Stop,
     /// To stop the application without draining.
@@ -241,6 +246,12 @@ pub enum FromReplica {
         /// asked what it bears. One that was not called is left out.
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
         outgoing: BTreeMap<Name, u64>,
+    },
+    /// What its process has counted since it began, in absolute numbers: after each [`FromReplica::Pong`] if that has
+    /// changed, and before it ends.
+    Measured {
+        /// All of it.
+        report: Box<Report>,
     },
     /// Calls of this component wait, and the directory says that nothing of it runs until it is called. Said once, and once
     /// more on each new connection, for as long as the directory says so.
@@ -413,6 +424,9 @@ pub struct Bootstrap {
     /// Limits of the data plane.
     #[serde(default)]
     pub limits: Limits,
+    /// What it tells of itself.
+    #[serde(default)]
+    pub telemetry: Telemetry,
     /// The directory as it is.
     #[serde(default)]
     pub directory: Directory,
@@ -441,6 +455,7 @@ impl fmt::Debug for Bootstrap {
             .field("config of", &configured)
             .field("edges", &self.edges)
             .field("limits", &self.limits)
+            .field("telemetry", &self.telemetry)
             .field("directory", &self.directory)
             .field("identity", &self.identity)
             .field("callers", &self.callers)
@@ -643,6 +658,7 @@ mod tests {
             config: [(name("Cart"), serde_json::json!({"password": "hunter2"}))].into(),
             edges: Vec::new(),
             limits: Limits::default(),
+            telemetry: Telemetry::default(),
             directory: Directory::default(),
             identity: Some(Identity {
                 certificates: "public".into(),

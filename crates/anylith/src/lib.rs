@@ -90,7 +90,7 @@ pub use anylith_runtime::__rt;
 pub use anylith_runtime::__rt::Stream;
 pub use anylith_runtime::{
     AppError, Assembled, Builder, CallCounts, Component, InvalidRole, Listener, Running,
-    SetupError, StartError, Stopping, Streaming, Wiring, context,
+    SetupError, StartError, Stopping, Streaming, Wiring, context, telemetry,
 };
 
 #[cfg(doctest)]
@@ -102,6 +102,9 @@ mod guide {
 
     #[doc = include_str!("../../../docs/guide/config-and-listeners.md")]
     struct ConfigAndListeners;
+
+    #[doc = include_str!("../../../docs/guide/metrics.md")]
+    struct Metrics;
 
     #[doc = include_str!("../../../docs/guide/singletons.md")]
     struct Singletons;

@@ -18,7 +18,7 @@ use std::{
 };
 
 use anylith::{CallError, Stopping};
-use anylith_core::{Address, Directory, Endpoint, Limits, Name};
+use anylith_core::{Address, Directory, Endpoint, Limits, Name, Telemetry};
 use anylith_wire::{
     StandingOrders,
     control::{Bootstrap, ENV_BOOTSTRAP},
@@ -227,6 +227,7 @@ impl Host {
                 config: [(name("Patient"), serde_json::to_value(chart).unwrap())].into(),
                 edges: Vec::new(),
                 limits: Limits::default(),
+                telemetry: Telemetry::default(),
                 directory: Directory::new(1, [(name("Patient"), patients.into())]),
                 identity: None,
                 callers: None,

@@ -12,7 +12,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("anylith-core", &[]),
     ("anylith-macros", &[]),
     ("anylith-topology", &["anylith-core"]),
-    ("anylith-wire", &["anylith-core"]),
+    ("anylith-telemetry", &["anylith-core"]),
+    ("anylith-wire", &["anylith-telemetry"]),
     ("anylith-control", &["anylith-topology", "anylith-wire"]),
     ("anylith-pki", &["anylith-wire"]),
     ("anylith-rpc", &["anylith-wire"]),
@@ -26,6 +27,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 /// The crates that only compute: no socket, clock, disk or process.
 pub(super) const PURE: &[&str] = &[
     "anylith-core",
+    "anylith-telemetry",
     "anylith-topology",
     "anylith-wire",
     "anylith-control",

@@ -32,6 +32,7 @@ pub(crate) fn status(args: &StatusArgs) -> Result<(), Failure> {
             | Answer::Paused { .. }
             | Answer::Stuck { .. }
             | Answer::Refused { .. }
+            | Answer::Metrics(_)
             | Answer::GivenUp { .. },
         ) => return Err(not_running(&app)),
         Err(error) => return Err(no_answer(&app, &folder, &error)),

@@ -95,6 +95,7 @@ async fn ask_patiently(
                     | Answer::Paused { .. }
                     | Answer::Stuck { .. }
                     | Answer::Refused { .. }
+                    | Answer::Metrics(_)
                     | Answer::GivenUp { .. },
                 )
                 | Err(AskError::NotRunning(_) | AskError::Malformed(_)) => {}

@@ -11,7 +11,7 @@ use std::{
 use anylith_control::{
     Action, ControlPlane, Event, Exit, GroupSpec, Memory, Notice, Spec, Status, Timing,
 };
-use anylith_core::{Counters, Directory, Endpoint, Limits, Name};
+use anylith_core::{Counters, Directory, Endpoint, Limits, Name, Telemetry};
 use anylith_topology::Transport;
 use anylith_wire::control::{CONTROL_PROTOCOL, Hello, Load, Outcomes, ToReplica};
 
@@ -100,6 +100,7 @@ pub(crate) fn spec(groups: &[(&str, &[&str], u32)]) -> Spec {
         config: BTreeMap::new(),
         edges: Vec::new(),
         limits: Limits::default(),
+        telemetry: Telemetry::default(),
         transport: Transport::default(),
         singletons: BTreeMap::new(),
         interfaces: BTreeMap::new(),

@@ -12,12 +12,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anylith_wire::{Batch, CallId, Failure, ProtocolError, Request, ServingEvent};
+use anylith_wire::{Batch, CallId, Failure, ProtocolError, ServingEvent};
 use bytes::BytesMut;
 use tokio::task::coop::unconstrained;
 
 use super::{
-    Host, Serving,
+    Begun, Host, Serving,
     ending::{Ending, finish, send_stream},
     inflow::IncomingItems,
 };
@@ -62,7 +62,7 @@ pub(crate) struct Driver {
     alarm: Alarm,
     /// Bytes that the socket took, of which the machine does not know yet.
     unreported: usize,
-    requests: Vec<Request>,
+    begun: Vec<Begun>,
     /// Answers that were ready at once. Bounded by [`CALLS_PER_TURN`].
     ready: Vec<(CallId, Result<Vec<u8>, Failure>)>,
     /// How many bytes the answers in `ready` have.
@@ -114,7 +114,7 @@ impl Driver {
             batch: Batch::default(),
             alarm: Alarm::new(),
             unreported: 0,
-            requests: Vec::new(),
+            begun: Vec::new(),
             ready: Vec::new(),
             ready_bytes: 0,
             unsent_bytes: 0,
@@ -239,20 +239,20 @@ impl Driver {
             }
             // One, two, four …: as long as nobody knows how long they take, few.
             let most = turn.begun.clamp(1, CALLS_PER_CLOCK);
-            state.next_calls(&mut self.requests, most, now);
+            state.next_calls(&mut self.begun, most, now);
             drop(state);
-            turn.begun += self.requests.len();
+            turn.begun += self.begun.len();
             turn.answered |= self.begin_all(cx)?;
         }
     }
 
-    /// Begins `requests`. Returns whether any was answered at once.
+    /// Begins the calls that are to be. Returns whether any was answered at once.
     fn begin_all(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
         let mut answered = false;
-        let mut requests = std::mem::take(&mut self.requests);
-        for request in requests.drain(..) {
-            let call = request.call;
-            let begun = catch_unwind(AssertUnwindSafe(|| self.begin(request)));
+        let mut calls = std::mem::take(&mut self.begun);
+        for next in calls.drain(..) {
+            let call = next.request.call;
+            let begun = catch_unwind(AssertUnwindSafe(|| self.begin(next)));
             if let Err(panic) = begun {
                 self.ready
                     .push((call, Err(Failure::Panicked(crate::panic::said(&*panic)))));
@@ -266,7 +266,7 @@ impl Driver {
                 return Err(error);
             }
         }
-        self.requests = requests;
+        self.begun = calls;
         answered |= self.settle();
         Ok(answered)
     }
@@ -294,7 +294,8 @@ impl Driver {
         true
     }
 
-    fn begin(&mut self, request: Request) {
+    fn begin(&mut self, begun: Begun) {
+        let Begun { request, waited } = begun;
         let call = request.call;
         let items = request.items.then(|| self.items(call));
         defect::begin_twice(&*self.host.service, &request);
@@ -305,6 +306,7 @@ impl Driver {
             context: request.context,
             arguments: request.arguments,
             items,
+            waited,
             buffer: self.buffers.pop().unwrap_or_default(),
         });
         // Nothing is woken: if it is pending, its own task polls it again at once.

@@ -49,16 +49,19 @@ impl<T> Waiting<T> {
         self.queue.push_back((now, item));
     }
 
-    /// Takes what is to be begun, or refused, next.
-    pub(super) fn next(&mut self, now: Instant) -> Option<Next<T>> {
+    /// Takes what is to be begun, or refused, next, and says when it came.
+    pub(super) fn next(&mut self, now: Instant) -> Option<(Instant, Next<T>)> {
         let standing = self.since.is_some_and(|since| now >= since + STANDING);
         let next = if !standing {
-            Next::Begin(self.queue.pop_front()?.1)
+            let (since, item) = self.queue.pop_front()?;
+            (since, Next::Begin(item))
         } else if self.queue.len() > 1 && self.queue.front()?.0 + AGED <= now {
-            Next::Refuse(self.queue.pop_front()?.1)
+            let (since, item) = self.queue.pop_front()?;
+            (since, Next::Refuse(item))
         } else {
             // However late it is, something is always begun.
-            Next::Begin(self.queue.pop_back()?.1)
+            let (since, item) = self.queue.pop_back()?;
+            (since, Next::Begin(item))
         };
         if self.queue.is_empty() {
             self.since = None;

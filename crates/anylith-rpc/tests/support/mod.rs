@@ -462,6 +462,7 @@ impl Making<'_> {
             items: self.items,
             streaming_answer: self.streaming,
             lead: self.lead,
+            repeated: &|_| {},
         };
         self.callee.call(request).await
     }

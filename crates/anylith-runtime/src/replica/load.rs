@@ -78,7 +78,7 @@ impl Gauge {
         for door in doors(replica) {
             let inside = door.gate.inside();
             if inside > 0 {
-                *self.under_way.entry(door.component).or_default() += inside;
+                *self.under_way.entry(door.place.component).or_default() += inside;
             }
         }
         for (component, calls) in replica.panel.network.outgoing() {
@@ -99,8 +99,8 @@ impl Gauge {
             let own = ended.calls + door.gate.inside();
             calls += own;
             p99_us = p99_us.max(ended.p99_us);
-            if bursts.contains_key(door.component) {
-                let under_way = self.under_way.get(door.component).copied();
+            if bursts.contains_key(door.place.component) {
+                let under_way = self.under_way.get(door.place.component).copied();
                 let load = Load {
                     concurrency_millis: self.mean_millis(under_way.unwrap_or(0)),
                     calls: own,
@@ -108,7 +108,7 @@ impl Gauge {
                     p99_us: ended.p99_us,
                     late: false,
                 };
-                each.insert(checked(door.component), load);
+                each.insert(checked(door.place.component), load);
             }
         }
         let (now, cpu) = (Instant::now(), cpu_used());
@@ -158,7 +158,7 @@ fn turn_meters(replica: &Replica, on: bool) {
 }
 
 /// What this process has used of all cores since it began.
-fn cpu_used() -> Duration {
+pub(super) fn cpu_used() -> Duration {
     let used = clock_gettime(ClockId::ProcessCPUTime);
     Duration::new(used.tv_sec.unsigned_abs(), used.tv_nsec as u32)
 }

@@ -140,7 +140,7 @@ impl Replica {
         }
         let begun = |registration: Registration| {
             self.failures.forget(&checked(registration.name));
-            self.doors.add(door(&registration));
+            self.doors.add(door(&registration, &self.measures));
             Hosted::new(registration, &held)
         };
         let come: Vec<Arc<Hosted>> = come.into_iter().map(begun).collect();

@@ -45,6 +45,7 @@ fn setup(component: Registration) -> Setup {
         config: BTreeMap::new(),
         edges: Vec::new(),
         limits: Limits::default(),
+        telemetry: Telemetry::default(),
         directory: Directory::default(),
         identity: None,
         callers: None,

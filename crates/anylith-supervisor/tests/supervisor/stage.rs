@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anylith_core::{Limits, Name};
+use anylith_core::{Limits, Name, Telemetry};
 use anylith_supervisor::{GroupSpec, Launch, Program, RunFolder, Spec, Supervisor, Timing};
 use anylith_topology::Transport;
 use rustix::process::Signal;
@@ -112,6 +112,7 @@ impl Stage {
             config: BTreeMap::new(),
             edges: Vec::new(),
             limits: Limits::default(),
+            telemetry: Telemetry::default(),
             transport: Transport::default(),
             singletons: BTreeMap::new(),
             interfaces: BTreeMap::new(),

@@ -18,6 +18,7 @@ mod arguments;
 mod cancellation;
 mod concurrency;
 mod context;
+mod counted;
 mod deadlines;
 mod delivery;
 mod errors;

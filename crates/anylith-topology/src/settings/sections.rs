@@ -14,6 +14,7 @@ use super::{
     limits,
     reader::Reader,
     scaling::{self, Replicas},
+    telemetry,
 };
 use crate::{
     BUILT_IN, Secrets,
@@ -38,6 +39,7 @@ pub(super) fn read(root: &Table, reader: &mut Reader<'_>, secrets: &dyn Secrets)
         "topologies",
         "edges",
         "limits",
+        "telemetry",
     ];
     for entry in &root.entries {
         if !sections.contains(&entry.key.as_str()) {
@@ -72,6 +74,7 @@ pub(super) fn read(root: &Table, reader: &mut Reader<'_>, secrets: &dyn Secrets)
             "components" => components(table, reader, secrets, &mut settings),
             "topologies" => settings.topologies = topologies(table, reader),
             "edges" => settings.edges = edges::read(table, reader),
+            "telemetry" => telemetry::read(table, reader, &mut settings),
             _ => limits::read(table, reader, &mut settings),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
-use anylith_core::{Address, Directory, Endpoint, Limits, Name};
+use anylith_core::{Address, Directory, Endpoint, Limits, Name, Telemetry};
 use anylith_wire::control::{
     self, Bootstrap, ComponentState, Decoder, FromReplica, Hello, ToReplica,
 };
@@ -96,6 +96,15 @@ impl Control {
         self.welcomed_with(bootstrap).await
     }
 
+    /// Welcomes a new replica that runs `components`, and is to tell of itself what `telemetry` says.
+    pub(crate) async fn welcomed_to_tell(&self, components: &[&str], telemetry: Telemetry) -> Line {
+        let bootstrap = Bootstrap {
+            telemetry,
+            ..self.bootstrap(components)
+        };
+        self.welcomed_with(bootstrap).await
+    }
+
     fn bootstrap(&self, components: &[&str]) -> Bootstrap {
         Bootstrap {
             app: name("kitchen"),
@@ -106,6 +115,7 @@ impl Control {
             config: BTreeMap::new(),
             edges: Vec::new(),
             limits: Limits::default(),
+            telemetry: Telemetry::default(),
             directory: Directory::default(),
             identity: None,
             callers: None,
@@ -169,6 +179,16 @@ impl Line {
 
     pub(crate) async fn hear(&mut self) -> FromReplica {
         self.next().await.expect("the replica hung up")
+    }
+
+    /// What the replica says next, but for what it has counted.
+    pub(crate) async fn word(&mut self) -> FromReplica {
+        loop {
+            match self.hear().await {
+                FromReplica::Measured { .. } => {}
+                other => return other,
+            }
+        }
     }
 
     /// Listens until `component` is in `state`.

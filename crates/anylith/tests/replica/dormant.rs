@@ -42,7 +42,7 @@ async fn says(line: &mut Line) -> Vec<FromReplica> {
     line.say(&ToReplica::Ping { measure: false }).await;
     let mut said = Vec::new();
     loop {
-        match line.hear().await {
+        match line.word().await {
             FromReplica::Pong { .. } => return said,
             other => said.push(other),
         }
@@ -61,7 +61,7 @@ async fn calls_of_what_sleeps_ask_for_it_once_and_are_answered_when_it_runs() {
     let (running, mut line) = waiter(&control).await;
     assert_eq!(says(&mut line).await, [], "nobody calls it yet");
     let calls = [tea(&running), tea(&running)];
-    assert_eq!(line.hear().await, wanted());
+    assert_eq!(line.word().await, wanted());
     // It stays as it is, so nothing is said of it again.
     line.say(&ToReplica::Directory(asleep(2))).await;
     let calls = calls.into_iter().chain([tea(&running)]);
@@ -80,7 +80,7 @@ async fn calls_of_what_sleeps_ask_for_it_once_and_are_answered_when_it_runs() {
         let mut call = tea(&running);
         // Until it has taken the directory it calls where it called before.
         tokio::select! {
-            said = line.hear() => {
+            said = line.word() => {
                 assert_eq!(said, wanted());
                 break call;
             }
@@ -97,10 +97,10 @@ async fn the_next_control_plane_is_asked_as_well() {
     let control = Control::new();
     let (running, mut line) = waiter(&control).await;
     let call = tea(&running);
-    assert_eq!(line.hear().await, wanted());
+    assert_eq!(line.word().await, wanted());
     drop(line);
     let (mut line, _) = control.called().await;
-    assert_eq!(line.hear().await, wanted());
+    assert_eq!(line.word().await, wanted());
     let there = Control::new();
     let _cook = whole(&there, &Arc::default()).await;
     let awake = directory(2, &[("Cook", &there.endpoint())]);
@@ -113,7 +113,7 @@ async fn a_call_that_nothing_is_started_for_in_the_end_fails_as_not_executed() {
     let control = Control::new();
     let (running, mut line) = waiter(&control).await;
     let call = tea(&running);
-    assert_eq!(line.hear().await, wanted());
+    assert_eq!(line.word().await, wanted());
     // It failed again and again: nobody has it in mind any more.
     line.say(&ToReplica::Directory(Directory::new(2, []))).await;
     let Err(KitchenError::Call(error)) = soon(call).await.unwrap() else {
@@ -126,7 +126,7 @@ async fn a_call_that_nothing_is_started_for_in_the_end_fails_as_not_executed() {
 async fn load(line: &mut Line, measure: bool) -> Option<Load> {
     line.say(&ToReplica::Ping { measure }).await;
     loop {
-        if let FromReplica::Pong { load, .. } = line.hear().await {
+        if let FromReplica::Pong { load, .. } = line.word().await {
             return load;
         }
     }

@@ -10,6 +10,7 @@ mod dormant;
 mod failures;
 mod health;
 mod held;
+mod measures;
 mod panics;
 mod yielding;
 

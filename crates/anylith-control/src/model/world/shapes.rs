@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use anylith_core::{Limits, Name, Scaling};
+use anylith_core::{Limits, Name, Scaling, Telemetry};
 use anylith_topology::Transport;
 
 use super::super::upgrade;
@@ -74,6 +74,7 @@ pub(in crate::model) fn spec(shape: usize) -> Spec {
         config: BTreeMap::new(),
         edges: Vec::new(),
         limits: Limits::default(),
+        telemetry: Telemetry::default(),
         transport: Transport::default(),
         interfaces: upgrade::interfaces(0, &[]),
         singletons: BTreeMap::new(),

@@ -15,11 +15,12 @@ fn offered(interval: Duration, service: Duration, length: Duration) -> Served {
             next += interval;
         }
         match waiting.next(now) {
-            Some(Next::Begin(came)) => {
+            Some((since, Next::Begin(came))) => {
+                assert_eq!(since, came);
                 served.begun.push((now - start, now - came));
                 now += service;
             }
-            Some(Next::Refuse(came)) => {
+            Some((_, Next::Refuse(came))) => {
                 served.longest_refused = served.longest_refused.max(now - came);
             }
             None if next >= start + length => return served,
@@ -49,7 +50,7 @@ fn a_burst_is_worked_off_without_refusing_any() {
     (0..400).for_each(|number| waiting.push(number, start));
     let mut begun: Vec<i32> = Vec::new();
     let mut now = start;
-    while let Some(next) = waiting.next(now) {
+    while let Some((_, next)) = waiting.next(now) {
         match next {
             Next::Begin(number) => begun.push(number),
             Next::Refuse(number) => panic!("{number} was refused"),

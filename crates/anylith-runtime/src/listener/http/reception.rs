@@ -23,6 +23,9 @@ use super::{
     seats::{Seat, Seats},
 };
 use crate::{
+    ambient::{self, Frame},
+    framed::Framed,
+    place::Place,
     relay::{Giving, Relay, Taken, Taking},
     stopping::Stopping,
 };
@@ -43,6 +46,8 @@ pub(super) struct Reception<'a, S> {
     drain: watch::Sender<Drain>,
     seats: Arc<Seats>,
     connections: JoinSet<()>,
+    /// The component that serves.
+    place: &'static Place,
 }
 
 /// Somebody who wants in.
@@ -89,6 +94,7 @@ where
             drain,
             seats: Seats::new(seats),
             connections: JoinSet::new(),
+            place: ambient::frame().place,
         })
     }
 
@@ -134,7 +140,12 @@ where
             Comer::PassedOn(taken) => Guest::taken(taken, seat),
         };
         if let Some(guest) = guest {
-            self.connections.spawn(self.host.clone().attend(guest));
+            let attending = Framed {
+                future: self.host.clone().attend(guest),
+                frame: Frame::at(self.place),
+            };
+            // A panic ends the connection. It is logged.
+            self.connections.spawn(async move { drop(attending.await) });
         }
     }
 

@@ -1,0 +1,33 @@
+//! What replicas count of their calls: recorded without a lock, summed, and rendered for Prometheus.
+//!
+//! - A [`Recorder`] counts the calls of one edge, or of one component. Each thread writes into cells of its own with plain
+//!   loads and stores, and whoever reads sums them.
+//! - A [`Histogram`] is what becomes of lengths of time: buckets of bounded error, which can be added up.
+//! - A [`Report`] is all that one process has counted, in absolute numbers. [`Numbers`] are those that can be summed over
+//!   processes, and a [`Book`] sums them, with those of processes that are gone.
+//! - A [`Survey`] is the application as a whole, and [`prometheus::render`] writes it down.
+//!
+//! Nothing here asks a clock: who records brings the time along, where [`Lane::is_due`] says that it is needed.
+
+mod book;
+mod calls;
+mod histogram;
+mod numbers;
+mod outcome;
+pub mod prometheus;
+mod recorder;
+mod report;
+mod survey;
+mod thread;
+mod way;
+
+pub use anylith_core::Metrics;
+pub use book::Book;
+pub use calls::{Calls, Ended};
+pub use histogram::Histogram;
+pub use numbers::{ComponentNumbers, EdgeNumbers, Numbers, ServedNumbers};
+pub use outcome::Outcome;
+pub use recorder::{Lane, Recorder};
+pub use report::{ProcessNumbers, Report};
+pub use survey::{ReplicaNumbers, Survey};
+pub use way::Way;

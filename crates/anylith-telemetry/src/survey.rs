@@ -1,0 +1,82 @@
+//! An application as a whole, and what it has counted.
+
+use std::collections::BTreeMap;
+
+use anylith_core::{Metrics, Name};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    numbers::Numbers,
+    report::{ProcessNumbers, Report},
+    way::Way,
+};
+
+/// An application as a whole, and what it has counted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Survey {
+    /// The application.
+    pub app: Name,
+    /// The topology that it runs in.
+    pub topology: Name,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// What all replicas have counted, those that are gone included.
+    pub numbers: Numbers,
+    /// Component → how often a replica with it was started again because it had failed.
+    pub restarts: BTreeMap<Name, u64>,
+    /// The replicas that there are, by name.
+    pub replicas: Vec<ReplicaNumbers>,
+}
+
+/// A replica, and what its process needs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReplicaNumbers {
+    /// Its name.
+    pub id: Name,
+    /// Its group.
+    pub group: Name,
+    /// What it does, in a word: `ready`.
+    pub state: String,
+    /// How often it was started again because it had failed.
+    pub restarts: u64,
+    /// When its process began to count, in milliseconds of Unix time; `None` before it has reported.
+    #[serde(default)]
+    pub since_ms: Option<u64>,
+    /// What its process needs; nothing before it has reported.
+    #[serde(default)]
+    pub process: ProcessNumbers,
+}
+
+impl Survey {
+    /// That of a process which is the whole application, and has reported this to itself.
+    pub fn of_one(app: Name, replica: Name, group: Name, report: Report) -> Self {
+        let replica = ReplicaNumbers {
+            id: replica,
+            group: group.clone(),
+            state: "ready".to_owned(),
+            restarts: 0,
+            since_ms: Some(report.since_ms),
+            process: report.process,
+        };
+        Self {
+            app,
+            topology: group,
+            metrics: report.metrics,
+            numbers: report.numbers,
+            restarts: BTreeMap::new(),
+            replicas: vec![replica],
+        }
+    }
+
+    /// How many calls of `component` have ended that were made within its process, and that other processes have made and
+    /// it has served.
+    pub fn calls_of(&self, component: &Name) -> u64 {
+        let edges = self.numbers.edges.iter();
+        let local = edges.filter(|edge| edge.callee == *component && edge.way == Way::Local);
+        let served = self.numbers.served.iter();
+        let served = served.filter(|served| served.component == *component);
+        let local = local.map(|edge| edge.calls.all());
+        let all = local.chain(served.map(|served| served.calls.all()));
+        all.fold(0, u64::saturating_add)
+    }
+}
