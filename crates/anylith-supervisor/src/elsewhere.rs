@@ -62,7 +62,7 @@ impl Elsewhere {
             .as_os_str()
             .as_encoded_bytes()
             .iter()
-            .all(|byte| is_harmless(byte))
+            .all(is_harmless)
         {
             return None;
         }
