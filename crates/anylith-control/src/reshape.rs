@@ -10,7 +10,7 @@ pub(crate) mod plan;
 use std::{collections::BTreeMap, fmt, time::Instant};
 
 use anylith_core::Name;
-use anylith_wire::control::ComponentState;
+use anylith_wire::control::{ComponentState, SUCCESSION};
 
 use crate::{
     action::{Cause, Change, Notice},
@@ -66,7 +66,7 @@ impl Reshape {
         let drains = (timing.grace + timing.margin()) * 2 + timing.reconnect;
         let patience = match view.spec.singletons.is_empty() {
             true => drains,
-            false => drains + timing.succession(),
+            false => drains + SUCCESSION,
         };
         match &mut self.stage {
             Stage::Prepares { groups, by } => match prospect(groups, *by, view) {

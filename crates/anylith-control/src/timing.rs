@@ -71,12 +71,6 @@ impl Timing {
     pub(crate) fn margin(&self) -> Duration {
         Duration::from_secs(1)
     }
-
-    /// What a component of which there is one at a time gets on top of its grace, where another one waits for it: to drop
-    /// the calls that are left (1 s), to hand its state over (5 s), and to stop (1 s).
-    pub(crate) fn succession(&self) -> Duration {
-        Duration::from_secs(7)
-    }
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ use anylith_telemetry::Report;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 pub use crate::{
-    handed::{Handed, MAX_STATE_BYTES},
+    handed::{HAND_OVER, Handed, MAX_STATE_BYTES, SHUT_DOWN, SUCCESSION},
     identity::Identity,
 };
 

@@ -1,7 +1,7 @@
 //! What comes into a replica that runs, and what goes.
 
 use anylith_core::Name;
-use anylith_wire::control::ComponentState;
+use anylith_wire::control::{ComponentState, SUCCESSION};
 
 use super::stopping::answer_by;
 use crate::{
@@ -92,7 +92,7 @@ pub(super) fn make_room(
         .insert(component.clone(), ComponentState::Draining);
     // It leaves, and is told so afterwards.
     if let Life::Draining { until, .. } = &mut life {
-        *until = Some(answer_by(around) + around.timing.succession());
+        *until = Some(answer_by(around) + SUCCESSION);
     }
     (life, vec![Step::Yield { component }])
 }

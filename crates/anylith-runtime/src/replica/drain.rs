@@ -3,10 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use anylith_rpc::defect::{Defect, planted};
-use anylith_wire::control::ComponentState;
+use anylith_wire::control::{ComponentState, SHUT_DOWN, SUCCESSION};
 use tokio::time::{Instant, timeout_at};
 
-use super::{Hosted, Life, Phase, Replica, Standing, is_in, turn::HAND_OVER};
+use super::{Hosted, Life, Phase, Replica, Standing, is_in};
 use crate::{
     ambient::Frame,
     component::{Hooks, StartError},
@@ -15,9 +15,6 @@ use crate::{
     serve::Door,
     task::Task,
 };
-
-/// How long a component's `stop` may take once its calls are over, if the grace period has run out on them.
-const SHUT_DOWN: Duration = Duration::from_secs(1);
 
 impl Replica {
     /// Drains every component, callers before what they call, and closes the endpoint.
@@ -58,8 +55,7 @@ impl Replica {
             }
             // It was told to make room, and what it hands over is waited for.
             Phase::Over { .. } if hosted.turn.yields() => {
-                let succession = SHUT_DOWN + HAND_OVER + SHUT_DOWN;
-                self.stopped(hosted, end + succession).await;
+                self.stopped(hosted, end + SUCCESSION).await;
             }
             // Drained already, or somebody is at it.
             Phase::Over { .. } => self.stopped(hosted, end).await,

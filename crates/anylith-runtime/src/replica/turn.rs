@@ -1,22 +1,16 @@
 //! Whether a component may start, of which there is one at a time; and how it makes room for the next.
 
-use std::{
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering::SeqCst},
-    },
-    time::Duration,
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicBool, Ordering::SeqCst},
 };
 
 use anylith_core::{Name, with_causes};
-use anylith_wire::control::{Handed, MAX_STATE_BYTES};
+use anylith_wire::control::{HAND_OVER, Handed, MAX_STATE_BYTES};
 use tokio::{sync::watch, time::timeout};
 
 use super::{Hosted, Replica};
 use crate::{ambient::Frame, component::Hooks, framed::Framed};
-
-/// What a component gets to hand its state over.
-pub(super) const HAND_OVER: Duration = Duration::from_secs(5);
 
 /// What a component has handed over, or why it could not.
 #[derive(Debug, PartialEq, Eq)]
