@@ -30,7 +30,9 @@ fn the_guide_shows_the_files_as_they_are() {
 
 fn pages() -> Vec<PathBuf> {
     let guide = fs::read_dir(repository().join("docs/guide")).expect("the guide is there");
-    let pages = guide.map(|entry| entry.expect("a folder can be read").path());
+    let entries = guide.map(|entry| entry.expect("a folder can be read").path());
+    // Beside the pages lie their pictures.
+    let pages = entries.filter(|path| path.extension().is_some_and(|it| it == "md"));
     pages.chain([repository().join("README.md")]).collect()
 }
 
