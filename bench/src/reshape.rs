@@ -52,8 +52,15 @@ fn course(name: &str, kills: bool, report: &mut Report) -> Result<()> {
             let step = course.step().await?;
             let took = step.ended - step.begun;
             let struck = step.struck.as_ref();
-            let struck =
-                struck.map(|(who, at)| format!(", {who} killed after {:.0?}", *at - step.begun));
+            let struck = struck.map(|strike| {
+                let over = if strike.is_inside {
+                    ""
+                } else {
+                    " when it was over"
+                };
+                let after = strike.at - step.begun;
+                format!(", {} killed after {after:.0?}{over}", strike.victim)
+            });
             report.note(&format!(
                 "{name} {number}: {} to {}, {} stands after {took:.0?}{}",
                 step.from,
@@ -127,6 +134,16 @@ fn tell(name: &str, outcome: &Outcome, report: &mut Report) -> Result<()> {
         "",
         None,
     )?;
+    let strikes = outcome.steps.iter().filter_map(|step| step.struck.as_ref());
+    let inside = strikes.clone().filter(|strike| strike.is_inside).count();
+    if strikes.count() > 0 {
+        figure(
+            "killed before the reshape was over",
+            inside as f64,
+            "",
+            None,
+        )?;
+    }
     let took = outcome.steps.iter().map(|step| step.ended - step.begun);
     let took: Vec<f64> = took.map(|took| took.as_secs_f64()).collect();
     for (what, at) in [("median", 0.5), ("p99", 0.99), ("longest", 1.0)] {

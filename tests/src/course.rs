@@ -1,7 +1,7 @@
 //! A shop that is divided anew again and again while people buy, and what came of it for them.
 
 use std::{
-    process::{Output, Stdio},
+    process::{Child, Output, Stdio},
     time::Duration,
 };
 
@@ -54,6 +54,19 @@ pub struct Course {
     visitors: Option<Visitors>,
     payments: Payments,
     steps: Vec<Step>,
+    /// How long a reshape takes that nobody disturbs, as far as it is known: somebody is killed at some moment of it.
+    undisturbed: Duration,
+}
+
+/// Somebody who was killed.
+#[derive(Debug, Clone)]
+pub struct Strike {
+    /// A replica, or the supervisor.
+    pub victim: String,
+    /// When.
+    pub at: Instant,
+    /// Whether the reshape was not over by then.
+    pub is_inside: bool,
 }
 
 /// One reshape.
@@ -68,7 +81,7 @@ pub struct Step {
     /// When the new one ran alone, or the old one again.
     pub ended: Instant,
     /// Who was killed on the way, and when.
-    pub struck: Option<(String, Instant)>,
+    pub struck: Option<Strike>,
     /// Which of the two ran then.
     pub stands: String,
 }
@@ -126,6 +139,7 @@ impl Course {
             rng,
             shop,
             topologies,
+            undisturbed: Duration::from_millis(300),
         })
     }
 
@@ -146,9 +160,9 @@ impl Course {
         command.args(["reshape", &to]);
         command.stdout(Stdio::null()).stderr(Stdio::piped());
         let begun = Instant::now();
-        let reshape = command.spawn()?;
+        let mut reshape = command.spawn()?;
         let struck = match self.plan.kills {
-            true => Some(self.strike().await?),
+            true => Some(self.strike(&mut reshape).await?),
             false => None,
         };
         let end = block_in_place(|| reshape.wait_with_output())?;
@@ -172,25 +186,42 @@ impl Course {
     }
 
     /// Kills a replica, or the supervisor, at some time on the way, and starts the latter again.
-    async fn strike(&mut self) -> anyhow::Result<(String, Instant)> {
-        // As long as most of them take, so that every stage is met.
-        let wait = Duration::from_millis(self.rng.u64(..900));
-        sleep(wait).await;
+    async fn strike(&mut self, reshape: &mut Child) -> anyhow::Result<Strike> {
+        // Every stage is met, and now and then the end, which tells how long it takes.
+        let wait = self.undisturbed.mul_f64(1.2 * self.rng.f64());
+        let begun = Instant::now();
+        while begun.elapsed() < wait {
+            if reshape.try_wait()?.is_some() {
+                self.undisturbed = (self.undisturbed * 3 + begun.elapsed()) / 4;
+                break;
+            }
+            sleep(Duration::from_millis(2)).await;
+        }
         if self.rng.u32(..4) == 0 {
+            let is_inside = reshape.try_wait()?.is_none();
             let at = Instant::now();
             block_in_place(|| self.shop.replace_supervisor())?;
-            return Ok(("the supervisor".to_owned(), at));
+            return Ok(Strike {
+                victim: "the supervisor".to_owned(),
+                at,
+                is_inside,
+            });
         }
         let replicas = block_in_place(|| self.shop.replicas())?;
         let alive = replicas.iter().filter(|replica| replica.pid.is_some());
         let victim = self.rng.choice(alive.collect::<Vec<_>>());
         let victim = victim.context("no replica runs")?;
+        let is_inside = reshape.try_wait()?.is_none();
         let at = Instant::now();
         if let Some(pid) = victim.pid.and_then(Pid::from_raw) {
             // It may have left by itself.
             let _ = kill_process(pid, Signal::KILL);
         }
-        Ok((victim.id.clone(), at))
+        Ok(Strike {
+            victim: victim.id.clone(),
+            at,
+            is_inside,
+        })
     }
 
     async fn wait_until_ready(&self) -> anyhow::Result<()> {
@@ -251,7 +282,7 @@ impl Course {
         };
         self.payments.catch_up(&self.shop)?;
         let struck = self.steps.iter();
-        let struck = struck.filter_map(|step| Some((step.struck.as_ref()?.1, step.ended)));
+        let struck = struck.filter_map(|step| Some((step.struck.as_ref()?.at, step.ended)));
         let outages: Vec<Outage> = struck.collect();
         let faults = report.history().iter();
         let faults: Vec<String> = faults.filter_map(|one| fault(one, &outages)).collect();

@@ -25,7 +25,7 @@ mod workshop;
 pub use browser::Browser;
 pub use build::{repository, target_folder};
 pub use claim::{Outage, fault};
-pub use course::{Course, Outcome, Plan, Step};
+pub use course::{Course, Outcome, Plan, Step, Strike};
 pub use crowd::Crowd;
 pub use door::{Door, Moment, Out};
 pub use groupings::Groupings;
