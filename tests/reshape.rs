@@ -1,5 +1,7 @@
 //! An application that is divided anew while people shop, and nobody notices.
 
+use std::time::Duration;
+
 use anyhow::ensure;
 use e2e::{Course, Outcome, Plan};
 
@@ -14,6 +16,9 @@ fn number(name: &str) -> Option<u64> {
     let text = std::env::var(name).ok()?;
     Some(text.parse().expect("a number"))
 }
+
+/// How long people shop on undisturbed between two kills.
+const REST: Duration = Duration::from_millis(600);
 
 /// Six random topologies under a small load, between replicas that nobody kills.
 const PLAN: Plan = Plan {
@@ -31,6 +36,10 @@ async fn course(mut plan: Plan) -> anyhow::Result<Outcome> {
     let mut course = Course::begin(plan).await?;
     for _ in 0..number("RESHAPES").unwrap_or(STEPS) {
         course.have_seen(30).await?;
+        if plan.kills {
+            // Nobody counts there while it goes on, and people have to come between one kill and the next.
+            course.rest(REST).await;
+        }
         let step = course.step().await?;
         println!("{step:?}");
     }
