@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Context as _, ensure};
 use boutique_load::RequestKind;
-use e2e::{Samples, Shop, Shoppers, Visitor};
+use e2e::{ORDER, Samples, Shop, Shoppers, Visitor};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tokio::{task::block_in_place, time::sleep};
@@ -17,18 +17,6 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 const MUG: &str = "6E92ZMYYFZ";
 const WATCH: &str = "1YMWWN1N4O";
-const ORDER: [(&str, &str); 10] = [
-    ("email", "someone@example.com"),
-    ("street_address", "1600 Amphitheatre Parkway"),
-    ("zip_code", "94043"),
-    ("city", "Mountain View"),
-    ("state", "CA"),
-    ("country", "United States"),
-    ("credit_card_number", "4432801561520454"),
-    ("credit_card_expiration_month", "1"),
-    ("credit_card_expiration_year", "2099"),
-    ("credit_card_cvv", "672"),
-];
 
 /// Caller and callee → calls.
 type Calls = BTreeMap<[String; 2], u64>;

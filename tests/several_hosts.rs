@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::ensure;
-use e2e::{HostedShop, Visitor};
+use e2e::{HostedShop, ORDER, Visitor};
 use netns::Lan;
 use rustix::process::Signal;
 
@@ -38,19 +38,7 @@ async fn buy(visitor: &mut Visitor) -> anyhow::Result<()> {
         .post("/cart", &[("product_id", PRODUCT), ("quantity", "2")])
         .await?;
     ensure!(added.status == 302, "{added:?}");
-    let order = [
-        ("email", "someone@example.com"),
-        ("street_address", "1600 Amphitheatre Parkway"),
-        ("zip_code", "94043"),
-        ("city", "Mountain View"),
-        ("state", "CA"),
-        ("country", "United States"),
-        ("credit_card_number", "4432801561520454"),
-        ("credit_card_expiration_month", "1"),
-        ("credit_card_expiration_year", "2039"),
-        ("credit_card_cvv", "672"),
-    ];
-    let bought = visitor.post("/cart/checkout", &order).await?;
+    let bought = visitor.post("/cart/checkout", &ORDER).await?;
     ensure!(
         bought.status == 200 && bought.body.contains("order is complete"),
         "{bought:?}"

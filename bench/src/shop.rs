@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use boutique_load::{Load, Pace};
+use boutique_load::{Figures, Load, Pace};
 use rustix::param::clock_ticks_per_second;
 
 use crate::{
@@ -98,7 +98,17 @@ fn load(shop: &Deployment, seed: u64) -> Result<Cost> {
     }))?;
     let before = before.context("the load ended before its warm-up")??;
     let cpu = cpu_time(&processes)?.saturating_sub(before);
-    let all = report.all();
+    let all = all_served(&report)?;
+    Ok(Cost {
+        cpu_ms: cpu.as_secs_f64() * 1e3 / all.count as f64,
+        p50_ms: all.p50_us as f64 / 1e3,
+        p99_ms: all.p99_us as f64 / 1e3,
+    })
+}
+
+/// The figures of a load of which nothing failed.
+pub(crate) fn all_served(load: &boutique_load::Report) -> Result<Figures> {
+    let all = load.all();
     ensure!(all.count > 0, "no page came");
     ensure!(
         all.failed == 0,
@@ -106,11 +116,7 @@ fn load(shop: &Deployment, seed: u64) -> Result<Cost> {
         all.failed,
         all.count
     );
-    Ok(Cost {
-        cpu_ms: cpu.as_secs_f64() * 1e3 / all.count as f64,
-        p50_ms: all.p50_us as f64 / 1e3,
-        p99_ms: all.p99_us as f64 / 1e3,
-    })
+    Ok(all)
 }
 
 /// The processor time that `processes` have used: all threads, user and system.

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use boutique_load::{Load, Pace};
 
 use crate::{
@@ -16,7 +16,7 @@ use crate::{
     ratio::Ratio,
     report::Report,
     role::{Part, Placement, Role},
-    shop::cpu_time,
+    shop::{all_served, cpu_time},
 };
 
 /// What can be counted: the words of `[telemetry] metrics`. All else is compared with the first.
@@ -164,15 +164,7 @@ fn load(shop: &Deployment, seed: u64) -> Result<Cost> {
     let done = runtime.block_on(load.run(pending(), |_| {}))?;
     let elapsed = begin.elapsed();
     let cpu = cpu_time(&processes)?.saturating_sub(before);
-    let all = done.all();
-    ensure!(all.count > 0, "no page came");
-    ensure!(
-        all.failed == 0,
-        "{} of {} requests failed",
-        all.failed,
-        all.count
-    );
-    let requests = all.count as f64;
+    let requests = all_served(&done)?.count as f64;
     Ok(Cost {
         cpu_ms: cpu.as_secs_f64() * 1e3 / requests,
         elapsed_ms: elapsed.as_secs_f64() * 1e3 / requests,

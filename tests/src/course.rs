@@ -15,7 +15,7 @@ use tokio::{
 };
 
 use crate::{
-    App, Groupings, Outage, Settlement, Shop, Shoppers, Visitors,
+    App, Groupings, Outage, Replica, Settlement, Shop, Shoppers, Visitors,
     claim::{fault, told},
     payments::Payments,
 };
@@ -197,31 +197,35 @@ impl Course {
             }
             sleep(Duration::from_millis(2)).await;
         }
-        if self.rng.u32(..4) == 0 {
-            let is_inside = reshape.try_wait()?.is_none();
-            let at = Instant::now();
+        let victim = match self.rng.u32(..4) {
+            0 => None,
+            _ => Some(self.victim()?),
+        };
+        let (is_inside, at) = (reshape.try_wait()?.is_none(), Instant::now());
+        let Some(replica) = victim else {
             block_in_place(|| self.shop.replace_supervisor())?;
             return Ok(Strike {
                 victim: "the supervisor".to_owned(),
                 at,
                 is_inside,
             });
-        }
-        let replicas = block_in_place(|| self.shop.replicas())?;
-        let alive = replicas.iter().filter(|replica| replica.pid.is_some());
-        let victim = self.rng.choice(alive.collect::<Vec<_>>());
-        let victim = victim.context("no replica runs")?;
-        let is_inside = reshape.try_wait()?.is_none();
-        let at = Instant::now();
-        if let Some(pid) = victim.pid.and_then(Pid::from_raw) {
+        };
+        if let Some(pid) = replica.pid.and_then(Pid::from_raw) {
             // It may have left by itself.
             let _ = kill_process(pid, Signal::KILL);
         }
         Ok(Strike {
-            victim: victim.id.clone(),
+            victim: replica.id,
             at,
             is_inside,
         })
+    }
+
+    /// One of the replicas that run.
+    fn victim(&mut self) -> anyhow::Result<Replica> {
+        let mut replicas = block_in_place(|| self.shop.replicas())?;
+        replicas.retain(|replica| replica.pid.is_some());
+        self.rng.choice(replicas).context("no replica runs")
     }
 
     async fn wait_until_ready(&self) -> anyhow::Result<()> {

@@ -35,7 +35,7 @@ pub use payments::{Payments, Settlement, Told};
 pub use samples::Samples;
 pub use shop::{App, Replica, Shop, Start};
 pub use shoppers::Shoppers;
-pub use tour::Tour;
+pub use tour::{ORDER, Tour};
 pub use visitor::{Answer, Visitor};
 pub use visitors::Visitors;
 pub use workshop::{Workshop, cart_of};

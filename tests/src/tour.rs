@@ -24,7 +24,7 @@ const PRODUCTS: [&str; 9] = [
 const CURRENCIES: [&str; 6] = ["EUR", "USD", "JPY", "GBP", "TRY", "CAD"];
 
 /// A good order, as the form has it.
-const ORDER: [(&str, &str); 10] = [
+pub const ORDER: [(&str, &str); 10] = [
     ("email", "someone@example.com"),
     ("street_address", "1600 Amphitheatre Parkway"),
     ("zip_code", "94043"),

@@ -74,6 +74,17 @@ pub(crate) enum Render {
     Static(StaticArgs),
 }
 
+/// Which application is meant: that of this folder, if none is named.
+#[derive(Debug, Group)]
+pub(crate) struct Which {
+    /// Folder with an anylith.toml, or that file
+    #[arg(value_name = "APP")]
+    pub(crate) app: Option<PathBuf>,
+    /// The same as APP
+    #[arg(long = "app", value_name = "APP", conflicts_with = "app")]
+    pub(crate) app_flag: Option<PathBuf>,
+}
+
 /// What overrides values of `anylith.toml`.
 #[derive(Debug, Clone, Default, Group)]
 pub(crate) struct Overriding {
@@ -258,12 +269,8 @@ pub(crate) struct GraphArgs {
 
 #[derive(Debug, Group)]
 pub(crate) struct StatusArgs {
-    /// Folder with an anylith.toml, or that file
-    #[arg(value_name = "APP")]
-    pub(crate) app: Option<PathBuf>,
-    /// The same as APP
-    #[arg(long = "app", value_name = "APP", conflicts_with = "app")]
-    pub(crate) app_flag: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) which: Which,
     /// Prints it as JSON
     #[arg(long)]
     pub(crate) json: bool,
@@ -271,22 +278,14 @@ pub(crate) struct StatusArgs {
 
 #[derive(Debug, Group)]
 pub(crate) struct MetricsArgs {
-    /// Folder with an anylith.toml, or that file
-    #[arg(value_name = "APP")]
-    pub(crate) app: Option<PathBuf>,
-    /// The same as APP
-    #[arg(long = "app", value_name = "APP", conflicts_with = "app")]
-    pub(crate) app_flag: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) which: Which,
 }
 
 #[derive(Debug, Group)]
 pub(crate) struct TopArgs {
-    /// Folder with an anylith.toml, or that file
-    #[arg(value_name = "APP")]
-    pub(crate) app: Option<PathBuf>,
-    /// The same as APP
-    #[arg(long = "app", value_name = "APP", conflicts_with = "app")]
-    pub(crate) app_flag: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) which: Which,
     /// Looks for two seconds, and prints that as JSON
     #[arg(long)]
     pub(crate) json: bool,
@@ -294,12 +293,8 @@ pub(crate) struct TopArgs {
 
 #[derive(Debug, Group)]
 pub(crate) struct DashboardArgs {
-    /// Folder with an anylith.toml, or that file
-    #[arg(value_name = "APP")]
-    pub(crate) app: Option<PathBuf>,
-    /// The same as APP
-    #[arg(long = "app", value_name = "APP", conflicts_with = "app")]
-    pub(crate) app_flag: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) which: Which,
     /// Opens it in a browser, too
     #[arg(long)]
     pub(crate) open: bool,
@@ -307,12 +302,8 @@ pub(crate) struct DashboardArgs {
 
 #[derive(Debug, Group)]
 pub(crate) struct StopArgs {
-    /// Folder with an anylith.toml, or that file
-    #[arg(value_name = "APP")]
-    pub(crate) app: Option<PathBuf>,
-    /// The same as APP
-    #[arg(long = "app", value_name = "APP", conflicts_with = "app")]
-    pub(crate) app_flag: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) which: Which,
     /// Kills everything at once instead
     #[arg(long)]
     pub(crate) kill: bool,
@@ -343,12 +334,8 @@ pub(crate) struct ReshapeArgs {
     /// The topology to run in: monolith, micro, one of anylith.toml, or a file with one
     #[arg(value_name = "TOPOLOGY|FILE")]
     pub(crate) topology: String,
-    /// Folder with an anylith.toml, or that file
-    #[arg(value_name = "APP")]
-    pub(crate) app: Option<PathBuf>,
-    /// The same as APP
-    #[arg(long = "app", value_name = "APP", conflicts_with = "app")]
-    pub(crate) app_flag: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) which: Which,
     /// Replicas of every group, or of some, as in `4` or `Catalog=3,Cart=1..6`
     #[arg(long, value_name = "N|GROUP=N,...", allow_negative_numbers = true)]
     pub(crate) replicas: Option<String>,
@@ -368,12 +355,8 @@ pub(crate) struct ReshapeArgs {
 
 #[derive(Debug, Group)]
 pub(crate) struct UpgradeArgs {
-    /// Folder with an anylith.toml, or that file
-    #[arg(value_name = "APP")]
-    pub(crate) app: Option<PathBuf>,
-    /// The same as APP
-    #[arg(long = "app", value_name = "APP", conflicts_with = "app")]
-    pub(crate) app_flag: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) which: Which,
     /// The binary of the new build; what anylith.toml names, built anew, if it is left out
     #[arg(long, value_name = "FILE", conflicts_with_all = ["pause", "resume", "rollback"])]
     pub(crate) binary: Option<PathBuf>,

@@ -1,4 +1,4 @@
-//! One module for each command.
+//! One module for each command, and what several of them do alike.
 
 mod change;
 pub(crate) mod check;
@@ -8,6 +8,7 @@ pub(crate) mod dev;
 pub(crate) mod graph;
 pub(crate) mod logs;
 pub(crate) mod metrics;
+mod patience;
 pub(crate) mod render_static;
 pub(crate) mod reshape;
 pub(crate) mod restart;
@@ -25,7 +26,7 @@ use anylith_supervisor::{Elsewhere, RunFolder};
 use rustix::process::getuid;
 use tokio::runtime::Runtime;
 
-use crate::{app::App, failure::Failure};
+use crate::{app::App, args::Which, failure::Failure};
 
 /// One thread is enough for a command, and a supervisor is smaller with it.
 fn runtime() -> Result<Runtime, Failure> {
@@ -41,8 +42,9 @@ fn runtime() -> Result<Runtime, Failure> {
 }
 
 /// The application that is meant by an argument, by `--app`, or by neither.
-fn app(given: Option<&PathBuf>, flag: Option<&PathBuf>) -> Result<App, Failure> {
-    App::find(given.or(flag).map_or(Path::new("."), PathBuf::as_path))
+fn app(which: &Which) -> Result<App, Failure> {
+    let named = which.app.as_ref().or(which.app_flag.as_ref());
+    App::find(named.map_or(Path::new("."), PathBuf::as_path))
 }
 
 /// The run folder of the application, which must have been started some time.

@@ -2,19 +2,18 @@
 
 use std::{
     io::{self, Write as _},
-    path::Path,
     time::Duration,
 };
 
 use anylith_core::{Name, with_causes};
 use anylith_supervisor::{
-    Answer, AskError, Cause, Change, GroupStatus, Request, RunFolder, Underway, ask,
+    Answer, AskError, Cause, Change, GroupStatus, Overview, Request, RunFolder, Underway, ask,
     living_replicas,
 };
 use anylith_topology::suggest;
 use tokio::pin;
 
-use super::{last_run, runtime, status};
+use super::{last_run, patience::ask_patiently, runtime, status};
 use crate::{app::App, failure::Failure, paint::Paint, screen::Screen, signals::Signals};
 
 /// How often it is asked how far the change has come.
@@ -92,8 +91,9 @@ pub(super) fn wait(
     let answer = runtime()?.block_on(async {
         let mut signals = Signals::listen()?;
         let socket = folder.control_socket();
+        let show = |now: Overview| screen.progress(now.change.unwrap_or_default());
         Ok::<_, Failure>(tokio::select! {
-            answer = ask_patiently(&socket, request, &screen) => Some(answer),
+            answer = ask_patiently(&socket, request, ASK_EVERY, show) => Some(answer),
             _ = signals.next() => None,
         })
     });
@@ -131,41 +131,6 @@ pub(super) fn finish(
         writeln!(io::stderr(), "{warning}: {left}")?;
     }
     Ok(())
-}
-
-/// Asks, and shows how far it has come as long as there is no answer.
-async fn ask_patiently(
-    socket: &Path,
-    request: Request,
-    screen: &Screen,
-) -> Result<Answer, AskError> {
-    let changed = ask(socket, request);
-    pin!(changed);
-    loop {
-        tokio::select! {
-            answer = &mut changed => return answer,
-            () = tokio::time::sleep(ASK_EVERY) => {}
-        }
-        tokio::select! {
-            answer = &mut changed => return answer,
-            status = ask(socket, Request::Status) => match status {
-                Ok(Answer::Status(now)) => screen.progress(now.change.unwrap_or_default()),
-                Err(error @ AskError::Lost(_)) => return Err(error),
-                Ok(
-                    Answer::Stopped { .. }
-                    | Answer::Changed { .. }
-                    | Answer::Plan(_)
-                    | Answer::UpgradePlan(_)
-                    | Answer::Paused { .. }
-                    | Answer::Stuck { .. }
-                    | Answer::Refused { .. }
-                    | Answer::Metrics(_)
-                    | Answer::GivenUp { .. },
-                )
-                | Err(AskError::NotRunning(_) | AskError::Malformed(_)) => {}
-            }
-        }
-    }
 }
 
 /// What drains left undone, or why the change was not made.

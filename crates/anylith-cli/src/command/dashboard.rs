@@ -15,7 +15,7 @@ use crate::{app::App, args::DashboardArgs, failure::Failure};
 
 /// Prints where the dashboard of an application is that runs, and opens it if that is wanted.
 pub(crate) fn dashboard(args: &DashboardArgs) -> Result<(), Failure> {
-    let app = super::app(args.app.as_ref(), args.app_flag.as_ref())?;
+    let app = super::app(&args.which)?;
     let folder = last_run(&app)?;
     // What an earlier run has left there is of no use.
     match runtime()?.block_on(ask(&folder.control_socket(), Request::Status)) {

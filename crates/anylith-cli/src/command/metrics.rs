@@ -10,7 +10,7 @@ use crate::{app::App, args::MetricsArgs, failure::Failure};
 
 /// Prints what the replicas of an application have counted.
 pub(crate) fn metrics(args: &MetricsArgs) -> Result<(), Failure> {
-    let app = super::app(args.app.as_ref(), args.app_flag.as_ref())?;
+    let app = super::app(&args.which)?;
     let folder = last_run(&app)?;
     let survey = runtime()?.block_on(survey(&app, &folder))?;
     counts(&survey)?;

@@ -32,7 +32,7 @@ struct Refusal<'a> {
 
 /// Divides the components of an application that runs into other groups.
 pub(crate) fn reshape(args: &ReshapeArgs) -> Result<(), Failure> {
-    let app = super::app(args.app.as_ref(), args.app_flag.as_ref())?;
+    let app = super::app(&args.which)?;
     let folder = last_run(&app)?;
     let (topology, groups) = runtime()?.block_on(wanted(&app, &folder, args))?;
     let request = |dry_run| Request::Reshape {

@@ -17,7 +17,7 @@ use crate::{app::App, args::StatusArgs, failure::Failure, paint::Paint};
 
 /// Prints what runs of an application.
 pub(crate) fn status(args: &StatusArgs) -> Result<(), Failure> {
-    let app = super::app(args.app.as_ref(), args.app_flag.as_ref())?;
+    let app = super::app(&args.which)?;
     let folder = last_run(&app)?;
     let answer = runtime()?.block_on(ask(&folder.control_socket(), Request::Status));
     let overview = match answer {

@@ -2,14 +2,13 @@
 
 use std::{
     io::{self, Write},
-    path::Path,
     time::Duration,
 };
 
 use anylith_core::with_causes;
-use anylith_supervisor::{Answer, AskError, Request, Timing, ask, stop_orphans};
+use anylith_supervisor::{Answer, AskError, Overview, Request, Timing, stop_orphans};
 
-use super::{last_run, not_running, runtime};
+use super::{last_run, not_running, patience::ask_patiently, runtime};
 use crate::{
     app::App, args::StopArgs, failure::Failure, paint::Paint, screen::Screen, waiting::Waiting,
 };
@@ -19,7 +18,7 @@ const ASK_EVERY: Duration = Duration::from_secs(1);
 
 /// Drains and stops an application, and comes back when nothing of it runs any more.
 pub(crate) fn stop(args: &StopArgs) -> Result<(), Failure> {
-    let app = super::app(args.app.as_ref(), args.app_flag.as_ref())?;
+    let app = super::app(&args.which)?;
     let folder = last_run(&app)?;
     let request = if args.kill {
         Request::Kill
@@ -33,9 +32,13 @@ pub(crate) fn stop(args: &StopArgs) -> Result<(), Failure> {
     ));
     let stopped = runtime()?.block_on(async {
         let socket = folder.control_socket();
-        let mut answer = ask_patiently(&socket, request.clone(), &screen, &mut waiting).await;
+        let mut show = |now: Overview| {
+            waiting.begin();
+            waiting.show(&screen, &now);
+        };
+        let mut answer = ask_patiently(&socket, request.clone(), ASK_EVERY, &mut show).await;
         if answer.as_ref().is_err_and(has_ended) {
-            answer = ask_patiently(&socket, request, &screen, &mut waiting).await;
+            answer = ask_patiently(&socket, request, ASK_EVERY, show).await;
         }
         match answer {
             Ok(Answer::Stopped { left }) => {
@@ -63,45 +66,6 @@ pub(crate) fn stop(args: &StopArgs) -> Result<(), Failure> {
     stopped?;
     writeln!(io::stdout(), "stopped")?;
     Ok(())
-}
-
-/// Asks for a stop, and says what it waits for as long as it does.
-async fn ask_patiently(
-    socket: &Path,
-    request: Request,
-    screen: &Screen,
-    waiting: &mut Waiting,
-) -> Result<Answer, AskError> {
-    let mut stopped = std::pin::pin!(ask(socket, request));
-    loop {
-        tokio::select! {
-            answer = &mut stopped => return answer,
-            () = tokio::time::sleep(ASK_EVERY) => {}
-        }
-        tokio::select! {
-            answer = &mut stopped => return answer,
-            status = ask(socket, Request::Status) => match status {
-                Ok(Answer::Status(now)) => {
-                    waiting.begin();
-                    waiting.show(screen, &now);
-                }
-                Err(error @ AskError::Lost(_)) => return Err(error),
-                // It is about to end, and says so itself.
-                Ok(
-                    Answer::Stopped { .. }
-                    | Answer::Changed { .. }
-                    | Answer::Plan(_)
-                    | Answer::UpgradePlan(_)
-                    | Answer::Paused { .. }
-                    | Answer::Stuck { .. }
-                    | Answer::Refused { .. }
-                    | Answer::Metrics(_)
-                    | Answer::GivenUp { .. },
-                )
-                | Err(AskError::NotRunning(_) | AskError::Malformed(_)) => {}
-            }
-        }
-    }
 }
 
 /// Whether the supervisor ended while it was asked, as one does that was just killed. What it leaves is still to be

@@ -30,7 +30,7 @@ const ONCE: Duration = Duration::from_secs(2);
 
 /// Shows what goes on in an application.
 pub(crate) fn top(args: &TopArgs) -> Result<(), Failure> {
-    let app = super::app(args.app.as_ref(), args.app_flag.as_ref())?;
+    let app = super::app(&args.which)?;
     let folder = last_run(&app)?;
     runtime()?.block_on(async {
         let first = Look::take(&app, &folder).await?;

@@ -41,7 +41,7 @@ pub(crate) fn upgrade(args: &UpgradeArgs) -> Result<(), Failure> {
 }
 
 fn change(args: &UpgradeArgs) -> Result<(), Failure> {
-    let app = super::app(args.app.as_ref(), args.app_flag.as_ref())?;
+    let app = super::app(&args.which)?;
     let answers = |it: &RunFolder| UnixStream::connect(it.control_socket()).is_ok();
     let runs = |it: &RunFolder| answers(it) || !living_replicas(it).is_empty();
     let folder = app.last_run()?.filter(runs);

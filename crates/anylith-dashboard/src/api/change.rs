@@ -251,23 +251,63 @@ fn as_it_is(group: &GroupStatus) -> Group {
 }
 
 /// Puts groups for bursts back into those whose components they help.
-fn with_bursts(groups: Vec<Group>) -> Vec<Group> {
-    let component_of = |group: &Group| match group.components.as_slice() {
-        [one] if Burst::of(one.clone()).group() == group.name => Some(one.clone()),
-        _ => None,
-    };
-    let (bursts, mut groups): (Vec<Group>, Vec<Group>) = groups
-        .into_iter()
-        .partition(|group| component_of(group).is_some());
+fn with_bursts(all: Vec<Group>) -> Vec<Group> {
+    let (mut groups, mut bursts) = (Vec::new(), Vec::new());
+    for group in all {
+        match burst_of(&group) {
+            Some(burst) => bursts.push(burst),
+            None => groups.push(group),
+        }
+    }
     for burst in bursts {
-        let size = || Scaling::between(burst.replicas, burst.replicas);
-        let scaling = burst.scaling.unwrap_or_else(size);
         let mut helped = groups.iter_mut();
-        if let Some(component) = component_of(&burst)
-            && let Some(group) = helped.find(|group| group.components.contains(&component))
-        {
-            group.bursts.push(Burst { component, scaling });
+        if let Some(group) = helped.find(|group| group.components.contains(&burst.component)) {
+            group.bursts.push(burst);
         }
     }
     groups
+}
+
+/// The burst that `group` is for, if it is for one: the status knows such a group by its name alone.
+fn burst_of(group: &Group) -> Option<Burst> {
+    let [component] = group.components.as_slice() else {
+        return None;
+    };
+    let size = || Scaling::between(group.replicas, group.replicas);
+    let burst = Burst {
+        component: component.clone(),
+        scaling: group.scaling.unwrap_or_else(size),
+    };
+    (burst.group() == group.name).then_some(burst)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn group(name: &str, components: &[&str]) -> Group {
+        let named = |text: &str| Name::new(text).unwrap();
+        Group {
+            name: named(name),
+            components: components.iter().map(|text| named(text)).collect(),
+            replicas: 2,
+            scaling: Some(Scaling::between(0, 4)),
+            bursts: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_group_for_a_burst_belongs_to_the_one_that_it_helps() {
+        let all = vec![
+            group("shop", &["Cart", "Catalog"]),
+            group("Ad", &["Ad"]),
+            group("Catalog-burst", &["Catalog"]),
+        ];
+        let mut helped = group("shop", &["Cart", "Catalog"]);
+        helped.bursts = vec![Burst {
+            component: Name::new("Catalog").unwrap(),
+            scaling: Scaling::between(0, 4),
+        }];
+        assert_eq!(with_bursts(all), [helped, group("Ad", &["Ad"])]);
+    }
 }
