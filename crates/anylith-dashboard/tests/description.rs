@@ -76,8 +76,14 @@ async fn answers_fit_their_schemas() {
         ("/api/v1/graph", "graph?topology=moon"),
         ("/api/v1/traces", "traces"),
         ("/api/v1/traces", "traces?edge=Cart"),
-        ("/api/v1/traces/{id}", "traces/0af7651916cd43dd8448eb211c80319c"),
-        ("/api/v1/traces/{id}", "traces/0af7651916cd43dd8448eb211c80319d"),
+        (
+            "/api/v1/traces/{id}",
+            "traces/0af7651916cd43dd8448eb211c80319c",
+        ),
+        (
+            "/api/v1/traces/{id}",
+            "traces/0af7651916cd43dd8448eb211c80319d",
+        ),
         ("/api/v1/traces/{id}", "traces/0"),
         ("/api/v1/openapi.json", "openapi.json"),
     ] {

@@ -81,7 +81,11 @@ impl TraceStore {
         let path = self.folder.join(format!("{:012}.{EXTENSION}", self.next));
         self.next = self.next.saturating_add(1);
         let mut options = File::options();
-        let file = options.create_new(true).append(true).mode(0o600).open(path)?;
+        let file = options
+            .create_new(true)
+            .append(true)
+            .mode(0o600)
+            .open(path)?;
         Ok(Segment { file, bytes: 0 })
     }
 
@@ -190,8 +194,14 @@ mod tests {
     #[test]
     fn what_was_kept_is_found_by_the_next_supervisor_the_newest_first() {
         let kitchen = Kitchen::new(1 << 20);
-        kitchen.store().keep(&[span(1, 1_000), span(2, 2_000)]).unwrap();
-        kitchen.store().keep(&[span(3, 3_000), span(2, 2_500)]).unwrap();
+        kitchen
+            .store()
+            .keep(&[span(1, 1_000), span(2, 2_000)])
+            .unwrap();
+        kitchen
+            .store()
+            .keep(&[span(3, 3_000), span(2, 2_500)])
+            .unwrap();
         assert_eq!(kitchen.found(), [3, 2, 1]);
         let reader = TraceReader::of(&RunFolder::at(kitchen.folder.path()));
         let trace = reader.trace(TraceId::new(2).unwrap()).unwrap().unwrap();

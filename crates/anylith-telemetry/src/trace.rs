@@ -143,7 +143,10 @@ impl TraceSketch {
         summary.span_count += 1;
         summary.failed_count += usize::from(span.has_failed());
         summary.kept = summary.kept.max(span.kept);
-        for name in [Some(&span.component), span.caller.as_ref()].into_iter().flatten() {
+        for name in [Some(&span.component), span.caller.as_ref()]
+            .into_iter()
+            .flatten()
+        {
             if !summary.components.contains(name) {
                 summary.components.insert(name.clone());
             }

@@ -129,7 +129,14 @@ mod tests {
             "b7ad6b7169203331".parse::<SpanId>().unwrap().to_string(),
             "b7ad6b7169203331"
         );
-        for bad in ["", "0", &"0".repeat(32), &text.to_uppercase(), &text[1..], "+af7651916cd43dd8448eb211c80319c"] {
+        for bad in [
+            "",
+            "0",
+            &"0".repeat(32),
+            &text.to_uppercase(),
+            &text[1..],
+            "+af7651916cd43dd8448eb211c80319c",
+        ] {
             assert!(bad.parse::<TraceId>().is_err(), "{bad:?} was taken");
         }
     }
