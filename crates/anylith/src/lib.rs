@@ -106,6 +106,9 @@ mod guide {
     #[doc = include_str!("../../../docs/guide/metrics.md")]
     struct Metrics;
 
+    #[doc = include_str!("../../../docs/guide/traces.md")]
+    struct Traces;
+
     #[doc = include_str!("../../../docs/guide/singletons.md")]
     struct Singletons;
 
