@@ -137,7 +137,7 @@ where
     #[inline]
     pub fn local<'c, O: ?Sized + Send + Sync + 'static>(
         &self,
-        call: &'c LocalCall<'c, O>,
+        call: LocalCall<'c, O>,
         future: BoxFuture<'c, R>,
     ) -> LocalFuture<'c, R, O> {
         call.run(future)
@@ -170,7 +170,7 @@ where
 impl<R: Send> Stub<AnswerOf<R>> {
     pub fn local<'c, O: ?Sized>(
         &self,
-        _: &'c LocalCall<'c, O>,
+        _: LocalCall<'c, O>,
         future: BoxFuture<'c, R>,
     ) -> BoxFuture<'c, R> {
         future
@@ -202,7 +202,7 @@ where
     /// Makes a call in this process that is answered by a stream.
     pub fn local<'c, O: ?Sized + Send + Sync + 'static>(
         &self,
-        call: &'c LocalCall<'c, O>,
+        call: LocalCall<'c, O>,
         future: BoxFuture<'c, Result<StreamingOf<R>, E>>,
     ) -> impl Future<Output = Result<StreamingOf<R>, E>> + Send + use<'c, R, E, O> {
         call.run_streaming::<R, E>(future)
@@ -251,7 +251,7 @@ where
 impl<R: CallResult, E: Send> Stub<StreamOf<R, E>> {
     pub fn local<'c, O: ?Sized>(
         &self,
-        _: &'c LocalCall<'c, O>,
+        _: LocalCall<'c, O>,
         future: BoxFuture<'c, Result<StreamingOf<R>, E>>,
     ) -> BoxFuture<'c, Result<StreamingOf<R>, E>> {
         future
