@@ -5,7 +5,7 @@ use std::{
     io,
     path::PathBuf,
     sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::Duration,
 };
 
 use anylith_core::{Endpoint, Metrics, Name};
@@ -25,6 +25,7 @@ use tokio::{
 use crate::{
     guard,
     replica::{Borne, Gauge, Replica, Standing, States},
+    trails::clocks,
 };
 
 /// The first pause before connecting again, which doubles up to [`LONGEST_PAUSE`].
@@ -228,9 +229,7 @@ impl Link {
         let Some(trails) = replica.trails() else {
             return Ok(false);
         };
-        let wall = SystemTime::now().duration_since(UNIX_EPOCH);
-        let wall_ns = u64::try_from(wall.unwrap_or_default().as_nanos()).unwrap_or(u64::MAX);
-        let now = std::time::Instant::now();
+        let (now, wall_ns) = clocks();
         let Batch {
             spans,
             wanted,
