@@ -144,13 +144,16 @@ where
     }
 
     /// Makes a call to another process.
+    ///
+    /// It is boxed, so that a call which stays in this process does not carry the room for one that leaves it around:
+    /// that is 2 KiB in the future of each caller, and they are moved with it.
     pub fn remote<'c, O: ?Sized + Send + Sync + 'static>(
         &self,
         call: RemoteCall<'c, O>,
         write: WriteArguments<'c>,
         items: Option<Items>,
-    ) -> impl Future<Output = R> + Send + use<'c, R, O> {
-        call.unary(write, items)
+    ) -> BoxFuture<'c, R> {
+        Box::pin(call.unary(write, items))
     }
 
     /// The message that carries the answer.
@@ -205,14 +208,14 @@ where
         call.run_streaming::<R, E>(future)
     }
 
-    /// Makes a call to another process that is answered by a stream.
+    /// Makes a call to another process that is answered by a stream. It is boxed as the other one is.
     pub fn remote<'c, O: ?Sized + Send + Sync + 'static>(
         &self,
         call: RemoteCall<'c, O>,
         write: WriteArguments<'c>,
         items: Option<Items>,
-    ) -> impl Future<Output = Result<StreamingOf<R>, E>> + Send + use<'c, R, E, O> {
-        call.streaming::<R, E>(write, items)
+    ) -> BoxFuture<'c, Result<StreamingOf<R>, E>> {
+        Box::pin(call.streaming::<R, E>(write, items))
     }
 
     /// The messages that carry the answer.

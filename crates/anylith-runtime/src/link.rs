@@ -1,12 +1,6 @@
 //! A replica's connection to the control plane. It comes back when it breaks.
 
-use std::{
-    collections::BTreeMap,
-    io,
-    path::PathBuf,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, io, path::PathBuf, sync::Arc, time::Duration};
 
 use anylith_core::{Endpoint, Metrics, Name};
 use anylith_rpc::Pauses;

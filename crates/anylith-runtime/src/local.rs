@@ -64,39 +64,22 @@ impl<O: ?Sized + Send + Sync + 'static> LocalCall<'_, O> {
     }
 
     /// Waits for `future`, which is the implementation's method, as a component's border demands.
+    #[inline]
     pub(crate) fn run<'c, R: CallResult<Error: Travels + From<CallError>>>(
         &'c self,
         future: BoxFuture<'c, R>,
     ) -> LocalFuture<'c, R, O> {
-        if self.counted {
-            return self.run_counted(future);
-        }
         LocalFuture {
             future,
-            edge: self.edge,
-            here: &self.here,
-            method: self.method,
-            waiting: None,
+            call: self,
+            waiting: self.counted.then(|| self.count()),
         }
     }
 
-    /// The same, for a call that is counted from its beginning.
+    /// Counts the call from its beginning.
     #[cold]
-    fn run_counted<'c, R: CallResult<Error: Travels + From<CallError>>>(
-        &'c self,
-        future: BoxFuture<'c, R>,
-    ) -> LocalFuture<'c, R, O> {
-        let mut call = LocalFuture {
-            future,
-            edge: self.edge,
-            here: &self.here,
-            method: self.method,
-            waiting: None,
-        };
-        let frame = call.frame();
-        let waiting = Waiting::begin(self.edge, &self.here, self.method, (frame, None));
-        call.waiting = Some(waiting);
-        call
+    fn count(&self) -> Box<Waiting<'_>> {
+        self.waiting(self.frame(), None)
     }
 
     /// The same for a method that returns a stream.
@@ -130,14 +113,43 @@ impl<O: ?Sized + Send + Sync + 'static> LocalCall<'_, O> {
     }
 }
 
+impl<O: ?Sized> LocalCall<'_, O> {
+    /// The surroundings of the callee's first poll.
+    #[inline]
+    fn frame(&self) -> Frame {
+        let (outer, limit) = (ambient::frame(), self.edge.limit(self.method));
+        outer.entered(self.edge.place(), limit, self.edge.trail(outer.trail))
+    }
+
+    /// What is kept of it where it waits under `frame`, or is counted. `begun` is when it began, if that is known.
+    fn waiting(&self, mut frame: Frame, begun: Option<Instant>) -> Box<Waiting<'_>> {
+        let lane = lane(self.method, Way::Local);
+        let underway = Underway::begin(self.edge.recorder(), lane, begun);
+        let span = self.edge.trails().and_then(|trails| {
+            let step = ambient::step(&mut frame.trail)?;
+            // The clock was looked at already, where calls are timed.
+            let begun = begun.or(underway.as_ref().and_then(Underway::begun));
+            let begun = begun.unwrap_or_else(Instant::now);
+            let what = self.edge.what(self.method, SpanKind::Local);
+            Some(OpenSpan::begin(trails, step, what, begun))
+        });
+        Box::new(Waiting {
+            underway,
+            span,
+            frame,
+            alarm: Alarm::default(),
+            inside: self.edge.stay(&self.here, self.method),
+        })
+    }
+}
+
 /// The future of a [`LocalCall`]. Dropping it drops the callee's future.
 pub struct LocalFuture<'c, R, O: ?Sized> {
     future: BoxFuture<'c, R>,
-    edge: &'c Arc<EdgeState<O>>,
-    here: &'c Local<O>,
-    method: u16,
-    /// Filled when the call first has to wait, or is counted: one that is answered at once carries none of it around.
-    waiting: Option<Waiting<'c>>,
+    call: &'c LocalCall<'c, O>,
+    /// Filled when the call first has to wait, or is counted. It has a place of its own, since a future is moved on its way
+    /// into that of its caller: one that is answered at once does not carry the room for it around.
+    waiting: Option<Box<Waiting<'c>>>,
 }
 
 /// What a call keeps from one poll to the next.
@@ -153,44 +165,13 @@ struct Waiting<'c> {
     inside: Option<Permit>,
 }
 
-impl<'c> Waiting<'c> {
-    /// A call of `method` that waits. `begun` is when it began, if that is known.
-    fn begin<O: ?Sized>(
-        edge: &'c EdgeState<O>,
-        here: &Local<O>,
-        method: u16,
-        (mut frame, begun): (Frame, Option<Instant>),
-    ) -> Self {
-        let underway = Underway::begin(edge.recorder(), lane(method, Way::Local), begun);
-        let span = edge.trails().and_then(|trails| {
-            let step = ambient::step(&mut frame.trail)?;
-            // The clock was looked at already, where calls are timed.
-            let begun = begun.or(underway.as_ref().and_then(Underway::begun));
-            let begun = begun.unwrap_or_else(Instant::now);
-            let what = edge.what(method, SpanKind::Local);
-            Some(OpenSpan::begin(trails, step, what, begun))
-        });
-        Self {
-            underway,
-            span,
-            frame,
-            alarm: Alarm::default(),
-            inside: edge.stay(here, method),
-        }
-    }
-}
-
-impl<'c, R: CallResult<Error: Travels + From<CallError>>, O: ?Sized> LocalFuture<'c, R, O> {
+impl<R: CallResult<Error: Travels + From<CallError>>, O: ?Sized> LocalFuture<'_, R, O> {
     /// The surroundings of the callee's next poll.
     #[inline]
     fn frame(&self) -> Frame {
         match &self.waiting {
             Some(waiting) => waiting.frame,
-            None => {
-                let outer = ambient::frame();
-                let limit = self.edge.limit(self.method);
-                outer.entered(self.edge.place(), limit, self.edge.trail(outer.trail))
-            }
+            None => self.call.frame(),
         }
     }
 
@@ -198,24 +179,24 @@ impl<'c, R: CallResult<Error: Travels + From<CallError>>, O: ?Sized> LocalFuture
     /// time, `begun` is when it began, if that is known.
     #[cold]
     fn wait(&mut self, frame: Frame, begun: Option<Instant>, cx: &mut Context<'_>) -> Poll<R> {
-        let (edge, here, method): (&'c EdgeState<O>, _, _) = (self.edge, self.here, self.method);
+        let call = self.call;
         let waiting = self
             .waiting
-            .get_or_insert_with(|| Waiting::begin(edge, here, method, (frame, begun)));
+            .get_or_insert_with(|| call.waiting(frame, begun));
         waiting.frame = Frame {
             // Its span may just have been named.
             trail: waiting.frame.trail,
             ..frame
         };
         if waiting.inside.as_mut().is_some_and(|it| it.poll_void(cx)) {
-            return self.fail(self.edge.stopped(self.method));
+            return self.fail(call.edge.stopped(call.method));
         }
         if !ambient::is_over(&mut waiting.alarm, &mut waiting.frame, cx) {
             return Poll::Pending;
         }
         // Over the time of a caller the caller itself watches.
-        let allowance = self.edge.limit(self.method).length().map(Allowance::OfEdge);
-        self.fail(self.edge.late(self.method, allowance))
+        let allowance = call.edge.limit(call.method).length().map(Allowance::OfEdge);
+        self.fail(call.edge.late(call.method, allowance))
     }
 
     #[cold]
@@ -241,13 +222,93 @@ impl<'c, R: CallResult<Error: Travels + From<CallError>>, O: ?Sized> LocalFuture
         }
     }
 
+    /// Notes a call that was answered at once, and is worth it.
+    #[cold]
+    #[inline(never)]
+    fn note_answer(&self, frame: Frame, begun: Option<Instant>, (outcome, answer): (Outcome, &R)) {
+        let error = answer.error().and_then(variants);
+        self.note(frame, begun, (outcome, error));
+    }
+
     /// Notes a call that was ready at once, and is worth it.
     #[cold]
     fn note(&self, mut frame: Frame, begun: Option<Instant>, end: (Outcome, Option<String>)) {
-        if let Some(trails) = self.edge.trails() {
-            let what = self.edge.what(self.method, SpanKind::Local);
+        let LocalCall { edge, method, .. } = self.call;
+        if let Some(trails) = edge.trails() {
+            let what = edge.what(*method, SpanKind::Local);
             trails.note_at_once(&mut frame.trail, what, begun, end);
         }
+    }
+
+    /// Polls a call for the first time. `begun` is when it began, where that is to be known. It is counted on `lane` if it is
+    /// ready at once.
+    // Without a time there is none to be kept over the poll, which most calls owe to this.
+    #[inline(always)]
+    fn poll_first(
+        &mut self,
+        lane: Option<Lane<'_>>,
+        begun: Option<Instant>,
+        cx: &mut Context<'_>,
+    ) -> Poll<R> {
+        let frame = self.frame();
+        match frame.trail.is_sampled() {
+            true => self.poll_sampled((lane, begun), frame, cx),
+            false => self.poll_under((lane, begun), begun, frame, cx),
+        }
+    }
+
+    /// The same for a call in a trace that is sampled: its span needs to know when it began.
+    #[cold]
+    #[inline(never)]
+    fn poll_sampled(
+        &mut self,
+        counted: (Option<Lane<'_>>, Option<Instant>),
+        frame: Frame,
+        cx: &mut Context<'_>,
+    ) -> Poll<R> {
+        let (_, begun) = counted;
+        let begun = begun.unwrap_or_else(Instant::now);
+        self.poll_under(counted, Some(begun), frame, cx)
+    }
+
+    /// Polls a call for the first time under `frame`. `begun` is when its span begins.
+    #[inline(always)]
+    fn poll_under(
+        &mut self,
+        (lane, counted): (Option<Lane<'_>>, Option<Instant>),
+        begun: Option<Instant>,
+        mut frame: Frame,
+        cx: &mut Context<'_>,
+    ) -> Poll<R> {
+        let future = &mut self.future;
+        // The answer is written where it stays: to move it out through `under` costs more than all else here.
+        let mut polled = Poll::Pending;
+        if let Err(message) = ambient::under(&mut frame, || polled = future.as_mut().poll(cx)) {
+            let failure = self.call.edge.panicked(self.call.method, message);
+            let outcome = Outcome::of(Some(failure.execution()), false);
+            if let Some(lane) = lane {
+                lane.at_once(outcome, counted.map(|begun| begun.elapsed()));
+            }
+            self.note(frame, begun, (outcome, Some(failure.to_string())));
+            return Poll::Ready(R::from_result(Err(failure.into())));
+        }
+        let Poll::Ready(answer) = &polled else {
+            return self.wait(frame, begun, cx);
+        };
+        let outcome = Outcome::of(None, answer.is_error());
+        if let Some(lane) = lane {
+            lane.at_once(outcome, counted.map(|begun| begun.elapsed()));
+        }
+        if outcome != Outcome::Answered || frame.trail.is_noticed() {
+            self.note_answer(frame, begun, (outcome, answer));
+        }
+        polled
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn poll_timed(&mut self, lane: Option<Lane<'_>>, cx: &mut Context<'_>) -> Poll<R> {
+        self.poll_first(lane, Some(Instant::now()), cx)
     }
 
     /// Polls a call again that had to wait.
@@ -256,7 +317,8 @@ impl<'c, R: CallResult<Error: Travels + From<CallError>>, O: ?Sized> LocalFuture
         let future = &mut self.future;
         let mut polled = Poll::Pending;
         if let Err(message) = ambient::under(&mut frame, || polled = future.as_mut().poll(cx)) {
-            return self.fail(self.edge.panicked(self.method, message));
+            let LocalCall { edge, method, .. } = self.call;
+            return self.fail(edge.panicked(*method, message));
         }
         let Poll::Ready(answer) = polled else {
             return self.wait(frame, None, cx);
@@ -280,37 +342,11 @@ where
         if this.waiting.is_some() {
             return this.poll_again(cx);
         }
-        let edge = this.edge;
-        let lane = edge.lane(this.method, Way::Local);
-        let is_due = lane.is_some_and(Lane::is_due);
-        let mut frame = this.frame();
-        let begun = (is_due | frame.trail.is_sampled()).then(Instant::now);
-        let future = &mut this.future;
-        // The answer is written where it stays: to move it out through `under` costs more than all else here.
-        let mut polled = Poll::Pending;
-        if let Err(message) = ambient::under(&mut frame, || polled = future.as_mut().poll(cx)) {
-            let failure = edge.panicked(this.method, message);
-            let outcome = Outcome::of(Some(failure.execution()), false);
-            if let Some(lane) = lane {
-                let begun = begun.filter(|_| is_due);
-                lane.at_once(outcome, begun.map(|begun| begun.elapsed()));
-            }
-            this.note(frame, begun, (outcome, Some(failure.to_string())));
-            return Poll::Ready(R::from_result(Err(failure.into())));
+        let lane = this.call.edge.lane(this.call.method, Way::Local);
+        if lane.is_some_and(Lane::is_due) {
+            return this.poll_timed(lane, cx);
         }
-        let Poll::Ready(answer) = &polled else {
-            return this.wait(frame, begun, cx);
-        };
-        let outcome = Outcome::of(None, answer.is_error());
-        if let Some(lane) = lane {
-            let begun = begun.filter(|_| is_due);
-            lane.at_once(outcome, begun.map(|begun| begun.elapsed()));
-        }
-        if outcome != Outcome::Answered || frame.trail.is_noticed() {
-            let error = answer.error().and_then(variants);
-            this.note(frame, begun, (outcome, error));
-        }
-        polled
+        this.poll_first(lane, None, cx)
     }
 }
 
