@@ -1,12 +1,6 @@
 //! A replica's connection to the control plane. It comes back when it breaks.
 
-use std::{
-    collections::BTreeMap,
-    io,
-    path::PathBuf,
-    sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{collections::BTreeMap, io, path::PathBuf, sync::Arc, time::Duration};
 
 use anylith_core::{Endpoint, Metrics, Name};
 use anylith_rpc::Pauses;
@@ -25,6 +19,7 @@ use tokio::{
 use crate::{
     guard,
     replica::{Borne, Gauge, Replica, Standing, States},
+    trails::clocks,
 };
 
 /// The first pause before connecting again, which doubles up to [`LONGEST_PAUSE`].
@@ -228,9 +223,7 @@ impl Link {
         let Some(trails) = replica.trails() else {
             return Ok(false);
         };
-        let wall = SystemTime::now().duration_since(UNIX_EPOCH);
-        let wall_ns = u64::try_from(wall.unwrap_or_default().as_nanos()).unwrap_or(u64::MAX);
-        let now = std::time::Instant::now();
+        let (now, wall_ns) = clocks();
         let Batch {
             spans,
             wanted,

@@ -255,6 +255,14 @@ impl<'c, R: CallResult<Error: Travels + From<CallError>>, O: ?Sized> LocalFuture
         }
     }
 
+    /// The same of one that was answered.
+    #[cold]
+    #[inline(never)]
+    fn note_answer(&self, trail: Trail, begun: Option<Instant>, (outcome, answer): (Outcome, &R)) {
+        let error = answer.error().and_then(variants);
+        self.note(trail, begun, (outcome, error));
+    }
+
     /// Polls a call for the first time, under `frame`. `begun` is when it began, where that is to be known. It is counted on
     /// `lane` if it is ready at once.
     // Without a time there is none to be kept over the poll, which most calls owe to this.
@@ -286,8 +294,7 @@ impl<'c, R: CallResult<Error: Travels + From<CallError>>, O: ?Sized> LocalFuture
             lane.at_once(outcome, begun.map(|begun| begun.elapsed()));
         }
         if outcome != Outcome::Answered || frame.trail.is_noticed() {
-            let error = answer.error().and_then(variants);
-            self.note(frame.trail, begun, (outcome, error));
+            self.note_answer(frame.trail, begun, (outcome, answer));
         }
         polled
     }

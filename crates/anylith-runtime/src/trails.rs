@@ -1,6 +1,10 @@
 //! What becomes of the spans of this process.
 
-use std::{borrow::Borrow, sync::Arc, time::Instant};
+use std::{
+    borrow::Borrow,
+    sync::Arc,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
 
 use anylith_core::TraceContext;
 use anylith_telemetry::{Detail, Note, Outcome, SpanId, TraceId, Tracer, What, draw, name_of};
@@ -14,6 +18,29 @@ pub(crate) struct Trails {
     pub(crate) tracer: Tracer,
     /// There is something to take.
     pub(crate) news: Notify,
+}
+
+/// One moment on both clocks: the second in nanoseconds of Unix time.
+///
+/// A thread may have to pause between the two looks. Of several tries that one counts in which it did least.
+pub(crate) fn clocks() -> (Instant, u64) {
+    const TRIES: usize = 8;
+    const GOOD: Duration = Duration::from_micros(5);
+    let mut best: Option<(Duration, Instant, SystemTime)> = None;
+    for _ in 0..TRIES {
+        let before = Instant::now();
+        let wall = SystemTime::now();
+        let apart = before.elapsed();
+        if best.is_none_or(|(least, ..)| apart < least) {
+            best = Some((apart, before + apart / 2, wall));
+        }
+        if apart < GOOD {
+            break;
+        }
+    }
+    let (_, now, wall) = best.expect("it was tried");
+    let wall = wall.duration_since(UNIX_EPOCH).unwrap_or_default();
+    (now, u64::try_from(wall.as_nanos()).unwrap_or(u64::MAX))
 }
 
 /// A span, by its place in its trace.
