@@ -27,6 +27,7 @@ mod log_file;
 mod log_filter;
 mod log_line;
 mod log_reader;
+mod marks;
 mod measures;
 mod process;
 mod processes;
@@ -40,13 +41,13 @@ mod supervisor;
 mod switchboard;
 mod told;
 
-pub use answer::{Answer, AskError, Overview, ask};
+pub use answer::{Answer, AskError, Overview, Seen, ask};
 pub use anylith_control::{
     Becomes, CRASH_LOOP, Cause, Change, Exit, Failure, GroupChange, GroupSpec, GroupStatus,
     GroupUpgrade, Note, Notice, Processes, ReplicaState, ReplicaStatus, ReshapePlan, ScalingStatus,
     Spec, Status, Timing, Underway, UpgradePlan, UpgradeStage,
 };
-pub use anylith_wire::control::{ENV_CONTROL, ENV_ROLE, Group, Request, Steer, Upgrade};
+pub use anylith_wire::control::{ENV_CONTROL, ENV_ROLE, Group, Look, Request, Steer, Upgrade};
 pub use builds::{KeepError, NewBuild, previous_build};
 pub use elsewhere::Elsewhere;
 pub use launch::{Launch, StartError, living_replicas, other_build_left, stop_orphans, what_runs};

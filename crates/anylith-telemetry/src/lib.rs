@@ -6,12 +6,17 @@
 //! - A [`Report`] is all that one process has counted, in absolute numbers. [`Numbers`] are those that can be summed over
 //!   processes, and a [`Book`] sums them, with those of processes that are gone.
 //! - A [`Survey`] is the application as a whole, and [`prometheus::render`] writes it down.
+//! - A [`History`] is what came of a survey each second for an hour, in bounded memory: what goes on now, and what went on
+//!   before, with [`Mark`]s for what has happened meanwhile.
 //!
 //! Nothing here asks a clock: who records brings the time along, where [`Lane::is_due`] says that it is needed.
 
 mod book;
 mod calls;
 mod histogram;
+mod history;
+mod mark;
+mod moment;
 mod numbers;
 mod outcome;
 pub mod prometheus;
@@ -25,6 +30,12 @@ pub use anylith_core::Metrics;
 pub use book::Book;
 pub use calls::{Calls, Ended};
 pub use histogram::Histogram;
+pub use history::{History, Past, PastNeed, Period, Subject, WINDOW};
+pub use mark::{Mark, MarkKind};
+pub use moment::{
+    ComponentMoment, EdgeDetail, EdgeMoment, Flow, Makeup, MethodDetail, Moment, Need,
+    ReplicaMoment,
+};
 pub use numbers::{ComponentNumbers, EdgeNumbers, Numbers, ServedNumbers};
 pub use outcome::Outcome;
 pub use recorder::{Lane, Recorder};
