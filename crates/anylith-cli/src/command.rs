@@ -5,6 +5,7 @@ pub(crate) mod check;
 pub(crate) mod dashboard;
 pub(crate) mod detach;
 pub(crate) mod dev;
+mod figures;
 pub(crate) mod graph;
 pub(crate) mod logs;
 pub(crate) mod metrics;
@@ -16,6 +17,7 @@ pub(crate) mod run;
 pub(crate) mod scale;
 pub(crate) mod status;
 pub(crate) mod stop;
+mod terminal;
 pub(crate) mod top;
 pub(crate) mod upgrade;
 
