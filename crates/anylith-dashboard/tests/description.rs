@@ -7,7 +7,7 @@ mod stage;
 use anylith_supervisor::{Underway, UpgradeStage};
 use jsonschema::Validator;
 use serde_json::{Value, json};
-use stage::{Events, Stage};
+use stage::{Events, Stage, seen};
 
 /// The schemas of the description.
 struct Description(Value);
@@ -57,6 +57,7 @@ impl Description {
 async fn answers_fit_their_schemas() {
     let stage = Stage::new().await;
     stage.log("Cart-1", &["plain", r#"{"ts":"2026-01-02T03:04:05.000000Z","level":"WARN","component":"Cart","msg":"slow"}"#]);
+    stage.supervisor.lets_see(seen);
     let description = Description::of(&stage).await;
     for (path, asked) in [
         ("/api/v1/status", "status"),
@@ -69,6 +70,15 @@ async fn answers_fit_their_schemas() {
         ("/api/v1/logs", "logs"),
         ("/api/v1/logs", "logs?level=loud"),
         ("/api/v1/graph", "graph?topology=moon"),
+        ("/api/v1/now", "now"),
+        ("/api/v1/edges/{caller}/{callee}", "edges/Web/Cart"),
+        ("/api/v1/edges/{caller}/{callee}", "edges/Web/no%20name"),
+        ("/api/v1/history", "history"),
+        (
+            "/api/v1/history",
+            "history?caller=Web&callee=Cart&period=minutes",
+        ),
+        ("/api/v1/history", "history?caller=Web"),
         ("/api/v1/openapi.json", "openapi.json"),
     ] {
         let answer = stage.get(asked).await;
@@ -95,11 +105,15 @@ async fn answers_fit_their_schemas() {
 #[tokio::test]
 async fn events_fit_their_schemas() {
     let stage = Stage::new().await;
+    stage.supervisor.lets_see(seen);
     let description = Description::of(&stage).await;
     let mut events = Events::of(stage.get("events").await);
     let (name, state) = events.next().await.unwrap();
     assert_eq!(name, "state");
     description.check_named("State", &state);
+    let (name, now) = events.next().await.unwrap();
+    assert_eq!(name, "now");
+    description.check_named("Now", &now);
     stage.supervisor.show(|now| {
         now.status.groups.swap(0, 1);
         now.status.groups[0].replicas[0].restarts += 1;

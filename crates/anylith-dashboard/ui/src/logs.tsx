@@ -8,11 +8,11 @@ import { type State, replicasOf } from './model';
 const TYPING_MS = 250;
 
 /** The logs of all replicas as one. */
-export function Logs({ api, state }: { api: Api; state: State }) {
-  const [text, setText] = useState('');
+export function Logs({ api, state, wish }: { api: Api; state: State; wish: URLSearchParams }) {
+  const [text, setText] = useState(wish.get('text') ?? '');
   const [level, setLevel] = useState('');
-  const [component, setComponent] = useState('');
-  const [replica, setReplica] = useState('');
+  const [component, setComponent] = useState(wish.get('component') ?? '');
+  const [replica, setReplica] = useState(wish.get('replica') ?? '');
   const [paused, setPaused] = useState(false);
   const sought = useSettled(text);
   const components = [...new Set(state.status.groups.flatMap((group) => group.components))].sort();
@@ -51,7 +51,7 @@ interface ChoiceProps {
   options: string[];
 }
 
-function Choice({ name, title, value, set, all, options }: ChoiceProps) {
+export function Choice({ name, title, value, set, all, options }: ChoiceProps) {
   return (
     <label>
       {title}{' '}
@@ -67,7 +67,7 @@ function Choice({ name, title, value, set, all, options }: ChoiceProps) {
   );
 }
 
-function useSettled(text: string): string {
+export function useSettled(text: string): string {
   const [settled, settle] = useState(text);
   useEffect(() => {
     const timer = setTimeout(() => settle(text), TYPING_MS);
