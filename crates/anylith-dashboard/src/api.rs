@@ -6,6 +6,7 @@ mod graph;
 mod logs;
 mod numbers;
 mod status;
+mod traces;
 
 use std::sync::Arc;
 
@@ -47,7 +48,7 @@ struct Route {
     handler: MethodRouter<Api>,
 }
 
-fn routes() -> [Route; 15] {
+fn routes() -> [Route; 17] {
     let get = |path, handler| Route {
         method: Method::GET,
         path,
@@ -76,6 +77,8 @@ fn routes() -> [Route; 15] {
         get("/api/v1/events", routing::get(events::events)),
         get("/api/v1/logs", routing::get(logs::logs)),
         get("/api/v1/logs/follow", routing::get(logs::follow)),
+        get("/api/v1/traces", routing::get(traces::traces)),
+        get("/api/v1/traces/{id}", routing::get(traces::trace)),
         post("/api/v1/reshape", routing::post(change::reshape)),
         post("/api/v1/scale", routing::post(change::scale)),
         post("/api/v1/restart", routing::post(change::restart)),

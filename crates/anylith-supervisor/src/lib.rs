@@ -40,6 +40,8 @@ mod stray;
 mod supervisor;
 mod switchboard;
 mod told;
+mod trace_reader;
+mod trace_store;
 
 pub use answer::{Answer, AskError, Overview, Seen, ask};
 pub use anylith_control::{
@@ -60,3 +62,4 @@ pub use report::Report;
 pub use run_folder::RunFolder;
 pub use supervisor::{Progress, Retiring, Supervisor, SupervisorLost};
 pub use told::{Outcome, ToldReshape, ToldStatus};
+pub use trace_reader::{FoundTraces, TraceReader};

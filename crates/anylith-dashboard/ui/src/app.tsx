@@ -2,6 +2,7 @@ import { useEffect, useState } from 'preact/hooks';
 
 import { type Address, read } from './address';
 import type { Api } from './api';
+import { Calls } from './calls';
 import { type Asking, ChangeDialog, type Ending, make } from './changes';
 import { ComponentSheet } from './component-sheet';
 import { type EdgeName, EdgeSheet } from './edge-sheet';
@@ -18,12 +19,13 @@ import { Shape } from './shape';
 import { type Theme, keptTheme, setTheme } from './theme';
 import { Time, nameOf, subjectOf } from './time';
 
-const VIEWS = ['shape', 'graph', 'time', 'problems', 'logs'] as const;
+const VIEWS = ['shape', 'graph', 'calls', 'time', 'problems', 'logs'] as const;
 type ViewName = (typeof VIEWS)[number];
 
 const TITLES: Record<ViewName, string> = {
   shape: 'Shape',
   graph: 'Graph',
+  calls: 'Calls',
   time: 'Time',
   problems: 'Problems',
   logs: 'Logs',
@@ -77,6 +79,7 @@ export function App({ api, live }: { api: Api; live: Live }) {
         ) : (
           <Graph state={state} numbers={numbers} graph={drawn.graph} picture={drawn.picture} open={open} openEdge={openEdge} />
         ))}
+      {view === 'calls' && <Calls key={wish.toString()} api={api} graph={drawn?.graph} wish={wish} />}
       {view === 'time' && (
         <Time
           api={api}

@@ -65,6 +65,15 @@ export function EdgeSheet({ edge, api, state, numbers, open, close }: Props) {
         {failure !== undefined && <p class="wrong">✕ {failure}</p>}
         {past !== undefined && past.at_ms.length > 0 && <Charts past={past} period={period} small />}
         <p class="links">
+          <a href={tracesOf(edge, { failed: 'true' })} onClick={close}>
+            Failed traces
+          </a>
+          <a href={tracesOf(edge, { min: slowFrom(now) })} onClick={close}>
+            Slow traces
+          </a>
+          <a href={tracesOf(edge, {})} onClick={close}>
+            All traces
+          </a>
           <a href={`#/time?of=${encodeURIComponent(`${caller} ${callee}`)}`} onClick={close}>
             In the view Time, with what has happened
           </a>
@@ -73,6 +82,17 @@ export function EdgeSheet({ edge, api, state, numbers, open, close }: Props) {
       <Methods detail={detail} />
     </Dialog>
   );
+}
+
+/** The view Calls, with the traces that go along an edge. */
+function tracesOf({ caller, callee }: EdgeName, more: Record<string, string>): string {
+  return `#/calls?${new URLSearchParams({ edge: `${caller}->${callee}`, ...more })}`;
+}
+
+/** What is slow on an edge: what one of a hundred calls takes now; but where that is much, a tenth of a second. */
+function slowFrom(flow: Flow | undefined): string {
+  const slow = Math.min(100_000, flow?.p99_us ?? 100_000);
+  return slow >= 1000 ? `${Math.round(slow / 1000)}ms` : `${Math.max(1, Math.round(slow))}us`;
 }
 
 function Name({ name, open }: { name: string; open: (component: string) => void }) {

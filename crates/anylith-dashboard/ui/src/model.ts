@@ -247,6 +247,45 @@ export interface Restarted {
   left?: string[];
 }
 
+/** A trace, as a list shows it. */
+export interface TraceSummary {
+  id: string;
+  begun_us: number;
+  duration_ns: number;
+  name: string;
+  component: string;
+  span_count: number;
+  failed_count: number;
+  components: string[];
+  kept: 'sampled' | 'failed' | 'slow' | 'related';
+}
+
+/** One thing that was done, as a part of a trace. */
+export interface TraceSpan {
+  id: string;
+  parent?: string;
+  orphan?: boolean;
+  depth: number;
+  name: string;
+  kind: 'request' | 'client' | 'server' | 'local';
+  caller?: string;
+  component: string;
+  method: string;
+  replica?: string;
+  offset_ns: number;
+  duration_ns: number;
+  outcome: 'answered' | Failure;
+  failed: boolean;
+  error?: string;
+  status?: number;
+  repeats: number;
+}
+
+export interface Trace extends TraceSummary {
+  spans: TraceSpan[];
+  cut: boolean;
+}
+
 export interface LogLine {
   source: string;
   at: string;
