@@ -6,6 +6,8 @@ mod hundred;
 mod numbers;
 #[path = "../crates/anylith-dashboard/tests/stage/mod.rs"]
 mod stage;
+#[path = "dashboard/traces.rs"]
+mod traces;
 
 use std::{collections::BTreeSet, fs::File, io::Write as _, ops::Deref};
 
@@ -155,7 +157,7 @@ async fn the_picture_agrees_with_the_status_in_every_shape() -> anyhow::Result<(
         visit.agree().await?;
         for theme in ["light", "dark"] {
             visit.prefer("prefers-color-scheme", theme).await?;
-            for view in ["shape", "graph", "time", "problems", "logs"] {
+            for view in ["shape", "graph", "calls", "time", "problems", "logs"] {
                 visit.view(view).await?;
                 visit
                     .wait_until(&format!("document.querySelector('main.{view} h1')"))
@@ -424,7 +426,7 @@ async fn the_graph_tells_remote_edges_from_local_ones_and_a_component_tells_all(
 #[tokio::test]
 async fn everything_can_be_reached_and_done_with_keys_alone() -> anyhow::Result<()> {
     let visit = Visit::to(Shop::with().topology("mix"), "dashboard-keys").await?;
-    for view in ["shape", "graph", "time", "problems", "logs"] {
+    for view in ["shape", "graph", "calls", "time", "problems", "logs"] {
         visit.view(view).await?;
         visit
             .wait_until(&format!("document.querySelector('main.{view} h1')"))

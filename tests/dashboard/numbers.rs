@@ -114,7 +114,7 @@ async fn an_edge_tells_its_methods_and_how_it_went() -> anyhow::Result<()> {
         .wait_until("[...document.querySelectorAll('dialog .figures div')].some((it) => it.textContent === 'To other processes100 %')")
         .await?;
     visit
-        .wait_until("document.querySelector('dialog [data-chart=Calls] .series').getAttribute('d').split('L').length > 8")
+        .wait_until("document.querySelector('dialog [data-chart=Calls] .plot .series').getAttribute('d').split('L').length > 8")
         .await?;
     for theme in ["light", "dark"] {
         visit.prefer("prefers-color-scheme", theme).await?;
@@ -191,7 +191,7 @@ async fn what_happens_is_marked_on_the_axis_of_time() -> anyhow::Result<()> {
     for chart in ["Calls", "Latency", "CPU", "Memory", "Replicas"] {
         visit
             .wait_until(&format!(
-                "document.querySelector('[data-chart={chart}] .series').getAttribute('d').split('L').length > 5"
+                "document.querySelector('[data-chart={chart}] .plot .series').getAttribute('d').split('L').length > 5"
             ))
             .await?;
     }
@@ -233,20 +233,22 @@ async fn what_happens_is_marked_on_the_axis_of_time() -> anyhow::Result<()> {
         .await?;
     visit.click(".as-table summary").await?;
     // Of one component, and of one edge.
-    visit.choose("select[name=subject]", "Cart").await?;
+    visit.choose_text("select[name=subject]", "Cart").await?;
     visit
         .wait_for_text("main.time .heading p", "calls of Cart, and what it needs")
         .await?;
     visit
-        .choose("select[name=subject]", "Frontend Cart")
+        .choose_text("select[name=subject]", "Frontend → Cart")
         .await?;
     visit
         .wait_until("document.querySelectorAll('main.time .chart').length === 3")
         .await?;
-    visit.choose("select[name=subject]", "").await?;
+    visit
+        .choose_text("select[name=subject]", "the application")
+        .await?;
     visit.click(".choice button:last-child").await?;
     visit
-        .wait_long("document.querySelector('[data-chart=Calls] .series').getAttribute('d').split(/[ML]/).length > 2")
+        .wait_long("document.querySelector('[data-chart=Calls] .plot .series').getAttribute('d').split(/[ML]/).length > 2")
         .await?;
     for theme in ["light", "dark"] {
         visit.prefer("prefers-color-scheme", theme).await?;

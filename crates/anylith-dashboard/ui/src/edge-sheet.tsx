@@ -45,7 +45,7 @@ export function EdgeSheet({ edge, api, state, numbers, open, close }: Props) {
       {numbers.now !== undefined && !numbers.counted && <NothingCounted />}
       {numbers.counted && (
         <p class={`verdict ${verdict?.tone ?? 'idle'}`}>
-          {verdict === undefined ? 'Nobody calls along it now.' : `${verdict.mark} ${verdict.text}`.trim()}
+          {verdict === undefined ? 'Nobody calls along it now.' : `${verdict.mark} ${verdict.text || 'All is well.'}`.trim()}
         </p>
       )}
       <dl class="facts figures">

@@ -155,7 +155,7 @@ function Edge({ line, groups, numbers, near, told, open }: EdgeProps) {
         ? 'nobody calls'
         : ''
       : `${rate(now.calls_per_second)}, p50 ${time(now.p50_us)}, p99 ${time(now.p99_us)}, ${rate(now.failed_per_second)} failed`;
-  const about = [`${from} → ${to}: ${REACH[kind]}`, goes, verdict === undefined || verdict.tone === 'fine' ? '' : verdict.text].filter(Boolean).join('; ');
+  const about = [`${from} → ${to}: ${REACH[kind]}`, goes, verdict?.text ?? ''].filter(Boolean).join('; ');
   const says = verdict !== undefined && verdict.short !== '' ? `${verdict.mark} ${verdict.short}` : told && near && now !== undefined ? rate(now.calls_per_second) : '';
   const go = () => open({ caller: from, callee: to });
   return (

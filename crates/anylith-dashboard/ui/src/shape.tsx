@@ -134,6 +134,7 @@ function Process({ replica, components, copies, load, need, indices, open }: Pro
       aria-label={`Process ${id}, ${word}`}
       data-replica={id}
       data-spot={`process ${id}`}
+      title={need?.memory_bytes === undefined ? undefined : needs(need)}
     >
       {load !== undefined && (
         <span class="load" style={{ height: `${Math.round(load * 100)}%` }} aria-hidden="true" />
@@ -147,13 +148,16 @@ function Process({ replica, components, copies, load, need, indices, open }: Pro
         {pid === null ? 'no process' : `process ${pid}`}
         {restarts > 0 && <span class="restarts"> · {count(restarts, 'restart')}</span>}
         {need?.memory_bytes !== undefined && (
-          <span class="need" title="What it keeps busy of this host's cores, and has in memory">
-            {need.cores === undefined ? '–' : cores(need.cores)} · {bytes(need.memory_bytes)}
-          </span>
+          <span class="need"> · {needs(need)}</span>
         )}
       </footer>
     </article>
   );
+}
+
+/** What a process keeps busy of this host's cores, and has in memory. */
+function needs({ cores: busy, memory_bytes: memory = 0 }: ReplicaNow): string {
+  return `${busy === undefined ? '–' : cores(busy)} · ${bytes(memory)}`;
 }
 
 interface TilesProps {

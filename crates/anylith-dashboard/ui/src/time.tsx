@@ -166,13 +166,14 @@ const OF_PROCESSES: Plan[] = [
 
 /** The charts of one past, with one cursor through all of them. */
 export function Charts({ past, period, small = false }: { past: Past; period: Period; small?: boolean }) {
-  const [cursor, setCursor] = useState<number>();
+  // The moment that is looked at stays the same while time goes on.
+  const [moment, setMoment] = useState<number>();
   const axis = axisOf(past, period);
   const marks = past.marks.filter((mark) => mark.at_ms >= axis.from);
   const plans = past.need === undefined ? OF_CALLS : [...OF_CALLS, ...OF_PROCESSES];
-  const point = (place: number | undefined) => setCursor(place);
   const at = past.at_ms;
-  const place = cursor === undefined ? undefined : Math.min(cursor, at.length - 1);
+  const point = (place: number | undefined) => setMoment(place === undefined ? undefined : at[place]);
+  const place = moment === undefined ? undefined : nearest(at, moment);
   return (
     <>
       <div class={small ? 'charts small' : 'charts'}>
@@ -193,7 +194,7 @@ export function Charts({ past, period, small = false }: { past: Past; period: Pe
         ))}
       </div>
       <Timeline past={past} plans={plans} axis={axis} marks={marks} cursor={place} point={point} />
-      {!small && <Events marks={marks} point={(mark) => setCursor(nearest(at, mark.at_ms))} />}
+      {!small && <Events marks={marks} point={(mark) => setMoment(mark.at_ms)} />}
       <AsTable past={past} plans={plans} />
     </>
   );

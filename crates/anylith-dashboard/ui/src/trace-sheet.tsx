@@ -92,9 +92,9 @@ function Row({ span, whole, open, choose }: RowProps) {
         </span>
         <span class="lane">
           <span class="bar" style={{ left: `${Math.min(left, 99.5)}%`, width: `max(2px, ${Math.min(width, 100 - left)}%)` }} />
-          <span class={left > 60 ? 'long before' : 'long'} style={left > 60 ? { right: `${100 - left}%` } : { left: `${Math.min(left + width, 88)}%` }}>
-            {took} {how}
-          </span>
+        </span>
+        <span class="long">
+          {took} {how}
         </span>
       </button>
       {open && (

@@ -7,7 +7,7 @@ export interface Verdict {
   mark: '' | '◷' | '✕';
   /** In a few letters, for the edge itself; nothing where all is well. */
   short: string;
-  /** In a sentence. */
+  /** In a sentence; nothing where there is nothing to say. */
   text: string;
 }
 
@@ -41,7 +41,7 @@ function judge(edge: EdgeNow, next: EdgeNow | undefined): Verdict {
   }
   const own = edge.p99_us ?? 0;
   if (own < SLOW_US) {
-    return { tone: 'fine', mark: '', short: '', text: 'all is well' };
+    return { tone: 'fine', mark: '', short: '', text: '' };
   }
   // Whoever waits for another is not the one to look at.
   if (next !== undefined && (next.p99_us ?? 0) > own * OWN) {
