@@ -77,6 +77,7 @@ async fn the_edge_that_is_slow_is_the_one_that_is_coloured() -> anyhow::Result<(
     visit
         .wait_until("document.querySelector('[data-problem=\"Frontend Catalog slow\"]')")
         .await?;
+    a_slow_trace_is_found(&visit).await?;
     load.end().await?;
     // Where nobody calls, nothing is slow.
     visit.view("graph").await?;
@@ -85,6 +86,35 @@ async fn the_edge_that_is_slow_is_the_one_that_is_coloured() -> anyhow::Result<(
         .await?;
     ensure!(edges_of(&visit, "slow").await?.is_empty());
     visit.end().await
+}
+
+/// From the page of the edge that is slow to one of the requests that were, and to where its time has gone.
+async fn a_slow_trace_is_found(visit: &Visit) -> anyhow::Result<()> {
+    visit
+        .click("[data-problem='Frontend Catalog slow'] button")
+        .await?;
+    visit
+        .wait_for_text("dialog h2", "Frontend → Catalog")
+        .await?;
+    let links = "[...document.querySelectorAll('dialog .links a')]";
+    visit
+        .run(&format!(
+            "{links}.find((it) => it.textContent === 'Slow traces').click()"
+        ))
+        .await?;
+    visit
+        .wait_long("document.querySelectorAll('main.calls [data-trace]').length > 0")
+        .await?;
+    visit.screenshot("calls-light").await?;
+    visit.click("main.calls [data-trace] button.link").await?;
+    let waits = "[...document.querySelectorAll('.waterfall li.client')] \
+        .some((it) => it.textContent.includes('Catalog/') && it.querySelector('.bar').getBoundingClientRect().width > 20)";
+    visit.wait_until(waits).await?;
+    for theme in ["light", "dark"] {
+        visit.prefer("prefers-color-scheme", theme).await?;
+        visit.screenshot(&format!("trace-{theme}")).await?;
+    }
+    visit.press(ESCAPE).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

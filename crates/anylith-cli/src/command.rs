@@ -19,6 +19,7 @@ pub(crate) mod status;
 pub(crate) mod stop;
 mod terminal;
 pub(crate) mod top;
+pub(crate) mod trace;
 pub(crate) mod upgrade;
 
 use std::path::{Path, PathBuf};

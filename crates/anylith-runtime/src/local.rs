@@ -9,7 +9,7 @@ use std::{
 };
 
 use anylith_core::{Allowance, CallError};
-use anylith_telemetry::{Lane, Outcome, Recorder, Way};
+use anylith_telemetry::{Lane, Outcome, Recorder, SpanKind, Way};
 use futures_core::Stream;
 
 use crate::{
@@ -17,10 +17,12 @@ use crate::{
     edge::{Counts, EdgeState, Local, lane},
     gate::Permit,
     guard::Alarm,
-    interface::CallResult,
+    interface::{CallResult, Travels},
     serve::BoxFuture,
     streaming::{Streaming, StreamingOf},
+    trails::{OpenSpan, Trails},
     underway::Underway,
+    variants::variants,
 };
 
 /// A call to an implementation in this process, about to be made.
@@ -62,7 +64,7 @@ impl<O: ?Sized + Send + Sync + 'static> LocalCall<'_, O> {
     }
 
     /// Waits for `future`, which is the implementation's method, as a component's border demands.
-    pub(crate) fn run<'c, R: CallResult<Error: From<CallError>>>(
+    pub(crate) fn run<'c, R: CallResult<Error: Travels + From<CallError>>>(
         &'c self,
         future: BoxFuture<'c, R>,
     ) -> LocalFuture<'c, R, O> {
@@ -80,7 +82,7 @@ impl<O: ?Sized + Send + Sync + 'static> LocalCall<'_, O> {
 
     /// The same, for a call that is counted from its beginning.
     #[cold]
-    fn run_counted<'c, R: CallResult<Error: From<CallError>>>(
+    fn run_counted<'c, R: CallResult<Error: Travels + From<CallError>>>(
         &'c self,
         future: BoxFuture<'c, R>,
     ) -> LocalFuture<'c, R, O> {
@@ -92,12 +94,8 @@ impl<O: ?Sized + Send + Sync + 'static> LocalCall<'_, O> {
             waiting: None,
         };
         let frame = call.frame();
-        call.waiting = Some(Waiting::begin(
-            self.edge,
-            &self.here,
-            self.method,
-            (frame, None),
-        ));
+        let waiting = Waiting::begin(self.edge, &self.here, self.method, (frame, None));
+        call.waiting = Some(waiting);
         call
     }
 
@@ -108,7 +106,7 @@ impl<O: ?Sized + Send + Sync + 'static> LocalCall<'_, O> {
     ) -> Result<StreamingOf<R>, E>
     where
         R: CallResult<Error: From<CallError>>,
-        E: From<CallError> + Send + 'static,
+        E: Travels + From<CallError>,
     {
         let mut call = self.run(future);
         let items = (&mut call).await?;
@@ -146,6 +144,8 @@ pub struct LocalFuture<'c, R, O: ?Sized> {
 struct Waiting<'c> {
     /// `None` where it is not counted, and once it was.
     underway: Option<Underway<&'c Recorder>>,
+    /// `None` where there are no traces, and once it is over.
+    span: Option<OpenSpan<&'c Trails>>,
     frame: Frame,
     alarm: Alarm,
     /// Keeps the component from being stopped, and counts as a call under way. A call that is answered at once need do
@@ -159,10 +159,20 @@ impl<'c> Waiting<'c> {
         edge: &'c EdgeState<O>,
         here: &Local<O>,
         method: u16,
-        (frame, begun): (Frame, Option<Instant>),
+        (mut frame, begun): (Frame, Option<Instant>),
     ) -> Self {
+        let underway = Underway::begin(edge.recorder(), lane(method, Way::Local), begun);
+        let span = edge.trails().and_then(|trails| {
+            let step = ambient::step(&mut frame.trail)?;
+            // The clock was looked at already, where calls are timed.
+            let begun = begun.or(underway.as_ref().and_then(Underway::begun));
+            let begun = begun.unwrap_or_else(Instant::now);
+            let what = edge.what(method, SpanKind::Local);
+            Some(OpenSpan::begin(trails, step, what, begun))
+        });
         Self {
-            underway: Underway::begin(edge.recorder(), lane(method, Way::Local), begun),
+            underway,
+            span,
             frame,
             alarm: Alarm::default(),
             inside: edge.stay(here, method),
@@ -170,13 +180,17 @@ impl<'c> Waiting<'c> {
     }
 }
 
-impl<'c, R: CallResult<Error: From<CallError>>, O: ?Sized> LocalFuture<'c, R, O> {
+impl<'c, R: CallResult<Error: Travels + From<CallError>>, O: ?Sized> LocalFuture<'c, R, O> {
     /// The surroundings of the callee's next poll.
     #[inline]
     fn frame(&self) -> Frame {
         match &self.waiting {
             Some(waiting) => waiting.frame,
-            None => ambient::frame().entered(self.edge.place(), self.edge.limit(self.method)),
+            None => {
+                let outer = ambient::frame();
+                let limit = self.edge.limit(self.method);
+                outer.entered(self.edge.place(), limit, self.edge.trail(outer.trail))
+            }
         }
     }
 
@@ -188,7 +202,11 @@ impl<'c, R: CallResult<Error: From<CallError>>, O: ?Sized> LocalFuture<'c, R, O>
         let waiting = self
             .waiting
             .get_or_insert_with(|| Waiting::begin(edge, here, method, (frame, begun)));
-        waiting.frame = frame;
+        waiting.frame = Frame {
+            // Its span may just have been named.
+            trail: waiting.frame.trail,
+            ..frame
+        };
         if waiting.inside.as_mut().is_some_and(|it| it.poll_void(cx)) {
             return self.fail(self.edge.stopped(self.method));
         }
@@ -202,15 +220,33 @@ impl<'c, R: CallResult<Error: From<CallError>>, O: ?Sized> LocalFuture<'c, R, O>
 
     #[cold]
     fn fail(&mut self, failure: CallError) -> Poll<R> {
-        self.ended(Outcome::of(Some(failure.execution()), false));
+        let outcome = Outcome::of(Some(failure.execution()), false);
+        self.ended(outcome, || Some(failure.to_string()));
         Poll::Ready(R::from_result(Err(failure.into())))
     }
 
     /// Counts the end of a call that had to wait.
-    fn ended(&mut self, outcome: Outcome) {
-        let waiting = self.waiting.as_mut();
-        if let Some(underway) = waiting.and_then(|waiting| waiting.underway.take()) {
-            underway.end(outcome);
+    fn ended(&mut self, outcome: Outcome, error: impl FnOnce() -> Option<String>) {
+        let Some(waiting) = &mut self.waiting else {
+            return;
+        };
+        let (underway, span) = (waiting.underway.take(), waiting.span.take());
+        let is_timed = underway.as_ref().is_some_and(|it| it.begun().is_some());
+        let over = (is_timed || span.is_some()).then(Instant::now);
+        if let Some(underway) = underway {
+            underway.end(outcome, over);
+        }
+        if let Some((span, over)) = span.zip(over) {
+            span.end(outcome, over, error());
+        }
+    }
+
+    /// Notes a call that was ready at once, and is worth it.
+    #[cold]
+    fn note(&self, mut frame: Frame, begun: Option<Instant>, end: (Outcome, Option<String>)) {
+        if let Some(trails) = self.edge.trails() {
+            let what = self.edge.what(self.method, SpanKind::Local);
+            trails.note_at_once(&mut frame.trail, what, begun, end);
         }
     }
 
@@ -225,14 +261,15 @@ impl<'c, R: CallResult<Error: From<CallError>>, O: ?Sized> LocalFuture<'c, R, O>
         let Poll::Ready(answer) = polled else {
             return self.wait(frame, None, cx);
         };
-        self.ended(Outcome::of(None, answer.is_error()));
+        let outcome = Outcome::of(None, answer.is_error());
+        self.ended(outcome, || answer.error().and_then(variants));
         Poll::Ready(answer)
     }
 }
 
 impl<R, O> Future for LocalFuture<'_, R, O>
 where
-    R: CallResult<Error: From<CallError>>,
+    R: CallResult<Error: Travels + From<CallError>>,
     O: ?Sized + Send + Sync + 'static,
 {
     type Output = R;
@@ -246,25 +283,32 @@ where
         let edge = this.edge;
         let lane = edge.lane(this.method, Way::Local);
         let is_due = lane.is_some_and(Lane::is_due);
-        let begun = is_due.then(Instant::now);
         let mut frame = this.frame();
+        let begun = (is_due | frame.trail.is_sampled()).then(Instant::now);
         let future = &mut this.future;
         // The answer is written where it stays: to move it out through `under` costs more than all else here.
         let mut polled = Poll::Pending;
         if let Err(message) = ambient::under(&mut frame, || polled = future.as_mut().poll(cx)) {
             let failure = edge.panicked(this.method, message);
+            let outcome = Outcome::of(Some(failure.execution()), false);
             if let Some(lane) = lane {
-                let outcome = Outcome::of(Some(failure.execution()), false);
+                let begun = begun.filter(|_| is_due);
                 lane.at_once(outcome, begun.map(|begun| begun.elapsed()));
             }
+            this.note(frame, begun, (outcome, Some(failure.to_string())));
             return Poll::Ready(R::from_result(Err(failure.into())));
         }
         let Poll::Ready(answer) = &polled else {
             return this.wait(frame, begun, cx);
         };
+        let outcome = Outcome::of(None, answer.is_error());
         if let Some(lane) = lane {
-            let outcome = Outcome::of(None, answer.is_error());
+            let begun = begun.filter(|_| is_due);
             lane.at_once(outcome, begun.map(|begun| begun.elapsed()));
+        }
+        if outcome != Outcome::Answered || frame.trail.is_noticed() {
+            let error = answer.error().and_then(variants);
+            this.note(frame, begun, (outcome, error));
         }
         polled
     }

@@ -98,6 +98,7 @@ impl Measures {
                 .iter()
                 .flat_map(|group| self.replicas(group))
                 .collect(),
+            spans: None,
         }
     }
 

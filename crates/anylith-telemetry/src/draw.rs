@@ -3,7 +3,10 @@
 use std::{
     cell::Cell,
     hash::{BuildHasher as _, Hasher as _, RandomState},
+    sync::LazyLock,
 };
+
+use crate::trace_id::TraceId;
 
 thread_local! {
     /// Where this thread is; 0 before it has drawn.
@@ -28,6 +31,16 @@ pub fn draw() -> u64 {
 #[cold]
 fn seed() -> u64 {
     RandomState::new().build_hasher().finish()
+}
+
+/// What tells the traces of this process from those of all others.
+static OWN: LazyLock<u64> = LazyLock::new(draw);
+
+/// The name of the trace for which this was drawn, in this process.
+pub fn name_of(drawn: u64) -> TraceId {
+    let high = u128::from((drawn ^ *OWN).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    let id = high << 64 | u128::from(drawn.max(1));
+    TraceId::new(id).expect("its lower half is not 0")
 }
 
 #[cfg(test)]

@@ -10,7 +10,6 @@
 use std::{
     collections::{HashSet, VecDeque},
     fmt,
-    hash::{BuildHasher as _, RandomState},
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -47,8 +46,6 @@ pub struct Tracer {
     threshold: u64,
     /// What takes so long is slow.
     slow: Duration,
-    /// Turns what a root was drawn into the name of its trace.
-    key: u64,
     /// Whether anybody takes what is noted.
     collected: bool,
     rings: [Mutex<VecDeque<Note>>; RINGS],
@@ -151,7 +148,6 @@ impl Tracer {
                 1_000_000.. => u64::MAX,
             },
             slow: Duration::from_millis(traces.slow_ms),
-            key: RandomState::new().hash_one(0),
             collected,
             rings: Default::default(),
             desk: Mutex::default(),
@@ -166,13 +162,6 @@ impl Tracer {
             drawn,
             sampled: drawn <= self.threshold,
         }
-    }
-
-    /// The name of the trace for which this was drawn.
-    pub fn name(&self, drawn: u64) -> TraceId {
-        let high = (drawn ^ self.key).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        let id = u128::from(high) << 64 | u128::from(drawn);
-        TraceId::new(id).or(TraceId::new(1)).expect("1 is not 0")
     }
 
     /// Whether a call that took so long is slow.

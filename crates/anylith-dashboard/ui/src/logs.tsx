@@ -13,17 +13,27 @@ export function Logs({ api, state, wish }: { api: Api; state: State; wish: URLSe
   const [level, setLevel] = useState('');
   const [component, setComponent] = useState(wish.get('component') ?? '');
   const [replica, setReplica] = useState(wish.get('replica') ?? '');
+  const [trace, setTrace] = useState(wish.get('trace') ?? '');
   const [paused, setPaused] = useState(false);
   const sought = useSettled(text);
   const components = [...new Set(state.status.groups.flatMap((group) => group.components))].sort();
   const replicas = ['anylith', ...replicasOf(state.status).map(({ replica: { id } }) => id)];
-  const query: LogQuery = { component, replica, level, text: sought, lines: '500' };
+  const query: LogQuery = { component, replica, level, text: sought, trace, lines: '500' };
   return (
     <main class="logs">
       <header class="heading">
         <div>
           <h1>Logs</h1>
-          <p>of all replicas, in time order</p>
+          {trace === '' ? (
+            <p>of all replicas, in time order</p>
+          ) : (
+            <p>
+              written for the trace <a href={`#/calls?id=${trace}`}>{trace.slice(0, 8)}…</a>{' '}
+              <button type="button" class="plain" onClick={() => setTrace('')}>
+                Show all
+              </button>
+            </p>
+          )}
         </div>
         <form class="filters" role="search" onSubmit={(event) => event.preventDefault()}>
           <label>

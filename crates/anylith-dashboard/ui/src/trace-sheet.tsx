@@ -46,6 +46,11 @@ export function TraceSheet({ api, id, close }: { api: Api; id: string; close: ()
               />
             ))}
           </ol>
+          <p>
+            <a href={`#/logs?trace=${id}`} onClick={close}>
+              What was logged for it
+            </a>
+          </p>
           {trace.cut && <p class="quiet">There are more spans than these.</p>}
         </>
       )}
