@@ -104,7 +104,7 @@ function round(number: number): number {
   return Math.round(number * 10) / 10;
 }
 
-/** The least of 1, 2, 4, 6, 8, 10 with its noughts that is not less. */
+/** The least of 1, 1.5, 2, 3, 4, 5, 6, 8, 10 with its noughts that is not less. */
 export function roundedUp(value: number, base = 1): number {
   let unit = base;
   while (unit * 10 <= value) {
@@ -113,7 +113,7 @@ export function roundedUp(value: number, base = 1): number {
   while (unit >= value && unit > base * 1e-6) {
     unit /= 10;
   }
-  return [1, 2, 4, 6, 8, 10].map((factor) => factor * unit).find((end) => end >= value) ?? value;
+  return [1, 1.5, 2, 3, 4, 5, 6, 8, 10].map((factor) => factor * unit).find((end) => end >= value) ?? value;
 }
 
 /** The place of the moment that is nearest. */

@@ -128,9 +128,6 @@ interface EdgeProps {
   open: (edge: EdgeName) => void;
 }
 
-/** How far from its tip an edge says what goes along it, in pixels: there it is alone. */
-const SAYS_AT = 46;
-
 function Edge({ line, groups, numbers, near, told, open }: EdgeProps) {
   const { from, to, path, tip_x: x, tip_y: y, leftwards } = line;
   const kind = reach(groups, from, to);
@@ -144,8 +141,7 @@ function Edge({ line, groups, numbers, near, told, open }: EdgeProps) {
   useLayoutEffect(() => {
     const { current } = drawn;
     if (current !== null) {
-      const length = current.getTotalLength();
-      const at = current.getPointAtLength(Math.max(length / 2, length - SAYS_AT));
+      const at = current.getPointAtLength(current.getTotalLength() / 2);
       setSpot({ x: at.x, y: at.y });
     }
   }, [path]);

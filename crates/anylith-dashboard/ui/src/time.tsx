@@ -2,7 +2,7 @@ import { useMemo, useState } from 'preact/hooks';
 
 import type { Api } from './api';
 import { type Axis, Chart, MARKS, type Series, nearest } from './chart';
-import { bytes, clock, cores, plain, rate, time } from './figures';
+import { bytes, clock, cores, rate, time } from './figures';
 import { count } from './kind';
 import type { Graph, Mark, Past } from './model';
 import type { Numbers } from './numbers';
@@ -159,7 +159,7 @@ const OF_PROCESSES: Plan[] = [
       { name: 'ready', values: past.need?.ready ?? [], look: 'solid' },
       { name: 'all', values: past.need?.total ?? [], look: 'dashed' },
     ],
-    read: orNone(plain),
+    read: orNone(String),
     least: 2,
   },
 ];
@@ -200,11 +200,13 @@ export function Charts({ past, period, small = false }: { past: Past; period: Pe
   );
 }
 
-/** As far back as is known, within the period; but never less than five minutes, or the first of them would look like much. */
+const LEAST_MS = 60_000;
+
+/** As far back as is known, within the period; but never less than a minute, or the first seconds would look like much. */
 function axisOf({ at_ms: at }: Past, period: Period): Axis {
   const to = at.at(-1) ?? Date.now();
   const known = to - (at[0] ?? to);
-  return { from: to - Math.min(PERIODS[period].ms, Math.max(PERIODS.minutes.ms, known)), to };
+  return { from: to - Math.min(PERIODS[period].ms, Math.max(LEAST_MS, known)), to };
 }
 
 interface TimelineProps {

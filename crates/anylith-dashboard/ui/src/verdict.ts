@@ -14,6 +14,9 @@ export interface Verdict {
 /** Where one of a hundred calls takes longer than this, the edge is slow. */
 const SLOW_US = 100_000;
 
+/** Of fewer calls in a second one of a hundred is only the slowest that there was, and half of them have to be slow. */
+const FEW = 2;
+
 /** Where a larger share of the calls fails than this, the edge fails. */
 const FAILING = 0.01;
 
@@ -39,16 +42,18 @@ function judge(edge: EdgeNow, next: EdgeNow | undefined): Verdict {
     const short = `${percent(share)} fail`;
     return { tone: 'failing', mark: '✕', short, text: `${percent(share)} of the calls fail` };
   }
-  const own = edge.p99_us ?? 0;
+  const few = edge.calls_per_second < FEW;
+  const own = (few ? edge.p50_us : edge.p99_us) ?? 0;
   if (own < SLOW_US) {
     return { tone: 'fine', mark: '', short: '', text: '' };
   }
+  const takes = `${few ? 'half of the calls take' : 'one of a hundred calls takes'} ${time(own)}`;
   // Whoever waits for another is not the one to look at.
   if (next !== undefined && (next.p99_us ?? 0) > own * OWN) {
-    const text = `one of a hundred calls takes ${time(own)}, most of it for what ${edge.callee} calls: ${next.callee}`;
+    const text = `${takes}, most of it for what ${edge.callee} calls: ${next.callee}`;
     return { tone: 'fine', mark: '', short: '', text };
   }
-  return { tone: 'slow', mark: '◷', short: `p99 ${time(own)}`, text: `one of a hundred calls takes ${time(own)} or longer` };
+  return { tone: 'slow', mark: '◷', short: `${few ? 'p50' : 'p99'} ${time(own)}`, text: `${takes} or longer` };
 }
 
 /** The share of calls that end otherwise than with what was asked for. Those that their callers gave up are not among them. */

@@ -95,6 +95,12 @@ test('the edge that is slow is told from those that wait for it', () => {
   expect(numbers.verdict('A', 'B')?.text).toContain('most of it for what B calls: C');
 });
 
+test('one slow call among few makes no slow edge', () => {
+  const few = { calls_per_second: 1, p50_us: 900, p99_us: 2e6 };
+  const numbers = new Numbers(now([edge('A', 'B', few), edge('A', 'C', { ...few, p50_us: 2e6 })]));
+  expect([numbers.verdict('A', 'B')?.tone, numbers.verdict('A', 'C')?.short]).toEqual(['fine', 'p50 2.0 s']);
+});
+
 test('an edge whose calls fail is told, and one whose calls were given up is not', () => {
   const failing = { failed_per_second: 5, failures: { unknown: 4, cancelled: 1 } };
   const given = { failed_per_second: 5, failures: { cancelled: 5 } };
