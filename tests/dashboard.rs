@@ -2,8 +2,12 @@
 
 #[path = "dashboard/hundred.rs"]
 mod hundred;
+#[path = "dashboard/numbers.rs"]
+mod numbers;
 #[path = "../crates/anylith-dashboard/tests/stage/mod.rs"]
 mod stage;
+#[path = "dashboard/traces.rs"]
+mod traces;
 
 use std::{collections::BTreeSet, fs::File, io::Write as _, ops::Deref};
 
@@ -41,8 +45,14 @@ impl Deref for Visit {
 
 impl Visit {
     async fn to(start: Start, name: &str) -> anyhow::Result<Self> {
+        Self::with(start, "", name).await
+    }
+
+    /// Before a shop with further sections in its `anylith.toml`.
+    async fn with(start: Start, sections: &str, name: &str) -> anyhow::Result<Self> {
         let app = App::copy()?;
         app.add_settings(MIX)?;
+        app.add_settings(sections)?;
         let shop = start.start_in(app)?;
         let link = shop.command(&["dashboard"])?;
         ensure!(
@@ -147,7 +157,7 @@ async fn the_picture_agrees_with_the_status_in_every_shape() -> anyhow::Result<(
         visit.agree().await?;
         for theme in ["light", "dark"] {
             visit.prefer("prefers-color-scheme", theme).await?;
-            for view in ["shape", "graph", "problems", "logs"] {
+            for view in ["shape", "graph", "calls", "time", "problems", "logs"] {
                 visit.view(view).await?;
                 visit
                     .wait_until(&format!("document.querySelector('main.{view} h1')"))
@@ -416,7 +426,7 @@ async fn the_graph_tells_remote_edges_from_local_ones_and_a_component_tells_all(
 #[tokio::test]
 async fn everything_can_be_reached_and_done_with_keys_alone() -> anyhow::Result<()> {
     let visit = Visit::to(Shop::with().topology("mix"), "dashboard-keys").await?;
-    for view in ["shape", "graph", "problems", "logs"] {
+    for view in ["shape", "graph", "calls", "time", "problems", "logs"] {
         visit.view(view).await?;
         visit
             .wait_until(&format!("document.querySelector('main.{view} h1')"))
@@ -427,7 +437,7 @@ async fn everything_can_be_reached_and_done_with_keys_alone() -> anyhow::Result<
                 .await?;
         }
         // Everything that a click does something to.
-        let all = "[...document.querySelectorAll('a[href], button, select, input, [role=button]')]";
+        let all = "[...document.querySelectorAll('a[href], button, select, input, summary, [role=button], [role=slider]')]";
         visit
             .run(&format!(
                 "window.all = new Set({all}); document.activeElement.blur(); window.faint = []"
@@ -444,8 +454,10 @@ async fn everything_can_be_reached_and_done_with_keys_alone() -> anyhow::Result<
             visit
                 .run(
                     "const it = document.activeElement; all.delete(it); \
-                     const shape = it.matches('.node') ? it.querySelector('rect') : it; const style = getComputedStyle(shape); \
-                     const seen = it === document.body || style.outlineStyle !== 'none' || style.strokeWidth === '3.5px'; \
+                     const shape = it.matches('.node') ? it.querySelector('rect') : it.matches('.line') ? it.querySelector('.reachable') : it; \
+                     const style = getComputedStyle(shape); \
+                     const seen = it === document.body || style.outlineStyle !== 'none' || style.strokeWidth === '3.5px' \
+                         || (it.matches('.line') && !style.stroke.endsWith(', 0)')); \
                      if (!seen) faint.push(it.outerHTML.slice(0, 80))",
                 )
                 .await?;

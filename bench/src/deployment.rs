@@ -233,17 +233,29 @@ impl Deployment {
                     ready: true,
                 })
                 .collect()),
-            Engine::Anylith { binary, folder, .. } => {
-                let asked = Command::new(binary)
-                    .args(["status", "--json"])
-                    .current_dir(folder)
-                    .output()
-                    .context("cannot run `anylith status`")?;
-                ensure!(asked.status.success(), "`anylith status` failed");
-                let status: Status = serde_json::from_slice(&asked.stdout)?;
+            Engine::Anylith { .. } => {
+                let status: Status = serde_json::from_str(&self.ask(&["status", "--json"])?)?;
                 Ok(status.replicas())
             }
         }
+    }
+
+    /// What the command says to `arguments`.
+    pub(crate) fn ask(&self, arguments: &[&str]) -> Result<String> {
+        let Engine::Anylith { binary, folder, .. } = &self.engine else {
+            bail!("no command runs it");
+        };
+        let asked = Command::new(binary)
+            .args(arguments)
+            .current_dir(folder)
+            .output()
+            .context("cannot run `anylith`")?;
+        ensure!(
+            asked.status.success(),
+            "`anylith {}` failed",
+            arguments.join(" ")
+        );
+        Ok(String::from_utf8(asked.stdout)?)
     }
 
     /// The process that watches over the replicas, if there is one.

@@ -27,6 +27,7 @@ mod role;
 mod round;
 mod shop;
 mod slow;
+mod soak;
 mod survive;
 mod telemetry;
 
@@ -137,6 +138,13 @@ const BENCHMARKS: &[Benchmark] = &[
     },
 ];
 
+/// Those that take so long that they only run where they are named.
+const LONG: &[Benchmark] = &[Benchmark {
+    name: "soak",
+    about: "an hour of a hundred components at 2,000 calls a second with the dashboard open (BENCH_MINUTES): what it takes of memory",
+    run: soak::soak,
+}];
+
 /// Measures Anylith against its peers.
 #[derive(Debug, Parser)]
 #[command(name = "bench")]
@@ -166,7 +174,7 @@ fn main() -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     if arguments.list {
-        for Benchmark { name, about, .. } in BENCHMARKS {
+        for Benchmark { name, about, .. } in BENCHMARKS.iter().chain(LONG) {
             println!("{name:<12} {about}");
         }
         return Ok(ExitCode::SUCCESS);
@@ -177,7 +185,9 @@ fn main() -> Result<ExitCode> {
             .as_deref()
             .is_none_or(|name| benchmark.name == name)
     };
-    let chosen: Vec<&Benchmark> = BENCHMARKS.iter().filter(wanted).collect();
+    let is_named = arguments.name.is_some();
+    let long = LONG.iter().filter(|_| is_named);
+    let chosen: Vec<&Benchmark> = BENCHMARKS.iter().chain(long).filter(wanted).collect();
     ensure!(!chosen.is_empty(), "no such benchmark; `--list` names them");
     let mut report = Report::new(arguments.json);
     for benchmark in chosen {

@@ -3,6 +3,7 @@
 use std::slice;
 
 use anyhow::ensure;
+use anylith_supervisor::{Look, Seen};
 use e2e::Browser;
 use serde_json::{Value, json};
 
@@ -99,6 +100,46 @@ fn by_thing() -> Value {
     overview("by-thing", &groups.collect::<Vec<_>>())
 }
 
+/// What goes along its edges: much along some, nothing along others, and of a few not all is well.
+fn traffic(look: &Look) -> Seen {
+    let flow = |number: usize| {
+        let calls = match number % 9 {
+            4 => 0.0,
+            other => (other * other * other) as f64,
+        };
+        let failed = if number % 37 == 11 { calls * 0.04 } else { 0.0 };
+        let p99 = if number % 41 == 5 { 740_000.0 } else { 900.0 };
+        json!({
+            "calls_per_second": calls, "remote_per_second": calls, "failed_per_second": failed,
+            "failures": {"unknown": failed}, "in_flight": 0, "p50_us": 220.0, "p99_us": p99,
+        })
+    };
+    let edges = (0..100).flat_map(|index| {
+        let caller = name(index);
+        dependencies(index)
+            .into_iter()
+            .enumerate()
+            .map(move |(number, callee)| {
+                let mut edge = flow(index * 3 + number);
+                edge["caller"] = caller.clone().into();
+                edge["callee"] = callee.into();
+                edge
+            })
+    });
+    let replicas = (0..100).map(|index| {
+        let load = (index * 37 % 100) as f64 / 100.0;
+        json!({"id": format!("{}-1", name(index)), "cores": load * load, "memory_bytes": (9 << 20) + index * 70_000})
+    });
+    let value = match look {
+        Look::Now => json!({
+            "look": "now", "at_ms": 1_767_322_800_000_u64, "seconds": 5.0, "metrics": "all", "calls_per_second": 2000.0,
+            "edges": edges.collect::<Vec<_>>(), "replicas": replicas.collect::<Vec<_>>(),
+        }),
+        Look::Edge { .. } | Look::Past { .. } => json!({"look": "past", "step_ms": 1000}),
+    };
+    serde_json::from_value(value).expect("it is what a supervisor says")
+}
+
 /// A browser that looks at `overview`.
 async fn look(overview: Value, name: &str) -> anyhow::Result<(Stage, Browser)> {
     let stage = Stage::of(manifest(), overview).await;
@@ -133,7 +174,8 @@ const LOST: &str = "const canvas = document.querySelector('.canvas'); canvas.scr
 #[tokio::test]
 async fn a_hundred_components_can_be_looked_at() -> anyhow::Result<()> {
     for (topology, overview, processes) in [("micro", micro(), 106), ("by-thing", by_thing(), 20)] {
-        let (_stage, browser) = look(overview, &format!("hundred-{topology}")).await?;
+        let (stage, browser) = look(overview, &format!("hundred-{topology}")).await?;
+        stage.supervisor.lets_see(traffic);
         for (screen, (width, height)) in [("laptop", LAPTOP), ("wall", WALL)] {
             browser.resize(width, height).await?;
             for theme in ["light", "dark"] {
@@ -152,6 +194,9 @@ async fn a_hundred_components_can_be_looked_at() -> anyhow::Result<()> {
                 browser.click("nav a[href='#/graph']").await?;
                 browser
                     .wait_until("document.querySelectorAll('.node').length === 100")
+                    .await?;
+                browser
+                    .wait_until("document.querySelectorAll('.line.failing .says').length > 2")
                     .await?;
                 let lost = browser.run(LOST).await?;
                 ensure!(lost == "", "{topology} on a {screen}: {lost}");

@@ -1,6 +1,7 @@
 //! A real browser: Debian's chromium, steered by its chromedriver.
 
 use std::{
+    collections::BTreeMap,
     fs,
     io::{BufRead as _, BufReader, Read as _},
     process::{Child, ChildStdout, Command, Stdio},
@@ -305,6 +306,62 @@ impl Browser {
         let value = answer["value"].take();
         ensure!(value.get("error").is_none(), "{command}: {value}");
         Ok(value)
+    }
+
+    /// What the page's scripts keep in memory once all is thrown away that nobody needs, in bytes; and how many nodes there
+    /// are, those that are not shown included.
+    ///
+    /// # Errors
+    ///
+    /// What the browser says.
+    pub async fn heap(&self) -> anyhow::Result<(u64, u64)> {
+        self.devtools("HeapProfiler.collectGarbage").await?;
+        let used = self.devtools("Runtime.getHeapUsage").await?;
+        let counted = self.devtools("Memory.getDOMCounters").await?;
+        // Chromium has sizes as floating-point numbers.
+        let bytes = used["usedSize"].as_f64().context("no size of the heap")?;
+        let nodes = counted["nodes"].as_u64().context("no number of nodes")?;
+        Ok((bytes as u64, nodes))
+    }
+
+    async fn devtools(&self, command: &str) -> anyhow::Result<Value> {
+        let body = json!({"cmd": command, "params": {}});
+        self.ask_driver("goog/cdp/execute", &body).await
+    }
+
+    /// The processes that draw pages.
+    ///
+    /// # Errors
+    ///
+    /// If `/proc` cannot be read.
+    pub fn renderers(&self) -> anyhow::Result<Vec<u32>> {
+        let mut parents = BTreeMap::new();
+        for entry in fs::read_dir("/proc")? {
+            let name = entry?.file_name();
+            let Some(pid) = name.to_str().and_then(|name| name.parse::<u32>().ok()) else {
+                continue;
+            };
+            // Who ends meanwhile is none.
+            let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            let after = stat.rsplit_once(')').map(|(_, after)| after);
+            let parent = after.and_then(|after| after.split_whitespace().nth(1)?.parse().ok());
+            parents.extend(parent.map(|parent: u32| (pid, parent)));
+        }
+        let own = self.driver.process.id();
+        let is_below = |pid: &u32| {
+            let mut at = Some(pid);
+            std::iter::from_fn(|| {
+                at = at.and_then(|pid| parents.get(pid));
+                at
+            })
+            .any(|parent| *parent == own)
+        };
+        let draws = |pid: &u32| {
+            let line = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            line.contains("--type=renderer")
+        };
+        let found = parents.keys().copied();
+        Ok(found.filter(is_below).filter(draws).collect())
     }
 
     /// How large the page is seen, in pixels.

@@ -277,6 +277,13 @@ pub(crate) struct GraphArgs {
     /// Draws the groups of this topology, too
     #[arg(long, value_name = "NAME")]
     pub(crate) topology: Option<String>,
+    /// Draws the graph of what runs, with calls, failures and times of each edge, anew each second until q; once where the
+    /// output is no terminal
+    #[arg(long, conflicts_with_all = ["topology", "format"])]
+    pub(crate) live: bool,
+    /// Prints that as JSON, once
+    #[arg(long, requires = "live")]
+    pub(crate) json: bool,
     #[command(flatten)]
     pub(crate) overriding: Overriding,
     #[command(flatten)]

@@ -103,7 +103,13 @@ fn check_with_promtool(text: &str) {
 #[test]
 fn there_are_no_metrics_of_what_does_not_run() {
     let stage = stage(TOML);
-    for command in ["metrics", "top", "top --json"] {
+    for command in [
+        "metrics",
+        "top",
+        "top --json",
+        "graph --live",
+        "graph --live --json",
+    ] {
         let call = stage.call(command);
         assert_eq!((call.code(), call.out().as_str()), (1, ""), "{command}");
         assert!(call.err().contains("is not running"), "{}", call.err());
@@ -114,7 +120,7 @@ fn there_are_no_metrics_of_what_does_not_run() {
 fn an_application_that_counts_nothing_says_so_and_what_to_do() {
     let stage = stage(&format!("{TOML}[telemetry]\nmetrics = \"off\"\n"));
     visited(&stage, 1);
-    for command in ["metrics", "top", "top --json"] {
+    for command in ["metrics", "top", "top --json", "graph --live"] {
         let call = stage.call(command);
         assert_eq!((call.code(), call.out().as_str()), (1, ""), "{command}");
         assert!(
@@ -197,9 +203,59 @@ fn top_prints_one_table_where_nobody_watches() {
 }
 
 #[test]
+fn the_live_graph_has_every_edge_and_what_goes_along_it() {
+    let stage = stage(TOML);
+    visited(&stage, 1);
+    let url = stage.status()["listeners"]["web"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let mut last = Value::Null;
+    eventually("a visit is seen on its edge", || {
+        assert!(visit(&url).starts_with("visit "));
+        let call = stage.call("graph --live --json");
+        assert_eq!(call.code(), 0, "{}", call.err());
+        last = serde_json::from_str(&call.out()).unwrap();
+        last["edges"][0]["calls_per_second"].as_f64().unwrap() > 0.0
+    });
+    let edges = last["edges"].as_array().unwrap();
+    let [edge] = &edges[..] else {
+        panic!("{last}");
+    };
+    assert_eq!(
+        (&edge["caller"], &edge["callee"]),
+        (&"Web".into(), &"Counter".into())
+    );
+    assert_eq!(edge["remote_per_second"], edge["calls_per_second"]);
+    assert_eq!(last["calls_per_second"], edge["calls_per_second"]);
+    assert!(edge["p99_us"].as_f64().unwrap() > 0.0, "{edge}");
+    assert_eq!((&last["ready"], &last["total"]), (&3.into(), &3.into()));
+    let call = stage.call("graph --live");
+    let text = call.out();
+    assert!(
+        text.contains("→ Counter") && text.contains("remote"),
+        "{text}"
+    );
+    assert!(!text.contains('\x1b'), "{text:?}");
+}
+
+#[test]
 fn top_on_a_terminal_is_drawn_until_q_is_pressed_and_leaves_it_as_it_was() {
     let stage = stage(TOML);
     visited(&stage, 1);
+    // There is nothing to compare the first look with.
+    watched(&stage, "top", &["COMPONENT", "from now on", "till-1"]);
+}
+
+#[test]
+fn the_live_graph_on_a_terminal_is_drawn_until_q_is_pressed_and_leaves_it_as_it_was() {
+    let stage = stage(TOML);
+    visited(&stage, 1);
+    watched(&stage, "graph --live", &["DEPENDENT ON", "→ Counter"]);
+}
+
+/// Runs `command` on a terminal, where it is to show all of `words`, the last of them last, until q is pressed.
+fn watched(stage: &Stage, command: &str, words: &[&str]) {
     let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
     grantpt(&master).unwrap();
     unlockpt(&master).unwrap();
@@ -221,8 +277,8 @@ fn top_on_a_terminal_is_drawn_until_q_is_pressed_and_leaves_it_as_it_was() {
     .unwrap();
     let before = tcgetattr(&held).unwrap();
     assert!(before.local_modes.contains(LocalModes::ICANON));
-    let mut top = stage
-        .command("top")
+    let mut watcher = stage
+        .command(command)
         .stdin(slave())
         .stdout(slave())
         .stderr(slave())
@@ -246,10 +302,11 @@ fn top_on_a_terminal_is_drawn_until_q_is_pressed_and_leaves_it_as_it_was() {
         }
         std::mem::take(&mut all)
     };
-    let drawn = until("\x1b[?1049h") + &until("till-1");
-    assert!(drawn.contains("COMPONENT"), "{drawn:?}");
-    // There is nothing to compare the first look with.
-    assert!(drawn.contains("from now on"), "{drawn:?}");
+    let last = words.last().unwrap();
+    let drawn = until("\x1b[?1049h") + &until(last);
+    for word in words {
+        assert!(drawn.contains(word), "`{word}` is not in {drawn:?}");
+    }
     // It is drawn anew, in the same place.
     let again = until("\x1b[H");
     until("over the last");
@@ -258,10 +315,10 @@ fn top_on_a_terminal_is_drawn_until_q_is_pressed_and_leaves_it_as_it_was() {
     assert!(!raw.local_modes.contains(LocalModes::ICANON));
     // Another key is nothing.
     terminal.write_all(b"x").unwrap();
-    until("till-1");
+    until(last);
     terminal.write_all(b"q").unwrap();
     until("\x1b[?25h\x1b[?1049l");
-    assert!(top.wait().unwrap().success());
+    assert!(watcher.wait().unwrap().success());
     let after = tcgetattr(&held).unwrap();
     assert_eq!(after.local_modes, before.local_modes);
     drop(held);

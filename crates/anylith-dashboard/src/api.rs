@@ -4,6 +4,7 @@ mod change;
 mod events;
 mod graph;
 mod logs;
+mod numbers;
 mod status;
 mod traces;
 
@@ -47,7 +48,7 @@ struct Route {
     handler: MethodRouter<Api>,
 }
 
-fn routes() -> [Route; 14] {
+fn routes() -> [Route; 17] {
     let get = |path, handler| Route {
         method: Method::GET,
         path,
@@ -67,6 +68,12 @@ fn routes() -> [Route; 14] {
             "/api/v1/components/{component}",
             routing::get(graph::component),
         ),
+        get("/api/v1/now", routing::get(numbers::now)),
+        get(
+            "/api/v1/edges/{caller}/{callee}",
+            routing::get(numbers::edge),
+        ),
+        get("/api/v1/history", routing::get(numbers::history)),
         get("/api/v1/events", routing::get(events::events)),
         get("/api/v1/logs", routing::get(logs::logs)),
         get("/api/v1/logs/follow", routing::get(logs::follow)),

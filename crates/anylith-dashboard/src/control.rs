@@ -1,7 +1,10 @@
 //! Asks the supervisor, through the socket at which the command asks it too.
 
 use anylith_core::{Name, with_causes};
-use anylith_supervisor::{Answer, AskError, Cause, Overview, Request, ReshapePlan, RunFolder, ask};
+use anylith_supervisor::{
+    Answer, AskError, Cause, Look, Overview, Request, ReshapePlan, RunFolder, Seen, ask,
+};
+use anylith_telemetry::{EdgeDetail, Moment, Past, Period, Subject};
 use anylith_topology::suggest;
 use axum::http::StatusCode;
 
@@ -45,6 +48,37 @@ impl Control {
     pub(crate) async fn overview(&self) -> Result<Overview, Refusal> {
         match self.ask(Request::Status).await {
             Ok(Answer::Status(overview)) => Ok(overview),
+            other => Err(unexpected(other)),
+        }
+    }
+
+    /// What goes on in it now.
+    pub(crate) async fn now(&self) -> Result<Moment, Refusal> {
+        match self.look(Look::Now).await? {
+            Seen::Now(moment) => Ok(moment),
+            Seen::Edge(_) | Seen::Past(_) => Err(another()),
+        }
+    }
+
+    /// What goes along an edge now.
+    pub(crate) async fn edge(&self, caller: Name, callee: Name) -> Result<EdgeDetail, Refusal> {
+        match self.look(Look::Edge { caller, callee }).await? {
+            Seen::Edge(detail) => Ok(detail),
+            Seen::Now(_) | Seen::Past(_) => Err(another()),
+        }
+    }
+
+    /// How something went.
+    pub(crate) async fn past(&self, subject: Subject, period: Period) -> Result<Past, Refusal> {
+        match self.look(Look::Past { subject, period }).await? {
+            Seen::Past(past) => Ok(past),
+            Seen::Now(_) | Seen::Edge(_) => Err(another()),
+        }
+    }
+
+    async fn look(&self, look: Look) -> Result<Seen, Refusal> {
+        match self.ask(Request::Look(look)).await {
+            Ok(Answer::Seen(seen)) => Ok(*seen),
             other => Err(unexpected(other)),
         }
     }
@@ -102,11 +136,16 @@ fn unexpected(answer: Result<Answer, AskError>) -> Refusal {
             "the application is not running",
             "start it with `anylith run`",
         ),
-        Ok(_) => Refusal::new(
-            StatusCode::BAD_GATEWAY,
-            "the supervisor answers something else",
-            "use the same version of this command as the one that runs the application",
-        ),
+        Ok(_) => another(),
         Err(error) => Refusal::no_answer(with_causes(&error)),
     }
+}
+
+/// Why an answer to something else is none.
+fn another() -> Refusal {
+    Refusal::new(
+        StatusCode::BAD_GATEWAY,
+        "the supervisor answers something else",
+        "use the same version of this command as the one that runs the application",
+    )
 }

@@ -6,7 +6,7 @@ use anylith_core::Name;
 use anylith_supervisor::{GroupStatus, Note, Underway};
 use serde::Serialize;
 
-use crate::state::{State, Traffic};
+use crate::state::State;
 
 /// What has changed; a field that is not there has not.
 #[derive(Debug, Clone, PartialEq, Serialize, Default)]
@@ -35,8 +35,6 @@ pub(crate) struct Difference {
     /// Which change that is; nothing in it if none is under way any more.
     #[serde(skip_serializing_if = "Option::is_none")]
     underway: Option<Option<Underway>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    traffic: Option<Option<Traffic>>,
 }
 
 impl Difference {
@@ -64,7 +62,6 @@ impl Difference {
             troubles: differs(&old.troubles, &new.troubles),
             change: differs(&old.change, &new.change),
             underway: differs(&old.underway, &new.underway),
-            traffic: differs(&before.traffic, &now.traffic),
         };
         (difference != Self::default()).then_some(difference)
     }

@@ -5,17 +5,26 @@
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use axum::response::sse::Event;
 use serde::Serialize;
 use tokio::sync::{Notify, mpsc};
 
-use crate::{control::Control, difference::Difference, line::Line, refusal::Refusal, state::State};
+use crate::{
+    control::Control,
+    difference::Difference,
+    line::Line,
+    refusal::Refusal,
+    state::{Now, State},
+};
 
 /// How often the supervisor is asked while somebody looks.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// How often it is asked what goes on: the supervisor knows it anew each second.
+const NUMBERS_EVERY: Duration = Duration::from_millis(400);
 
 /// So many events may wait for somebody who reads slowly.
 const MOST_WAITING: usize = 32;
@@ -41,6 +50,8 @@ struct Client {
     line: Line,
     /// Whether he was told all; then he is told what changes.
     knows: bool,
+    /// The last moment of which he was told what went on.
+    told_ms: Option<u64>,
 }
 
 /// What the supervisor has last said.
@@ -78,6 +89,7 @@ impl Hub {
             outbox,
             line,
             knows: false,
+            told_ms: None,
         };
         self.with_clients(|clients| clients.push(client));
         self.shared.came.notify_one();
@@ -86,15 +98,21 @@ impl Hub {
 
     /// Asks and tells for ever.
     pub(crate) async fn watch(&self) {
-        let mut seen = Seen::Nothing;
+        let (mut seen, mut asked_at) = (Seen::Nothing, None);
         loop {
             self.with_clients(|clients| clients.retain(|client| !client.outbox.is_closed()));
             if self.with_clients(|clients| clients.is_empty()) {
-                seen = Seen::Nothing;
+                (seen, asked_at) = (Seen::Nothing, None);
                 self.shared.came.notified().await;
             }
             let now = self.control.overview().await;
             seen = self.tell(&seen, now);
+            let are_new =
+                self.with_clients(|clients| clients.iter().any(|it| it.told_ms.is_none()));
+            if are_new || asked_at.is_none_or(|at: Instant| at.elapsed() >= NUMBERS_EVERY) {
+                asked_at = Some(Instant::now());
+                self.tell_numbers().await;
+            }
             tokio::select! {
                 () = self.shared.came.notified() => {}
                 () = tokio::time::sleep(LOOK_EVERY) => {}
@@ -136,6 +154,25 @@ impl Hub {
             });
         });
         seen
+    }
+
+    /// Tells everybody what goes on who was not told of this moment yet. Where the supervisor does not say it, nobody is.
+    async fn tell_numbers(&self) {
+        let Ok(moment) = self.control.now().await else {
+            return;
+        };
+        let at_ms = Some(moment.at_ms);
+        let event = event("now", &Now::from(moment));
+        self.with_clients(|clients| {
+            clients.retain_mut(|client| {
+                // Who has come meanwhile is told all before this.
+                if !client.knows || client.told_ms == at_ms {
+                    return true;
+                }
+                client.told_ms = at_ms;
+                client.take(event.clone())
+            });
+        });
     }
 
     fn with_clients<T>(&self, act: impl FnOnce(&mut Vec<Client>) -> T) -> T {

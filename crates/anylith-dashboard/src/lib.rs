@@ -26,5 +26,5 @@ mod token;
 pub use door::{Dashboard, Door};
 pub use invitation::Invitation;
 pub use premises::{Look, Looked, Premises};
-pub use state::{EdgeTraffic, State, Traffic};
+pub use state::State;
 pub use token::Token;

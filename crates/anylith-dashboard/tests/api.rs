@@ -4,9 +4,10 @@
 
 mod stage;
 
-use anylith_supervisor::{Answer, Cause, Request, ToldStatus, Underway};
+use anylith_supervisor::{Answer, Cause, Look, Request, Seen, ToldStatus, Underway};
+use anylith_telemetry::{Moment, Past, Period, Subject};
 use serde_json::{Value, json};
-use stage::{Events, Stage, manifest, overview};
+use stage::{Events, Stage, manifest, overview, seen};
 
 #[tokio::test]
 async fn the_status_is_what_the_command_prints() {
@@ -397,6 +398,120 @@ async fn who_looks_is_told_that_the_supervisor_does_not_answer_and_when_it_does_
     assert_eq!(stage.get("status").await.status(), 502);
     std::fs::rename(&aside, &socket).unwrap();
     assert_eq!(events.next().await.unwrap().0, "state");
+}
+
+#[tokio::test]
+async fn what_goes_on_now_is_what_the_supervisor_sees() {
+    let stage = Stage::new().await;
+    assert_eq!(
+        stage.get("now").await.status(),
+        502,
+        "a supervisor without numbers"
+    );
+    stage.supervisor.lets_see(seen);
+    let told: Value = stage.get("now").await.json().await.unwrap();
+    assert_eq!(
+        (&told["calls_per_second"], &told["replicas"][0]["id"]),
+        (&json!(12.5), &json!("Cart-1"))
+    );
+    assert!(
+        told["host_cores"].as_u64().is_some_and(|cores| cores > 0),
+        "{told}"
+    );
+}
+
+#[tokio::test]
+async fn an_edge_is_told_with_what_is_set_for_it() {
+    let stage = Stage::new().await;
+    stage.supervisor.lets_see(seen);
+    let told: Value = stage.get("edges/Web/Cart").await.json().await.unwrap();
+    assert_eq!(
+        (&told["caller"], &told["methods"][0]["method"]),
+        (&json!("Web"), &json!("add"))
+    );
+    assert_eq!(told["settings"][0]["timeout_ms"], 100);
+    let other: Value = stage.get("edges/Cart/Web").await.json().await.unwrap();
+    assert_eq!(other["settings"], json!([]));
+    assert_eq!(stage.get("edges/Web/no%20name").await.status(), 404);
+}
+
+#[tokio::test]
+async fn the_history_is_that_of_whom_it_is_asked_for() {
+    fn told(look: &Look) -> Seen {
+        let Look::Past { subject, period } = look else {
+            panic!("{look:?}");
+        };
+        let step_ms = match (subject, period) {
+            (Subject::Application, Period::Hour) => 1,
+            (Subject::Component { component }, Period::Hour) if component == "Cart" => 2,
+            (Subject::Edge { caller, callee }, Period::Minutes)
+                if caller == "Web" && callee == "Cart" =>
+            {
+                3
+            }
+            other => panic!("{other:?}"),
+        };
+        Seen::Past(Past {
+            step_ms,
+            ..Past::default()
+        })
+    }
+    let stage = Stage::new().await;
+    stage.supervisor.lets_see(told);
+    for (query, step) in [
+        ("", 1),
+        ("?component=Cart", 2),
+        ("?caller=Web&callee=Cart&period=minutes", 3),
+    ] {
+        let past: Value = stage
+            .get(&format!("history{query}"))
+            .await
+            .json()
+            .await
+            .unwrap();
+        assert_eq!(past["step_ms"], step, "{query}");
+    }
+    for query in [
+        "caller=Web",
+        "component=Cart&callee=Web",
+        "period=year",
+        "moon=1",
+        "component=no%20name",
+    ] {
+        assert_eq!(
+            stage.get(&format!("history?{query}")).await.status(),
+            400,
+            "{query}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn who_looks_is_told_each_moment_once() {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    static AT: AtomicU64 = AtomicU64::new(1);
+    fn told(_: &Look) -> Seen {
+        Seen::Now(Moment {
+            at_ms: AT.load(Ordering::SeqCst),
+            ..Moment::default()
+        })
+    }
+    let stage = Stage::new().await;
+    stage.supervisor.lets_see(told);
+    let mut events = Events::of(stage.get("events").await);
+    assert_eq!(events.next().await.unwrap().0, "state");
+    let moment = |(name, now): (String, Value)| {
+        assert_eq!(name, "now");
+        now["at_ms"].as_u64().unwrap()
+    };
+    assert_eq!(moment(events.next().await.unwrap()), 1);
+    // Who comes later is told the same moment, and nobody else is told it again.
+    let mut later = Events::of(stage.get("events").await);
+    assert_eq!(later.next().await.unwrap().0, "state");
+    assert_eq!(moment(later.next().await.unwrap()), 1);
+    AT.store(2, Ordering::SeqCst);
+    assert_eq!(moment(events.next().await.unwrap()), 2);
+    assert_eq!(moment(later.next().await.unwrap()), 2);
 }
 
 fn span(trace: u32, id: u32, edge: [&str; 2], took_ms: u64, outcome: &str) -> String {

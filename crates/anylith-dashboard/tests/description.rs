@@ -7,7 +7,7 @@ mod stage;
 use anylith_supervisor::{Underway, UpgradeStage};
 use jsonschema::Validator;
 use serde_json::{Value, json};
-use stage::{Events, Stage};
+use stage::{Events, Stage, seen};
 
 /// Two spans of a trace, as they are kept.
 const REQUEST: &str = r#"{"trace":"0af7651916cd43dd8448eb211c80319c","id":"00000000000000a1","parent":"b7ad6b7169203331","kind":"request","component":"Web","method":"GET","path":"/cart","replica":"Web-1","begun_ns":1767322800000001000,"took_ns":9000000,"outcome":"executed","status":500,"kept":"failed"}"#;
@@ -61,6 +61,7 @@ impl Description {
 async fn answers_fit_their_schemas() {
     let stage = Stage::new().await;
     stage.log("Cart-1", &["plain", r#"{"ts":"2026-01-02T03:04:05.000000Z","level":"WARN","component":"Cart","msg":"slow"}"#]);
+    stage.supervisor.lets_see(seen);
     stage.spans(&[REQUEST, CALL]);
     let description = Description::of(&stage).await;
     for (path, asked) in [
@@ -74,6 +75,15 @@ async fn answers_fit_their_schemas() {
         ("/api/v1/logs", "logs"),
         ("/api/v1/logs", "logs?level=loud"),
         ("/api/v1/graph", "graph?topology=moon"),
+        ("/api/v1/now", "now"),
+        ("/api/v1/edges/{caller}/{callee}", "edges/Web/Cart"),
+        ("/api/v1/edges/{caller}/{callee}", "edges/Web/no%20name"),
+        ("/api/v1/history", "history"),
+        (
+            "/api/v1/history",
+            "history?caller=Web&callee=Cart&period=minutes",
+        ),
+        ("/api/v1/history", "history?caller=Web"),
         ("/api/v1/traces", "traces"),
         ("/api/v1/traces", "traces?edge=Cart"),
         (
@@ -111,11 +121,15 @@ async fn answers_fit_their_schemas() {
 #[tokio::test]
 async fn events_fit_their_schemas() {
     let stage = Stage::new().await;
+    stage.supervisor.lets_see(seen);
     let description = Description::of(&stage).await;
     let mut events = Events::of(stage.get("events").await);
     let (name, state) = events.next().await.unwrap();
     assert_eq!(name, "state");
     description.check_named("State", &state);
+    let (name, now) = events.next().await.unwrap();
+    assert_eq!(name, "now");
+    description.check_named("Now", &now);
     stage.supervisor.show(|now| {
         now.status.groups.swap(0, 1);
         now.status.groups[0].replicas[0].restarts += 1;

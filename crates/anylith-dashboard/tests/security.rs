@@ -15,12 +15,15 @@ use tokio::{
 };
 
 /// Every route that there is, with what fits it.
-const ROUTES: [(&str, &str); 14] = [
+const ROUTES: [(&str, &str); 17] = [
     ("GET", "/api/v1/status"),
     ("GET", "/api/v1/graph"),
     ("GET", "/api/v1/picture"),
     ("GET", "/api/v1/topologies"),
     ("GET", "/api/v1/components/Cart"),
+    ("GET", "/api/v1/now"),
+    ("GET", "/api/v1/edges/Web/Cart"),
+    ("GET", "/api/v1/history"),
     ("GET", "/api/v1/events"),
     ("GET", "/api/v1/logs"),
     ("GET", "/api/v1/logs/follow"),

@@ -4,7 +4,7 @@ use std::{io, path::Path, time::Duration};
 
 use anylith_control::{Cause, Note, ReshapePlan, Status, Underway, UpgradePlan};
 use anylith_core::Name;
-use anylith_telemetry::Survey;
+use anylith_telemetry::{EdgeDetail, Moment, Past, Survey};
 use anylith_wire::control::{ControlError, Decoder, Opening, Request, encode};
 use serde::{Deserialize, Serialize};
 use tokio::{
@@ -13,13 +13,15 @@ use tokio::{
 };
 
 /// The answer to a [`Request`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Answer {
     /// The application as it is now.
     Status(Overview),
     /// What its replicas have counted.
     Metrics(Box<Survey>),
+    /// What goes on in it, or went on before.
+    Seen(Box<Seen>),
     /// What a reshape would do.
     Plan(ReshapePlan),
     /// What an upgrade would do.
@@ -75,6 +77,18 @@ pub enum Answer {
         #[serde(default)]
         replica: Option<Name>,
     },
+}
+
+/// What somebody sees who looks at an application.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "look", rename_all = "snake_case")]
+pub enum Seen {
+    /// What goes on now.
+    Now(Moment),
+    /// What goes along one edge now.
+    Edge(EdgeDetail),
+    /// How something went.
+    Past(Past),
 }
 
 /// The application as it is now, with what people want to know on top.
@@ -135,7 +149,7 @@ pub async fn ask(socket: &Path, request: Request) -> Result<Answer, AskError> {
         | Request::Steer(_) => false,
         Request::Reshape { dry_run, .. } => *dry_run,
         Request::Upgrade(upgrade) => upgrade.dry_run,
-        Request::Status | Request::Metrics | Request::Unknown => true,
+        Request::Status | Request::Metrics | Request::Look(_) | Request::Unknown => true,
     };
     let exchanged = exchange(connection, request);
     if !is_quick {

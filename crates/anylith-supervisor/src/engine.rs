@@ -20,6 +20,7 @@ use rustix::process::Signal;
 use tokio::{
     net::UnixListener,
     sync::{mpsc, oneshot},
+    time::MissedTickBehavior,
 };
 
 use crate::{
@@ -33,7 +34,7 @@ use crate::{
     listener_socket::ListenerSocket,
     listeners::Listeners,
     log_file,
-    measures::Measures,
+    measures::{LOOK_EVERY, Measures},
     process::{self, Process, Start},
     processes::{End, Processes},
     record::{Build, Ledger, Legacy, Program, Record, Shape},
@@ -98,6 +99,7 @@ enum Wake {
     Ended(End),
     Listener(Event),
     Tick,
+    Look,
     Chores,
 }
 
@@ -228,9 +230,11 @@ impl Engine {
     async fn take_orders(mut self, orders: mpsc::Receiver<Order>) -> io::Result<File> {
         let mut orders = Some(orders);
         let mut chores = tokio::time::interval(CHORES_EVERY);
+        let mut looks = tokio::time::interval(LOOK_EVERY);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Skip);
         self.feed(Event::Tick, Instant::now());
         while !self.done {
-            let wake = self.next(&mut orders, &mut chores).await;
+            let wake = self.next(&mut orders, &mut looks, &mut chores).await;
             let now = Instant::now();
             match wake {
                 Wake::Arrival(arrival) => self.arrived(arrival, now),
@@ -241,6 +245,10 @@ impl Engine {
                 Wake::Ended(end) => self.ended(end, now),
                 Wake::Listener(event) => self.feed(event, now),
                 Wake::Tick => self.feed(Event::Tick, now),
+                Wake::Look => {
+                    let status = self.plane.status(&BTreeMap::new());
+                    self.measures.look(&status, self.plane.spec(), now);
+                }
                 Wake::Chores => {
                     log_file::trim_all(&self.folder.logs());
                     self.remember();
@@ -257,6 +265,7 @@ impl Engine {
     async fn next(
         &mut self,
         orders: &mut Option<mpsc::Receiver<Order>>,
+        looks: &mut tokio::time::Interval,
         chores: &mut tokio::time::Interval,
     ) -> Wake {
         let tick = self.plane.next_tick();
@@ -266,6 +275,7 @@ impl Engine {
             end = self.processes.next_end() => Wake::Ended(end),
             event = self.listeners.next() => Wake::Listener(event),
             () = until(tick) => Wake::Tick,
+            _ = looks.tick() => Wake::Look,
             _ = chores.tick() => Wake::Chores,
         }
     }
@@ -605,6 +615,10 @@ impl Engine {
             Request::Steer(steer) => self.asked_to_steer(steer, answer, now),
             Request::Metrics => {
                 let _ = answer.send(Answer::Metrics(Box::new(self.survey())));
+            }
+            Request::Look(look) => {
+                let seen = self.measures.seen(&look);
+                let _ = answer.send(Answer::Seen(Box::new(seen)));
             }
             // How things are is never wrong.
             Request::Status | Request::Unknown => {

@@ -28,6 +28,7 @@ mod log_file;
 mod log_filter;
 mod log_line;
 mod log_reader;
+mod marks;
 mod measures;
 mod otlp;
 mod process;
@@ -44,13 +45,13 @@ mod told;
 mod trace_reader;
 mod trace_store;
 
-pub use answer::{Answer, AskError, Overview, ask};
+pub use answer::{Answer, AskError, Overview, Seen, ask};
 pub use anylith_control::{
     Becomes, CRASH_LOOP, Cause, Change, Exit, Failure, GroupChange, GroupSpec, GroupStatus,
     GroupUpgrade, Note, Notice, Processes, ReplicaState, ReplicaStatus, ReshapePlan, ScalingStatus,
     Spec, Status, Timing, Underway, UpgradePlan, UpgradeStage,
 };
-pub use anylith_wire::control::{ENV_CONTROL, ENV_ROLE, Group, Request, Steer, Upgrade};
+pub use anylith_wire::control::{ENV_CONTROL, ENV_ROLE, Group, Look, Request, Steer, Upgrade};
 pub use builds::{KeepError, NewBuild, previous_build};
 pub use collector::{Collection, TRACES_BYTES};
 pub use elsewhere::Elsewhere;

@@ -1,12 +1,21 @@
-//! What the replicas have counted, and how often their components were started again.
+//! What the replicas have counted, how often their components were started again, and how all of that went.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant, SystemTime},
+};
 
-use anylith_control::{GroupStatus, Notice, Status};
+use anylith_control::{GroupStatus, Notice, Spec, Status};
 use anylith_core::{Metrics, Name};
-use anylith_telemetry::{Book, ReplicaNumbers, Report, Survey};
+use anylith_telemetry::{Book, History, Makeup, ReplicaNumbers, Report, Survey};
+use anylith_wire::control::Look;
 
-/// What the replicas have counted, and how often their components were started again.
+use crate::{answer::Seen, marks};
+
+/// How often it is looked what has changed.
+pub(crate) const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// What the replicas have counted, how often their components were started again, and how all of that went.
 ///
 /// It lives as long as its supervisor. The next one hears again of all that the replicas which still run have counted.
 #[derive(Debug, Default)]
@@ -14,6 +23,7 @@ pub(crate) struct Measures {
     book: Book,
     /// Component → how often a replica with it was started again because it had failed.
     restarts: BTreeMap<Name, u64>,
+    history: History,
 }
 
 impl Measures {
@@ -39,6 +49,9 @@ impl Measures {
 
     /// Takes what the control plane tells people of a replica with `components`.
     pub(crate) fn hear(&mut self, notice: &Notice, components: impl Fn(&Name) -> Vec<Name>) {
+        if let Some(mark) = marks::of(notice, unix_ms()) {
+            self.history.mark(mark);
+        }
         if let Notice::Failed { replica, .. } | Notice::CrashLoop { replica, .. } = notice {
             self.restarted(&components(replica), 1);
         }
@@ -47,6 +60,28 @@ impl Measures {
     fn restarted(&mut self, components: &[Name], times: u64) {
         for component in components {
             *self.restarts.entry(component.clone()).or_default() += times;
+        }
+    }
+
+    /// Keeps how things are now, for an application of this `spec` that stands like this. It is to be called [every
+    /// second](LOOK_EVERY).
+    pub(crate) fn look(&mut self, status: &Status, spec: &Spec, now: Instant) {
+        let survey = self.survey(status, spec.telemetry.metrics);
+        let groups = status.groups.iter();
+        let groups = groups.map(|group| (group.name.clone(), group.components.clone()));
+        let makeup = Makeup {
+            groups: groups.collect(),
+            dependencies: &spec.dependencies,
+        };
+        self.history.note(survey, &makeup, now, unix_ms());
+    }
+
+    /// What somebody sees who looks.
+    pub(crate) fn seen(&self, look: &Look) -> Seen {
+        match look {
+            Look::Now => Seen::Now(self.history.now()),
+            Look::Edge { caller, callee } => Seen::Edge(self.history.edge(caller, callee)),
+            Look::Past { subject, period } => Seen::Past(self.history.past(subject, *period)),
         }
     }
 
@@ -81,4 +116,11 @@ impl Measures {
         });
         replicas.collect()
     }
+}
+
+fn unix_ms() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    since.map_or(0, |since| {
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    })
 }

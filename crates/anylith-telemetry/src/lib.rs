@@ -6,6 +6,8 @@
 //! - A [`Report`] is all that one process has counted, in absolute numbers. [`Numbers`] are those that can be summed over
 //!   processes, and a [`Book`] sums them, with those of processes that are gone.
 //! - A [`Survey`] is the application as a whole, and [`prometheus::render`] writes it down.
+//! - A [`History`] is what came of a survey each second for an hour, in bounded memory: what goes on now, and what went on
+//!   before, with [`Mark`]s for what has happened meanwhile.
 //!
 //! And what becomes of their traces: a [`Tracer`] notes calls that have ended, each a [`Span`] where it is kept, and a
 //! [`Trace`] is put together of those of all processes.
@@ -17,6 +19,9 @@ mod calls;
 mod draw;
 mod family;
 mod histogram;
+mod history;
+mod mark;
+mod moment;
 mod numbers;
 mod outcome;
 pub mod prometheus;
@@ -37,6 +42,12 @@ pub use calls::{Calls, Ended};
 pub use draw::{draw, name_of};
 pub use family::{Family, Kind, Labels, Sample, Value, borders, families};
 pub use histogram::Histogram;
+pub use history::{History, Past, PastNeed, Period, Subject, WINDOW};
+pub use mark::{Mark, MarkKind};
+pub use moment::{
+    ComponentMoment, EdgeDetail, EdgeMoment, Flow, Makeup, MethodDetail, Moment, Need,
+    ReplicaMoment,
+};
 pub use numbers::{ComponentNumbers, EdgeNumbers, Numbers, ServedNumbers};
 pub use outcome::Outcome;
 pub use recorder::{Lane, Recorder};

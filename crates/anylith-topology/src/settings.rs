@@ -296,6 +296,11 @@ impl Settings {
         &self.limits
     }
 
+    /// What is set for edges and for methods of them, in the order of the file.
+    pub fn edges(&self) -> impl Iterator<Item = &EdgeSettings> {
+        self.edges.iter().map(|edge| &edge.settings)
+    }
+
     /// The application's own topologies, in alphabetical order; `monolith` and `micro` are not among them.
     pub fn topologies(&self) -> impl Iterator<Item = &Name> {
         self.topologies.keys()

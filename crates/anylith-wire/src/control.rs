@@ -16,7 +16,7 @@ use anylith_core::{
     Burst, Counters, Directory, Endpoint, Manifest, Name, Scaling, Size, Telemetry,
 };
 pub use anylith_core::{EdgeSettings, Limits};
-use anylith_telemetry::{Report, Span, TraceId};
+use anylith_telemetry::{Period, Report, Span, Subject, TraceId};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 pub use crate::{
@@ -93,6 +93,8 @@ pub enum Request {
     Status,
     /// For what its replicas have counted.
     Metrics,
+    /// For what goes on in it, or went on before.
+    Look(Look),
     /// To drain and stop the application. The answer comes when nothing of it runs any more.
     Stop,
     /// To stop the application without draining.
@@ -126,6 +128,28 @@ pub enum Request {
     /// For something that a later build can do: it is answered with the status. Nobody sends it.
     #[serde(other)]
     Unknown,
+}
+
+/// What [`Request::Look`] asks for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "look", rename_all = "snake_case")]
+pub enum Look {
+    /// What goes on now.
+    Now,
+    /// What goes along one edge now, method by method.
+    Edge {
+        /// The component that calls.
+        caller: Name,
+        /// The component that is called.
+        callee: Name,
+    },
+    /// How something went in the last minutes, or the last hour.
+    Past {
+        /// What.
+        subject: Subject,
+        /// How far back.
+        period: Period,
+    },
 }
 
 /// What [`Request::Upgrade`] asks for.

@@ -114,6 +114,7 @@ fn kind(request: &Request) -> Change {
         | Request::Kill
         | Request::Status
         | Request::Metrics
+        | Request::Look(_)
         | Request::Unknown => Change::Reshape,
     }
 }
@@ -190,12 +191,16 @@ pub(super) fn outcome(
             Err(Failure::new(why, mend))
         }
         Ok(Answer::Stopped { .. }) => Err(super::not_running(app)),
-        Ok(Answer::Status(_) | Answer::Plan(_) | Answer::UpgradePlan(_) | Answer::Metrics(_)) => {
-            Err(Failure::new(
-                "the supervisor is of an older version, which cannot do that",
-                format!("`{}` and run it again", app.hint("stop")),
-            ))
-        }
+        Ok(
+            Answer::Status(_)
+            | Answer::Plan(_)
+            | Answer::UpgradePlan(_)
+            | Answer::Metrics(_)
+            | Answer::Seen(_),
+        ) => Err(Failure::new(
+            "the supervisor is of an older version, which cannot do that",
+            format!("`{}` and run it again", app.hint("stop")),
+        )),
         Err(error @ AskError::NotRunning(_)) => Err(status::no_answer(app, folder, &error)),
         Err(AskError::Lost(cause)) if cause.kind() != io::ErrorKind::TimedOut => {
             Err(interrupted(app, folder, kind))

@@ -1,5 +1,7 @@
 //! `anylith graph`.
 
+mod live;
+
 use std::io::{self, Write};
 
 use anylith_topology::{ReplicaChange, draw};
@@ -12,6 +14,9 @@ use crate::{app::App, args::GraphArgs, failure::Failure, inspection::Inspection}
 /// Without a topology it is drawn even if something is wrong: a cycle is best seen in its picture.
 pub(crate) fn graph(args: &GraphArgs) -> Result<(), Failure> {
     let app = App::find(&args.app)?;
+    if args.live {
+        return live::live(&app, args.json);
+    }
     let inspection = Inspection::of(&app, &args.overriding, &args.building, Vec::new());
     let inspection = runtime()?.block_on(inspection)?;
     let plans = inspection.plans(args.topology.as_deref(), &ReplicaChange::NONE);

@@ -30,6 +30,7 @@ pub(super) async fn survey(app: &App, folder: &RunFolder) -> Result<Survey, Fail
         )),
         Ok(
             Answer::Stopped { .. }
+            | Answer::Seen(_)
             | Answer::Changed { .. }
             | Answer::Plan(_)
             | Answer::UpgradePlan(_)

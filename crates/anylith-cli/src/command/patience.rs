@@ -41,6 +41,7 @@ pub(super) async fn ask_patiently(
                     | Answer::Stuck { .. }
                     | Answer::Refused { .. }
                     | Answer::Metrics(_)
+                    | Answer::Seen(_)
                     | Answer::GivenUp { .. },
                 )
                 | Err(AskError::NotRunning(_) | AskError::Malformed(_)) => {}

@@ -31,6 +31,7 @@ pub(crate) fn status(args: &StatusArgs) -> Result<(), Failure> {
             | Answer::Stuck { .. }
             | Answer::Refused { .. }
             | Answer::Metrics(_)
+            | Answer::Seen(_)
             | Answer::GivenUp { .. },
         ) => return Err(not_running(&app)),
         Err(error) => return Err(no_answer(&app, &folder, &error)),

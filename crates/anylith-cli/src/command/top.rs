@@ -1,8 +1,7 @@
 //! `anylith top`.
 
 mod pace;
-pub(super) mod table;
-mod terminal;
+mod table;
 
 use std::{
     collections::VecDeque,
@@ -13,12 +12,11 @@ use std::{
 use anylith_supervisor::RunFolder;
 use anylith_telemetry::Survey;
 
-use self::{
-    pace::Pace,
-    table::Room,
-    terminal::{Key, Terminal},
+use self::pace::Pace;
+use super::{
+    last_run, metrics, runtime,
+    terminal::{Key, Room, Terminal},
 };
-use super::{last_run, metrics, runtime};
 use crate::{app::App, args::TopArgs, failure::Failure, paint::Paint, signals::Signals};
 
 /// How often it is looked. Replicas report once a second.

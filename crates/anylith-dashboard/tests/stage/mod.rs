@@ -9,7 +9,8 @@ use std::{
 
 use anylith_core::Manifest;
 use anylith_dashboard::{Dashboard, Door, Looked, Premises};
-use anylith_supervisor::{Answer, Overview, Request, RunFolder};
+use anylith_supervisor::{Answer, Look, Overview, Request, RunFolder, Seen};
+use anylith_telemetry::Subject;
 use anylith_topology::{Overrides, Settings, Unread};
 use anylith_wire::control::{Decoder, Opening, encode};
 use reqwest::{Client, RequestBuilder, Response};
@@ -22,6 +23,9 @@ use tokio::{
 };
 
 const TOML: &str = r#"
+[edges."Web -> Cart"]
+deadline = "100ms"
+
 [components.Cart]
 database = "postgres://shop:hunter2@db/carts"
 api_token = "hunter3"
@@ -46,6 +50,8 @@ pub(crate) struct Supervisor {
     asked: Mutex<Vec<Request>>,
     /// What it answers to a change that is not a dry run.
     changed: Mutex<Answer>,
+    /// What it answers to who looks; without it, it is one that knows no numbers.
+    seen: Mutex<Option<fn(&Look) -> Seen>>,
 }
 
 /// An application of two components, of which the first is dependent on the second.
@@ -99,6 +105,60 @@ pub(crate) fn overview() -> Value {
     })
 }
 
+/// What there is to be seen of it: every field that there can be is there.
+pub(crate) fn seen(look: &Look) -> Seen {
+    let flow = json!({
+        "calls_per_second": 12.5, "remote_per_second": 12.5, "failed_per_second": 0.5, "in_flight": 2,
+        "failures": {"erred": 0.125, "not_executed": 0.125, "unknown": 0.125, "executed": 0.0625, "cancelled": 0.0625},
+        "p50_us": 200.0, "p99_us": 900.0,
+    });
+    let need = json!({"cores": 0.25, "memory_bytes": 4096, "ready": 1, "total": 2});
+    let mark =
+        json!({"at_ms": 7000, "kind": "failure", "text": "Cart-1 has failed", "about": "Cart-1"});
+    let value = match look {
+        Look::Now => json!({
+            "look": "now", "at_ms": 9000, "seconds": 5.0, "metrics": "all",
+            "components": [with(json!({"name": "Cart"}), &[&flow, &need])],
+            "edges": [with(json!({"caller": "Web", "callee": "Cart"}), &[&flow])],
+            "replicas": [{"id": "Cart-1", "cores": 0.25, "memory_bytes": 4096}, {"id": "Web-1"}],
+            "marks": [mark],
+        }),
+        Look::Edge { caller, callee } => json!({
+            "look": "edge", "caller": caller, "callee": callee, "at_ms": 9000, "seconds": 5.0,
+            "methods": [with(
+                json!({
+                    "method": "add", "p90_us": 500.0, "retries_per_second": 0.5, "hedges_per_second": 0.0,
+                    "sent_bytes_per_second": 100.0, "received_bytes_per_second": 200.0, "calls": 70,
+                }),
+                &[&flow],
+            )],
+        }),
+        Look::Past { subject, .. } => json!({
+            "look": "past", "at_ms": [8000, 9000], "step_ms": 1000, "calls_per_second": [12.0, 12.5],
+            "remote_per_second": [12.0, 12.5], "failed_per_second": [0.0, 0.5],
+            "p50_us": [null, 200.0], "p99_us": [null, 900.0], "marks": [mark],
+            "need": match subject {
+                Subject::Edge { .. } => Value::Null,
+                _ => json!({"cores": [0.0, 0.25], "memory_bytes": [0, 4096], "ready": [0, 1], "total": [1, 2]}),
+            },
+        }),
+    };
+    let value = match look {
+        Look::Now => with(value, &[&flow, &need]),
+        _ => value,
+    };
+    serde_json::from_value(value).unwrap()
+}
+
+/// `value` with the fields of others.
+fn with(mut value: Value, others: &[&Value]) -> Value {
+    let fields = value.as_object_mut().unwrap();
+    for other in others {
+        fields.extend(other.as_object().unwrap().clone());
+    }
+    value
+}
+
 impl Stage {
     pub(crate) async fn new() -> Self {
         Self::of(manifest(), overview()).await
@@ -113,6 +173,7 @@ impl Stage {
             overview: Mutex::new(serde_json::from_value(overview).unwrap()),
             asked: Mutex::default(),
             changed: Mutex::new(Answer::Changed { left: Vec::new() }),
+            seen: Mutex::default(),
         });
         let task = tokio::spawn(listen(
             UnixListener::bind(folder.control_socket()).unwrap(),
@@ -202,12 +263,12 @@ impl Drop for Stage {
 }
 
 impl Supervisor {
-    /// What it has been asked but for how things are.
+    /// What it has been asked but for how things are and go.
     pub(crate) fn asked(&self) -> Vec<Request> {
         let asked = self.asked.lock().unwrap().clone();
         let changes = asked
             .into_iter()
-            .filter(|request| *request != Request::Status);
+            .filter(|request| !matches!(request, Request::Status | Request::Look(_)));
         changes.collect()
     }
 
@@ -217,6 +278,10 @@ impl Supervisor {
 
     pub(crate) fn answers_changes(&self, answer: Answer) {
         *self.changed.lock().unwrap() = answer;
+    }
+
+    pub(crate) fn lets_see(&self, seen: fn(&Look) -> Seen) {
+        *self.seen.lock().unwrap() = Some(seen);
     }
 
     fn answer(&self, request: Request) -> Answer {
@@ -247,6 +312,10 @@ impl Supervisor {
                 });
                 Answer::Plan(serde_json::from_value(plan).unwrap())
             }
+            Request::Look(look) => match *self.seen.lock().unwrap() {
+                Some(seen) => Answer::Seen(Box::new(seen(&look))),
+                None => Answer::Status(runs),
+            },
             Request::Status | Request::Unknown => Answer::Status(runs),
             _ => self.changed.lock().unwrap().clone(),
         }

@@ -1,8 +1,11 @@
 import { useEffect, useState } from 'preact/hooks';
 
+import { type Address, read } from './address';
 import type { Api } from './api';
+import { Calls } from './calls';
 import { type Asking, ChangeDialog, type Ending, make } from './changes';
 import { ComponentSheet } from './component-sheet';
+import { type EdgeName, EdgeSheet } from './edge-sheet';
 import { indices } from './glyph';
 import { Graph } from './graph';
 import { count } from './kind';
@@ -14,28 +17,34 @@ import { Problems } from './problem-list';
 import { problemsOf } from './problems';
 import { Shape } from './shape';
 import { type Theme, keptTheme, setTheme } from './theme';
+import { Time, nameOf, subjectOf } from './time';
 
-const VIEWS = ['shape', 'graph', 'problems', 'logs'] as const;
+const VIEWS = ['shape', 'graph', 'calls', 'time', 'problems', 'logs'] as const;
 type ViewName = (typeof VIEWS)[number];
 
-const TITLES: Record<ViewName, string> = { shape: 'Shape', graph: 'Graph', problems: 'Problems', logs: 'Logs' };
+const TITLES: Record<ViewName, string> = {
+  shape: 'Shape',
+  graph: 'Graph',
+  calls: 'Calls',
+  time: 'Time',
+  problems: 'Problems',
+  logs: 'Logs',
+};
 
-function viewNow(): ViewName {
-  const named = location.hash.slice(2);
-  return VIEWS.find((view) => view === named) ?? 'shape';
-}
+/** What lies beside the view, one at a time. */
+type Sheet = { of: 'component'; component: string } | { of: 'edge'; edge: EdgeName };
 
 /** The whole page. */
 export function App({ api, live }: { api: Api; live: Live }) {
-  const { state, connection } = useLive(live);
-  const [view, setView] = useState(viewNow());
+  const { state, now, connection } = useLive(live);
+  const [{ view, wish }, setAddress] = useState<Address<ViewName>>(read(location.hash, VIEWS));
   const [asking, ask] = useState<Asking>();
-  const [component, open] = useState<string>();
+  const [sheet, setSheet] = useState<Sheet>();
   const [making, setMaking] = useState(false);
   const [ending, setEnding] = useState<Ending>();
   const drawn = useDrawn(api, state);
   useEffect(() => {
-    const turn = () => setView(viewNow());
+    const turn = () => setAddress(read(location.hash, VIEWS));
     addEventListener('hashchange', turn);
     return () => removeEventListener('hashchange', turn);
   }, []);
@@ -45,15 +54,18 @@ export function App({ api, live }: { api: Api; live: Live }) {
   if (state === undefined) {
     return <Waiting connection={connection} />;
   }
-  const numbers = new Numbers(state);
+  const numbers = new Numbers(now);
   const places = indices(state.status.groups.flatMap((group) => group.components));
+  const open = (component: string) => setSheet({ of: 'component', component });
+  const openEdge = (edge: EdgeName) => setSheet({ of: 'edge', edge });
+  const closeSheet = () => setSheet(undefined);
   const askFor = (wanted: Asking) => {
-    open(undefined);
+    closeSheet();
     ask(wanted);
   };
   return (
     <>
-      <Head state={state} view={view} connection={connection} />
+      <Head state={state} numbers={numbers} view={view} connection={connection} />
       {connection !== 'live' && (
         <p class="stale" role="alert">
           {CONNECTIONS[connection].about}
@@ -65,19 +77,46 @@ export function App({ api, live }: { api: Api; live: Live }) {
         (drawn === undefined ? (
           <main class="waiting">Drawing the graph…</main>
         ) : (
-          <Graph state={state} numbers={numbers} graph={drawn.graph} picture={drawn.picture} open={open} />
+          <Graph state={state} numbers={numbers} graph={drawn.graph} picture={drawn.picture} open={open} openEdge={openEdge} />
         ))}
-      {view === 'problems' && <Problems api={api} state={state} />}
-      {view === 'logs' && <Logs api={api} state={state} />}
-      {component !== undefined && (
+      {view === 'calls' && <Calls key={wish.toString()} api={api} graph={drawn?.graph} wish={wish} />}
+      {view === 'time' && (
+        <Time
+          api={api}
+          numbers={numbers}
+          graph={drawn?.graph}
+          subject={subjectOf(wish.get('of') ?? '')}
+          choose={(subject) => {
+            const name = nameOf(subject);
+            location.hash = name === '' ? '#/time' : `#/time?of=${encodeURIComponent(name)}`;
+          }}
+        />
+      )}
+      {view === 'problems' && <Problems api={api} state={state} numbers={numbers} openEdge={openEdge} />}
+      {view === 'logs' && <Logs key={wish.toString()} api={api} state={state} wish={wish} />}
+      {sheet?.of === 'component' && (
         <ComponentSheet
-          name={component}
+          key={sheet.component}
+          name={sheet.component}
           api={api}
           state={state}
+          numbers={numbers}
           graph={drawn?.graph}
           ask={askFor}
           open={open}
-          close={() => open(undefined)}
+          openEdge={openEdge}
+          close={closeSheet}
+        />
+      )}
+      {sheet?.of === 'edge' && (
+        <EdgeSheet
+          key={`${sheet.edge.caller} ${sheet.edge.callee}`}
+          edge={sheet.edge}
+          api={api}
+          state={state}
+          numbers={numbers}
+          open={open}
+          close={closeSheet}
         />
       )}
       {asking !== undefined && (
@@ -119,8 +158,15 @@ function useDrawn(api: Api, state: State | undefined): { graph: GraphModel; pict
   return drawn;
 }
 
-function Head({ state, view, connection }: { state: State; view: ViewName; connection: Connection }) {
-  const problems = problemsOf(state).filter(({ gravity }) => gravity !== 'waiting').length;
+interface HeadProps {
+  state: State;
+  numbers: Numbers;
+  view: ViewName;
+  connection: Connection;
+}
+
+function Head({ state, numbers, view, connection }: HeadProps) {
+  const problems = problemsOf(state, numbers).filter(({ gravity }) => gravity !== 'waiting').length;
   return (
     <header class="head">
       <a class="brand" href="#/shape">

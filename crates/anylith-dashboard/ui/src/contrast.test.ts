@@ -50,12 +50,36 @@ const TEXTS: [string, string[]][] = [
   ['raised', ['bad']],
 ];
 
+/** `over` laid on `ground`, as `color-mix` does it. */
+function mixed(over: string, ground: string, share: number): string {
+  const channel = (at: number) => {
+    const [one, other] = [over, ground].map((colour) => Number.parseInt(colour.slice(at, at + 2), 16));
+    return Math.round((one ?? 0) * share + (other ?? 0) * (1 - share))
+      .toString(16)
+      .padStart(2, '0');
+  };
+  return `#${channel(1)}${channel(3)}${channel(5)}`;
+}
+
+/** How much of the accent the load of a process has, as the sheet says. */
+const LOAD = Number(/\.load \{[^}]*background: color-mix\(in srgb, var\(--accent\) (\d+)%/.exec(style)?.[1]) / 100;
+
 for (const scheme of [0, 1] as const) {
   const name = ['light', 'dark'][scheme];
   test(`text can be read in ${name}`, () => {
     const pairs = TEXTS.flatMap(([text, grounds]) => grounds.map((ground) => [text, ground] as const));
     const faint = pairs.filter(([text, ground]) => contrast(colour(text, scheme), colour(ground, scheme)) < 4.5);
     expect(faint).toEqual([]);
+  });
+
+  test(`text can be read on the load of a process in ${name}`, () => {
+    const load = mixed(colour('accent', scheme), colour('raised', scheme), LOAD);
+    expect(['text', 'quiet', 'good', 'busy'].filter((text) => !(contrast(colour(text, scheme), load) >= 4.5))).toEqual([]);
+  });
+
+  test(`lines of graphs and charts can be seen in ${name}`, () => {
+    const lines = ['strong-line', 'accent', 'busy', 'bad'];
+    expect(lines.filter((line) => contrast(colour(line, scheme), colour('raised', scheme)) < 3)).toEqual([]);
   });
 
   test(`borders and shapes can be seen in ${name}`, () => {

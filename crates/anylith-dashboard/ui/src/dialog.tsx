@@ -5,12 +5,14 @@ interface Props {
   title: string;
   /** Whether it is a sheet at the side instead of a box in the middle. */
   sheet?: boolean;
+  /** Whether it needs more room than most. */
+  wide?: boolean;
   close: () => void;
   children: ComponentChildren;
 }
 
 /** A dialog. The browser keeps the focus in it, closes it with Escape, and gives the focus back. */
-export function Dialog({ title, sheet = false, close, children }: Props) {
+export function Dialog({ title, sheet = false, wide = false, close, children }: Props) {
   const element = useRef<HTMLDialogElement>(null);
   const heading = useId();
   useEffect(() => {
@@ -26,7 +28,7 @@ export function Dialog({ title, sheet = false, close, children }: Props) {
   return (
     <dialog
       ref={element}
-      class={sheet ? 'sheet' : 'box'}
+      class={`${sheet ? 'sheet' : 'box'} ${wide ? 'wide' : ''}`.trim()}
       aria-labelledby={heading}
       onClose={close}
       onClick={beside}

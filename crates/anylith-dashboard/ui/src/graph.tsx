@@ -1,6 +1,8 @@
-import { useState } from 'preact/hooks';
+import { useLayoutEffect, useRef, useState } from 'preact/hooks';
 
+import { type EdgeName, REACH } from './edge-sheet';
 import { dependents, reach } from './edges';
+import { plain, rate, time } from './figures';
 import { count } from './kind';
 import type { Graph as GraphModel, Group, Picture, PlacedBox, PlacedLine, State } from './model';
 import type { Numbers } from './numbers';
@@ -12,6 +14,7 @@ interface Props {
   graph: GraphModel;
   picture: Picture;
   open: (component: string) => void;
+  openEdge: (edge: EdgeName) => void;
 }
 
 const MARGIN = 24;
@@ -24,7 +27,7 @@ const LETTER = 5.6;
 const SIDES = 8;
 
 /** Who is dependent on whom. */
-export function Graph({ state, numbers, graph, picture, open }: Props) {
+export function Graph({ state, numbers, graph, picture, open, openEdge }: Props) {
   const [pointed, point] = useState<string | undefined>();
   const { groups } = state.status;
   const [width, height] = [picture.width + 2 * MARGIN, picture.height + 2 * MARGIN];
@@ -37,9 +40,10 @@ export function Graph({ state, numbers, graph, picture, open }: Props) {
           <h1>{graph.app}</h1>
           <p>
             {count(graph.components.length, 'component')}, {count(edges, 'dependency', 'dependencies')}
+            {numbers.now !== undefined && numbers.counted && `, ${plain(numbers.now.calls_per_second)} calls a second`}
           </p>
         </div>
-        <Legend />
+        <Legend counted={numbers.counted} />
       </header>
       <div class="canvas">
         <svg
@@ -60,6 +64,8 @@ export function Graph({ state, numbers, graph, picture, open }: Props) {
               groups={groups}
               numbers={numbers}
               near={pointed === undefined || line.from === pointed || line.to === pointed}
+              told={pointed !== undefined}
+              open={openEdge}
             />
           ))}
           {picture.boxes.map((box) => (
@@ -84,23 +90,31 @@ function neighbours(graph: GraphModel, name: string): string[] {
   return [...own, ...dependents(graph.components, name)];
 }
 
-function Legend() {
+function Legend({ counted }: { counted: boolean }) {
   return (
     <ul class="legend" aria-label="Legend">
       <li>→ Dependent on</li>
-      <li>
-        <svg viewBox="0 0 30 8" aria-hidden="true">
-          <path class="edge local" d="M0 4h30" />
-        </svg>
-        within a process
-      </li>
-      <li>
-        <svg viewBox="0 0 30 8" aria-hidden="true">
-          <path class="edge remote" d="M0 4h30" />
-        </svg>
-        between processes
-      </li>
+      <Line path="edge local" word="within a process" />
+      <Line path="edge remote" word="between processes" />
+      {counted && (
+        <>
+          <Line path="edge local much" word="many calls" />
+          <Line path="edge local slow" word="◷ slow" />
+          <Line path="edge local failing" word="✕ fails" />
+        </>
+      )}
     </ul>
+  );
+}
+
+function Line({ path, word }: { path: string; word: string }) {
+  return (
+    <li>
+      <svg viewBox="0 0 30 8" aria-hidden="true">
+        <path class={path} d="M0 4h30" />
+      </svg>
+      {word}
+    </li>
   );
 }
 
@@ -109,20 +123,63 @@ interface EdgeProps {
   groups: Group[];
   numbers: Numbers;
   near: boolean;
+  /** Whether it says what goes along it, however well that goes. */
+  told: boolean;
+  open: (edge: EdgeName) => void;
 }
 
-const REACH = { local: 'within a process', remote: 'between processes', both: 'within a process, and between processes' };
-
-function Edge({ line, groups, numbers, near }: EdgeProps) {
+function Edge({ line, groups, numbers, near, told, open }: EdgeProps) {
   const { from, to, path, tip_x: x, tip_y: y, leftwards } = line;
   const kind = reach(groups, from, to);
   const back = x + (leftwards ? HEAD : -HEAD);
   const width = numbers.width(from, to);
+  const now = numbers.edge(from, to);
+  const verdict = numbers.verdict(from, to);
+  const tone = verdict?.tone ?? (numbers.counted ? 'idle' : '');
+  const drawn = useRef<SVGPathElement>(null);
+  const [spot, setSpot] = useState({ x, y });
+  useLayoutEffect(() => {
+    const { current } = drawn;
+    if (current !== null) {
+      const at = current.getPointAtLength(current.getTotalLength() / 2);
+      setSpot({ x: at.x, y: at.y });
+    }
+  }, [path]);
+  const goes =
+    now === undefined
+      ? numbers.counted
+        ? 'nobody calls'
+        : ''
+      : `${rate(now.calls_per_second)}, p50 ${time(now.p50_us)}, p99 ${time(now.p99_us)}, ${rate(now.failed_per_second)} failed`;
+  const about = [`${from} → ${to}: ${REACH[kind]}`, goes, verdict?.text ?? ''].filter(Boolean).join('; ');
+  const says = verdict !== undefined && verdict.short !== '' ? `${verdict.mark} ${verdict.short}` : told && near && now !== undefined ? rate(now.calls_per_second) : '';
+  const go = () => open({ caller: from, callee: to });
   return (
-    <g class={`line ${near ? '' : 'far'}`} data-edge={`${from} ${to}`} data-reach={kind}>
-      <title>{`${from} → ${to}: ${REACH[kind]}`}</title>
-      <path class={`edge ${kind}`} d={path} style={width === undefined ? undefined : { 'stroke-width': `${width}px` }} />
+    <g
+      class={`line ${tone} ${near ? '' : 'far'}`}
+      data-edge={`${from} ${to}`}
+      data-reach={kind}
+      data-tone={tone}
+      role="button"
+      tabindex={0}
+      aria-label={about}
+      onClick={go}
+      onKeyDown={(event) => {
+        if (event.key === 'Enter' || event.key === ' ') {
+          event.preventDefault();
+          go();
+        }
+      }}
+    >
+      <title>{about}</title>
+      <path class="reachable" d={path} />
+      <path ref={drawn} class={`edge ${kind}`} d={path} style={width === undefined ? undefined : { 'stroke-width': `${width}px` }} />
       <path class="tip" d={`M${x} ${y}L${back} ${y - 4}V${y + 4}Z`} />
+      {says !== '' && (
+        <text class="says" x={spot.x} y={spot.y - 5}>
+          {says}
+        </text>
+      )}
     </g>
   );
 }

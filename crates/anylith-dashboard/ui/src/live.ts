@@ -1,7 +1,7 @@
 import { useEffect, useState } from 'preact/hooks';
 
 import { type Api, Refused } from './api';
-import { type Difference, type State, changed } from './model';
+import { type Difference, type Now, type State, changed } from './model';
 import { seamless } from './stream';
 
 /** How well the page knows what goes on. */
@@ -19,12 +19,14 @@ export type Connection =
 
 export interface View {
   state: State | undefined;
+  /** What goes on, if that is known. */
+  now: Now | undefined;
   connection: Connection;
 }
 
 /** The application as it is now, kept so by the server's events. */
 export class Live {
-  view: View = { state: undefined, connection: 'connecting' };
+  view: View = { state: undefined, now: undefined, connection: 'connecting' };
   private readonly watchers = new Set<() => void>();
 
   constructor(private readonly api: Api) {}
@@ -48,13 +50,15 @@ export class Live {
   }
 
   private take(name: string, data: string): void {
-    const { state } = this.view;
+    const { state, now } = this.view;
     if (name === 'state') {
-      this.show({ state: JSON.parse(data) as State, connection: 'live' });
+      this.show({ state: JSON.parse(data) as State, now, connection: 'live' });
     } else if (name === 'change' && state !== undefined) {
-      this.show({ state: changed(state, JSON.parse(data) as Difference), connection: 'live' });
+      this.show({ state: changed(state, JSON.parse(data) as Difference), now, connection: 'live' });
+    } else if (name === 'now') {
+      this.show({ ...this.view, now: JSON.parse(data) as Now });
     } else if (name === 'lost') {
-      this.show({ state, connection: 'silent' });
+      this.show({ state, now: undefined, connection: 'silent' });
     }
   }
 

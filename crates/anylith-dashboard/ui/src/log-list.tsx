@@ -12,6 +12,8 @@ export interface LogQuery {
   replica?: string;
   level?: string;
   text?: string;
+  /** Only what was written for this trace. */
+  trace?: string;
   lines?: string;
 }
 

@@ -8,22 +8,32 @@ import { type State, replicasOf } from './model';
 const TYPING_MS = 250;
 
 /** The logs of all replicas as one. */
-export function Logs({ api, state }: { api: Api; state: State }) {
-  const [text, setText] = useState('');
+export function Logs({ api, state, wish }: { api: Api; state: State; wish: URLSearchParams }) {
+  const [text, setText] = useState(wish.get('text') ?? '');
   const [level, setLevel] = useState('');
-  const [component, setComponent] = useState('');
-  const [replica, setReplica] = useState('');
+  const [component, setComponent] = useState(wish.get('component') ?? '');
+  const [replica, setReplica] = useState(wish.get('replica') ?? '');
+  const [trace, setTrace] = useState(wish.get('trace') ?? '');
   const [paused, setPaused] = useState(false);
   const sought = useSettled(text);
   const components = [...new Set(state.status.groups.flatMap((group) => group.components))].sort();
   const replicas = ['anylith', ...replicasOf(state.status).map(({ replica: { id } }) => id)];
-  const query: LogQuery = { component, replica, level, text: sought, lines: '500' };
+  const query: LogQuery = { component, replica, level, text: sought, trace, lines: '500' };
   return (
     <main class="logs">
       <header class="heading">
         <div>
           <h1>Logs</h1>
-          <p>of all replicas, in time order</p>
+          {trace === '' ? (
+            <p>of all replicas, in time order</p>
+          ) : (
+            <p>
+              written for the trace <a href={`#/calls?id=${trace}`}>{trace.slice(0, 8)}…</a>{' '}
+              <button type="button" class="plain" onClick={() => setTrace('')}>
+                Show all
+              </button>
+            </p>
+          )}
         </div>
         <form class="filters" role="search" onSubmit={(event) => event.preventDefault()}>
           <label>
@@ -51,7 +61,7 @@ interface ChoiceProps {
   options: string[];
 }
 
-function Choice({ name, title, value, set, all, options }: ChoiceProps) {
+export function Choice({ name, title, value, set, all, options }: ChoiceProps) {
   return (
     <label>
       {title}{' '}
@@ -67,7 +77,7 @@ function Choice({ name, title, value, set, all, options }: ChoiceProps) {
   );
 }
 
-function useSettled(text: string): string {
+export function useSettled(text: string): string {
   const [settled, settle] = useState(text);
   useEffect(() => {
     const timer = setTimeout(() => settle(text), TYPING_MS);

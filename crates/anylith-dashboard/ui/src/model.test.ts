@@ -38,11 +38,3 @@ test('a change under way ends', () => {
   expect([over.change, over.underway]).toEqual([null, null]);
   expect(changed(BEFORE, { epoch: 2 })).toMatchObject({ change: 'reshaping', underway: { to: 'one' } });
 });
-
-test('traffic comes and goes', () => {
-  const traffic = { edges: [], load: { 'Cart-1': 0.5 } };
-  const known = changed(BEFORE, { traffic });
-  expect(known.traffic).toEqual(traffic);
-  expect(changed(known, { epoch: 2 }).traffic).toEqual(traffic);
-  expect(changed(known, { traffic: null }).traffic).toBeUndefined();
-});

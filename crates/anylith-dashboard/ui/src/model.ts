@@ -41,18 +41,101 @@ export interface Note {
   text: string;
 }
 
-export interface EdgeTraffic {
-  from: string;
-  to: string;
+/** How a call ended, if not with what was asked for. */
+export type Failure = 'erred' | 'not_executed' | 'unknown' | 'executed' | 'cancelled';
+
+/** What goes along edges. */
+export interface Flow {
   calls_per_second: number;
-  errors_per_second: number;
-  p50_ms: number;
-  p99_ms: number;
+  remote_per_second: number;
+  failed_per_second: number;
+  failures?: Partial<Record<Failure, number>>;
+  in_flight: number;
+  p50_us?: number;
+  p99_us?: number;
 }
 
-export interface Traffic {
-  edges: EdgeTraffic[];
-  load: Record<string, number>;
+/** What processes need. */
+export interface Need {
+  cores: number;
+  memory_bytes: number;
+  ready: number;
+  total: number;
+}
+
+export type MarkKind = 'failure' | 'problem' | 'recovery' | 'restart' | 'scale' | 'reshape' | 'upgrade' | 'other';
+
+/** Something that has happened. */
+export interface Mark {
+  at_ms: number;
+  kind: MarkKind;
+  text: string;
+  about?: string;
+}
+
+export interface EdgeNow extends Flow {
+  caller: string;
+  callee: string;
+}
+
+export interface ComponentNow extends Flow, Need {
+  name: string;
+}
+
+export interface ReplicaNow {
+  id: string;
+  cores?: number;
+  memory_bytes?: number;
+}
+
+/** What goes on, over the last seconds. */
+export interface Now extends Flow, Need {
+  at_ms: number;
+  seconds: number;
+  metrics: 'off' | 'counters' | 'all';
+  components: ComponentNow[];
+  edges: EdgeNow[];
+  replicas: ReplicaNow[];
+  marks: Mark[];
+  host_cores: number;
+}
+
+export interface MethodDetail extends Flow {
+  method: string;
+  p90_us?: number;
+  retries_per_second: number;
+  hedges_per_second: number;
+  sent_bytes_per_second: number;
+  received_bytes_per_second: number;
+  calls: number;
+}
+
+export interface EdgeSettings {
+  method?: string;
+  timeout_ms: number | null;
+  retries_percent?: number;
+  hedge_ms?: number;
+  concurrency?: number;
+}
+
+export interface EdgeDetail {
+  caller: string;
+  callee: string;
+  methods: MethodDetail[];
+  settings: EdgeSettings[];
+}
+
+/** How something went: columns of the same length, oldest first. */
+export interface Past {
+  at_ms: number[];
+  step_ms: number;
+  calls_per_second: number[];
+  remote_per_second: number[];
+  failed_per_second: number[];
+  p50_us: (number | null)[];
+  p99_us: (number | null)[];
+  need?: { cores: number[]; memory_bytes: number[]; ready: number[]; total: number[] };
+  marks: Mark[];
 }
 
 /** Which change is under way. Later versions may know of more kinds and stages. */
@@ -69,7 +152,6 @@ export interface State {
   troubles: string[];
   change: string | null;
   underway: Underway | null;
-  traffic?: Traffic | null;
 }
 
 export interface Difference {
@@ -83,7 +165,6 @@ export interface Difference {
   troubles?: string[];
   change?: string | null;
   underway?: Underway | null;
-  traffic?: Traffic | null;
 }
 
 export interface Method {
@@ -166,6 +247,45 @@ export interface Restarted {
   left?: string[];
 }
 
+/** A trace, as a list shows it. */
+export interface TraceSummary {
+  id: string;
+  begun_us: number;
+  duration_ns: number;
+  name: string;
+  component: string;
+  span_count: number;
+  failed_count: number;
+  components: string[];
+  kept: 'sampled' | 'failed' | 'slow' | 'related';
+}
+
+/** One thing that was done, as a part of a trace. */
+export interface TraceSpan {
+  id: string;
+  parent?: string;
+  orphan?: boolean;
+  depth: number;
+  name: string;
+  kind: 'request' | 'client' | 'server' | 'local';
+  caller?: string;
+  component: string;
+  method: string;
+  replica?: string;
+  offset_ns: number;
+  duration_ns: number;
+  outcome: 'answered' | Failure;
+  failed: boolean;
+  error?: string;
+  status?: number;
+  repeats: number;
+}
+
+export interface Trace extends TraceSummary {
+  spans: TraceSpan[];
+  cut: boolean;
+}
+
 export interface LogLine {
   source: string;
   at: string;
@@ -183,7 +303,7 @@ export function changed(state: State, change: Difference): State {
   }
   const order = change.order ?? [...groups.keys()];
   const present = order.map((name) => groups.get(name)).filter((group) => group !== undefined);
-  const next: State = {
+  return {
     status: {
       app: status.app,
       topology: change.topology ?? status.topology,
@@ -198,8 +318,6 @@ export function changed(state: State, change: Difference): State {
     change: change.change === undefined ? state.change : change.change,
     underway: change.underway === undefined ? state.underway : change.underway,
   };
-  const traffic = change.traffic === undefined ? state.traffic : change.traffic;
-  return traffic == null ? next : { ...next, traffic };
 }
 
 /** Every replica, with its group. */

@@ -1,31 +1,62 @@
-import type { EdgeTraffic, State } from './model';
+import type { ComponentNow, EdgeNow, Now, ReplicaNow } from './model';
+import { type Verdict, verdicts } from './verdict';
 
 /**
- * What is known of calls and load. It is the one place that the views take numbers from: where there are none, each of
- * its answers is `undefined`, and a view shows nothing in their place.
+ * What is known of calls and processes now. It is the one place that the views take numbers from: where there are none,
+ * each of its answers is `undefined`, and a view shows nothing in their place.
  */
 export class Numbers {
-  private readonly edges: Map<string, EdgeTraffic>;
+  private readonly edges: Map<string, EdgeNow>;
+  private readonly components: Map<string, ComponentNow>;
+  private readonly replicas: Map<string, ReplicaNow>;
+  private readonly judged: Map<string, Verdict>;
 
-  constructor(private readonly state: State) {
-    const edges = state.traffic?.edges ?? [];
-    this.edges = new Map(edges.map((edge) => [`${edge.from} ${edge.to}`, edge]));
+  constructor(readonly now: Now | undefined) {
+    const called = now?.edges.filter((edge) => edge.calls_per_second > 0 || edge.in_flight > 0) ?? [];
+    this.edges = new Map(called.map((edge) => [key(edge.caller, edge.callee), edge]));
+    this.components = new Map(now?.components.map((component) => [component.name, component]));
+    this.replicas = new Map(now?.replicas.map((replica) => [replica.id, replica]));
+    this.judged = verdicts(called);
   }
 
-  /** What a replica bears, from 0 to 1 of what it can. */
+  /** Whether calls are counted at all. */
+  get counted(): boolean {
+    return this.now !== undefined && this.now.metrics !== 'off';
+  }
+
+  replica(id: string): ReplicaNow | undefined {
+    return this.replicas.get(id);
+  }
+
+  component(name: string): ComponentNow | undefined {
+    return this.components.get(name);
+  }
+
+  /** What a process takes of this host's cores, from 0 to 1. */
   load(replica: string): number | undefined {
-    const load = this.state.traffic?.load[replica];
-    return load === undefined ? undefined : Math.min(1, Math.max(0, load));
+    const busy = this.replicas.get(replica)?.cores;
+    return busy === undefined || this.now === undefined ? undefined : Math.min(1, busy / this.now.host_cores);
   }
 
-  /** What goes along an edge. */
-  edge(from: string, to: string): EdgeTraffic | undefined {
-    return this.edges.get(`${from} ${to}`);
+  /** What goes along an edge; nothing where nobody calls. */
+  edge(from: string, to: string): EdgeNow | undefined {
+    return this.edges.get(key(from, to));
+  }
+
+  /** How it is with an edge along which anybody calls. */
+  verdict(from: string, to: string): Verdict | undefined {
+    return this.judged.get(key(from, to));
   }
 
   /** How wide an edge is drawn, in pixels: wider the more goes along it, and by its logarithm, or one would hide all others. */
   width(from: string, to: string): number | undefined {
-    const edge = this.edge(from, to);
-    return edge === undefined ? undefined : 1.5 + Math.min(4.5, Math.log10(1 + edge.calls_per_second) * 1.5);
+    if (!this.counted) {
+      return undefined;
+    }
+    return 1.3 + Math.min(5.2, Math.log10(1 + (this.edge(from, to)?.calls_per_second ?? 0)) * 1.8);
   }
+}
+
+function key(from: string, to: string): string {
+  return `${from} ${to}`;
 }

@@ -1,15 +1,24 @@
 import { useEffect, useState } from 'preact/hooks';
 
 import type { Api } from './api';
+import type { EdgeName } from './edge-sheet';
 import { LogList, Line } from './log-list';
 import type { LogLine, State } from './model';
+import type { Numbers } from './numbers';
 import { type Gravity, type Problem, problemsOf } from './problems';
 
 const MARK: Record<Gravity, string> = { failing: '✕', warning: '!', waiting: '…' };
 
+interface Props {
+  api: Api;
+  state: State;
+  numbers: Numbers;
+  openEdge: (edge: EdgeName) => void;
+}
+
 /** What is wrong now, in words. */
-export function Problems({ api, state }: { api: Api; state: State }) {
-  const problems = problemsOf(state);
+export function Problems({ api, state, numbers, openEdge }: Props) {
+  const problems = problemsOf(state, numbers);
   return (
     <main class="problems">
       <header class="heading">
@@ -20,7 +29,7 @@ export function Problems({ api, state }: { api: Api; state: State }) {
       </header>
       <ul class="cards">
         {problems.map((problem) => (
-          <Card key={problem.key} api={api} problem={problem} />
+          <Card key={problem.key} api={api} problem={problem} openEdge={openEdge} />
         ))}
       </ul>
       <section class="events" aria-label="What the supervisor says">
@@ -31,8 +40,8 @@ export function Problems({ api, state }: { api: Api; state: State }) {
   );
 }
 
-function Card({ api, problem }: { api: Api; problem: Problem }) {
-  const { gravity, title, text, replica } = problem;
+function Card({ api, problem, openEdge }: { api: Api; problem: Problem; openEdge: (edge: EdgeName) => void }) {
+  const { gravity, title, text, replica, edge } = problem;
   const [lines, setLines] = useState<LogLine[]>([]);
   // What it says now may be new since it failed once more.
   const wanted = gravity === 'failing' ? replica : undefined;
@@ -57,6 +66,11 @@ function Card({ api, problem }: { api: Api; problem: Problem }) {
           {title} <span class="gravity">{gravity}</span>
         </h2>
         <p>{text}</p>
+        {edge !== undefined && (
+          <button type="button" class="plain link" onClick={() => openEdge(edge)}>
+            Look at the edge
+          </button>
+        )}
         {lines.length > 0 && (
           <ol class="log last">
             {lines.map((line, index) => (

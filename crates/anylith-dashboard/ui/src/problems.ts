@@ -1,5 +1,8 @@
+import type { EdgeName } from './edge-sheet';
+import { rate } from './figures';
 import { count } from './kind';
-import { type State, replicasOf } from './model';
+import { type Failure, type State, replicasOf } from './model';
+import type { Numbers } from './numbers';
 
 /** How grave a problem is: something fails; something is not as it should be; something takes its time. */
 export type Gravity = 'failing' | 'warning' | 'waiting';
@@ -12,6 +15,8 @@ export interface Problem {
   text: string;
   /** The replica whose last lines may tell more. */
   replica?: string;
+  /** The edge whose numbers tell more. */
+  edge?: EdgeName;
 }
 
 /** Counts that say that something is wrong, and in which words. All others are part of how calls go. */
@@ -23,12 +28,22 @@ const COUNTS: Record<string, [string, string, string]> = {
   overloaded: ['call', 'calls', 'refused: there were as many as it can do'],
   withheld: ['call of its own', 'calls of its own', 'not sent: too many were under way'],
   panicked: ['panic', 'panics', 'caught'],
+  ejected: ['replica', 'replicas', 'left alone for a while: it failed, or was far slower than its like'],
+};
+
+/** What it means that calls fail in one way or another. */
+const FAILED: Record<Failure, string> = {
+  erred: 'are answered with an error of the callee',
+  not_executed: 'are not executed: refused, withheld, or nobody could be reached in time',
+  unknown: 'are not answered before their deadline, or their answer is lost',
+  executed: 'panic, or bring an answer that is of no use',
+  cancelled: 'are given up by the caller',
 };
 
 const ORDER: Gravity[] = ['failing', 'warning', 'waiting'];
 
 /** What is wrong now, the gravest first. */
-export function problemsOf(state: State): Problem[] {
+export function problemsOf(state: State, numbers: Numbers): Problem[] {
   const notes = new Map(state.notes.map((note) => [note.replica, note.text]));
   const problems: Problem[] = state.troubles.map((text) => ({
     key: `supervisor ${text}`,
@@ -62,7 +77,24 @@ export function problemsOf(state: State): Problem[] {
       }
     }
   }
+  problems.push(...problemsOfEdges(numbers));
   return problems.sort((one, other) => ORDER.indexOf(one.gravity) - ORDER.indexOf(other.gravity));
+}
+
+/** The edges that fail or are slow now. */
+function problemsOfEdges(numbers: Numbers): Problem[] {
+  return (numbers.now?.edges ?? []).flatMap((edge): Problem[] => {
+    const { caller, callee, failures = {} } = edge;
+    const verdict = numbers.verdict(caller, callee);
+    if (verdict === undefined || verdict.tone === 'fine') {
+      return [];
+    }
+    const kinds = (Object.entries(failures) as [Failure, number][]).filter(([kind]) => kind !== 'cancelled');
+    const ways = kinds.map(([kind, perSecond]) => `${rate(perSecond)} ${FAILED[kind] ?? kind}`);
+    const text = verdict.tone === 'failing' ? ways.join('; ') : verdict.text;
+    const title = verdict.tone === 'failing' ? `${caller} → ${callee}: ${verdict.text}` : `${caller} → ${callee} is slow`;
+    return [{ key: `${caller} ${callee} ${verdict.tone}`, gravity: 'warning', title, text, edge: { caller, callee } }];
+  });
 }
 
 function times(number: number): string {

@@ -2,9 +2,10 @@ import { useRef } from 'preact/hooks';
 
 import type { Asking } from './changes';
 import { useFlights } from './flights';
+import { bytes, cores } from './figures';
 import { Glyph } from './glyph';
 import { count, kindOf } from './kind';
-import type { Group, Replica, State } from './model';
+import type { Group, Replica, ReplicaNow, State } from './model';
 import type { Numbers } from './numbers';
 import { Sign, meaning } from './sign';
 
@@ -96,6 +97,7 @@ function GroupBox({ group, numbers, indices, ask, open }: GroupProps) {
             components={group.components}
             copies={replicas.length}
             load={numbers.load(replica.id)}
+            need={numbers.replica(replica.id)}
             indices={indices}
             open={open}
           />
@@ -116,12 +118,14 @@ interface ProcessProps {
   components: string[];
   /** How many replicas its group has. */
   copies: number;
+  /** Of this host's cores, from 0 to 1. */
   load: number | undefined;
+  need: ReplicaNow | undefined;
   indices: Map<string, number>;
   open: (component: string) => void;
 }
 
-function Process({ replica, components, copies, load, indices, open }: ProcessProps) {
+function Process({ replica, components, copies, load, need, indices, open }: ProcessProps) {
   const { id, pid, restarts } = replica;
   const { word, tone } = meaning(replica);
   return (
@@ -130,6 +134,7 @@ function Process({ replica, components, copies, load, indices, open }: ProcessPr
       aria-label={`Process ${id}, ${word}`}
       data-replica={id}
       data-spot={`process ${id}`}
+      title={need?.memory_bytes === undefined ? undefined : needs(need)}
     >
       {load !== undefined && (
         <span class="load" style={{ height: `${Math.round(load * 100)}%` }} aria-hidden="true" />
@@ -142,10 +147,17 @@ function Process({ replica, components, copies, load, indices, open }: ProcessPr
       <footer>
         {pid === null ? 'no process' : `process ${pid}`}
         {restarts > 0 && <span class="restarts"> · {count(restarts, 'restart')}</span>}
-        {load !== undefined && <span> · {Math.round(load * 100)} % busy</span>}
+        {need?.memory_bytes !== undefined && (
+          <span class="need"> · {needs(need)}</span>
+        )}
       </footer>
     </article>
   );
+}
+
+/** What a process keeps busy of this host's cores, and has in memory. */
+function needs({ cores: busy, memory_bytes: memory = 0 }: ReplicaNow): string {
+  return `${busy === undefined ? '–' : cores(busy)} · ${bytes(memory)}`;
 }
 
 interface TilesProps {

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 
 import { dependents, reach } from './edges';
 import { kindOf } from './kind';
-import type { Component, Group, Plan, Replica, State } from './model';
+import type { Component, EdgeNow, Group, Now, Plan, Replica, State } from './model';
 import { Numbers } from './numbers';
 import { costOf, linesOf, wrongIn } from './plan';
 import { problemsOf } from './problems';
@@ -54,17 +54,62 @@ test('who is dependent on a component is found', () => {
   expect(dependents(all, 'B')).toEqual(['A', 'C']);
 });
 
+const NOTHING = { calls_per_second: 0, remote_per_second: 0, failed_per_second: 0, in_flight: 0 };
+
+function edge(caller: string, callee: string, more: Partial<EdgeNow> = {}): EdgeNow {
+  return { caller, callee, ...NOTHING, calls_per_second: 100, p50_us: 100, p99_us: 1000, ...more };
+}
+
+function now(edges: EdgeNow[], more: Partial<Now> = {}): Now {
+  const need = { cores: 0, memory_bytes: 0, ready: 1, total: 1 };
+  return { at_ms: 1, seconds: 5, metrics: 'all', ...NOTHING, ...need, components: [], edges, replicas: [], marks: [], host_cores: 2, ...more };
+}
+
+const NONE = new Numbers(undefined);
+
 test('where there are no numbers there are none to show', () => {
-  const numbers = new Numbers(state([]));
-  expect([numbers.load('A-1'), numbers.edge('A', 'B'), numbers.width('A', 'B')]).toEqual([undefined, undefined, undefined]);
+  expect([NONE.load('A-1'), NONE.edge('A', 'B'), NONE.width('A', 'B'), NONE.verdict('A', 'B')]).toEqual([undefined, undefined, undefined, undefined]);
 });
 
 test('numbers are shown where there are some', () => {
-  const edge = { from: 'A', to: 'B', calls_per_second: 99, errors_per_second: 0, p50_ms: 1, p99_ms: 2 };
-  const numbers = new Numbers(state([], { traffic: { edges: [edge], load: { 'A-1': 1.7 } } }));
-  expect(numbers.load('A-1')).toBe(1);
-  expect(numbers.width('A', 'B')).toBe(4.5);
-  expect(numbers.width('B', 'A')).toBeUndefined();
+  const numbers = new Numbers(now([edge('A', 'B', { calls_per_second: 99 })], { replicas: [{ id: 'A-1', cores: 3.4 }, { id: 'B-1', cores: 0.5 }] }));
+  expect([numbers.load('A-1'), numbers.load('B-1'), numbers.load('C-1')]).toEqual([1, 0.25, undefined]);
+  expect(numbers.width('A', 'B')).toBeGreaterThan(numbers.width('B', 'A') ?? 9);
+});
+
+test('where nothing is counted no edge is said to be idle', () => {
+  const numbers = new Numbers(now([], { metrics: 'off' }));
+  expect([numbers.counted, numbers.width('A', 'B')]).toEqual([false, undefined]);
+});
+
+test('the edge that is slow is told from those that wait for it', () => {
+  const slow = { p50_us: 1e6, p99_us: 2e6 };
+  const numbers = new Numbers(now([edge('A', 'B', slow), edge('B', 'C', slow), edge('B', 'D'), edge('A', 'D')]));
+  const tones = [
+    ['A', 'B'],
+    ['B', 'C'],
+    ['B', 'D'],
+    ['A', 'D'],
+  ].map(([from = '', to = '']) => numbers.verdict(from, to)?.tone);
+  expect(tones).toEqual(['fine', 'slow', 'fine', 'fine']);
+  expect(numbers.verdict('A', 'B')?.text).toContain('most of it for what B calls: C');
+});
+
+test('one slow call among few makes no slow edge', () => {
+  const few = { calls_per_second: 1, p50_us: 900, p99_us: 2e6 };
+  const numbers = new Numbers(now([edge('A', 'B', few), edge('A', 'C', { ...few, p50_us: 2e6 })]));
+  expect([numbers.verdict('A', 'B')?.tone, numbers.verdict('A', 'C')?.short]).toEqual(['fine', 'p50 2.0 s']);
+});
+
+test('an edge whose calls fail is told, and one whose calls were given up is not', () => {
+  const failing = { failed_per_second: 5, failures: { unknown: 4, cancelled: 1 } };
+  const given = { failed_per_second: 5, failures: { cancelled: 5 } };
+  const numbers = new Numbers(now([edge('A', 'B', failing), edge('A', 'C', given)]));
+  expect([numbers.verdict('A', 'B')?.short, numbers.verdict('A', 'C')?.tone]).toEqual(['4 % fail', 'fine']);
+  const problems = problemsOf(state([group('A', ['A'], 1)]), numbers);
+  expect(problems.map(({ title, text }) => [title, text])).toEqual([
+    ['A → B: 4 % of the calls fail', '4.0/s are not answered before their deadline, or their answer is lost'],
+  ]);
 });
 
 test('the gravest problem comes first', () => {
@@ -78,7 +123,7 @@ test('the gravest problem comes first', () => {
     { replica: 'A-1', text: 'A waits for B' },
     { replica: 'C-1', text: 'failed 5 times in a row' },
   ];
-  const problems = problemsOf(state(groups, { notes, troubles: ['the state cannot be written'] }));
+  const problems = problemsOf(state(groups, { notes, troubles: ['the state cannot be written'] }), NONE);
   expect(problems.map(({ gravity, title }) => `${gravity}: ${title}`)).toEqual([
     'failing: C-1 keeps failing',
     'failing: D-1 is silent',
@@ -90,7 +135,7 @@ test('the gravest problem comes first', () => {
 });
 
 test('an application that is well has no problems', () => {
-  expect(problemsOf(state([group('A', ['A'], 2)]))).toEqual([]);
+  expect(problemsOf(state([group('A', ['A'], 2)]), NONE)).toEqual([]);
 });
 
 test('a plan says first what changes', () => {

@@ -6,7 +6,7 @@ use anylith_telemetry::{Kept, Placed, SpanKind, Trace, TraceSummary};
 use rustix::termios::tcgetwinsize;
 
 use crate::{
-    command::top::table::{cut, length},
+    command::figures::{cut, length},
     paint::Paint,
 };
 

@@ -8,8 +8,6 @@ use std::{
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
 use tokio::sync::mpsc;
 
-use super::table::Room;
-
 /// A screen of its own without a cursor, and the way back.
 const ENTER: &str = "\x1b[?1049h\x1b[?25l";
 const LEAVE: &str = "\x1b[?25h\x1b[?1049l";
@@ -18,6 +16,21 @@ const HOME: &str = "\x1b[H";
 const CLEAR_BELOW: &str = "\x1b[J";
 /// Away with the rest of a line.
 const CLEAR_RIGHT: &str = "\x1b[K";
+
+/// How much can be shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Room {
+    pub(super) columns: usize,
+    pub(super) lines: usize,
+}
+
+impl Room {
+    /// Where nothing has to be left out.
+    pub(super) const PLENTY: Self = Self {
+        columns: 80,
+        lines: usize::MAX,
+    };
+}
 
 /// A key that was pressed.
 pub(super) enum Key {
