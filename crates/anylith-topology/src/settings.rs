@@ -2,6 +2,7 @@
 
 pub(crate) mod bursts;
 mod edges;
+pub(crate) mod kubernetes;
 mod limits;
 pub(crate) mod reader;
 pub(crate) mod scaling;
@@ -20,6 +21,7 @@ use crate::{
     tree::{self, Syntax},
 };
 use bursts::Bursts;
+use kubernetes::Kubernetes;
 use reader::Reader;
 use scaling::Replicas;
 
@@ -70,6 +72,25 @@ use scaling::Replicas;
 ///
 /// [telemetry]
 /// metrics = "all"                   # or "counters": without times; or "off"
+///
+/// [kubernetes]                      # for `anylith render kubernetes` alone
+/// lag = "10s"                       # until everybody has heard that a pod comes or goes
+/// pull_secret = "registry"          # the Secret with which images are pulled
+/// metrics_from = "monitoring"       # the namespace whose pods may read the metrics
+/// issuer = "ClusterIssuer/internal" # of cert-manager, in the place of `anylith certs`
+///
+/// [kubernetes.components.Currency]  # a pod gets the sum of what its components need
+/// cpu = 0.05                        # of a core
+/// memory = "32MiB"
+/// storage = { size = "1GiB", class = "standard", path = "/var/lib/rates" }
+/// egress = ["10.20.0.0/16:5432"]    # whom it calls outside of the application
+///
+/// [kubernetes.listeners.web]
+/// port = 80                         # at which its Service answers
+/// ingress = "nginx"                 # a class; or gateway = "NAMESPACE/NAME"
+/// host = "shop.example.com"
+/// tls_secret = "shop-tls"
+/// from = "ingress-nginx"            # the namespace that alone may call it
 /// # "#;
 /// # use anylith_topology::{Overrides, Settings, Unread};
 /// # let settings = Settings::parse("anylith.toml", text, &Overrides::default(), &Unread)?;
@@ -95,6 +116,11 @@ pub struct Settings {
     /// The components of `[limits.components]`, and where they are written.
     pub(crate) limited: Vec<(Name, At)>,
     pub(crate) telemetry: Telemetry,
+    pub(crate) kubernetes: Kubernetes,
+    /// The components of `[kubernetes.components]`, and where they are written.
+    pub(crate) on_kubernetes: Vec<(Name, At)>,
+    /// The listeners of `[kubernetes.listeners]`, and where they are written.
+    pub(crate) exposed: Vec<(Name, At)>,
 }
 
 /// `[app]`.
@@ -283,6 +309,11 @@ impl Settings {
     /// `[limits]`.
     pub fn limits(&self) -> &Limits {
         &self.limits
+    }
+
+    /// `[kubernetes]`.
+    pub fn kubernetes(&self) -> &Kubernetes {
+        &self.kubernetes
     }
 
     /// The application's own topologies, in alphabetical order; `monolith` and `micro` are not among them.
