@@ -1,14 +1,18 @@
 //! One module for each command, and what several of them do alike.
 
+pub(crate) mod certs;
 mod change;
 pub(crate) mod check;
 pub(crate) mod dashboard;
 pub(crate) mod detach;
 pub(crate) mod dev;
 pub(crate) mod graph;
+pub(crate) mod image;
 pub(crate) mod logs;
 pub(crate) mod metrics;
+mod output;
 mod patience;
+pub(crate) mod render_kubernetes;
 pub(crate) mod render_static;
 pub(crate) mod reshape;
 pub(crate) mod restart;
