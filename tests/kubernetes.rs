@@ -161,7 +161,9 @@ fn the_shop_is_rendered_as_it_was_looked_at() -> anyhow::Result<()> {
                 );
                 if kept.is_file() {
                     let (kept, made) = (fs::read_to_string(kept)?, fs::read_to_string(&made)?);
-                    ensure!(kept == made, "{} is another\n{made}", name.display());
+                    let difference = similar::TextDiff::from_lines(&kept, &made);
+                    let said = difference.unified_diff().to_string();
+                    ensure!(kept == made, "{} is another:\n{said}", name.display());
                 }
             }
         }

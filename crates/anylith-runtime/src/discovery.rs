@@ -6,8 +6,9 @@
 use std::{
     collections::BTreeSet,
     io,
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, SocketAddr, ToSocketAddrs as _},
     sync::Arc,
+    thread,
     time::Duration,
 };
 
@@ -16,7 +17,7 @@ use anylith_rpc::Network;
 use anylith_topology::MAX_REPLICAS;
 use anylith_wire::{PeerGroup, control::ToReplica, replica_at};
 use tokio::{
-    sync::mpsc,
+    sync::{mpsc, oneshot},
     task::JoinSet,
     time::{sleep, timeout},
 };
@@ -42,8 +43,17 @@ pub(crate) struct System;
 
 impl Lookup for System {
     async fn addresses(&self, host: &str) -> io::Result<Vec<IpAddr>> {
-        let found = tokio::net::lookup_host((host, 0)).await?;
-        Ok(found.map(|address| address.ip()).collect())
+        let (say, said) = oneshot::channel();
+        let host = host.to_owned();
+        // In a thread that nobody waits for: a process that ends is not to wait for a DNS that is away.
+        let lookup = thread::Builder::new().name("anylith-lookup".to_owned());
+        lookup.spawn(move || {
+            let found = (host.as_str(), 0).to_socket_addrs();
+            // Who has asked may have waited long enough.
+            let _ = say.send(found.map(|found| found.map(|address| address.ip()).collect()));
+        })?;
+        said.await
+            .unwrap_or_else(|_| Err(io::ErrorKind::Interrupted.into()))
     }
 }
 
@@ -266,6 +276,16 @@ mod tests {
             Some(ToReplica::Directory(directory)) => directory,
             other => panic!("no directory: {other:?}"),
         }
+    }
+
+    #[tokio::test]
+    async fn the_system_knows_this_host_and_no_name_that_there_is_not() {
+        let found = System.addresses("localhost").await.unwrap();
+        assert!(
+            found.iter().all(IpAddr::is_loopback) && !found.is_empty(),
+            "{found:?}"
+        );
+        assert!(System.addresses("no name has a space").await.is_err());
     }
 
     #[tokio::test(start_paused = true)]

@@ -65,6 +65,7 @@ impl App {
         let manifest = application(
             "boutique",
             &[
+                ("Frontend", &all, &["web"]),
                 ("Catalog", &[], &[]),
                 ("Currency", &[], &[]),
                 ("Cart", &[], &[]),
@@ -72,9 +73,8 @@ impl App {
                 ("Shipping", &[], &[]),
                 ("Payment", &[], &[]),
                 ("Email", &[], &[]),
-                ("Checkout", &bought, &[]),
                 ("Ad", &[], &[]),
-                ("Frontend", &all, &["web"]),
+                ("Checkout", &bought, &[]),
             ],
         );
         let toml = include_str!("../../../../examples/boutique/anylith.toml");
