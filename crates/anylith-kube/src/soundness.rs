@@ -318,7 +318,7 @@ impl<'a> Flaws<'a> {
             (0, _) => self.find(object, "it has no replica at the least"),
             (_, None | Some(0)) => self.find(object, "it has no replica at the most"),
             (least, Some(most)) if least > most => {
-                self.find(object, "its least is more than its most")
+                self.find(object, "its least is more than its most");
             }
             _ => {}
         }

@@ -1,6 +1,6 @@
 //! Puts a plan on a cluster: which objects it comes to, under which names, and why not.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, net::SocketAddr};
 
 use anylith_core::{Name, Target};
 
@@ -306,7 +306,7 @@ impl Placing<'_> {
     }
 
     fn listeners(&self, problems: &mut Vec<Problem>) -> BTreeMap<Name, ClusterListener> {
-        let set = self.plan.listeners.values().map(|address| address.port());
+        let set = self.plan.listeners.values().map(SocketAddr::port);
         let set: Vec<u16> = set.collect();
         let mut free = (Cluster::FIRST_FREE..=u16::MAX).filter(|port| !set.contains(port));
         let mut listeners: BTreeMap<Name, ClusterListener> = BTreeMap::new();
