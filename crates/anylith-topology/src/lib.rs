@@ -40,5 +40,5 @@ pub use secrets::{Secrets, Unread};
 pub use settings::kubernetes::{
     ComponentNeeds, Egress, Exposure, Issuer, Kubernetes, Route, Storage, Way,
 };
-pub use settings::{AppSettings, Dashboard, Reading, Settings, Transport};
+pub use settings::{AppSettings, Collection, Dashboard, Reading, Settings, Transport};
 pub use topology_file::TopologyFile;

@@ -24,6 +24,7 @@ use bursts::Bursts;
 use kubernetes::Kubernetes;
 use reader::Reader;
 use scaling::Replicas;
+pub use telemetry::Collection;
 
 /// The settings of an application: `anylith.toml` and what overrides it.
 ///
@@ -72,6 +73,10 @@ use scaling::Replicas;
 ///
 /// [telemetry]
 /// metrics = "all"                   # or "counters": without times; or "off"
+/// traces = "1%"                     # of all; or "off". Those that fail or are slow are kept besides
+/// slow = "500ms"
+/// traces_size = "32MiB"             # what is kept of them on this machine
+/// otlp = "http://127.0.0.1:4318"    # a collector that is sent traces and metrics
 ///
 /// [kubernetes]                      # for `anylith render kubernetes` alone
 /// lag = "10s"                       # until everybody has heard that a pod comes or goes
@@ -116,6 +121,7 @@ pub struct Settings {
     /// The components of `[limits.components]`, and where they are written.
     pub(crate) limited: Vec<(Name, At)>,
     pub(crate) telemetry: Telemetry,
+    pub(crate) collection: Collection,
     pub(crate) kubernetes: Kubernetes,
     /// The components of `[kubernetes.components]`, and where they are written.
     pub(crate) on_kubernetes: Vec<(Name, At)>,
@@ -304,6 +310,11 @@ impl Settings {
     /// `[app]`.
     pub fn app(&self) -> &AppSettings {
         &self.app
+    }
+
+    /// What is told of the application, besides what its replicas must know.
+    pub fn collection(&self) -> &Collection {
+        &self.collection
     }
 
     /// `[limits]`.
