@@ -54,6 +54,11 @@ pub(crate) const ALWAYS: &[Need] = &[
         package: "prometheus",
         why: "to have metrics judged by Prometheus' own tool",
     },
+    Need {
+        program: "python3",
+        package: "python3-venv",
+        why: "to have manifests judged by the schemas of Kubernetes",
+    },
 ];
 
 /// For getting a collector.

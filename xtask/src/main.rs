@@ -4,6 +4,7 @@ mod demo;
 mod faults;
 mod fuzz;
 mod machine;
+mod manifests;
 mod page;
 mod step;
 mod suite;

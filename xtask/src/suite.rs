@@ -10,7 +10,7 @@ use std::{
 use cargo_metadata::{MetadataCommand, TargetKind};
 
 use crate::{
-    faults, fuzz, machine, page,
+    faults, fuzz, machine, manifests, page,
     step::{Cargo, Seconds, Stop, timed},
     tidy,
     transcript::{self, Transcript},
@@ -74,6 +74,12 @@ const STEPS: &[Step] = &[
         about: "the dashboard's page is what its sources build, and its tests pass",
         has_tests: false,
         work: page,
+    },
+    Step {
+        name: "manifests",
+        about: "what is rendered for a cluster fits the schemas of Kubernetes",
+        has_tests: false,
+        work: manifests,
     },
     Step {
         name: "lints",
@@ -239,6 +245,10 @@ fn licences(_: &Options) -> Result<(), Stop> {
 
 fn page(_: &Options) -> Result<(), Stop> {
     page::hold()
+}
+
+fn manifests(_: &Options) -> Result<(), Stop> {
+    manifests::judge()
 }
 
 fn lints(_: &Options) -> Result<(), Stop> {

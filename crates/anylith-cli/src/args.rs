@@ -69,6 +69,12 @@ pub(crate) enum Command {
     /// Writes what others run an application with
     #[command(subcommand)]
     Render(Render),
+    /// Makes a container image of an application's binary alone
+    #[command(after_help = IMAGE_EXAMPLES)]
+    Image(ImageArgs),
+    /// Issues certificates with which the pods of a Kubernetes cluster know each other
+    #[command(after_help = CERTS_EXAMPLES)]
+    Certs(CertsArgs),
 }
 
 #[derive(Debug, Subcommand)]
@@ -76,6 +82,9 @@ pub(crate) enum Render {
     /// Files for hosts without a cluster manager: orders, certificates, units of systemd
     #[command(after_help = STATIC_EXAMPLES)]
     Static(StaticArgs),
+    /// Manifests for a Kubernetes cluster, which `kubectl apply -k` takes
+    #[command(after_help = KUBERNETES_EXAMPLES)]
+    Kubernetes(KubernetesArgs),
 }
 
 /// Which application is meant: that of this folder, if none is named.
@@ -509,6 +518,93 @@ pub(crate) struct StaticArgs {
     pub(crate) overriding: Overriding,
     #[command(flatten)]
     pub(crate) building: Building,
+}
+
+const KUBERNETES_EXAMPLES: &str = "\
+Examples:
+  anylith render kubernetes --image registry.example.com/shop:1.4 --topology micro
+  anylith render kubernetes --image shop:1.4 --topology split --namespace shop -o deploy
+  anylith render kubernetes --image shop:1.4 --replicas 3 --set 'kubernetes.lag=\"15s\"'
+
+Written again it changes only what has changed, and removes what is no longer there. What a cluster must know besides
+(resources, storage, an Ingress) is in [kubernetes] of anylith.toml.";
+
+/// Which groups a cluster has.
+#[derive(Debug, Group)]
+pub(crate) struct OnCluster {
+    /// Folder with an anylith.toml, or that file
+    #[arg(value_name = "APP", default_value = ".")]
+    pub(crate) app: PathBuf,
+    /// The topology to run in: monolith, micro, or one of anylith.toml
+    #[arg(long, value_name = "NAME", default_value = "monolith")]
+    pub(crate) topology: String,
+    /// Replicas of every group, or of some, as in `4` or `Catalog=3,Cart=1..6`
+    #[arg(long, value_name = "N|GROUP=N,...", allow_negative_numbers = true)]
+    pub(crate) replicas: Option<String>,
+    /// The namespace of all objects; without it that in which they are applied
+    #[arg(long, value_name = "NAME")]
+    pub(crate) namespace: Option<String>,
+    #[command(flatten)]
+    pub(crate) overriding: Overriding,
+    #[command(flatten)]
+    pub(crate) building: Building,
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct KubernetesArgs {
+    #[command(flatten)]
+    pub(crate) cluster: OnCluster,
+    /// The image of the application, as nodes pull it
+    #[arg(long, value_name = "REF")]
+    pub(crate) image: String,
+    /// The folder to write to
+    #[arg(long, short, value_name = "FOLDER", default_value = "kubernetes")]
+    pub(crate) output: PathBuf,
+}
+
+const IMAGE_EXAMPLES: &str = "\
+Examples:
+  anylith image -t registry.example.com/shop:1.4       builds with optimisations, and writes shop.oci.tar
+  anylith image examples/boutique -t shop:1.4 -o it.tar
+
+It is made from scratch, without a daemon: the binary, the libraries that it needs, and a user who is not root. The same
+binary gives the same digest. What has to be in it besides (data files, CA certificates) is mounted, or built in.";
+
+#[derive(Debug, Group)]
+pub(crate) struct ImageArgs {
+    /// Folder with an anylith.toml, or that file
+    #[arg(value_name = "APP", default_value = ".")]
+    pub(crate) app: PathBuf,
+    /// What the image is called; the application's name and `latest` if it is left out
+    #[arg(long, short, value_name = "NAME:TAG")]
+    pub(crate) tag: Option<String>,
+    /// The file to write; NAME.oci.tar if it is left out
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+const CERTS_EXAMPLES: &str = "\
+Examples:
+  anylith certs --topology micro && kubectl apply -f certs/
+  anylith certs --topology micro --days 7          certificates that are renewed every week
+
+Done again it issues new ones: apply them, and pods that run take them within a minute or two, and drop no call. The
+first time makes the authority that signs them: keep it, and give it to no cluster. Where cert-manager issues
+certificates (`issuer` of [kubernetes]), this is not needed.";
+
+#[derive(Debug, Group)]
+pub(crate) struct CertsArgs {
+    #[command(flatten)]
+    pub(crate) cluster: OnCluster,
+    /// The folder to write to, which is closed to others
+    #[arg(long, short, value_name = "FOLDER", default_value = "certs")]
+    pub(crate) output: PathBuf,
+    /// Where the certificate authority is kept, or made; `.anylith-ca` beside anylith.toml if it is left out
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) ca: Option<PathBuf>,
+    /// For how many days certificates are valid
+    #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=825))]
+    pub(crate) days: u32,
 }
 
 fn format(text: &str) -> Result<Format, String> {

@@ -1,5 +1,6 @@
 //! One module for each command, and what several of them do alike.
 
+pub(crate) mod certs;
 mod change;
 pub(crate) mod check;
 pub(crate) mod dashboard;
@@ -7,9 +8,12 @@ pub(crate) mod detach;
 pub(crate) mod dev;
 mod figures;
 pub(crate) mod graph;
+pub(crate) mod image;
 pub(crate) mod logs;
 pub(crate) mod metrics;
+mod output;
 mod patience;
+pub(crate) mod render_kubernetes;
 pub(crate) mod render_static;
 pub(crate) mod reshape;
 pub(crate) mod restart;

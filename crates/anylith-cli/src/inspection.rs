@@ -185,13 +185,14 @@ impl Inspection {
     pub(crate) fn placed<T>(
         &self,
         topology: &str,
+        replicas: &ReplicaChange,
         place: impl FnOnce(&Plan) -> Result<T, Problems>,
     ) -> Result<(Plan, T), Failure> {
         let mut problems = self.problems.clone();
         problems.extend(self.settings.check(&self.manifest));
         let planned = self
             .settings
-            .plan(&self.manifest, topology, &ReplicaChange::NONE)
+            .plan(&self.manifest, topology, replicas)
             .and_then(|plan| place(&plan).map(|placed| (plan, placed)));
         match planned {
             Ok(placed) => Ok(Problems::new(problems).none_or(placed)?),

@@ -50,6 +50,9 @@ fn main() -> ExitCode {
         Command::Upgrade(args) => command::upgrade::upgrade(&args),
         Command::Stop(args) => command::stop::stop(&args),
         Command::Render(Render::Static(args)) => command::render_static::render(args),
+        Command::Render(Render::Kubernetes(args)) => command::render_kubernetes::render(args),
+        Command::Image(args) => command::image::image(args),
+        Command::Certs(args) => command::certs::certs(args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -6,9 +6,11 @@ use std::{
 };
 
 use anylith_core::{
-    Burst, EdgeSettings, Fingerprint, Limits, Manifest, Name, Scaling, Singleton, Size, Telemetry,
+    Burst, Directory, EdgeSettings, Fingerprint, Limits, Manifest, Name, Scaling, Singleton, Size,
+    Telemetry,
 };
 use anylith_topology::{Plan, Transport};
+use anylith_wire::control::Bootstrap;
 use serde::{Deserialize, Serialize};
 
 /// One application in one topology, as it should run.
@@ -245,6 +247,38 @@ impl Spec {
             (component.clone(), callers.cloned().collect())
         };
         components.iter().map(of).collect()
+    }
+
+    /// The components that `components` call in other processes: what is beside them they call there, always.
+    pub fn calls_of<'s>(&'s self, components: &[Name]) -> BTreeSet<&'s Name> {
+        let callees = components
+            .iter()
+            .filter_map(|name| self.dependencies.get(name));
+        callees
+            .flatten()
+            .filter(|callee| !components.contains(callee))
+            .collect()
+    }
+
+    /// What a replica of `group` is told where there is no control plane, but for where it answers and whom it finds where.
+    pub fn standing_bootstrap(&self, group: &GroupSpec) -> Bootstrap {
+        let components = &group.components;
+        Bootstrap {
+            app: self.app.clone(),
+            group: group.name.clone(),
+            components: components.clone(),
+            endpoints: Vec::new(),
+            listeners: self.listeners_of(components),
+            config: self.config_of(components),
+            edges: self.edges_of(components),
+            limits: self.limits.clone(),
+            telemetry: self.telemetry,
+            directory: Directory::default(),
+            identity: None,
+            callers: Some(self.allowed_callers(components)),
+            // Nobody is there who would let it go.
+            held: Vec::new(),
+        }
     }
 
     /// The first of `components` of which there is one at a time, where a group of so many `replicas` would have more.

@@ -190,12 +190,7 @@ impl Resident<'_> {
 
     /// The components that it calls in other processes.
     fn calls<'s>(&self, spec: &'s Spec) -> BTreeSet<&'s Name> {
-        let own = &self.group.components;
-        let callees = own.iter().filter_map(|name| spec.dependencies.get(name));
-        callees
-            .flatten()
-            .filter(|callee| !own.contains(callee))
-            .collect()
+        spec.calls_of(&self.group.components)
     }
 
     /// Whether `self` calls something that `other` runs.
@@ -285,33 +280,25 @@ impl Resident<'_> {
         });
         let secrets = settings.secrets.iter();
         let secrets = secrets.filter(|(name, _)| self.group.components.contains(name));
-        let listeners = spec.listeners_of(&self.group.components);
-        let listen = listeners
-            .keys()
-            .filter_map(|name| Some((name.clone(), *self.host.listeners.get(name)?)));
+        let listen = spec
+            .listeners_of(&self.group.components)
+            .into_keys()
+            .filter_map(|name| self.host.listeners.get(&name).map(|at| (name, *at)))
+            .collect();
         StandingOrders {
             replica: self.name.clone(),
-            listen: listen.collect(),
+            listen,
             secrets: secrets
                 .map(|(name, refs)| (name.clone(), refs.clone()))
                 .collect(),
             identity,
             grace_ms: settings.grace.as_millis() as u64,
+            discovery: None,
+            health: None,
             bootstrap: Bootstrap {
-                app: spec.app.clone(),
-                group: self.group.name.clone(),
-                components: self.group.components.clone(),
                 endpoints,
-                listeners,
-                config: spec.config_of(&self.group.components),
-                edges: spec.edges_of(&self.group.components),
-                limits: spec.limits.clone(),
-                telemetry: spec.telemetry,
                 directory,
-                identity: None,
-                callers: Some(spec.allowed_callers(&self.group.components)),
-                // Nobody is there who would let it go.
-                held: Vec::new(),
+                ..spec.standing_bootstrap(self.group)
             },
         }
     }

@@ -10,7 +10,7 @@ use anylith_core::Name;
 use anylith_wire::Identity;
 
 use crate::{
-    Subject,
+    GroupSubject, Subject,
     keep::Keep,
     root::{Root, seconds},
 };
@@ -209,6 +209,27 @@ impl Authority {
     ///
     /// No key could be made.
     pub fn issue(&self, subject: &Subject, now: SystemTime) -> Result<Identity, AuthorityError> {
+        self.sign((&subject.replica, subject.uris()), now)
+    }
+
+    /// Issues an identity to all replicas of a group, which share its key.
+    ///
+    /// # Errors
+    ///
+    /// As with [`Authority::issue`].
+    pub fn issue_to_group(
+        &self,
+        subject: &GroupSubject,
+        now: SystemTime,
+    ) -> Result<Identity, AuthorityError> {
+        self.sign((&subject.group, subject.uris()), now)
+    }
+
+    fn sign(
+        &self,
+        subject: (&Name, Vec<String>),
+        now: SystemTime,
+    ) -> Result<Identity, AuthorityError> {
         let mut newest_first = self.roots.iter().rev();
         let root = newest_first
             .find(|root| root.signs(now))

@@ -4,7 +4,7 @@
 //! with `anylith-rpc`.
 //!
 //! - [`Authority`] issues; it lives in memory, or in a folder that only its user can look into.
-//! - [`Subject`] is who a certificate is for. `docs/design` says what of it the certificate names, and why no host.
+//! - [`Subject`] is who a certificate is for; [`GroupSubject`], where several share one. `docs/design` says what of it the certificate names, and why no host.
 //! - [`Lifetimes`] says for how long.
 //!
 //! It asks no clock: the time is an argument.
@@ -16,4 +16,4 @@ mod subject;
 
 pub use anylith_wire::Identity;
 pub use authority::{Authority, AuthorityError, Lifetimes};
-pub use subject::Subject;
+pub use subject::{GroupSubject, Subject};

@@ -13,7 +13,7 @@ use rcgen::{
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use crate::{Subject, authority::AuthorityError};
+use crate::{authority::AuthorityError, subject::alternative_names};
 
 /// How long ago a certificate begins to be valid. The clock of who looks at it may be behind by as much.
 const BACKDATED: Duration = Duration::from_secs(12 * 3600);
@@ -83,10 +83,10 @@ impl Root {
         self.ends < seconds(now)
     }
 
-    /// Issues a certificate to `subject` that is valid until `ends`, with a new key. Both in PEM.
+    /// Issues a certificate to who is called `name` and has these URIs, valid until `ends`, with a new key. Both in PEM.
     pub(crate) fn sign(
         &self,
-        subject: &Subject,
+        (name, uris): (&Name, Vec<String>),
         now: SystemTime,
         ends: SystemTime,
     ) -> Result<(String, String), AuthorityError> {
@@ -94,8 +94,8 @@ impl Root {
         params.distinguished_name = DistinguishedName::new();
         params
             .distinguished_name
-            .push(DnType::CommonName, subject.replica.as_str());
-        params.subject_alt_names = subject.alternative_names()?;
+            .push(DnType::CommonName, name.as_str());
+        params.subject_alt_names = alternative_names(uris)?;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![
             ExtendedKeyUsagePurpose::ServerAuth,

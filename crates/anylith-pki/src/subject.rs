@@ -1,6 +1,7 @@
 //! Who a certificate is for.
 
 use anylith_core::Name;
+use anylith_wire::group_uris;
 use rcgen::SanType;
 
 /// A replica, as a certificate names it.
@@ -19,18 +20,32 @@ pub struct Subject {
 impl Subject {
     /// Its URIs: `anylith://boutique/replica/Cart-1`, and so on.
     pub fn uris(&self) -> Vec<String> {
-        let app = &self.app;
-        let mut uris = vec![
-            format!("anylith://{app}/replica/{}", self.replica),
-            format!("anylith://{app}/group/{}", self.group),
-        ];
-        let components = self.components.iter();
-        uris.extend(components.map(|component| format!("anylith://{app}/component/{component}")));
-        uris
+        let own = format!("anylith://{}/replica/{}", self.app, self.replica);
+        let uris = group_uris(&self.app, &self.group, &self.components);
+        std::iter::once(own).chain(uris).collect()
     }
+}
 
-    pub(crate) fn alternative_names(&self) -> Result<Vec<SanType>, rcgen::Error> {
-        let uris = self.uris().into_iter();
-        uris.map(|uri| Ok(SanType::URI(uri.try_into()?))).collect()
+/// All replicas of a group, as a certificate names them that they share: where nobody issues one to a replica before it
+/// starts, as in a cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupSubject {
+    /// The application.
+    pub app: Name,
+    /// The group.
+    pub group: Name,
+    /// The components that run in it. Its replicas may call what they are dependent on, and nothing else.
+    pub components: Vec<Name>,
+}
+
+impl GroupSubject {
+    /// Its URIs: those of a [`Subject`], but for that of a replica.
+    pub fn uris(&self) -> Vec<String> {
+        group_uris(&self.app, &self.group, &self.components)
     }
+}
+
+pub(crate) fn alternative_names(uris: Vec<String>) -> Result<Vec<SanType>, rcgen::Error> {
+    let uris = uris.into_iter();
+    uris.map(|uri| Ok(SanType::URI(uri.try_into()?))).collect()
 }

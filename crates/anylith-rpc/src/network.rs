@@ -265,6 +265,28 @@ impl Network {
         Some(replicas.iter().filter_map(obstacle).collect())
     }
 
+    /// Whether there is a connection to every replica of the directory that was needed so far.
+    pub fn is_connected(&self) -> bool {
+        let peers = self.shared.peers();
+        peers.values().all(|peer| peer.is_connected())
+    }
+
+    /// Waits until there is no connection to a replica of the directory that was needed.
+    ///
+    /// # Cancellation
+    ///
+    /// Nothing is lost.
+    pub async fn disconnected(&self) {
+        loop {
+            let mut changed = pin!(self.shared.changed.notified());
+            changed.as_mut().enable();
+            if !self.is_connected() {
+                return;
+            }
+            changed.await;
+        }
+    }
+
     /// A handle for calls of `component`, whose interface looks like `fingerprint` here.
     ///
     /// Connections are opened when the first call is made.

@@ -86,6 +86,11 @@ impl Peer {
         self.lock().status.clone()
     }
 
+    /// Whether calls can go to it now.
+    pub(crate) fn is_connected(&self) -> bool {
+        matches!(&self.lock().status, Status::Open(connection) if connection.is_open())
+    }
+
     /// Since when calls wait for it, if there is no connection.
     pub(crate) fn lost(&self) -> Instant {
         self.lock().lost

@@ -155,7 +155,7 @@ impl Tls {
             .first()
             .ok_or(IdentityError::Missing(IdentityPart::Certificates))?;
         let names = Names::of(leaf).map_err(IdentityError::Unusable)?;
-        if names.replica != *replica || !names.cover(components) {
+        if !names.are_of(replica) || !names.cover(components) {
             return Err(IdentityError::NotOurs {
                 theirs: names.to_string(),
                 ours: format!("replica {replica} with {}", list(components)),
@@ -233,7 +233,7 @@ impl Tls {
         let names = stream
             .names()
             .ok_or_else(|| Unproven::new("it has no certificate"))?;
-        if names.replica != *replica {
+        if !names.are_of(replica) {
             return Err(
                 Unproven::new(format!("{replica} was wanted there, and {names} answers")).into(),
             );

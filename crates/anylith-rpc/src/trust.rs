@@ -238,7 +238,7 @@ impl Trust {
         replica: &Name,
         components: impl IntoIterator<Item = &'a Name>,
     ) -> Result<(), ProtocolError> {
-        let claim = match *replica == names.replica {
+        let claim = match names.are_of(replica) {
             false => "a name",
             true if !names.cover(components) => "a component",
             true => return Ok(()),

@@ -377,14 +377,16 @@ impl<A: Application> Builder<A> {
         let mut setup = Setup::of(bootstrap, orders.replica, self.components, inherited)
             .map_err(|components| AppError::OtherBinary { components })?;
         setup.directory_is_hope = true;
-        let (replica, failures) = Replica::new(setup).map_err(|error| match error.kind() {
+        let unbound = |error: io::Error| match error.kind() {
             io::ErrorKind::AddrInUse => AppError::EndpointTaken(error),
             _ => AppError::Endpoint(error),
-        })?;
+        };
+        let probed = file.probed().map_err(unbound)?;
+        let (replica, failures) = Replica::new(setup).map_err(unbound)?;
         Running::begin(
             replica,
             failures,
-            Orders::File(Box::new(file)),
+            Orders::File(Box::new(file), probed),
             (listeners, backlog),
             signals,
         )

@@ -3,6 +3,7 @@
 use std::{
     fs::{self, File},
     io::{self, Read as _},
+    net::{IpAddr, Ipv6Addr, SocketAddr},
     os::unix::fs::{DirBuilderExt as _, MetadataExt as _},
     path::{Path, PathBuf},
     sync::Arc,
@@ -12,8 +13,9 @@ use std::{
 use anylith_core::{Endpoint, Name, SecretSource};
 use anylith_rpc::{IdentityError, IdentityPart, examine};
 use anylith_wire::{
-    IdentityFiles, StandingOrders,
+    ENV_ADDRESS, IdentityFiles, StandingOrders,
     control::{Bootstrap, Identity, ToReplica},
+    replica_at,
 };
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
@@ -21,7 +23,11 @@ use tokio::{
     time::sleep,
 };
 
-use crate::replica::Replica;
+use crate::{
+    discovery::{Finder, System},
+    probe::Probed,
+    replica::Replica,
+};
 
 /// Orders are not longer, in bytes; a secret never has as many.
 const MOST_BYTES: u64 = 16 * 1024 * 1024;
@@ -83,6 +89,24 @@ pub enum OrdersError {
         /// What is wrong, and the mend.
         problem: String,
     },
+    /// A replica that is found by name does not know its own address.
+    #[error(
+        "{ENV_ADDRESS} is {}: set it to the address at which others reach this process, as in a pod `fieldRef: \
+         {{ fieldPath: status.podIP }}` does",
+        found.as_ref().map_or_else(|| "not set".to_owned(), |found| format!("`{found}`, which is no address"))
+    )]
+    Address {
+        /// What the environment says.
+        found: Option<String>,
+    },
+    /// The replica has no name.
+    #[error(
+        "the name of the group `{group}` leaves no room for an address: give it a shorter one, and render again"
+    )]
+    Nameless {
+        /// Its group.
+        group: Name,
+    },
     /// The folder for sockets between replicas of this host is not safe.
     #[error("the folder {} cannot be used for sockets", path.display())]
     Folder {
@@ -120,15 +144,45 @@ impl OrdersFile {
         })
     }
 
+    /// Binds the port at which probes are answered, if they are.
+    pub(crate) fn probed(&self) -> io::Result<Option<Probed>> {
+        let Some(at) = self.orders.health else {
+            return Ok(None);
+        };
+        let Bootstrap { app, group, .. } = &self.orders.bootstrap;
+        Ok(Some(Probed {
+            socket: Probed::bind(at)?,
+            app: app.clone(),
+            replica: self.orders.replica.clone(),
+            group: group.clone(),
+        }))
+    }
+
     /// How long the replica may take to drain.
     pub(crate) fn grace(&self) -> Duration {
         Duration::from_millis(self.orders.grace_ms)
     }
 
     /// Reads the files again when it is told to by SIGHUP, and the identity when its files change, and makes orders of
-    /// what is new. Ends when nobody takes these any more, and says then what `replica` has counted: there is no control
-    /// plane that could be asked.
-    pub(crate) async fn keep(mut self, replica: Arc<Replica>, news: mpsc::Sender<ToReplica>) {
+    /// what is new; and looks for the replicas that it finds by name. Ends when nobody takes these any more, and says then
+    /// what `replica` has counted: there is no control plane that could be asked.
+    pub(crate) async fn keep(self, replica: Arc<Replica>, news: mpsc::Sender<ToReplica>) {
+        let peers = self.orders.discovery.as_ref();
+        let peers = peers.map(|discovery| discovery.peers.clone());
+        match peers.filter(|peers| !peers.is_empty()) {
+            Some(peers) => {
+                let finder = Finder::new(peers, System);
+                let network = replica.panel().network.clone();
+                tokio::join!(
+                    finder.follow(network, news.clone()),
+                    self.keep_files(replica, news)
+                );
+            }
+            None => self.keep_files(replica, news).await,
+        }
+    }
+
+    async fn keep_files(mut self, replica: Arc<Replica>, news: mpsc::Sender<ToReplica>) {
         let mut stamp = self.stamp();
         loop {
             tokio::select! {
@@ -183,6 +237,8 @@ impl OrdersFile {
             secrets,
             identity: files,
             grace_ms,
+            discovery,
+            health,
         } = orders;
         let Bootstrap {
             app,
@@ -235,6 +291,8 @@ impl OrdersFile {
             ),
             ("identity", loses_identity),
             ("grace_ms", self.orders.grace_ms != grace_ms),
+            ("discovery", self.orders.discovery != discovery),
+            ("health", self.orders.health != health),
         ];
         // Where they are is taken over; what they say is in the config, and was compared there.
         self.orders.secrets = secrets;
@@ -280,6 +338,9 @@ fn read(path: &Path) -> Result<StandingOrders, OrdersError> {
             path: path.to_owned(),
             source,
         })?;
+    if orders.discovery.is_some() {
+        settle(&mut orders, own_address()?)?;
+    }
     if let Some(files) = &orders.identity {
         let identity = Identity {
             certificates: read_file(&beside(path, &files.certificates))?,
@@ -291,6 +352,35 @@ fn read(path: &Path) -> Result<StandingOrders, OrdersError> {
     }
     fill_in_secrets(path, &mut orders)?;
     Ok(orders)
+}
+
+/// Where others find this process.
+fn own_address() -> Result<IpAddr, OrdersError> {
+    let found = std::env::var_os(ENV_ADDRESS).map(|found| found.to_string_lossy().into_owned());
+    let address = found.as_ref().and_then(|found| found.parse().ok());
+    address.ok_or(OrdersError::Address { found })
+}
+
+/// Makes of `orders`, which are for all replicas of a group, those of the one at `address`.
+fn settle(orders: &mut StandingOrders, address: IpAddr) -> Result<(), OrdersError> {
+    let group = &orders.replica;
+    orders.replica = replica_at(group, address).ok_or_else(|| OrdersError::Nameless {
+        group: group.clone(),
+    })?;
+    let port = orders
+        .discovery
+        .as_ref()
+        .and_then(|discovery| discovery.port);
+    let endpoint = port.map(|port| Endpoint::Tcp(SocketAddr::new(address, port)));
+    orders.bootstrap.endpoints.extend(endpoint);
+    if address.is_ipv6() {
+        // It may have no address of the fourth version at all.
+        let everywhere = orders.listen.values_mut().chain(&mut orders.health);
+        for at in everywhere.filter(|at| at.ip().is_unspecified()) {
+            at.set_ip(Ipv6Addr::UNSPECIFIED.into());
+        }
+    }
+    Ok(())
 }
 
 /// Refuses an identity that can never be of use. One whose time has passed, or is to come, is taken: it may be renewed
@@ -460,6 +550,33 @@ mod tests {
             let (todo, restart) = file.difference(orders).unwrap();
             assert_eq!((todo.len(), &restart[..]), (0, &[what][..]));
         }
+    }
+
+    #[test]
+    fn orders_of_a_group_become_those_of_the_replica_at_an_address() {
+        let orders = serde_json::json!({
+            "replica": "rest",
+            "bootstrap": { "app": "shop", "group": "rest", "components": ["Cart"], "endpoints": [] },
+            "grace_ms": 10_000,
+            "listen": { "web": "0.0.0.0:8080" },
+            "discovery": { "port": 7400, "peers": [] },
+            "health": "0.0.0.0:7401",
+        });
+        let orders: StandingOrders = serde_json::from_value(orders).unwrap();
+        let mut fourth = orders.clone();
+        settle(&mut fourth, "10.0.0.7".parse().unwrap()).unwrap();
+        assert_eq!(fourth.replica, "rest-10-0-0-7");
+        let endpoints = &fourth.bootstrap.endpoints;
+        assert_eq!(endpoints, &["tcp:10.0.0.7:7400".parse().unwrap()]);
+        assert_eq!(fourth.listen, orders.listen);
+        let mut sixth = orders;
+        settle(&mut sixth, "fd00::7".parse().unwrap()).unwrap();
+        assert_eq!(sixth.listen[&name("web")].to_string(), "[::]:8080");
+        assert_eq!(sixth.health.unwrap().to_string(), "[::]:7401");
+        let mut long = sixth;
+        long.replica = name(&"x".repeat(40));
+        let refused = settle(&mut long, "10.0.0.7".parse().unwrap()).unwrap_err();
+        assert!(matches!(refused, OrdersError::Nameless { .. }), "{refused}");
     }
 
     #[test]

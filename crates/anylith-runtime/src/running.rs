@@ -27,6 +27,7 @@ use crate::{
     link::{Enlistment, Link},
     notify::Notifier,
     orders::OrdersFile,
+    probe::Probed,
     replica::{ComponentFailure, Replica},
     signals::Signals,
     task::Task,
@@ -44,8 +45,8 @@ pub(crate) enum Orders {
     Nobodys,
     /// Those of the control plane.
     Control(Link, Enlistment),
-    /// Those of a file.
-    File(Box<OrdersFile>),
+    /// Those of a file, with the door at which probes are answered, if it has one.
+    File(Box<OrdersFile>, Option<Probed>),
 }
 
 /// An application, or the part of it that this process is, while it runs.
@@ -61,6 +62,8 @@ pub struct Running {
     link: Option<Task<()>>,
     /// Tells systemd how it goes, where that listens.
     _news: Option<Task<()>>,
+    /// Answers probes, where somebody may ask.
+    _probed: Option<Task<()>>,
     stop: watch::Sender<bool>,
     signals: Signals,
 }
@@ -71,23 +74,28 @@ impl Running {
     pub(crate) async fn begin(
         replica: Replica,
         failures: mpsc::Receiver<ComponentFailure>,
-        orders: Orders,
+        mut orders: Orders,
         (listeners, backlog): (BTreeMap<Name, Arc<TcpListener>>, Backlog),
         signals: Signals,
     ) -> Result<Self, AppError> {
         let replica = Arc::new(replica);
         let (stop, stop_asked) = watch::channel(false);
-        let nobody_else_tells = matches!(orders, Orders::File(_));
+        let nobody_else_tells = matches!(orders, Orders::File(..));
         // A supervisor tells systemd of itself; its replicas only inherit where to.
         let notifier = match &orders {
             Orders::Control(..) => None,
-            Orders::Nobodys | Orders::File(_) => Notifier::from_env(),
+            Orders::Nobodys | Orders::File(..) => Notifier::from_env(),
         };
         let news = notifier.map(|notifier| Task::spawn(notifier.follow(replica.states())));
         let grace = match &orders {
-            Orders::File(file) => file.grace(),
+            Orders::File(file, _) => file.grace(),
             Orders::Nobodys | Orders::Control(..) => GRACE,
         };
+        let probed = match &mut orders {
+            Orders::File(_, probed) => probed.take(),
+            Orders::Nobodys | Orders::Control(..) => None,
+        };
+        let probed = probed.map(|probed| Task::spawn(probed.answer(Arc::clone(&replica))));
         let (command, link) = commanded(orders, &replica).unzip();
         let reports = command.as_ref().map(|command| command.reports.clone());
         let conducted = conductor::conduct(
@@ -104,6 +112,7 @@ impl Running {
             conductor: Task::spawn(conducted),
             link,
             _news: news,
+            _probed: probed,
             stop,
             signals,
         };
@@ -280,7 +289,7 @@ fn commanded(from: Orders, replica: &Arc<Replica>) -> Option<(Command, Task<()>)
             );
             (Some(enlistment), Task::spawn(kept))
         }
-        Orders::File(file) => (None, Task::spawn(file.keep(Arc::clone(replica), orders_in))),
+        Orders::File(file, _) => (None, Task::spawn(file.keep(Arc::clone(replica), orders_in))),
     };
     let command = Command {
         identity: enlistment,

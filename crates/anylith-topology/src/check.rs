@@ -123,12 +123,15 @@ impl Check<'_> {
         let mut known: Vec<&str> = listeners.map(Name::as_str).collect();
         known.sort_unstable();
         known.dedup();
-        for (name, listener) in &self.settings.listeners {
+        let set = self.settings.listeners.iter();
+        let set = set.map(|(name, listener)| (name, &listener.at));
+        let exposed = self.settings.exposed.iter().map(|(name, at)| (name, at));
+        for (name, at) in set.chain(exposed) {
             if !known.contains(&name.as_str()) {
                 let what = format!("no component has a listener `{name}`");
                 let none = "take it out: no component has a listener at all";
                 let mend = suggest(name.as_str(), &known, "listeners", none);
-                self.report(&listener.at, what, mend);
+                self.report(at, what, mend);
             }
         }
     }
@@ -138,7 +141,9 @@ impl Check<'_> {
         let read = read.map(|(name, config)| (name, &config.at));
         let unread = self.settings.unread_components.iter();
         let limited = self.settings.limited.iter();
-        let named = unread.chain(limited).map(|(name, at)| (name, at));
+        let on_kubernetes = self.settings.on_kubernetes.iter();
+        let named = unread.chain(limited).chain(on_kubernetes);
+        let named = named.map(|(name, at)| (name, at));
         for (name, at) in read.chain(named) {
             if self.manifest.component(name.as_str()).is_none() {
                 let what = format!("there is no component `{name}`");

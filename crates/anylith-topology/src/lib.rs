@@ -14,6 +14,7 @@ mod config;
 pub mod draw;
 mod graph;
 mod hosts;
+mod kubernetes;
 mod nearest;
 mod overrides;
 mod plan;
@@ -29,11 +30,15 @@ mod tree;
 
 pub use graph::Graph;
 pub use hosts::{HostPlan, Hosts, PlacedReplica, Placement};
+pub use kubernetes::{Cluster, ClusterGroup, ClusterListener, is_domain, is_label};
 pub use nearest::suggest;
 pub use overrides::Overrides;
 pub use plan::{BUILT_IN, GroupPlan, MICRO, MONOLITH, Plan};
 pub use problem::{Excerpt, Place, Problem, Problems};
 pub use replicas::{MAX_REPLICAS, ReplicaChange, read_size};
 pub use secrets::{Secrets, Unread};
+pub use settings::kubernetes::{
+    ComponentNeeds, Egress, Exposure, Issuer, Kubernetes, Route, Storage, Way,
+};
 pub use settings::{AppSettings, Collection, Dashboard, Reading, Settings, Transport};
 pub use topology_file::TopologyFile;

@@ -2,6 +2,7 @@
 
 pub(crate) mod bursts;
 mod edges;
+pub(crate) mod kubernetes;
 mod limits;
 pub(crate) mod reader;
 pub(crate) mod scaling;
@@ -20,6 +21,7 @@ use crate::{
     tree::{self, Syntax},
 };
 use bursts::Bursts;
+use kubernetes::Kubernetes;
 use reader::Reader;
 use scaling::Replicas;
 pub use telemetry::Collection;
@@ -75,6 +77,25 @@ pub use telemetry::Collection;
 /// slow = "500ms"
 /// traces_size = "32MiB"             # what is kept of them on this machine
 /// otlp = "http://127.0.0.1:4318"    # a collector that is sent traces and metrics
+///
+/// [kubernetes]                      # for `anylith render kubernetes` alone
+/// lag = "10s"                       # until everybody has heard that a pod comes or goes
+/// pull_secret = "registry"          # the Secret with which images are pulled
+/// metrics_from = "monitoring"       # the namespace whose pods may read the metrics
+/// issuer = "ClusterIssuer/internal" # of cert-manager, in the place of `anylith certs`
+///
+/// [kubernetes.components.Currency]  # a pod gets the sum of what its components need
+/// cpu = 0.05                        # of a core
+/// memory = "32MiB"
+/// storage = { size = "1GiB", class = "standard", path = "/var/lib/rates" }
+/// egress = ["10.20.0.0/16:5432"]    # whom it calls outside of the application
+///
+/// [kubernetes.listeners.web]
+/// port = 80                         # at which its Service answers
+/// ingress = "nginx"                 # a class; or gateway = "NAMESPACE/NAME"
+/// host = "shop.example.com"
+/// tls_secret = "shop-tls"
+/// from = "ingress-nginx"            # the namespace that alone may call it
 /// # "#;
 /// # use anylith_topology::{Overrides, Settings, Unread};
 /// # let settings = Settings::parse("anylith.toml", text, &Overrides::default(), &Unread)?;
@@ -101,6 +122,11 @@ pub struct Settings {
     pub(crate) limited: Vec<(Name, At)>,
     pub(crate) telemetry: Telemetry,
     pub(crate) collection: Collection,
+    pub(crate) kubernetes: Kubernetes,
+    /// The components of `[kubernetes.components]`, and where they are written.
+    pub(crate) on_kubernetes: Vec<(Name, At)>,
+    /// The listeners of `[kubernetes.listeners]`, and where they are written.
+    pub(crate) exposed: Vec<(Name, At)>,
 }
 
 /// `[app]`.
@@ -299,6 +325,11 @@ impl Settings {
     /// What is set for edges and for methods of them, in the order of the file.
     pub fn edges(&self) -> impl Iterator<Item = &EdgeSettings> {
         self.edges.iter().map(|edge| &edge.settings)
+    }
+
+    /// `[kubernetes]`.
+    pub fn kubernetes(&self) -> &Kubernetes {
+        &self.kubernetes
     }
 
     /// The application's own topologies, in alphabetical order; `monolith` and `micro` are not among them.

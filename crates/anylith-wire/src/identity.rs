@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use anylith_core::Name;
 use serde::{Deserialize, Serialize};
 
 /// The certificate of a replica, the key that belongs to it, and whose certificates the replica believes. All of them
@@ -16,6 +17,15 @@ pub struct Identity {
     pub key: String,
     /// The certificates of the authorities that are believed. Two of them while one takes the place of another.
     pub roots: String,
+}
+
+/// The URIs of a certificate that all replicas of `group` share: of the group, and of each of its components. One that a
+/// single replica has names that replica as well.
+pub fn group_uris(app: &Name, group: &Name, components: &[Name]) -> Vec<String> {
+    let own = std::iter::once(format!("anylith://{app}/group/{group}"));
+    let components = components.iter();
+    own.chain(components.map(|component| format!("anylith://{app}/component/{component}")))
+        .collect()
 }
 
 impl fmt::Debug for Identity {

@@ -30,9 +30,11 @@ pub use calling::{CallingEnd, CallingEvent, NewCall};
 pub use failure::Failure;
 pub use frame::{CallId, ProtocolError};
 pub use hello::{Hello, MAX_CALLER_HELLO_BYTES, MAX_HELLO_BYTES, ServedComponent, VERSION};
-pub use identity::Identity;
+pub use identity::{Identity, group_uris};
 pub use link::{HURRY, IDLE, PATIENCE, QUIET, STALLED};
 pub use offer::Readiness;
 pub use outbox::{BATCH_SLICES, Batch};
 pub use serving::{Request, ServingEnd, ServingEvent};
-pub use standing::{IdentityFiles, StandingOrders};
+pub use standing::{
+    Discovery, ENV_ADDRESS, IdentityFiles, PeerGroup, StandingOrders, is_replica_of, replica_at,
+};

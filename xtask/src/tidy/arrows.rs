@@ -19,9 +19,14 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("anylith-rpc", &["anylith-wire"]),
     ("anylith-runtime", &["anylith-rpc", "anylith-topology"]),
     ("anylith", &["anylith-runtime", "anylith-macros"]),
+    ("anylith-image", &[]),
+    ("anylith-kube", &["anylith-control"]),
     ("anylith-supervisor", &["anylith-control", "anylith-pki"]),
     ("anylith-dashboard", &["anylith-supervisor"]),
-    ("anylith-cli", &["anylith-dashboard"]),
+    (
+        "anylith-cli",
+        &["anylith-dashboard", "anylith-image", "anylith-kube"],
+    ),
     ("anylith-test", &["anylith", "anylith-supervisor"]),
 ];
 
@@ -32,6 +37,7 @@ pub(super) const PURE: &[&str] = &[
     "anylith-topology",
     "anylith-wire",
     "anylith-control",
+    "anylith-kube",
 ];
 
 /// Packages that would give a crate a socket, a clock, a disk or a process.

@@ -1,7 +1,5 @@
 //! `anylith render static`.
 
-mod output;
-
 use std::{
     collections::BTreeMap,
     fs,
@@ -13,14 +11,19 @@ use std::{
 use anylith_control::{IDENTITY_FILES, Spec, StaticHost, StaticPlan, StaticSettings};
 use anylith_core::{Name, SecretReference, with_causes};
 use anylith_pki::{Authority, Lifetimes, Subject};
-use anylith_topology::{Hosts, Plan, Settings};
+use anylith_topology::{Hosts, Plan, ReplicaChange, Settings};
 
-use super::runtime;
+use super::{
+    output::{Output, Sort},
+    runtime,
+};
 use crate::{app::App, args::StaticArgs, failure::Failure, inspection::Inspection, paint::Paint};
-use output::{Output, Sort};
+
+/// The list of what was written into the folder.
+const LIST: &str = ".anylith-static";
 
 /// How long a replica may take to drain.
-const GRACE: Duration = Duration::from_secs(10);
+pub(super) const GRACE: Duration = Duration::from_secs(10);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Writes, for each host, the orders of its replicas, their certificates, and the units that start them.
@@ -34,7 +37,7 @@ pub(crate) fn render(mut args: StaticArgs) -> Result<(), Failure> {
     let inspection = Inspection::of(&app, &args.overriding, &args.building, wrong);
     let inspection = runtime()?.block_on(inspection)?;
     let place = |plan: &Plan| hosts.place(plan, &inspection.settings);
-    let (mut plan, placement) = inspection.placed(&args.topology, place)?;
+    let (mut plan, placement) = inspection.placed(&args.topology, &ReplicaChange::NONE, place)?;
     let secrets = take_out_secrets(&mut plan, &inspection.settings);
     let settings = StaticSettings {
         secrets,
@@ -43,7 +46,7 @@ pub(crate) fn render(mut args: StaticArgs) -> Result<(), Failure> {
     };
     let spec = Spec::new(&plan, &inspection.manifest);
     let rendered = StaticPlan::new(&spec, &placement, &settings);
-    let mut output = Output::open(&args.output)?;
+    let mut output = Output::open(&args.output, LIST)?;
     let beside_hosts = || hosts_file.with_file_name(".anylith-ca");
     let ca = args.ca.clone().unwrap_or_else(beside_hosts);
     let certified = certify(&rendered, &plan.app, &ca, args.days, &mut output)?;
@@ -51,7 +54,7 @@ pub(crate) fn render(mut args: StaticArgs) -> Result<(), Failure> {
         for (path, text) in &host.files {
             output.add(
                 &format!("{}/{path}", host.name),
-                Sort::of(path),
+                sort_of(path),
                 text.clone(),
             );
         }
@@ -64,6 +67,14 @@ pub(crate) fn render(mut args: StaticArgs) -> Result<(), Failure> {
         certified.then_some(&*ca),
         &removed,
     )
+}
+
+/// Who may read the file at `path` of a host's folder.
+fn sort_of(path: &str) -> Sort {
+    match path.starts_with("units/") {
+        true => Sort::Public,
+        false => Sort::Private,
+    }
 }
 
 /// The file with the hosts, and what it says.
@@ -87,7 +98,10 @@ fn hosts_file(args: &StaticArgs, app: &App) -> Result<(PathBuf, String), Failure
 }
 
 /// Leaves no secret in the config of `plan`. Returns where each is to be found.
-fn take_out_secrets(plan: &mut Plan, settings: &Settings) -> BTreeMap<Name, Vec<SecretReference>> {
+pub(super) fn take_out_secrets(
+    plan: &mut Plan,
+    settings: &Settings,
+) -> BTreeMap<Name, Vec<SecretReference>> {
     let mut found = BTreeMap::new();
     for (component, config) in &mut plan.config {
         if let Some((without, secrets)) = settings.config_without_secrets(component.as_str()) {
@@ -116,12 +130,7 @@ fn certify(
         Failure::new(with_causes(&error), mend)
     };
     let now = SystemTime::now();
-    let lifetimes = Lifetimes {
-        certificate: DAY * days,
-        // A root lives on while what it has signed does.
-        root: Lifetimes::default().root.max(DAY * days * 4),
-    };
-    let mut authority = Authority::open(ca, app.clone(), lifetimes, now).map_err(failed)?;
+    let mut authority = Authority::open(ca, app.clone(), lifetimes(days), now).map_err(failed)?;
     authority.tend(now).map_err(failed)?;
     for host in &rendered.hosts {
         for replica in &host.certified {
@@ -140,6 +149,15 @@ fn certify(
         }
     }
     Ok(true)
+}
+
+/// Those of an authority whose certificates are valid for so many days.
+pub(super) fn lifetimes(days: u32) -> Lifetimes {
+    Lifetimes {
+        certificate: DAY * days,
+        // A root lives on while what it has signed does.
+        root: Lifetimes::default().root.max(DAY * days * 4),
+    }
 }
 
 /// Says what was written, on standard output, and what to do with it, on standard error.

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use anylith_core::Name;
+use anylith_wire::is_replica_of;
 use rustls::pki_types::CertificateDer;
 use webpki::EndEntityCert;
 
@@ -17,12 +18,21 @@ use super::list;
 /// anylith://boutique/component/Payment
 /// ```
 ///
-/// All must be of one application, and exactly one must be a replica. A DNS name or an address counts for nothing.
+/// All must be of one application, and at most one may be a replica. Without one it is the certificate of all replicas of the
+/// one group that it names then: those that are called after it and an address. A DNS name or an address counts for nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Names {
     pub(crate) app: Name,
-    pub(crate) replica: Name,
+    bearer: Bearer,
     pub(crate) components: Vec<Name>,
+}
+
+/// Whose certificate it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Bearer {
+    Replica(Name),
+    /// Any replica of this group.
+    Group(Name),
 }
 
 impl Names {
@@ -38,7 +48,8 @@ impl Names {
     }
 
     fn read<'a>(uris: impl Iterator<Item = &'a str>) -> Result<Self, String> {
-        let (mut app, mut replica, mut components) = (None, None, Vec::new());
+        let (mut app, mut replica, mut group) = (None, None, None);
+        let mut components = Vec::new();
         for uri in uris.filter_map(|uri| uri.strip_prefix("anylith://")) {
             let mut parts = uri.split('/');
             let (Some(of), Some(kind), Some(name), None) =
@@ -54,19 +65,30 @@ impl Names {
             match kind {
                 "replica" if replica.is_some() => return Err("it names two replicas".to_owned()),
                 "replica" => replica = Some(name),
+                "group" if group.is_some() => return Err("it names two groups".to_owned()),
+                "group" => group = Some(name),
                 "component" => components.push(name),
-                // Of a group, and of what later versions add.
+                // What later versions add.
                 _ => {}
             }
         }
-        let (Some(app), Some(replica)) = (app, replica) else {
+        let bearer = replica.map(Bearer::Replica).or(group.map(Bearer::Group));
+        let (Some(app), Some(bearer)) = (app, bearer) else {
             return Err("it names no replica of an application".to_owned());
         };
         Ok(Self {
             app,
-            replica,
+            bearer,
             components,
         })
+    }
+
+    /// Whether `replica` is named, by itself or with its group.
+    pub(crate) fn are_of(&self, replica: &Name) -> bool {
+        match &self.bearer {
+            Bearer::Replica(own) => own == replica,
+            Bearer::Group(group) => is_replica_of(group, replica),
+        }
     }
 
     /// Whether each of `components` is named.
@@ -78,10 +100,14 @@ impl Names {
 
 impl fmt::Display for Names {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (replica, app) = (&self.replica, &self.app);
+        let app = &self.app;
+        match &self.bearer {
+            Bearer::Replica(replica) => write!(f, "replica {replica} of {app}"),
+            Bearer::Group(group) => write!(f, "any replica of the group {group} of {app}"),
+        }?;
         match self.components.as_slice() {
-            [] => write!(f, "replica {replica} of {app}"),
-            some => write!(f, "replica {replica} of {app} with {}", list(some)),
+            [] => Ok(()),
+            some => write!(f, " with {}", list(some)),
         }
     }
 }
@@ -115,11 +141,25 @@ mod tests {
                 "anylith://shop/replica/Cart-1",
                 "anylith://bank/component/Vault",
             ],
+            &["anylith://shop/group/Cart", "anylith://shop/group/Till"],
             &["anylith://shop/replica/Cart-1/more"],
             &["anylith://shop/replica/"],
             &["anylith:///replica/Cart-1"],
         ] {
             assert!(read(wrong).is_err(), "{wrong:?}");
         }
+    }
+    #[test]
+    fn a_certificate_of_a_group_is_good_for_its_replicas_and_nobody_else() {
+        let names = read(&["anylith://shop/group/Cart", "anylith://shop/component/Cart"]).unwrap();
+        let is_of = |replica: &str| names.are_of(&Name::new(replica).unwrap());
+        assert!(is_of("Cart-10-0-0-7"));
+        for other in ["Cart", "Cart-1", "Cart-b-10-0-0-7", "Till-10-0-0-7"] {
+            assert!(!is_of(other), "{other}");
+        }
+        assert_eq!(
+            names.to_string(),
+            "any replica of the group Cart of shop with Cart"
+        );
     }
 }

@@ -11,7 +11,7 @@ use anylith_core::Name;
 
 use super::{
     AppSettings, GroupSettings, ListenerSettings, Settings, TopologySettings, bursts, edges,
-    limits,
+    kubernetes, limits,
     reader::Reader,
     scaling::{self, Replicas},
     telemetry,
@@ -40,6 +40,7 @@ pub(super) fn read(root: &Table, reader: &mut Reader<'_>, secrets: &dyn Secrets)
         "edges",
         "limits",
         "telemetry",
+        "kubernetes",
     ];
     for entry in &root.entries {
         if !sections.contains(&entry.key.as_str()) {
@@ -75,6 +76,7 @@ pub(super) fn read(root: &Table, reader: &mut Reader<'_>, secrets: &dyn Secrets)
             "topologies" => settings.topologies = topologies(table, reader),
             "edges" => settings.edges = edges::read(table, reader),
             "telemetry" => telemetry::read(table, reader, &mut settings),
+            "kubernetes" => kubernetes::read(table, reader, &mut settings),
             _ => limits::read(table, reader, &mut settings),
         }
     }

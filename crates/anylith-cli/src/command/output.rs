@@ -10,9 +10,6 @@ use std::{
 
 use crate::failure::Failure;
 
-/// The list of all that was written, by which the next time knows what is no longer needed.
-const LIST: &str = ".anylith-static";
-
 /// Who may read a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Sort {
@@ -22,28 +19,20 @@ pub(super) enum Sort {
     Private,
 }
 
-impl Sort {
-    /// Of the file at `path` of a host's folder.
-    pub(super) fn of(path: &str) -> Self {
-        match path.starts_with("units/") {
-            true => Self::Public,
-            false => Self::Private,
-        }
-    }
-}
-
 /// What is to be in the folder, before it is.
 #[derive(Debug)]
 pub(super) struct Output {
     folder: PathBuf,
+    /// The list of all that was written, by which the next time knows what is no longer needed.
+    list: &'static str,
     before: BTreeSet<String>,
     files: BTreeMap<String, (Sort, String)>,
 }
 
 impl Output {
-    /// For `folder`, which is new, empty, or what was written before.
-    pub(super) fn open(folder: &Path) -> Result<Self, Failure> {
-        let before = match fs::read_to_string(folder.join(LIST)) {
+    /// For `folder`, which is new, empty, or what was written before and has this `list`.
+    pub(super) fn open(folder: &Path, list: &'static str) -> Result<Self, Failure> {
+        let before = match fs::read_to_string(folder.join(list)) {
             Ok(list) => list.lines().map(str::to_owned).collect(),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let mut found = fs::read_dir(folder).into_iter().flatten();
@@ -59,6 +48,7 @@ impl Output {
         };
         Ok(Self {
             folder: folder.to_owned(),
+            list,
             before,
             files: BTreeMap::new(),
         })
@@ -95,7 +85,7 @@ impl Output {
             }
         }
         let list: String = self.files.keys().map(|path| format!("{path}\n")).collect();
-        let file = self.folder.join(LIST);
+        let file = self.folder.join(self.list);
         write_file(&file, Sort::Public, &list).map_err(|error| failed(&file, &error))?;
         Ok(removed)
     }
