@@ -26,6 +26,7 @@ use std::{
 };
 
 use anylith_core::Name;
+use anylith_wire::control::ComponentState;
 
 use self::{
     deaths::Deaths,
@@ -335,7 +336,12 @@ impl Upgrade {
         let source = self.rollout.source();
         let borders = self.borders(view);
         let left = regulars(view).filter(|one| one.build == source && one.fate == Fate::Stays);
-        let mut ill = left.filter(|one| !view.is_whole(one));
+        let answers = |one: &Replica| {
+            let states = one.run().map(|run| run.components.values());
+            let mut states = states.into_iter().flatten();
+            states.any(|state| matches!(state, ComponentState::Ready | ComponentState::Unhealthy))
+        };
+        let mut ill = left.filter(|one| !view.is_whole(one) || !answers(one));
         let ill = ill.find(|one| {
             let may_come = |group| self.may_come(group, &borders, view);
             self.may_go(one, &borders, view) && view.group(&one.group).is_some_and(may_come)

@@ -47,8 +47,7 @@ impl<'a> View<'a> {
         let own = replica.settled_in();
         let mut states = own.iter().map(|it| (it, run.components.get(it)));
         let is_all_but_ready = states.all(|(component, state)| begins(component, state));
-        let may_begin = is_all_but_ready && !run.pulse.is_silent() && replica.failures == 0;
-        replica.state() == ReplicaState::Ready || may_begin
+        replica.state() == ReplicaState::Ready || (is_all_but_ready && !run.pulse.is_silent())
     }
 
     pub(crate) fn group(self, name: &Name) -> Option<&'a GroupSpec> {
