@@ -1,7 +1,10 @@
 //! A small application that is real: it counts, in the memory of one component, how often its page was visited.
+//!
+//! `PUPPET` names the replicas in which the counter does not start, separated by commas. A build of which the file ends in
+//! `PUPPET:fail` has one that starts nowhere.
 
 use std::{
-    io,
+    env, fs, io,
     process::ExitCode,
     sync::{
         Arc,
@@ -24,6 +27,8 @@ const GREETING: &str = "visit";
 enum CountError {
     #[error(transparent)]
     Call(#[from] CallError),
+    #[error("the book of visits is not to be found")]
+    NoBook,
 }
 
 /// Counts visits.
@@ -48,6 +53,9 @@ struct InMemory {
 
 impl InMemory {
     async fn start(_: InMemoryParts, handed: Option<Count>) -> Result<Self, CountError> {
+        if is_to_fail() {
+            return Err(CountError::NoBook);
+        }
         Ok(Self {
             visits: AtomicU64::new(handed.map_or(0, |count| count.visits)),
         })
@@ -57,6 +65,14 @@ impl InMemory {
         let visits = self.visits.load(Ordering::Relaxed);
         Count { visits }
     }
+}
+
+/// Whether a test wants the counter not to start in this process.
+fn is_to_fail() -> bool {
+    let replica = env::var("ANYLITH_REPLICA").unwrap_or_default();
+    let named = env::var("PUPPET").unwrap_or_default();
+    let build = fs::read("/proc/self/exe").unwrap_or_default();
+    named.split(',').any(|it| it == replica && !it.is_empty()) || build.ends_with(b"PUPPET:fail")
 }
 
 impl Counter for InMemory {

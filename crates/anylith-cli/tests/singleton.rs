@@ -207,6 +207,53 @@ fn more_than_one_is_refused_wherever_it_is_asked_for() {
     assert!(call.err().contains(words), "{}", call.err());
 }
 
+/// What the command says of a change that cannot be made, while visits are counted on.
+fn is_refused(stage: &Stage, url: &str, change: &str, why: &str) {
+    let before = number(url);
+    let last = counts_on(url, before, || {
+        let call = stage.call(change);
+        assert_eq!(call.code(), 1, "{change}: {}", call.out());
+        assert!(call.err().contains(why), "{change}: {}", call.err());
+    });
+    assert_eq!(number(url), last + 1, "after {change}");
+}
+
+#[test]
+fn where_it_does_not_start_in_its_new_place_the_reshape_is_taken_back_and_it_counts_on() {
+    let stage = stage(TOML).orders("Counter-1,shop-1");
+    let url = stage.detached("apart");
+    for (change, why) in [
+        // Into a process of its own, and into one that runs.
+        (
+            "reshape micro",
+            "Counter-1 does not start: Counter failed: the book of visits is not to be found",
+        ),
+        (
+            "reshape together",
+            "Counter does not start in shop-1: the book of visits is not to be found",
+        ),
+    ] {
+        let before = stage.pid("till-1");
+        is_refused(&stage, &url, change, why);
+        assert_eq!(stage.status()["topology"], "apart");
+        assert_eq!(stage.pid("till-1"), before);
+        assert_eq!(stage.replicas().len(), 2);
+    }
+}
+
+#[test]
+fn a_build_in_which_it_does_not_start_goes_away_by_itself_and_the_old_one_counts_on() {
+    let stage = stage(TOML);
+    let url = stage.detached("split");
+    let new = stage.temp.path().join("new");
+    build(&example("counter"), &new, 1, "fail");
+    let upgrade = format!("upgrade --binary {} --observe 0s", new.display());
+    let why =
+        "does not run with the new build: Counter failed: the book of visits is not to be found";
+    is_refused(&stage, &url, &upgrade, why);
+    assert_eq!(stage.builds(), [0]);
+}
+
 #[test]
 fn a_canary_leaves_it_where_it_is_and_the_status_shows_who_stands_by() {
     let stage = stage(TOML);

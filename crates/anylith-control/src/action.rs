@@ -267,7 +267,7 @@ pub enum Notice {
         replica: Option<Name>,
     },
     /// A change was given up. What has changed stays as it is; of a reshape or an upgrade nothing has, unless everything
-    /// stops.
+    /// stops, or the cause says that it was made.
     ChangeFailed {
         /// Which kind.
         what: Change,
@@ -313,6 +313,8 @@ pub enum Cause {
     /// Something kept it from being made, or it was taken back.
     #[default]
     Obstacle,
+    /// It was made, and something of what is new does not run.
+    Unsettled,
     /// The application is being stopped.
     Stop,
 }

@@ -17,6 +17,10 @@ pub(crate) enum Defect {
     TwoAtOnce,
     /// The next control plane does not know who has a singleton.
     ForgetHolder,
+    /// A reshape switches before a singleton has begun in its new place.
+    SwitchUnseated,
+    /// A singleton that was to come elsewhere is not waited for where it was.
+    NoWayBack,
     /// What a singleton has handed over is forgotten by the next control plane.
     ForgetState,
     /// A caller of the new build comes before its callee has, and is not told that the one which is there is another.
@@ -27,6 +31,8 @@ pub(crate) enum Defect {
     TooFew,
     /// A replica that dies in an upgrade is started again from the other build.
     OtherBuild,
+    /// An upgrade looks at each replica alone, and one that stands by is well.
+    EachAlone,
     /// The next control plane does not know that an upgrade was under way.
     NoRollout,
 }

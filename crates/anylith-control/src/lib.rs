@@ -16,6 +16,7 @@ mod drain;
 mod endpoint;
 mod event;
 mod fate;
+mod homes;
 mod input;
 mod life;
 mod listener;

@@ -24,8 +24,8 @@ pub(crate) enum Life {
         run: Run,
         connect_by: Option<Instant>,
     },
-    /// All of its components have been ready.
-    Serving { run: Run, since: Instant },
+    /// All of its components have been ready. They are `since` then; not while one begins that came to it late.
+    Serving { run: Run, since: Option<Instant> },
     /// It is being stopped. `until` is there while it owes an answer.
     Draining {
         run: Run,

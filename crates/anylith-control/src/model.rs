@@ -52,7 +52,12 @@ fn random_of_one(seed: u64) -> Result<(), String> {
     let (from, faults, more) = (dice.roll(SHAPES_OF_ONE.len()), dice.roll(4), dice.roll(3));
     let ask = |world: &mut World, dice: &mut Dice| match dice.roll(4) {
         0 => world.restarts(),
-        _ => world.asks_for(SHAPES_OF_ONE[dice.roll(SHAPES_OF_ONE.len())]),
+        _ => {
+            world.asks_for(SHAPES_OF_ONE[dice.roll(SHAPES_OF_ONE.len())]);
+            if dice.roll(3) == 0 {
+                world.bars();
+            }
+        }
     };
     let mut world = World::ready_alone(SHAPES_OF_ONE[from]);
     ask(&mut world, &mut dice);
@@ -190,6 +195,36 @@ fn a_fault_at_any_moment_leaves_one_of_a_singleton() {
 }
 
 #[test]
+fn one_that_does_not_begin_in_its_new_place_is_back_where_it_was_with_what_it_had() {
+    plant(None);
+    for from in SHAPES_OF_ONE {
+        for to in SHAPES_OF_ONE.into_iter().filter(|to| *to != from) {
+            let begin = || {
+                let mut world = World::ready_alone(from);
+                world.asks_for(to);
+                world.bars();
+                world
+            };
+            // That everybody finds it or waits for it, all the while, is seen with each directory.
+            let (steps, most) = run_in_turn(begin(), &[]).unwrap();
+            let mut runs = from + to;
+            for at in 0..steps {
+                for which in 0..most {
+                    // All of them together take minutes.
+                    runs += 1;
+                    if interleavings() <= 100_000 && runs % 13 != 0 {
+                        continue;
+                    }
+                    if let Err(wrong) = run_in_turn(begin(), &[(at, which)]) {
+                        panic!("{from} to {to}, fault {which} at {at}: {wrong}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn a_fault_at_any_moment_of_a_reshape_leaves_the_old_topology_or_the_new_one() {
     plant(None);
     let (mut runs, exhaustive) = (0, interleavings() > 100_000);
@@ -226,7 +261,13 @@ fn every_planted_defect_is_found() {
         plant(None);
         assert!(found.is_some(), "{defect:?} was not found");
     }
-    for defect in [Defect::TwoAtOnce, Defect::ForgetHolder, Defect::ForgetState] {
+    for defect in [
+        Defect::TwoAtOnce,
+        Defect::ForgetHolder,
+        Defect::ForgetState,
+        Defect::SwitchUnseated,
+        Defect::NoWayBack,
+    ] {
         plant(Some(defect));
         let found = first_wrong(INTERLEAVINGS, random_of_one);
         plant(None);

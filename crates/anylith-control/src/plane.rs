@@ -321,7 +321,7 @@ impl ControlPlane {
         if let Some(replica) = self.replicas.get(&replica) {
             self.seats.greeted(replica, &hello);
             // What it was to give away it has again, if it has not heard of that.
-            self.seats.tell_apart(&self.spec, &mut self.replicas);
+            self.tell_seats_apart();
         }
         self.tell(&replica, Input::Hello { hello, endpoint }, now, actions);
     }

@@ -12,6 +12,7 @@ use anylith_wire::control::{ComponentState, Hello};
 
 use crate::{
     action::{Failure, Notice},
+    defect::{Defect, planted},
     fate::Fate,
     input::{Input, Step, Surroundings, Word},
     life::Life,
@@ -239,6 +240,7 @@ impl Replica {
             // It connected again.
             Life::Serving { mut run, since } => {
                 let steps = self.greet(&mut run, hello, around);
+                let since = well_since(&run, since, around);
                 (Life::Serving { run, since }, steps)
             }
             // It connected again; what it was told may be lost, so it is told once more.
@@ -268,7 +270,7 @@ impl Replica {
         if run.all_ready(&self.settled_in(), &self.held) {
             Life::Serving {
                 run,
-                since: around.now,
+                since: Some(around.now),
             }
         } else {
             Life::Starting {
@@ -328,11 +330,14 @@ impl Replica {
         let life = match life {
             // Starting → Serving, with the last of its components.
             Life::Starting { run, .. } => self.settled(run, around),
+            Life::Serving { run, since } => {
+                let since = well_since(&run, since, around);
+                Life::Serving { run, since }
+            }
             life @ (Life::Due
             | Life::Awaited
             | Life::Spawning
             | Life::Adopting { .. }
-            | Life::Serving { .. }
             | Life::Draining { .. }
             | Life::Dying { .. }
             | Life::Backoff { .. }
@@ -601,6 +606,19 @@ impl Replica {
             | Life::Dying { .. }
             | Life::Backoff { .. }) => (life, vec![]),
         }
+    }
+}
+
+/// Since when a process that serves is well, which it was `since` then: not while one of its components begins, and anew
+/// from when that has begun. What could not begin disturbs nobody, unless the process ends with it.
+fn well_since(run: &Run, since: Option<Instant>, around: &Surroundings<'_>) -> Option<Instant> {
+    let begins = |state: &ComponentState| *state == ComponentState::Starting;
+    match since {
+        _ if planted(Defect::EachAlone) => since.or(Some(around.now)),
+        _ if run.components.values().any(begins) => None,
+        None if run.is_ending() => None,
+        None => Some(around.now),
+        Some(since) => Some(since),
     }
 }
 

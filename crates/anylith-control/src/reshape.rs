@@ -1,13 +1,18 @@
 //! Another division of the components into groups, while they are being called.
 //!
-//! What is new starts beside what is there, and nobody is sent to it. Once all of it is ready the directory names the
-//! new places and no others; then what was before drains. Until that one moment the old topology stands, and after it
-//! the new one does. So whatever fails, and whoever is killed, leaves one of them.
+//! What is new starts beside what is there, and nobody is sent to it. When all of it is ready, those components come of
+//! which there is one at a time. Once they have begun in their new places, too, the directory names the new places and no
+//! others; then what was before drains. Until that one moment the old topology stands, and after it the new one does. So
+//! whatever fails, and whoever is killed, leaves one of them.
 
 pub(crate) mod footprint;
 pub(crate) mod plan;
 
-use std::{collections::BTreeMap, fmt, time::Instant};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    time::{Duration, Instant},
+};
 
 use anylith_core::Name;
 use anylith_wire::control::{ComponentState, SUCCESSION};
@@ -16,7 +21,7 @@ use crate::{
     action::{Cause, Change, Notice},
     defect::{Defect, planted},
     fate::Fate,
-    note::not_ready,
+    note::{about, not_ready},
     replica::Replica,
     roll::given_up,
     spec::GroupSpec,
@@ -31,11 +36,13 @@ pub(crate) struct Reshape {
     stage: Stage,
 }
 
-/// Prepares → Leaves → over, or Prepares → Returns → over.
+/// Prepares → Moves → Leaves → over, where nothing has to move without the second; or Prepares | Moves → Returns → over.
 #[derive(Debug)]
 enum Stage {
     /// What is new has until then to be ready.
     Prepares { groups: Vec<GroupSpec>, by: Instant },
+    /// It is, and what there is one of has until then to begin there.
+    Moves { groups: Vec<GroupSpec>, by: Instant },
     /// The new topology stands, and what was before leaves. It has limits of its own; this is for what nobody thought of.
     Leaves { by: Instant },
     /// The old topology stands, because of this obstacle, and what was new leaves.
@@ -62,43 +69,81 @@ impl Reshape {
 
     /// Looks at how things are; returns what is to be done about it, or `None` if something has to happen first.
     pub(crate) fn advance(&mut self, view: View<'_>) -> Option<Turn> {
-        let timing = view.timing;
-        let drains = (timing.grace + timing.margin()) * 2 + timing.reconnect;
-        let patience = match view.spec.singletons.is_empty() {
-            true => drains,
-            false => drains + SUCCESSION,
-        };
         match &mut self.stage {
-            Stage::Prepares { groups, by } => match prospect(groups, *by, view) {
+            Stage::Prepares { groups, by } => match prospect(groups, *by, Alone::Waits, view) {
                 Prospect::Waits => None,
-                // Prepares → Leaves.
+                // Prepares → Moves.
+                Prospect::Ready => {
+                    let groups = std::mem::take(groups);
+                    let by = view.now + patience(view) + view.timing.ready;
+                    self.stage = Stage::Moves { groups, by };
+                    self.advance(view)
+                }
+                Prospect::Hopeless(obstacle) => Some(self.take_back(obstacle, view)),
+            },
+            Stage::Moves { groups, by } => match prospect(groups, *by, Alone::Begins, view) {
+                Prospect::Waits => None,
+                // Moves → Leaves.
                 Prospect::Ready => {
                     let (to, groups) = (self.to.clone(), std::mem::take(groups));
-                    let by = view.now + patience;
+                    let by = view.now + patience(view);
                     self.stage = Stage::Leaves { by };
                     Some(Turn::Switch { to, groups })
                 }
-                // Prepares → Returns.
-                Prospect::Hopeless(obstacle) => {
-                    let by = view.now + patience;
-                    let why = obstacle.why.clone();
-                    self.stage = Stage::Returns { obstacle, by };
-                    Some(Turn::TakeBack { why })
-                }
+                Prospect::Hopeless(obstacle) => Some(self.take_back(obstacle, view)),
             },
             Stage::Leaves { by } => (view.now >= *by || has_settled(view)).then(|| {
                 let to = self.to.clone();
-                Turn::Over(Notice::Reshaped { to })
+                Turn::Over(match absent(view) {
+                    None => Notice::Reshaped { to },
+                    Some((replica, what)) => Notice::ChangeFailed {
+                        what: Change::Reshape,
+                        cause: Cause::Unsettled,
+                        why: format!("calls go to what {to} has, but {what}"),
+                        replica: Some(replica),
+                    },
+                })
             }),
             Stage::Returns { obstacle, by } => (view.now >= *by || has_settled(view)).then(|| {
                 let Obstacle { replica, why } = obstacle.clone();
+                let and = absent(view).map_or(String::new(), |(_, what)| format!("; and {what}"));
                 Turn::Over(Notice::ChangeFailed {
                     what: Change::Reshape,
                     cause: Cause::Obstacle,
-                    why,
+                    why: why + &and,
                     replica: Some(replica),
                 })
             }),
+        }
+    }
+
+    /// Prepares | Moves → Returns.
+    fn take_back(&mut self, obstacle: Obstacle, view: View<'_>) -> Turn {
+        let why = obstacle.why.clone();
+        // What was to come elsewhere begins once more where it was.
+        let by = match &self.stage {
+            Stage::Moves { .. } => view.now + patience(view) + view.timing.ready,
+            Stage::Prepares { .. } | Stage::Leaves { .. } | Stage::Returns { .. } => {
+                view.now + patience(view)
+            }
+        };
+        self.stage = Stage::Returns { obstacle, by };
+        Turn::TakeBack { why }
+    }
+
+    /// The groups to which those components come now of which there is one at a time.
+    pub(crate) fn come_to(&self) -> &[GroupSpec] {
+        match &self.stage {
+            Stage::Moves { groups, .. } => groups,
+            Stage::Prepares { .. } | Stage::Leaves { .. } | Stage::Returns { .. } => &[],
+        }
+    }
+
+    /// Whether what was to come elsewhere comes back if it cannot begin there, or is about to.
+    pub(crate) fn may_go_back(&self) -> bool {
+        match &self.stage {
+            Stage::Moves { .. } | Stage::Returns { .. } => true,
+            Stage::Prepares { .. } | Stage::Leaves { .. } => false,
         }
     }
 
@@ -110,7 +155,9 @@ impl Reshape {
     /// Whether it is about to make something of a group called `name`.
     pub(crate) fn prepares(&self, name: &Name) -> bool {
         match &self.stage {
-            Stage::Prepares { groups, .. } => groups.iter().any(|group| group.name == *name),
+            Stage::Prepares { groups, .. } | Stage::Moves { groups, .. } => {
+                groups.iter().any(|group| group.name == *name)
+            }
             Stage::Leaves { .. } | Stage::Returns { .. } => false,
         }
     }
@@ -119,6 +166,8 @@ impl Reshape {
     pub(crate) fn may_be_given_up(&self) -> bool {
         match &self.stage {
             Stage::Prepares { .. } => true,
+            // That takes as long as calls take to end besides.
+            Stage::Moves { .. } => false,
             Stage::Leaves { .. } | Stage::Returns { .. } => false,
         }
     }
@@ -126,9 +175,10 @@ impl Reshape {
     /// When it wants a tick.
     pub(crate) fn next_tick(&self) -> Option<Instant> {
         match &self.stage {
-            Stage::Prepares { by, .. } | Stage::Leaves { by } | Stage::Returns { by, .. } => {
-                Some(*by)
-            }
+            Stage::Prepares { by, .. }
+            | Stage::Moves { by, .. }
+            | Stage::Leaves { by }
+            | Stage::Returns { by, .. } => Some(*by),
         }
     }
 }
@@ -140,6 +190,9 @@ impl fmt::Display for Reshape {
         write!(f, "reshaping {from} to {to}; ")?;
         match stage {
             Stage::Prepares { .. } => f.write_str("what is new starts"),
+            Stage::Moves { .. } => {
+                f.write_str("all that is new is ready, and what there is one of moves")
+            }
             Stage::Leaves { .. } => f.write_str("calls go to what is new, and the rest drains"),
             Stage::Returns { obstacle, .. } => write!(f, "taken back, since {}", obstacle.why),
         }
@@ -168,8 +221,28 @@ impl Prospect {
     }
 }
 
+/// What is asked of components of which there is one at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Alone {
+    /// Their new places wait for them.
+    Waits,
+    /// They are ready there.
+    Begins,
+}
+
+/// For how long what drains may do so, before nobody waits for it any more.
+fn patience(view: View<'_>) -> Duration {
+    let timing = view.timing;
+    let drains = (timing.grace + timing.margin()) * 2 + timing.reconnect;
+    match view.spec.singletons.is_empty() {
+        true => drains,
+        false => drains + SUCCESSION,
+    }
+}
+
 /// Looks at all that is new in `groups`.
-fn prospect(groups: &[GroupSpec], by: Instant, view: View<'_>) -> Prospect {
+fn prospect(groups: &[GroupSpec], by: Instant, alone: Alone, view: View<'_>) -> Prospect {
+    let may_wait = alone == Alone::Waits || planted(Defect::SwitchUnseated);
     let mut missing = None;
     for group in groups {
         for ordinal in 1..=group.replicas {
@@ -178,7 +251,7 @@ fn prospect(groups: &[GroupSpec], by: Instant, view: View<'_>) -> Prospect {
                 missing.get_or_insert(name);
                 continue;
             };
-            let is_there = |it: &Name| is_ready(replica, it) || waits(replica, it);
+            let is_there = |it: &Name| is_ready(replica, it) || (may_wait && waits(replica, it));
             let is_whole = group.components.iter().all(is_there);
             if is_whole || !must_be_ready(replica, group, view) {
                 continue;
@@ -193,7 +266,10 @@ fn prospect(groups: &[GroupSpec], by: Instant, view: View<'_>) -> Prospect {
                 return Prospect::hopeless(name, why);
             }
             if view.now >= by {
-                let why = not_ready(&name, view);
+                let why = match alone {
+                    Alone::Waits => not_ready(&name, view),
+                    Alone::Begins => not_begun(replica, group, view),
+                };
                 return Prospect::hopeless(name, why);
             }
             if !planted(Defect::SwitchEarly) {
@@ -229,6 +305,36 @@ fn waits(replica: &Replica, component: &Name) -> bool {
 fn is_ready(replica: &Replica, component: &Name) -> bool {
     let answers = replica.life.answers(component, ComponentState::Ready);
     answers.is_some() && !replica.fate.ends_it()
+}
+
+/// That what there is one of did not begin in `replica` in time, and what keeps it.
+fn not_begun(replica: &Replica, group: &GroupSpec, view: View<'_>) -> String {
+    let mut missing = group.components.iter();
+    let missing = missing.find(|component| !is_ready(replica, component));
+    let (what, name) = (missing.map_or("what is new", Name::as_str), &replica.name);
+    let reason = about(replica, view).map_or(String::new(), |reason| format!(": {reason}"));
+    format!("{what} was not ready in {name} in time{reason}")
+}
+
+/// A component of which there is one at a time and that does not run where it is to, and what keeps it.
+fn absent(view: View<'_>) -> Option<(Name, String)> {
+    let replicas = view.replicas.values().filter(|one| !one.fate.ends_it());
+    replicas.into_iter().find_map(|replica| {
+        let alone = replica.components.iter();
+        let mut alone = alone.filter(|component| view.spec.singletons.contains_key(*component));
+        let component = alone.find(|it| !is_ready(replica, it) && !waits(replica, it))?;
+        let name = replica.name.clone();
+        let unable = replica
+            .run()
+            .and_then(|run| run.unable.get(component).cloned());
+        let failed = || replica.last_failure.as_ref().map(ToString::to_string);
+        let reason = unable.or_else(|| about(replica, view)).or_else(failed);
+        let reason = reason.map_or(String::new(), |reason| format!(": {reason}"));
+        Some((
+            name.clone(),
+            format!("{component} does not run in {name} yet{reason}"),
+        ))
+    })
 }
 
 /// Whether nothing runs any more that the topology that stands does not want, and what there is one of has come to its place.

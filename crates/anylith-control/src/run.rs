@@ -177,13 +177,19 @@ impl Run {
         state.is_some_and(|state| *state != ComponentState::Stopped)
     }
 
-    /// Whether all of `wanted` answer, or are held back as they are to be.
+    /// Whether all of `wanted` answer, or are held back as they are to be, or have left for where they are to be.
     pub(crate) fn all_ready(&self, wanted: &[Name], held: &BTreeSet<Name>) -> bool {
         wanted.iter().all(|name| match self.components.get(name) {
             Some(ComponentState::Ready) => true,
             Some(ComponentState::Waiting) => held.contains(name) && self.told.contains(name),
+            Some(ComponentState::Stopped) => held.contains(name) && !self.unable.contains_key(name),
             _ => false,
         })
+    }
+
+    /// Whether it is about to end, by what it has said.
+    pub(crate) fn is_ending(&self) -> bool {
+        self.last_words.is_some()
     }
 
     /// Whether none of `wanted` is on its way out: each answers, be it ill, or has yet to begin.

@@ -16,6 +16,7 @@ use crate::{
     action::{Action, Notice},
     defect::{Defect, planted},
     fate::Fate,
+    homes::Homes,
     life::Life,
     memory::{Holder, Seat},
     replica::Replica,
@@ -61,10 +62,14 @@ impl Place {
         self.stale = false;
     }
 
-    /// Its component could not start in its place; returns after which time it is tried again.
-    fn fail(&mut self, timing: &Timing, now: Instant) -> Duration {
+    /// Its component could not start in its place. It may still be on its way to another one.
+    fn fail(&mut self, is_on_its_way: bool) {
         self.failures += 1;
-        self.seat.moving = false;
+        self.seat.moving &= is_on_its_way;
+    }
+
+    /// After which time it is tried again in its place.
+    fn retry(&mut self, timing: &Timing, now: Instant) -> Duration {
         let retry_in = timing.backoff(self.failures);
         self.retry_at = Some(now + retry_in);
         retry_in
@@ -140,19 +145,36 @@ impl Seats {
         }
     }
 
-    /// Sees who has a seat no more, and whose component is ready.
-    pub(crate) fn look(&mut self, replicas: &BTreeMap<Name, Replica>) {
+    /// Sees who has a seat no more, and whose component is ready. While a change `may_go_back` nobody has to give up what is
+    /// on its way: it comes to one place or to the other.
+    pub(crate) fn look(
+        &mut self,
+        homes: Homes<'_>,
+        replicas: &BTreeMap<Name, Replica>,
+        may_go_back: bool,
+    ) {
         for (component, place) in &mut self.0 {
-            if let Some(holder) = &place.seat.holder {
+            if let Some(holder) = place.seat.holder.clone() {
                 let found = replicas.get(&holder.replica);
                 let run = found
                     .filter(|replica| replica.incarnation == holder.incarnation)
                     .and_then(Replica::run);
-                match run.map(|run| run.components.get(component)) {
+                let state = run.map(|run| run.components.get(component));
+                // Somebody is ready to come in the place of one that was to go; who should have come may fail again.
+                let has_ended = run.is_none_or(Run::is_ending);
+                let has_gone = matches!(state, None | Some(Some(ComponentState::Stopped)));
+                if has_gone && has_ended && !place.seat.begun {
+                    let home = homes.of(component);
+                    let stays = found.is_some_and(|replica| {
+                        let is_home = home.is_some_and(|home| home.name == replica.group);
+                        is_home && !replica.fate.ends_it()
+                    });
+                    // Where it was to leave again, another one is to have it anyhow.
+                    place.fail(may_go_back || !stays);
+                }
+                match state {
                     None => {
                         let why = format!("{} has ended", holder.replica);
-                        // Somebody is ready to come in the place of one that was to go; who should have come may fail again.
-                        place.seat.moving &= place.seat.begun;
                         place.vacate(why);
                     }
                     Some(Some(ComponentState::Stopped)) => {
@@ -174,12 +196,12 @@ impl Seats {
     }
 
     /// Has each replica know which of its components it has the seats of, and which others have, or it is not to have yet.
-    pub(crate) fn tell_apart(&self, spec: &Spec, replicas: &mut BTreeMap<Name, Replica>) {
+    pub(crate) fn tell_apart(&self, homes: Homes<'_>, replicas: &mut BTreeMap<Name, Replica>) {
         for replica in replicas.values_mut() {
             let (mut held, mut seated) = (BTreeSet::new(), BTreeSet::new());
             let mut needed = BTreeSet::new();
             for (component, place) in &self.0 {
-                let home = spec.group_of(component.as_str());
+                let home = homes.of(component);
                 if place.is_held_by(replica) {
                     seated.insert(component.clone());
                     needed.extend((!place.asked).then(|| component.clone()));
@@ -210,11 +232,11 @@ impl Seats {
     /// called: which replica, and with what. What they hand over is kept until somebody comes.
     pub(crate) fn make_room(
         &mut self,
-        spec: &Spec,
+        homes: Homes<'_>,
         replicas: &BTreeMap<Name, Replica>,
     ) -> Vec<(Name, Name)> {
         for (component, place) in &mut self.0 {
-            if place.seat.holder.is_none() && sleeps(component, spec, replicas) {
+            if place.seat.holder.is_none() && sleeps(component, homes, replicas) {
                 place.seat.moving = false;
             }
         }
@@ -227,17 +249,17 @@ impl Seats {
             let Some(replica) = replicas.get(&name) else {
                 continue;
             };
-            let stands = spec.group_of(component.as_str());
-            let is_home = stands.is_some_and(|group| group.name == replica.group);
+            let home = homes.of(component);
+            let is_home = home.is_some_and(|group| group.name == replica.group);
             let stays = is_home && !replica.fate.ends_it();
             // Where nobody is called anyhow, who comes may wait for just that to be ready.
             let is_called = [ComponentState::Ready, ComponentState::Unhealthy]
                 .into_iter()
                 .any(|state| replica.life.answers(component, state).is_some());
-            let is_awaited = successors(component, spec, replicas).any(|next| {
+            let is_awaited = successors(component, homes, replicas).any(|next| {
                 next.name != name && (!is_called || next.state() == ReplicaState::Ready)
             });
-            if stays || !(is_awaited || is_last(component, &name, spec, replicas)) {
+            if stays || !(is_awaited || is_last(component, &name, homes, replicas)) {
                 continue;
             }
             let listens = !matches!(replica.life, Life::Dying { .. });
@@ -254,25 +276,28 @@ impl Seats {
     /// again now.
     pub(crate) fn revive(
         &mut self,
-        spec: &Spec,
+        homes: Homes<'_>,
         replicas: &BTreeMap<Name, Replica>,
-        timing: &Timing,
-        now: Instant,
+        may_go_back: bool,
+        (timing, now): (&Timing, Instant),
         actions: &mut Vec<Action>,
     ) -> Vec<(Name, Name)> {
         let mut revived = Vec::new();
         for (component, place) in &mut self.0 {
-            let Some((replica, run)) = stopped(component, spec, replicas) else {
+            let Some((replica, run)) = stopped(component, homes, replicas) else {
                 place.retry_at = None;
                 continue;
             };
-            if place.seat.holder.is_some() {
+            // Who has it may be on the way out: then somebody has to wait for it here.
+            let is_tried = run.unable.contains_key(component);
+            if place.seat.holder.is_some() && (is_tried || planted(Defect::NoWayBack)) {
                 continue;
             }
             if place.retry_at.is_none()
                 && let Some(why) = run.unable.get(component)
             {
-                let retry_in = place.fail(timing, now);
+                place.fail(may_go_back);
+                let retry_in = place.retry(timing, now);
                 actions.push(Action::Report(Notice::NotStarted {
                     replica: replica.name.clone(),
                     component: component.clone(),
@@ -296,21 +321,23 @@ impl Seats {
     }
 
     /// Gives the seats that are free to those who are next, and tells holders that may not know it yet.
-    pub(crate) fn grant(&mut self, spec: &Spec, replicas: &BTreeMap<Name, Replica>) -> Vec<Action> {
+    pub(crate) fn grant(
+        &mut self,
+        homes: Homes<'_>,
+        replicas: &BTreeMap<Name, Replica>,
+    ) -> Vec<Action> {
         let mut actions = Vec::new();
         for (component, place) in &mut self.0 {
             if place.seat.holder.is_none() {
-                let next = successors(component, spec, replicas);
+                let next = successors(component, homes, replicas);
                 let Some(next) = next.min_by_key(|one| (one.fate == Fate::StandsIn, one.ordinal))
                 else {
                     continue;
                 };
                 place.seat.holder = Some(holder(next));
                 (place.told, place.asked) = (false, false);
-                let hands_over = spec
-                    .singletons
-                    .get(component)
-                    .is_some_and(|it| it.hands_over);
+                let singleton = homes.spec.singletons.get(component);
+                let hands_over = singleton.is_some_and(|it| it.hands_over);
                 let lost = place.seat.lost.take();
                 if let Some(why) = lost.filter(|_| hands_over && place.seat.state.is_none()) {
                     actions.push(Action::Report(Notice::BeginsAnew {
@@ -352,10 +379,10 @@ fn holder(replica: &Replica) -> Holder {
 fn is_last(
     component: &Name,
     holder: &Name,
-    spec: &Spec,
+    homes: Homes<'_>,
     replicas: &BTreeMap<Name, Replica>,
 ) -> bool {
-    let group = spec.group_of(component.as_str());
+    let group = homes.of(component);
     let may_come = |one: &Replica| {
         let is_home = group.is_some_and(|group| group.name == one.group);
         is_home && one.name != *holder && !one.fate.ends_it()
@@ -364,8 +391,8 @@ fn is_last(
 }
 
 /// Whether nothing of `component` runs, or is about to, until it is called.
-fn sleeps(component: &Name, spec: &Spec, replicas: &BTreeMap<Name, Replica>) -> bool {
-    let group = spec.group_of(component.as_str());
+fn sleeps(component: &Name, homes: Homes<'_>, replicas: &BTreeMap<Name, Replica>) -> bool {
+    let group = homes.of(component);
     let Some(group) = group.filter(|group| group.replicas == 0) else {
         return false;
     };
@@ -376,27 +403,28 @@ fn sleeps(component: &Name, spec: &Spec, replicas: &BTreeMap<Name, Replica>) -> 
 /// The replica that is to run `component`, and in which it has stopped.
 fn stopped<'a>(
     component: &Name,
-    spec: &Spec,
+    homes: Homes<'_>,
     replicas: &'a BTreeMap<Name, Replica>,
 ) -> Option<(&'a Replica, &'a Run)> {
-    let group = spec.group_of(component.as_str())?;
+    let group = homes.of(component)?;
     replicas.values().find_map(|replica| {
         let (Life::Starting { run, .. } | Life::Serving { run, .. }) = &replica.life else {
             return None;
         };
         let is_home = replica.group == group.name && !replica.fate.ends_it();
         let has_stopped = run.components.get(component) == Some(&ComponentState::Stopped);
-        (is_home && run.connected && has_stopped).then_some((replica, run))
+        let listens = run.connected && !run.is_ending();
+        (is_home && listens && has_stopped).then_some((replica, run))
     })
 }
 
 /// Who could have `component` next: replicas of its group that hold it back, and are well.
 fn successors<'a>(
     component: &'a Name,
-    spec: &'a Spec,
+    homes: Homes<'a>,
     replicas: &'a BTreeMap<Name, Replica>,
 ) -> impl Iterator<Item = &'a Replica> {
-    let group = spec.group_of(component.as_str());
+    let group = homes.of(component);
     replicas.values().filter(move |replica| {
         let is_home = group.is_some_and(|group| group.name == replica.group);
         let waits =

@@ -9,12 +9,14 @@
 //! What is to be done follows from which replica runs which build, and from [`Rollout`]. A control plane that knows both
 //! goes on where the one before it was killed.
 
+mod deaths;
 mod inquiry;
 pub(crate) mod judgement;
 mod passage;
 pub(crate) mod plan;
 mod rollout;
 mod steering;
+mod vacancies;
 mod watch;
 
 use std::{
@@ -24,11 +26,14 @@ use std::{
 };
 
 use anylith_core::Name;
+use anylith_wire::control::ComponentState;
 
 use self::{
+    deaths::Deaths,
     inquiry::Inquiry,
     judgement::{Account, Complaint},
     passage::{can_spare, quota, regulars},
+    vacancies::Vacancies,
     watch::Watch,
 };
 use crate::{
@@ -52,6 +57,10 @@ pub(crate) struct Upgrade {
     unready: BTreeMap<Name, Instant>,
     /// How the calls of both builds end.
     account: Account,
+    /// How often their replicas die.
+    deaths: Deaths,
+    /// Since when the build that is to be leaves unready what there is one of.
+    vacancies: Vacancies,
     /// Calls of the new build fail, and those that are called are asked who is to blame.
     inquiry: Option<Inquiry>,
     /// One replica of the new build in each group is watched for a while, before others follow.
@@ -99,6 +108,8 @@ impl Upgrade {
             rollout,
             unready: BTreeMap::new(),
             account: Account::default(),
+            deaths: Deaths::default(),
+            vacancies: Vacancies::default(),
             inquiry: None,
             first: Watch::NotYet,
             all: Watch::NotYet,
@@ -129,6 +140,11 @@ impl Upgrade {
 
     /// Whether replicas that were added are still needed.
     pub(crate) fn needs_stand_ins(&self) -> bool {
+        self.settles.is_none()
+    }
+
+    /// Whether what is on its way from one build to the other comes back if it cannot begin there.
+    pub(crate) fn may_go_back(&self) -> bool {
         self.settles.is_none()
     }
 
@@ -163,14 +179,15 @@ impl Upgrade {
             its.count()
         };
         self.come = (of(self.rollout.to), of(self.rollout.from));
-        let late_at = self
-            .unready
-            .values()
-            .map(|since| *since + view.timing.ready);
-        self.late_at = late_at.filter(|at| *at > view.now).min();
+        self.vacancies.note(target, view);
+        let late_at = self.unready.values();
+        let late_at = late_at.map(|since| *since + view.timing.ready);
+        let late_at = late_at.filter(|at| *at > view.now);
+        self.late_at = late_at.chain(self.vacancies.late_at(view)).min();
         self.woken_by
             .get_or_insert_with(|| view.now + view.timing.ready);
-        self.account.note(view.replicas.values());
+        self.account.note(view.replicas.values(), view.now);
+        self.deaths.note(view.replicas.values(), view.now);
     }
 
     fn forward(&mut self, view: View<'_>) -> Option<Step> {
@@ -270,6 +287,10 @@ impl Upgrade {
     }
 
     fn backward(&mut self, view: View<'_>) -> Option<Step> {
+        // Nothing is lost by it, and others may wait for just that one.
+        if let Some(replica) = self.ill(view) {
+            return Some(Step::Renew { replica });
+        }
         if self.is_busy(view) {
             return None;
         }
@@ -310,29 +331,38 @@ impl Upgrade {
         Some(Step::Tell(Notice::RollbackStuck { how, replica }))
     }
 
+    /// A replica that is to go back and serves nobody as it is.
+    fn ill(&self, view: View<'_>) -> Option<Name> {
+        let source = self.rollout.source();
+        let borders = self.borders(view);
+        let left = regulars(view).filter(|one| one.build == source && one.fate == Fate::Stays);
+        let answers = |one: &Replica| {
+            let states = one.run().map(|run| run.components.values());
+            let mut states = states.into_iter().flatten();
+            states.any(|state| matches!(state, ComponentState::Ready | ComponentState::Unhealthy))
+        };
+        let mut ill = left.filter(|one| !view.is_whole(one) || !answers(one));
+        let ill = ill.find(|one| {
+            let may_come = |group| self.may_come(group, &borders, view);
+            self.may_go(one, &borders, view) && view.group(&one.group).is_some_and(may_come)
+        });
+        ill.map(|one| one.name.clone())
+    }
+
     fn step_back(&mut self, view: View<'_>) -> Option<Step> {
         let (source, target) = (self.rollout.source(), self.rollout.target());
         let borders = self.borders(view);
         let is_left = |one: &Replica| one.build == source;
         for group in &view.spec.groups {
             let mut regular = regulars(view).filter(|one| one.group == group.name);
-            let ill = |one: &&Replica| is_left(one) && one.state() != ReplicaState::Ready;
-            let ill = regular.clone().find(ill);
-            if let Some(ill) = ill.filter(|one| {
-                self.may_go(one, &borders, view) && self.may_come(group, &borders, view)
-            }) {
-                let replica = ill.name.clone();
-                return Some(Step::Renew { replica });
-            }
             let has_left = !regular.any(is_left);
             let added = view.replicas.get(&group.replica_name(group.replicas + 1));
             match added {
                 Some(one) if is_left(one) && one.fate == Fate::StandsIn => {
                     let replica = one.name.clone();
                     // Where others are still to be renewed, another one takes its place.
-                    let goes = has_left
-                        || (can_spare(one, group, view) && self.may_come(group, &borders, view));
-                    if goes && self.may_go(one, &borders, view) {
+                    let goes = has_left || self.may_come(group, &borders, view);
+                    if goes && can_spare(one, group, view) && self.may_go(one, &borders, view) {
                         return Some(Step::Leave { replica });
                     }
                 }
@@ -381,6 +411,11 @@ impl Upgrade {
             };
             let replica = Some(name.clone());
             return Some(Setback { why, replica });
+        }
+        let Rollout { from, to, .. } = self.rollout;
+        let setback = self.deaths.setback(to, from);
+        if let Some(setback) = setback.or_else(|| self.vacancies.setback(view)) {
+            return Some(setback);
         }
         let inquiry = self.inquiry.take_if(|inquiry| inquiry.is_over(view))?;
         let complaint = self.complaint(view);

@@ -101,7 +101,7 @@ impl Control {
         match self.ask(request).await {
             Ok(Answer::Changed { left }) => Ok(Made::Changed { left }),
             Ok(Answer::GivenUp {
-                cause: Cause::Obstacle,
+                cause: Cause::Obstacle | Cause::Unsettled,
                 why,
                 ..
             }) => Ok(Made::GivenUp { why }),

@@ -337,8 +337,11 @@ async fn spans_are_due(replica: &Replica, at: Option<Instant>) {
 }
 
 impl Account {
-    /// The next thing to tell, which counts as told then.
+    /// The next thing to tell, which counts as told then. What it is about to end for comes before what has ended.
     fn news(&mut self) -> Option<FromReplica> {
+        while let Ok(report) = self.reports.try_recv() {
+            self.made.push(report);
+        }
         if let Some(report) = self.made.get(self.sent) {
             self.sent += 1;
             return Some(report.clone());

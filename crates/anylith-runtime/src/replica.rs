@@ -433,6 +433,7 @@ impl Replica {
 
     async fn start_one(&self, hosted: &Hosted) -> Result<(), ComponentFailure> {
         let name = &hosted.name;
+        let _attempt = hosted.turn.attempt();
         tokio::select! {
             () = self.dependencies_ready(&hosted.registration) => hosted.turn.comes().await,
             () = hosted.turn.is_over() => {}

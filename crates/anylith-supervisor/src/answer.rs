@@ -66,7 +66,7 @@ pub enum Answer {
         mend: Option<String>,
     },
     /// The change that was asked for was given up. What has changed stays as it is; of a reshape or an upgrade nothing has,
-    /// unless everything stops.
+    /// unless everything stops, or the cause says that it was made.
     GivenUp {
         /// What brought that about.
         #[serde(default)]

@@ -2,7 +2,7 @@
 
 use std::{fmt, path::PathBuf, time::Duration};
 
-use anylith_control::Notice;
+use anylith_control::{Cause, Notice};
 use anylith_core::Name;
 
 /// Something worth telling people.
@@ -270,6 +270,12 @@ fn notice_line(notice: &Notice, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         }
         Notice::RollingBack { why } => write!(f, "the old build comes back: {why}"),
         Notice::RollbackStuck { how, .. } => f.write_str(how),
+        Notice::ChangeFailed {
+            what,
+            cause: Cause::Unsettled,
+            why,
+            ..
+        } => write!(f, "the {what} was made: {why}"),
         Notice::ChangeFailed { what, why, .. } => write!(f, "the {what} was given up: {why}"),
         Notice::Stopping => f.write_str("draining"),
     }

@@ -179,6 +179,17 @@ pub(super) fn outcome(
             ),
         )),
         Ok(Answer::GivenUp {
+            cause: Cause::Unsettled,
+            why,
+            replica,
+        }) => {
+            let mend = format!(
+                "it is started again and again; see why it does not with `{}`, or reshape to a topology in which it runs",
+                app.hint(&logs_of(replica.as_ref()))
+            );
+            Err(Failure::new(why, mend))
+        }
+        Ok(Answer::GivenUp {
             cause: Cause::Obstacle,
             why,
             replica,

@@ -3,17 +3,20 @@
 //! Whatever happens, who calls finds a callee of its own build where the interface has changed, as many replicas as are
 //! wanted are called, and in the end all run one build.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use anylith_core::{ComponentManifest, Directory, Fingerprint, Manifest, Name};
 use anylith_wire::control::{ComponentState, FromReplica, Steer};
 
 use super::{
     Dice, first_wrong, interleavings,
-    world::{Process, SHAPES, World, name, spec},
+    world::{Process, SHAPES, SHAPES_OF_ONE, World, name},
 };
 use crate::{
-    Event, Notice,
+    Event, Notice, Spec,
     defect::{Defect, plant},
 };
 
@@ -38,10 +41,32 @@ pub(super) struct Builds {
     interfaces: BTreeMap<u32, BTreeMap<Name, Fingerprint>>,
     /// The one that was asked for last, and whether it was asked to be rolled back.
     asked: Option<Asked>,
-    /// A build of which no more than so many components come to be ready, until it stands.
-    broken: Option<(u32, usize)>,
+    /// One that is broken, until it stands, by its number.
+    broken: Option<(u32, Breakage)>,
     /// Whether one was not.
     has_failed: bool,
+}
+
+/// What is wrong with a build.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Breakage {
+    /// So many components still come to be ready.
+    left: usize,
+    /// Nothing is wrong but with this one.
+    only: Option<&'static str>,
+    /// How long a component takes to start, or to fail at it.
+    slow: Option<Duration>,
+}
+
+impl Breakage {
+    fn by_chance(dice: &mut Dice) -> Self {
+        Self {
+            left: dice.roll(12),
+            only: (dice.roll(2) == 0).then_some("Cart"),
+            // What is well for as long has left its failures behind.
+            slow: (dice.roll(2) == 0).then_some(Duration::from_secs(12)),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -63,13 +88,20 @@ impl Builds {
         fitting.can_call(component.as_str())
     }
 
-    /// Whether a component of `process` that is about to be ready fails instead.
-    pub(super) fn fails(&mut self, process: &Process) -> bool {
+    /// How long the start of a component takes in `build`, if that takes any time.
+    pub(super) fn slowness(&self, build: u32) -> Option<Duration> {
+        let (_, breakage) = self.broken.filter(|(broken, _)| *broken == build)?;
+        breakage.slow
+    }
+
+    /// Whether `component` of `process`, which is about to be ready, fails instead.
+    pub(super) fn fails(&mut self, process: &Process, component: &Name) -> bool {
         let fails = match &mut self.broken {
-            Some((build, 0)) => *build == process.build,
-            Some((build, left)) if *build == process.build => {
-                *left -= 1;
-                false
+            Some((build, breakage)) if *build == process.build => {
+                let is_wrong = breakage.only.is_none_or(|only| *component == only);
+                let fails = is_wrong && breakage.left == 0;
+                breakage.left = breakage.left.saturating_sub(usize::from(is_wrong));
+                fails
             }
             Some(_) | None => false,
         };
@@ -85,7 +117,7 @@ impl World {
         changed: &[&str],
         canary: Option<u8>,
         observe_ms: u64,
-        broken_after: Option<usize>,
+        broken: Option<Breakage>,
     ) -> bool {
         let from = self.plane.build();
         let to = self
@@ -98,7 +130,7 @@ impl World {
         for component in changed {
             interfaces.insert(name(component), Fingerprint(u64::from(to)));
         }
-        let manifest = manifest(&interfaces);
+        let manifest = manifest(&interfaces, self.plane.spec());
         if self
             .plane
             .check_upgrade(&manifest, canary, observe_ms)
@@ -107,7 +139,7 @@ impl World {
             return false;
         }
         self.builds.interfaces.insert(to, interfaces.clone());
-        self.builds.broken = broken_after.map(|after| (to, after));
+        self.builds.broken = broken.map(|breakage| (to, breakage));
         self.builds.has_failed = false;
         self.builds.asked = Some(Asked {
             from,
@@ -166,6 +198,9 @@ impl World {
         for group in awake {
             for component in &group.components {
                 let named = directory.replicas(component.as_str()).len();
+                if self.moves(component, directory) {
+                    continue;
+                }
                 if named < group.replicas as usize {
                     return Err(format!("{component} is named {named} times only"));
                 }
@@ -178,7 +213,7 @@ impl World {
             for component in process.components.keys().filter(|name| ready(name)) {
                 let callees = spec.dependencies[component].iter();
                 for callee in callees.filter(|callee| !ready(callee)) {
-                    if directory.is_asleep(callee.as_str()) {
+                    if directory.is_asleep(callee.as_str()) || self.moves(callee, directory) {
                         continue;
                     }
                     if !self.answers(callee, process.build, directory) {
@@ -191,6 +226,16 @@ impl World {
             }
         }
         Ok(())
+    }
+
+    /// Whether there is one of `component`, which is on its way; or it is beside that one where it has failed to begin, and the
+    /// process has ended with it.
+    pub(super) fn moves(&self, component: &Name, directory: &Directory) -> bool {
+        let home = self.plane.spec().group_of(component.as_str());
+        let is_beside = home.is_some_and(|home| home.components.contains(&name("Cart")));
+        let may_be_down = *component != "Cart" && is_beside && self.builds.has_failed;
+        let is_moving = *component == "Cart" && directory.is_moving(component.as_str());
+        self.alone && (is_moving || may_be_down)
     }
 
     /// Whether `directory` names somebody who understands calls of `component` from `build`.
@@ -233,6 +278,11 @@ impl World {
         if wanted != running {
             return Err(format!("{wanted:?} are to run, and {running:?} do"));
         }
+        if self.builds.has_failed && stands == asked.to {
+            return Err(format!(
+                "build {stands} stands, and does not start: {asked:?}"
+            ));
+        }
         let may_fail = self.builds.has_failed || asked.rolled_back || self.faults > 0;
         match stands {
             build if build == asked.to => {}
@@ -255,8 +305,7 @@ impl World {
 }
 
 /// What a build says of itself.
-fn manifest(interfaces: &BTreeMap<Name, Fingerprint>) -> Manifest {
-    let spec = spec(0);
+fn manifest(interfaces: &BTreeMap<Name, Fingerprint>, spec: &Spec) -> Manifest {
     let components = spec.dependencies.iter();
     Manifest {
         app: spec.app.clone(),
@@ -271,7 +320,7 @@ fn manifest(interfaces: &BTreeMap<Name, Fingerprint>) -> Manifest {
                 methods: Vec::new(),
                 fingerprint: interfaces[component],
                 misfits: Vec::new(),
-                singleton: None,
+                singleton: spec.singletons.get(component).copied(),
             })
             .collect(),
     }
@@ -281,8 +330,9 @@ fn manifest(interfaces: &BTreeMap<Name, Fingerprint>) -> Manifest {
 fn random(seed: u64) -> Result<(), String> {
     let mut dice = Dice(seed);
     let shape = dice.roll(SHAPES.len());
-    let mut world = match dice.roll(3) {
+    let mut world = match dice.roll(5) {
         0 => World::ready_asleep(shape),
+        1 | 2 => World::ready_alone(SHAPES_OF_ONE[shape % SHAPES_OF_ONE.len()]),
         _ => World::ready(shape),
     };
     for _ in 0..=dice.roll(2) {
@@ -292,8 +342,8 @@ fn random(seed: u64) -> Result<(), String> {
             .collect();
         let canary = (dice.roll(3) == 0).then(|| 1 + dice.roll(100) as u8);
         let observe_ms = [0, 3000][dice.roll(2)];
-        let broken_after = (dice.roll(3) == 0).then(|| dice.roll(12));
-        if world.asks_to_upgrade(&changed, canary, observe_ms, broken_after) {
+        let broken = (dice.roll(3) == 0).then(|| Breakage::by_chance(&mut dice));
+        if world.asks_to_upgrade(&changed, canary, observe_ms, broken) {
             to_its_end(&mut world, &mut dice)?;
         }
     }
@@ -357,6 +407,7 @@ fn every_planted_defect_of_an_upgrade_is_found() {
         Defect::TooFew,
         Defect::OtherBuild,
         Defect::NoRollout,
+        Defect::EachAlone,
     ] {
         plant(Some(defect));
         let found = first_wrong(interleavings() / FEWER, random);

@@ -82,7 +82,10 @@ pub(super) struct World {
     done: bool,
     wrong: Option<String>,
     /// Whether there is one `Cart` at a time.
-    alone: bool,
+    pub(super) alone: bool,
+    /// The group in which `Cart` never begins, until something else is asked for; and whether it has tried.
+    barred: Option<Name>,
+    has_tried: bool,
     /// A restart was asked for, and no reshape.
     restarts: bool,
     /// How often a state was handed over.
@@ -154,6 +157,8 @@ impl World {
             done: false,
             wrong: None,
             alone,
+            barred: None,
+            has_tried: false,
             restarts: false,
             handed: 0,
             estate: None,
@@ -188,6 +193,20 @@ impl World {
         });
     }
 
+    /// `Cart` begins nowhere in the group to which the reshape that was asked for takes it.
+    pub(super) fn bars(&mut self) {
+        let home = |spec: &Spec| spec.group_of("Cart").map(|group| group.name.clone());
+        let homes = self.asked.as_ref();
+        let homes = homes.and_then(|(from, to)| Some((home(from)?, home(to)?)));
+        self.barred = homes.filter(|(from, to)| from != to).map(|(_, to)| to);
+    }
+
+    /// Whether `component` of `replica`, which is about to be ready, fails instead.
+    fn is_barred(&self, replica: &Name, component: &Name) -> bool {
+        let group = self.plane.group_of(replica);
+        *component == "Cart" && group.is_some_and(|group| self.barred.as_ref() == Some(group))
+    }
+
     /// All replicas are to be started anew.
     pub(super) fn restarts(&mut self) {
         self.begins_anew();
@@ -201,6 +220,7 @@ impl World {
     pub(super) fn begins_anew(&mut self) {
         self.notices.clear();
         (self.faults, self.controls, self.no_spawn) = (0, 0, false);
+        (self.barred, self.has_tried) = (None, false);
         for process in self.processes.values_mut() {
             process.lingers.clear();
         }
@@ -261,6 +281,7 @@ impl World {
                 self.plane.spec().dependencies[component].iter().all(there)
             }
             // It takes longer than any change has patience for, and comes to an end then.
+            ComponentState::Starting if process.busy_until(component) > Some(self.now) => false,
             ComponentState::Starting => {
                 let is_over = |how: String| how.starts_with("rolling") || how.contains("stuck");
                 !process.lingers.contains(component) || self.plane.change().is_none_or(is_over)
@@ -314,8 +335,12 @@ impl World {
                     Some(ComponentState::Waiting) => {
                         self.says(replica, component, ComponentState::Starting);
                     }
+                    Some(ComponentState::Starting) if self.is_barred(replica, component) => {
+                        self.has_tried = true;
+                        self.fails_to_start(replica, component);
+                    }
                     Some(ComponentState::Starting)
-                        if self.builds.fails(&self.processes[replica]) =>
+                        if self.builds.fails(&self.processes[replica], component) =>
                     {
                         self.ends(replica, Exit::Code(1));
                     }
@@ -348,25 +373,10 @@ impl World {
                 self.feed(Event::Disconnected { replica });
             }
             Fault::Fails(replica, component) => {
-                let process = self.processes.get_mut(replica).unwrap();
-                let message = "no table".to_owned();
                 // Nobody can be there for it.
                 self.crashed |= self.alone && *component == "Cart";
-                if process.added.contains(component) {
-                    process
-                        .components
-                        .insert(component.clone(), ComponentState::Stopped);
-                    if process.connected {
-                        let component = component.clone();
-                        process.outbox.push_back(Event::Said {
-                            replica: replica.clone(),
-                            message: FromReplica::NotStarted { component, message },
-                        });
-                    }
-                } else {
-                    self.crashed = true;
-                    self.ends(replica, Exit::Code(1));
-                }
+                self.crashed |= !self.processes[replica].added.contains(component);
+                self.fails_to_start(replica, component);
             }
             Fault::Lingers(replica, component) => {
                 let spec = self.plane.spec();
@@ -378,6 +388,25 @@ impl World {
             }
             Fault::NoSpawn => self.no_spawn = true,
             Fault::Control => self.replaces_control(),
+        }
+    }
+
+    /// A component cannot start: what came into a living process disturbs nobody there, and else the process ends.
+    fn fails_to_start(&mut self, replica: &Name, component: &Name) {
+        let process = self.processes.get_mut(replica).unwrap();
+        if !process.added.contains(component) {
+            self.ends(replica, Exit::Code(1));
+            return;
+        }
+        process
+            .components
+            .insert(component.clone(), ComponentState::Stopped);
+        if process.connected {
+            let (component, message) = (component.clone(), "no table".to_owned());
+            process.outbox.push_back(Event::Said {
+                replica: replica.clone(),
+                message: FromReplica::NotStarted { component, message },
+            });
         }
     }
 
@@ -442,10 +471,11 @@ impl World {
     /// Time passes until the control plane wants to be woken.
     pub(super) fn waits(&mut self) {
         // Who waits for ever would wait for a sign of life.
-        self.now = self
-            .plane
-            .next_tick()
-            .map_or(self.now, |at| at.max(self.now));
+        let busy = self.processes.values();
+        let busy = busy.flat_map(|process| process.busy.values().copied());
+        let busy = busy.filter(|until| *until > self.now);
+        let next = self.plane.next_tick().into_iter().chain(busy).min();
+        self.now = next.map_or(self.now, |at| at.max(self.now));
         self.feed(Event::Tick);
     }
 
@@ -558,7 +588,7 @@ impl World {
                 return;
             }
             for component in ["Front", "Cart", "Stock"] {
-                let moves = self.alone && component == "Cart" && directory.is_moving(component);
+                let moves = self.moves(&name(component), &directory);
                 let sleeps = directory.is_asleep(component);
                 if directory.replicas(component).is_empty() && !moves && !sleeps {
                     self.finds(format!("{component} is nowhere"));

@@ -59,6 +59,15 @@ impl UnderWay {
         }
     }
 
+    /// Whether it takes what is on its way back if that cannot begin where it is to be.
+    pub(super) fn may_go_back(&self) -> bool {
+        match self {
+            Self::Roll(_) | Self::Scale(_) => false,
+            Self::Reshape(reshape) => reshape.may_go_back(),
+            Self::Upgrade(upgrade) => upgrade.may_go_back(),
+        }
+    }
+
     fn kind(&self) -> Change {
         match self {
             Self::Roll(_) => Change::Restart,

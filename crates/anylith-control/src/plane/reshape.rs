@@ -45,7 +45,8 @@ impl ControlPlane {
         let groups = self.at_present(groups);
         for group in &groups {
             let own = self.replicas.values_mut();
-            for replica in own.filter(|replica| replica.group == group.name) {
+            // One that is too many leaves, and takes nothing in.
+            for replica in own.filter(|one| one.group == group.name && belongs(one, group)) {
                 let comes = group.components.iter();
                 let comes = comes.filter(|name| !replica.components.contains(name));
                 let comes: Vec<Name> = comes.cloned().collect();

@@ -37,9 +37,10 @@ impl Replica {
         }
     }
 
-    /// A replica that was well for long has left its crashes behind.
-    pub(super) fn forgive(&mut self, since: Instant, around: &Surroundings<'_>) {
-        if around.now.duration_since(since) >= around.timing.stable {
+    /// A replica that was well for long has left its crashes behind. One that has stood by was not well for having done that.
+    pub(super) fn forgive(&mut self, since: Option<Instant>, around: &Surroundings<'_>) {
+        let well_for = since.map(|since| around.now.duration_since(since));
+        if well_for.is_some_and(|well_for| well_for >= around.timing.stable) {
             self.failures = 0;
         }
     }

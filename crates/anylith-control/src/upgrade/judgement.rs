@@ -1,6 +1,9 @@
 //! Whether a new build fails more of its calls than the old one.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    time::{Duration, Instant},
+};
 
 use anylith_core::Name;
 use anylith_wire::control::Outcomes;
@@ -24,12 +27,24 @@ const WITHOUT_MEASURE: f64 = 0.5;
 /// yet was for both at once.
 const DEVIATIONS: f64 = 3.0;
 
+/// Besides all calls since an upgrade began those of this time are looked at: what fails from now on would be little among
+/// the calls of a long canary.
+const RECENT: Duration = Duration::from_secs(60);
+
+/// How often it is noted how many there were: so much older than [`RECENT`] may be what is taken for recent.
+const NOTE_EVERY: Duration = Duration::from_secs(5);
+
 /// How the calls of each build have ended since an upgrade began, those of processes that are over among them.
 #[derive(Debug, Default)]
 pub(crate) struct Account {
     /// Process → what it has said; `None` before it was first looked at.
     heard: Option<BTreeMap<u32, Heard>>,
+    /// How those of each group and build had ended by then, from when the recent ones begin.
+    noted: VecDeque<(Instant, Sums)>,
 }
+
+/// Group and build → how calls have ended.
+type Sums = BTreeMap<(Name, u32), Outcomes>;
 
 /// Why a build is not to stay.
 #[derive(Debug)]
@@ -57,8 +72,9 @@ struct Heard {
 }
 
 impl Account {
-    /// Notes what replicas have said.
-    pub(crate) fn note<'r>(&mut self, replicas: impl Iterator<Item = &'r Replica>) {
+    /// Notes what replicas have said by `now`.
+    pub(crate) fn note<'r>(&mut self, replicas: impl Iterator<Item = &'r Replica>, now: Instant) {
+        self.remember(now);
         let is_first = self.heard.is_none();
         let heard = self.heard.get_or_insert_default();
         for replica in replicas {
@@ -81,41 +97,125 @@ impl Account {
         }
     }
 
+    /// Keeps how calls have ended by `now`, before anything is said that is new then.
+    fn remember(&mut self, now: Instant) {
+        let passed = |since: Instant| now.saturating_duration_since(since);
+        let last = self.noted.back().map(|(at, _)| passed(*at));
+        if last.is_none_or(|passed| passed >= NOTE_EVERY) {
+            self.noted.push_back((now, self.sums()));
+        }
+        while let Some((second, _)) = self.noted.get(1)
+            && passed(*second) >= RECENT
+        {
+            self.noted.pop_front();
+        }
+    }
+
+    /// How all calls have ended.
+    fn sums(&self) -> Sums {
+        let mut sums = Sums::new();
+        for heard in self.heard.iter().flat_map(BTreeMap::values) {
+            let sum = sums.entry((heard.group.clone(), heard.build));
+            let sum = sum.or_default();
+            let of = heard.outcomes();
+            sum.answered += of.answered;
+            sum.failed += of.failed;
+        }
+        sums
+    }
+
     /// Why the build `new` is not to stay, if the calls of a group fail notably more often in it than in `old`. Each group is
     /// measured by itself: the failures of one would not show among the calls of all. What fails in one fails in those that
     /// call it, too, so the one to blame is the one that calls no other of them.
     pub(crate) fn complaint(&self, new: u32, old: u32, spec: &Spec) -> Option<Complaint> {
-        let heard = self.heard.iter().flat_map(BTreeMap::values);
-        let mut failing: BTreeSet<&Name> = heard.map(|one| &one.group).collect();
-        failing.retain(|group| fails_more(self.of(group, new), self.of(group, old)));
-        let is_last = |group: &&&Name| {
+        let all = self.sums();
+        let none = Sums::new();
+        let then = self.noted.front().map_or(&none, |(_, then)| then);
+        let of = |group: &Name, build: u32| sum(&all, group, build);
+        let lately = |group: &Name, build: u32| less(of(group, build), sum(then, group, build));
+        // Whether the calls of `group` fail in all, and if not whether they do lately.
+        let verdict = |group: &Name| -> Option<Fails> {
+            let (fails, failed) = (of(group, new), of(group, old));
+            if fails_more(fails, failed) {
+                return Some(Fails {
+                    fails,
+                    failed,
+                    lately: false,
+                });
+            }
+            let (fails, recent) = (lately(group, new), lately(group, old));
+            // Where the old build has hardly any by now, it is measured by those that it had.
+            let failed = if recent.answered < FEWEST_CALLS {
+                failed
+            } else {
+                recent
+            };
+            let lately = true;
+            fails_more(fails, failed).then_some(Fails {
+                fails,
+                failed,
+                lately,
+            })
+        };
+        let groups: BTreeSet<&Name> = all.keys().map(|(group, _)| group).collect();
+        let failing = groups.into_iter();
+        let failing = failing.filter_map(|group| Some((group, verdict(group)?)));
+        let failing: BTreeMap<&Name, Fails> = failing.collect();
+        let is_last = |group: &&Name| {
             let called = called_by(group, spec);
-            failing
-                .iter()
-                .all(|other| other == *group || !called.contains(*other))
+            let mut others = failing.keys().filter(|other| *other != group);
+            others.all(|other| !called.contains(*other))
         };
         // Where they call each other, nobody can tell.
-        let group = failing.iter().find(is_last).or(failing.first())?;
+        let mut groups = failing.keys().copied();
+        let group = groups.clone().find(is_last).or(groups.next())?;
+        let Fails {
+            fails,
+            failed,
+            lately,
+        } = failing[group];
         let words = |of: Outcomes| format!("{} of {}", of.failed, of.answered);
-        let (fails, failed) = (words(self.of(group, new)), words(self.of(group, old)));
+        let (fails, failed) = (words(fails), words(failed));
+        let when = match lately {
+            true => format!(", within the last {RECENT:?}"),
+            false => String::new(),
+        };
         Some(Complaint {
-            group: (*group).clone(),
+            group: group.clone(),
             why: format!(
-                "{group} fails {fails} calls with the new build, and failed {failed} with the old one"
+                "{group} fails {fails} calls with the new build, and failed {failed} with the old one{when}"
             ),
         })
     }
+}
 
-    /// How those of `group` with `build` have ended.
-    fn of(&self, group: &Name, build: u32) -> Outcomes {
-        let mut all = Outcomes::default();
-        let heard = self.heard.iter().flat_map(BTreeMap::values);
-        let own = heard.filter(|one| one.group == *group && one.build == build);
-        for Heard { before, now, .. } in own {
-            all.answered += now.answered.saturating_sub(before.answered);
-            all.failed += now.failed.saturating_sub(before.failed);
-        }
-        all
+impl Heard {
+    /// How its calls have ended since the upgrade began.
+    fn outcomes(&self) -> Outcomes {
+        less(self.now, self.before)
+    }
+}
+
+/// That the calls of a group fail notably more often, and how often they do.
+#[derive(Debug, Clone, Copy)]
+struct Fails {
+    fails: Outcomes,
+    failed: Outcomes,
+    /// Lately, and not in all.
+    lately: bool,
+}
+
+/// How the calls of `group` with `build` have ended.
+fn sum(sums: &Sums, group: &Name, build: u32) -> Outcomes {
+    let sum = sums.get(&(group.clone(), build));
+    sum.copied().unwrap_or_default()
+}
+
+/// What has come to `then`.
+fn less(now: Outcomes, then: Outcomes) -> Outcomes {
+    Outcomes {
+        answered: now.answered.saturating_sub(then.answered),
+        failed: now.failed.saturating_sub(then.failed),
     }
 }
 
@@ -155,7 +255,7 @@ fn fails_more(new: Outcomes, old: Outcomes) -> bool {
 }
 
 /// Between which shares the one of failed calls lies.
-fn interval(outcomes: Outcomes) -> (f64, f64) {
+pub(super) fn interval(outcomes: Outcomes) -> (f64, f64) {
     let calls = outcomes.answered as f64;
     let share = outcomes.failed.min(outcomes.answered) as f64 / calls;
     let square = DEVIATIONS * DEVIATIONS;

@@ -119,11 +119,9 @@ impl Upgrade {
 
 /// Whether `replica` may go, and as many as are wanted are still ready.
 pub(super) fn can_spare(replica: &Replica, group: &GroupSpec, view: View<'_>) -> bool {
-    let ready = |one: &&Replica| one.state() == ReplicaState::Ready && !one.fate.ends_it();
+    let ready = |one: &&Replica| view.is_whole(one) && !one.fate.ends_it();
     let ready = view.replicas_of(&group.name).filter(ready).count();
-    replica.state() != ReplicaState::Ready
-        || ready > group.replicas as usize
-        || planted(Defect::TooFew)
+    !view.is_whole(replica) || ready > group.replicas as usize || planted(Defect::TooFew)
 }
 
 /// The replicas that the spec counts.

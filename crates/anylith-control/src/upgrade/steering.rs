@@ -3,7 +3,9 @@
 use anylith_core::Name;
 use anylith_wire::control::Steer;
 
-use super::{Setback, Upgrade, judgement::Account, watch::Watch};
+use super::{
+    Setback, Upgrade, deaths::Deaths, judgement::Account, vacancies::Vacancies, watch::Watch,
+};
 
 impl Upgrade {
     /// Whether `steer` can be said to it now.
@@ -55,12 +57,15 @@ impl Upgrade {
         self.rollout.stuck = None;
         self.inquiry = None;
         self.unready.clear();
+        self.vacancies = Vacancies::default();
     }
 
     /// Somebody wants the new build all the same: what it has done until now does not count.
     fn begin_anew(&mut self) {
         self.rollout.stuck = None;
         self.account = Account::default();
+        self.deaths = Deaths::default();
+        self.vacancies = Vacancies::default();
         self.unready.clear();
         (self.first, self.all) = (Watch::NotYet, Watch::NotYet);
     }

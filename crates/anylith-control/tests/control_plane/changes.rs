@@ -124,7 +124,7 @@ fn a_successor_that_is_not_ready_in_time_ends_the_restart() {
     assert_eq!(failure(&world), None);
     world.pass(Duration::from_secs(2));
     let (_, why) = failure(&world).unwrap();
-    assert_eq!(why, "Stock-2 was not ready within 60s");
+    assert_eq!(why, "Stock-2 was not ready within 60s: Stock is starting");
     world.pass(Duration::from_secs(15));
     assert_eq!(world.processes.len(), 3);
     assert!(world.status().is_ready());

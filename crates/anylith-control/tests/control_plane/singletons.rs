@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use anylith_control::{Event, Exit, Notice, Spec};
-use anylith_core::Singleton;
+use anylith_control::{Cause, Event, Exit, Notice, Spec};
+use anylith_core::{Name, Singleton};
 use anylith_wire::control::{Handed, ToReplica};
 
 use crate::world::{Fault, World, micro, name, spec};
@@ -36,6 +36,13 @@ fn said(world: &World) -> Vec<String> {
         _ => None,
     });
     words.collect()
+}
+
+/// Where it began, in order: `Cart-1 begins anew`.
+fn begun(world: &World) -> Vec<String> {
+    let mut said = said(world);
+    said.retain(|it| it.contains(" begins "));
+    said
 }
 
 /// One whose drain takes long in the middle of a restart.
@@ -136,8 +143,8 @@ fn who_has_it_and_is_not_called_makes_room_for_anybody_who_waits() {
     world.loses_connection("shop-1");
     world.faults.remove("rest-1");
     world.connects("rest-1");
-    let switched = |notice: &Notice| matches!(notice, Notice::Switched { .. });
-    assert!(world.notices.iter().any(switched), "{:?}", world.notices);
+    let change = world.plane.change();
+    assert!(change.unwrap().ends_with("what there is one of moves"));
     // Who is to have it begins anew, too, and `Front` in it waits for somebody to call.
     world.faults.clear();
     world.dies("shop-1", Exit::Signal(9));
@@ -147,20 +154,230 @@ fn who_has_it_and_is_not_called_makes_room_for_anybody_who_waits() {
     assert_eq!(named[0].replica, "shop-1");
 }
 
-/// One that cannot start where a reshape has brought it, and is tried again there.
-fn unable() -> World {
-    let mut world = World::ready(one_cart(spec(&[
+/// `Front` has a group of its own, and `Cart` is beside `Stock`.
+fn apart() -> World {
+    World::ready(one_cart(spec(&[
         ("shop", &["Front"], 1),
         ("rest", &["Cart", "Stock"], 1),
-    ])));
-    world.faults.insert("Cart", Fault::Unable);
-    world.happens(reshape(&spec(&[
+    ])))
+}
+
+/// `Cart` is to come to `Front`, where that runs.
+fn brought() -> Event {
+    reshape(&spec(&[
         ("shop", &["Front", "Cart"], 1),
         ("rest", &["Stock"], 1),
-    ])));
+    ]))
+}
+
+/// One that can start neither where a reshape has brought it nor where it was, and is tried again there.
+fn unable() -> World {
+    let mut world = apart();
+    world.faults.insert("Cart", Fault::Unable);
+    world.happens(brought());
     world.pass(Duration::from_secs(5));
     assert!(attempts(&world) > 3, "{:?}", world.notices);
     world
+}
+
+/// How a change that was asked for has failed: what brought that about, and why.
+fn failure(world: &World) -> Option<(Cause, &str, Option<&str>)> {
+    world.notices.iter().find_map(|notice| match notice {
+        Notice::ChangeFailed {
+            cause,
+            why,
+            replica,
+            ..
+        } => Some((*cause, why.as_str(), replica.as_ref().map(Name::as_str))),
+        _ => None,
+    })
+}
+
+/// Whether it was said that what is new is called.
+fn has_switched(world: &World) -> bool {
+    let switched = |notice: &Notice| matches!(notice, Notice::Switched { .. });
+    world.notices.iter().any(switched)
+}
+
+#[test]
+fn one_that_does_not_start_in_a_new_process_is_back_where_it_was_and_calls_wait_all_the_while() {
+    let mut world = World::ready(one_cart(spec(&[("all", &["Stock", "Cart", "Front"], 1)])));
+    world.told.clear();
+    world.faults.insert("Cart in Cart-1", Fault::Fails);
+    world.happens(reshape(&micro(1)));
+    // It is tried again at once, and soon.
+    for _ in 0..30 {
+        let directory = world.plane.directory();
+        assert_eq!(directory.replicas("Front")[0].replica, "all-1");
+        let is_there = !directory.replicas("Cart").is_empty();
+        assert!(is_there || directory.is_moving("Cart"), "{directory:?}");
+        world.pass(Duration::from_millis(10));
+    }
+    let (cause, why, replica) = failure(&world).unwrap();
+    assert_eq!((cause, replica), (Cause::Obstacle, Some("Cart-1")));
+    assert_eq!(why, "Cart-1 does not start: Cart failed: no table");
+    assert!(!has_switched(&world));
+    assert_eq!(world.plane.spec().topology, "test");
+    assert_eq!(world.processes.len(), 1);
+    let tried = begun(&world);
+    assert_eq!(tried[..3], ["Cart-1 begins Cart"; 3]);
+    let names = world.plane.directory().replicas("Cart");
+    assert_eq!(names[0].replica, "all-1");
+    assert_eq!(begun(&world).last().unwrap(), "all-1 begins Cart");
+}
+
+#[test]
+fn one_that_does_not_start_in_a_process_that_runs_is_back_at_once() {
+    let mut world = apart();
+    world.told.clear();
+    world.faults.insert("Cart in shop-1", Fault::Unable);
+    world.happens(brought());
+    let why = "Cart does not start in shop-1: no table";
+    let failed = (Cause::Obstacle, why, Some("shop-1"));
+    assert_eq!(failure(&world), Some(failed));
+    assert_eq!(world.plane.spec().topology, "test");
+    let all = ["rest-1 yields", "shop-1 begins Cart", "rest-1 begins Cart"];
+    assert_eq!(said(&world), all);
+    assert!(world.status().is_ready());
+    assert_eq!((world.killed, world.spawned), (0, 2));
+}
+
+#[test]
+fn one_that_does_not_get_ready_in_its_new_place_is_back_after_a_while() {
+    let mut world = apart();
+    world.faults.insert("Cart in shop-1", Fault::Lazy);
+    world.happens(brought());
+    world.pass(Duration::from_secs(59));
+    assert_eq!(failure(&world), None);
+    world.pass(Duration::from_secs(60));
+    let why = "Cart was not ready in shop-1 in time: Cart is starting";
+    let failed = (Cause::Obstacle, why, Some("shop-1"));
+    assert_eq!(failure(&world), Some(failed));
+    assert_eq!(begun(&world).last().unwrap(), "rest-1 begins Cart");
+    assert!(world.status().is_ready());
+}
+
+#[test]
+fn one_that_starts_nowhere_any_more_is_said_to_run_nowhere() {
+    let mut world = unable();
+    assert!(!has_switched(&world));
+    world.pass(Duration::from_secs(120));
+    let why =
+        "Cart does not start in shop-1: no table; and Cart does not run in rest-1 yet: no table";
+    assert_eq!(
+        failure(&world),
+        Some((Cause::Obstacle, why, Some("shop-1")))
+    );
+    assert_eq!(world.plane.change(), None);
+}
+
+#[test]
+fn one_that_dies_in_its_new_place_and_does_not_come_back_is_no_success() {
+    let mut world = World::ready(one_cart(micro(1)));
+    // What was before takes its time to leave.
+    world.faults.insert("Stock-1", Fault::Deaf);
+    world.happens(reshape(&spec(&[("all", &["Stock", "Cart", "Front"], 1)])));
+    assert!(has_switched(&world));
+    world.faults.insert("Cart", Fault::Fails);
+    world.dies("all-1", Exit::Signal(9));
+    world.pass(Duration::from_secs(120));
+    let (cause, why, replica) = failure(&world).unwrap();
+    assert_eq!((cause, replica), (Cause::Unsettled, Some("all-1")));
+    let begins = "calls go to what other has, but Cart does not run in all-1 yet: failed ";
+    assert!(why.starts_with(begins), "{why}");
+    assert!(why.ends_with("Cart failed: no table"), "{why}");
+    let made = |notice: &Notice| matches!(notice, Notice::Reshaped { .. });
+    assert!(!world.notices.iter().any(made));
+}
+
+/// Asks for another build, which is watched for a moment only.
+fn another_build(world: &World) -> Event {
+    Event::UpgradeAsked {
+        build: 1,
+        interfaces: world.plane.spec().interfaces.clone(),
+        canary: None,
+        observe_ms: 1000,
+    }
+}
+
+/// A build in which `Cart` does `fault`, rolled in until the one that was there makes room.
+fn rolled_in(fault: Fault) -> World {
+    let mut world = World::ready(one_cart(micro(1)));
+    world.told.clear();
+    world.faults.insert("Cart", fault);
+    world.ailing = Some(1);
+    world.happens(another_build(&world));
+    world.pass(Duration::from_secs(1));
+    assert!(said(&world).contains(&"Cart-1 yields".to_owned()));
+    world
+}
+
+/// The old build runs alone, and has what its `Cart` had.
+fn is_back(world: &World) {
+    let status = world.status();
+    let all = status.replicas().all(|one| one.build == 0);
+    assert!(all && status.is_ready(), "{status:?}");
+    assert_eq!(begun(world).last().unwrap(), "Cart-1 begins Cart");
+}
+
+#[test]
+fn a_build_in_which_it_does_not_start_goes_away_by_itself_and_calls_wait_all_the_while() {
+    let mut world = World::ready(one_cart(micro(1)));
+    world.told.clear();
+    world.faults.insert("Cart", Fault::Fails);
+    world.ailing = Some(1);
+    world.happens(another_build(&world));
+    for _ in 0..200 {
+        world.pass(Duration::from_millis(10));
+        let directory = world.plane.directory();
+        let is_there = !directory.replicas("Cart").is_empty();
+        assert!(is_there || directory.is_moving("Cart"), "{directory:?}");
+    }
+    is_back(&world);
+    let (cause, why, _) = failure(&world).unwrap();
+    assert_eq!(cause, Cause::Obstacle);
+    let words = "does not run with the new build: Cart failed: no table";
+    assert!(why.contains(words), "{why}");
+}
+
+/// Whoever was told last to begin ends, as one does whose start has failed.
+fn fails_where_it_begins(world: &mut World) {
+    let granted = world.told.iter().rev().find_map(|(replica, message)| {
+        matches!(message, ToReplica::Grant { .. }).then(|| replica.clone())
+    });
+    world.dies(granted.unwrap().as_str(), Exit::Code(1));
+}
+
+#[test]
+fn those_who_take_their_time_to_fail_in_turn_are_not_forgiven_for_standing_by() {
+    let mut world = rolled_in(Fault::Lazy);
+    for _ in 0..3 {
+        assert_eq!(failure(&world), None);
+        world.pass(Duration::from_secs(12));
+        fails_where_it_begins(&mut world);
+    }
+    world.pass(Duration::from_secs(3));
+    is_back(&world);
+    let (_, why, replica) = failure(&world).unwrap();
+    let words = "in Cart it has failed 3 times, and the old build never meanwhile";
+    assert!(why.contains(words), "{why}");
+    assert!(replica.is_some());
+}
+
+#[test]
+fn a_seat_that_stays_empty_is_as_bad_as_a_replica_that_does_not_get_ready() {
+    let mut world = rolled_in(Fault::Lazy);
+    // Each of the two stands by while the other one tries, and so is ready now and then.
+    for _ in 0..2 {
+        world.pass(Duration::from_secs(28));
+        fails_where_it_begins(&mut world);
+    }
+    assert_eq!(failure(&world), None);
+    world.pass(Duration::from_secs(7));
+    is_back(&world);
+    let (_, why, _) = failure(&world).unwrap();
+    let words = "Cart was not ready within 60s with the new build";
+    assert!(why.starts_with(words), "{why}");
 }
 
 /// How often it was said that it could not start.
@@ -175,8 +392,9 @@ fn one_that_cannot_start_is_started_again_and_again_with_what_was_handed_over() 
     world.faults.clear();
     world.pass(Duration::from_secs(10));
     assert!(world.status().is_ready(), "{:?}", world.status());
-    let begins = "shop-1 begins Cart".to_owned();
+    let begins = "rest-1 begins Cart".to_owned();
     assert_eq!(said(&world).last(), Some(&begins));
+    assert!(world.plane.change().is_none());
 }
 
 #[test]
@@ -192,18 +410,18 @@ fn one_that_waits_to_be_started_again_wakes_nobody_once_everything_stops() {
 #[test]
 fn one_that_waits_to_be_started_again_wakes_nobody_once_another_replica_has_it() {
     let mut world = unable();
-    // The reshape is not taken back for it, and ends.
-    world.pass(Duration::from_secs(60));
+    // The reshape is taken back, and ends.
+    world.pass(Duration::from_secs(120));
     assert_eq!(world.plane.change(), None);
     world.faults.insert("Cart", Fault::Lazy);
     world.happens(Event::RestartAsked {
-        group: Some(name("shop")),
+        group: Some(name("rest")),
     });
-    assert!(world.processes.contains_key("shop-2"));
+    assert!(world.processes.contains_key("rest-2"));
     world.pass(Duration::from_secs(30));
     let before = attempts(&world);
     world.faults.clear();
-    world.dies("shop-2", Exit::Signal(9));
+    world.dies("rest-2", Exit::Signal(9));
     world.pass(Duration::from_secs(30));
     assert!(world.status().is_ready(), "{:?}", world.status());
     assert_eq!(attempts(&world), before, "nothing has failed since");

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use anylith_control::{Event, Notice, Refused, ReplicaState, ReplicaStatus, UpgradePlan};
+use anylith_control::{Event, Exit, Notice, Refused, ReplicaState, ReplicaStatus, UpgradePlan};
 use anylith_core::{ComponentManifest, Fingerprint, Manifest, Name, Scaling};
 use anylith_wire::control::{FromReplica, Outcomes, Steer};
 
@@ -110,10 +110,7 @@ fn a_build_whose_calls_fail_goes_away_by_itself() {
     counted(&mut world, 1, 100, 60);
     world.pass(Duration::from_secs(10));
     assert_eq!(builds(&world), BTreeSet::from([0]));
-    let why = world.notices.iter().find_map(|notice| match notice {
-        Notice::ChangeFailed { why, .. } => Some(why.as_str()),
-        _ => None,
-    });
+    let why = given_up(&world);
     // Front says it first, and calls Stock, which is asked before anybody is blamed.
     let expected =
         "Stock fails 60 of 100 calls with the new build, and failed 20 of 2000 with the old one";
@@ -146,6 +143,116 @@ fn what_the_old_build_has_failed_still_counts_when_it_is_gone() {
     counted(&mut world, 1, 100, 70);
     world.pass(Duration::from_secs(10));
     assert_eq!(world.plane.build(), 1);
+}
+
+/// What was said of an upgrade that was given up.
+fn given_up(world: &World) -> Option<&str> {
+    world.notices.iter().find_map(|notice| match notice {
+        Notice::ChangeFailed { why, .. } => Some(why.as_str()),
+        _ => None,
+    })
+}
+
+/// One replica of each group runs the new build beside the old one, for as long as nobody says how it goes on.
+fn canary() -> World {
+    let mut world = ready(1);
+    world.happens(asked(&[], Some(10)));
+    world.pass(Duration::from_secs(10));
+    assert!(world.plane.change().is_some_and(|it| it.contains("paused")));
+    world
+}
+
+#[test]
+fn a_build_that_dies_again_and_again_is_not_forgiven_for_living_in_between() {
+    let mut world = canary();
+    for _ in 0..3 {
+        assert_eq!(given_up(&world), None);
+        world.pass(Duration::from_secs(12));
+        world.dies("Cart-2", Exit::Signal(11));
+    }
+    world.pass(Duration::from_secs(5));
+    let expected = "Cart-2 does not run with the new build: crashed (SIGSEGV); in Cart it has failed 3 times, \
+                    and the old build never meanwhile";
+    assert_eq!(given_up(&world), Some(expected));
+    assert_eq!(builds(&world), BTreeSet::from([0]));
+    // What has nothing to do with an upgrade is forgiven as ever.
+    for _ in 0..5 {
+        world.pass(Duration::from_secs(12));
+        world.dies("Cart-1", Exit::Signal(11));
+        assert!(world.status().is_ready());
+    }
+}
+
+#[test]
+fn a_build_that_dies_as_often_as_the_old_one_stays() {
+    let mut world = canary();
+    for _ in 0..20 {
+        world.pass(Duration::from_secs(12));
+        world.dies("Cart-1", Exit::Signal(11));
+        world.pass(Duration::from_secs(1));
+        world.dies("Cart-2", Exit::Signal(11));
+    }
+    assert_eq!(given_up(&world), None);
+    world.happens(Event::Steered(Steer::Resume));
+    world.pass(Duration::from_secs(10));
+    assert_eq!(builds(&world), BTreeSet::from([1]));
+}
+
+/// Both builds have answered a hundred calls a second for an hour, and failed a thousandth of them.
+fn long_canary() -> World {
+    let mut world = canary();
+    for second in 1..=3600 {
+        for build in [0, 1] {
+            calls(&mut world, build, second * 100, second / 10);
+        }
+        world.pass(Duration::from_secs(1));
+    }
+    assert_eq!(given_up(&world), None);
+    world
+}
+
+/// Each replica of `build` says so when it is asked next.
+fn calls(world: &mut World, build: u32, answered: u64, failed: u64) {
+    world.outcomes.insert(build, Outcomes { answered, failed });
+}
+
+/// After how many seconds a build is given up of which from now on so many of a hundred calls fail.
+fn given_up_after(mut world: World, failing: u64) -> u64 {
+    for second in 1.. {
+        let answered = 360_000 + second * 100;
+        calls(&mut world, 0, answered, 360);
+        calls(&mut world, 1, answered, 360 + second * failing);
+        world.pass(Duration::from_secs(1));
+        if let Some(why) = given_up(&world) {
+            assert!(why.starts_with("Stock fails "), "{why}");
+            assert!(why.ends_with(", within the last 60s"), "{why}");
+            return second;
+        }
+        assert!(second < 1000, "it is never given up");
+    }
+    unreachable!("it returns")
+}
+
+#[test]
+fn a_build_that_begins_to_fail_after_an_hour_goes_away_within_seconds() {
+    let (all, some) = (
+        given_up_after(long_canary(), 100),
+        given_up_after(long_canary(), 10),
+    );
+    assert!(all <= 5, "{all} s where all calls fail");
+    assert!(some <= 30, "{some} s where a tenth of them do");
+}
+
+#[test]
+fn what_fails_lately_in_both_builds_is_no_fault_of_the_new_one() {
+    let mut world = long_canary();
+    for second in 1..=120 {
+        for build in [0, 1] {
+            calls(&mut world, build, 360_000 + second * 100, 360 + second * 50);
+        }
+        world.pass(Duration::from_secs(1));
+    }
+    assert_eq!(given_up(&world), None);
 }
 
 #[test]

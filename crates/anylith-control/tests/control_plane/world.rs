@@ -17,7 +17,7 @@ use anylith_wire::control::{CONTROL_PROTOCOL, Hello, Load, Outcomes, ToReplica};
 
 use self::process::Process;
 
-/// What replicas do wrong, by the name of the replica or of the component.
+/// What replicas do wrong, by the name of the replica or of the component, or by both: `Cart in Cart-1`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
     /// It never connects.
@@ -45,6 +45,8 @@ pub(crate) struct World {
     pub(crate) now: Instant,
     pub(crate) processes: BTreeMap<Name, Process>,
     pub(crate) faults: BTreeMap<&'static str, Fault>,
+    /// The build whose components do wrong; `None` for those of all.
+    pub(crate) ailing: Option<u32>,
     pub(crate) notices: Vec<Notice>,
     /// The calls that every replica says it has.
     pub(crate) calls: BTreeMap<Name, u64>,
@@ -124,6 +126,7 @@ impl World {
             now,
             processes: BTreeMap::new(),
             faults: BTreeMap::new(),
+            ailing: None,
             notices: Vec::new(),
             calls: BTreeMap::new(),
             counters: Counters::default(),

@@ -44,12 +44,12 @@ impl Replica {
         let before = std::mem::replace(&mut *hosted.phase(), Phase::Over { end });
         match before {
             Phase::Ready(life) => self.finish(hosted, life, end).await,
-            // Who starts it finds out; see `Replica::start_one`.
+            // Who starts it finds out, if anybody still does; see `Replica::start_one`. Who comes after a singleton waits until
+            // nothing of it runs.
             Phase::Starting => {
                 hosted.turn.end();
-                if hosted.registration.singleton.is_some() {
-                    self.stopped(hosted, end).await;
-                } else {
+                let rests = hosted.turn.rests();
+                if hosted.registration.singleton.is_none() || timeout_at(end, rests).await.is_ok() {
                     self.enter(&hosted.name, ComponentState::Stopped);
                 }
             }

@@ -133,3 +133,48 @@ fn what_is_drained_is_never_said_to_be_starting_or_ready_again() {
     }
     assert!(is_in(&states.borrow(), "Slow", Stopped));
 }
+
+/// There is one of it, and it does not start.
+struct Unable;
+
+impl Component for Unable {
+    type Interface = NoInterface<Self>;
+    type Dependencies = ();
+    const NAME: &'static str = "Unable";
+    const SINGLETON: bool = true;
+
+    async fn build(_: &Wiring) -> Result<Self, StartError> {
+        Err(StartError::from_cause("no book"))
+    }
+}
+
+/// There is one of it, and its start takes for ever.
+struct Endless;
+
+impl Component for Endless {
+    type Interface = NoInterface<Self>;
+    type Dependencies = ();
+    const NAME: &'static str = "Endless";
+    const SINGLETON: bool = true;
+
+    async fn build(_: &Wiring) -> Result<Self, StartError> {
+        pending().await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_singleton_that_cannot_start_keeps_nobody_waiting_who_stops_its_replica() {
+    let mut setup = setup(Registration::of::<Unable>());
+    setup.components.push(Registration::of::<Endless>());
+    let (replica, _failures) = Replica::new(setup).unwrap();
+    let replica = Arc::new(replica);
+    let failure = replica.start().await.unwrap_err();
+    assert_eq!(failure.component, "Unable");
+    let begun = Instant::now();
+    replica.stop(Duration::from_secs(3600)).await;
+    assert_eq!(begun.elapsed(), Duration::ZERO);
+    let states = replica.states();
+    for component in ["Unable", "Endless"] {
+        assert!(is_in(&states.borrow(), component, ComponentState::Stopped));
+    }
+}

@@ -27,6 +27,18 @@ pub(super) struct Turn {
     handed: Mutex<Option<Handed>>,
     /// Another one waits for what it hands over.
     yields: AtomicBool,
+    /// Whether somebody starts it.
+    starts: watch::Sender<bool>,
+}
+
+/// Somebody starts a component, for as long as this lives: until calls are let in, or the start has failed, or is dropped
+/// half-way.
+pub(super) struct Attempt<'t>(&'t Turn);
+
+impl Drop for Attempt<'_> {
+    fn drop(&mut self) {
+        self.0.starts.send_replace(false);
+    }
 }
 
 /// Held → Given → Over; a component that nobody holds back begins at Given.
@@ -46,7 +58,20 @@ impl Turn {
             stage: watch::Sender::new(stage),
             handed: Mutex::default(),
             yields: AtomicBool::new(false),
+            starts: watch::Sender::new(false),
         }
+    }
+
+    /// Somebody begins to start it.
+    pub(super) fn attempt(&self) -> Attempt<'_> {
+        self.starts.send_replace(true);
+        Attempt(self)
+    }
+
+    /// Waits until nobody starts it any more.
+    pub(super) async fn rests(&self) {
+        let mut starts = self.starts.subscribe();
+        let _ = starts.wait_for(|starts| !starts).await;
     }
 
     /// Waits until it may start, or is not to any more.

@@ -1,6 +1,9 @@
 //! A simulated process: what it reads, what it says, and what its components do.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    time::Instant,
+};
 
 use anylith_core::{Directory, Endpoint, Name};
 use anylith_wire::control::{
@@ -21,6 +24,8 @@ pub(in crate::model) struct Process {
     /// Those that it was given while it ran.
     pub(super) added: BTreeSet<Name>,
     pub(super) lingers: BTreeSet<Name>,
+    /// Those whose start takes its time, and until when.
+    pub(super) busy: BTreeMap<Name, Instant>,
     /// Those that wait to be granted.
     pub(super) held: BTreeSet<Name>,
     /// `Cart` has begun.
@@ -32,6 +37,13 @@ pub(in crate::model) struct Process {
     pub(in crate::model) directory: Directory,
     pub(super) inbox: VecDeque<ToReplica>,
     pub(super) outbox: VecDeque<Event>,
+}
+
+impl Process {
+    /// Until when the start of `component` takes, if it takes any time.
+    pub(super) fn busy_until(&self, component: &Name) -> Option<Instant> {
+        self.busy.get(component).copied()
+    }
 }
 
 impl World {
@@ -145,8 +157,15 @@ impl World {
     }
 
     pub(super) fn says(&mut self, replica: &Name, component: &Name, state: ComponentState) {
+        let now = self.now;
         let process = self.processes.get_mut(replica).unwrap();
         process.components.insert(component.clone(), state);
+        if state == ComponentState::Starting {
+            let busy = self.builds.slowness(process.build).map(|slow| now + slow);
+            process
+                .busy
+                .extend(busy.map(|until| (component.clone(), until)));
+        }
         if self.alone && *component == "Cart" {
             process.begun |= state == ComponentState::Starting;
         }

@@ -6,7 +6,7 @@ use anylith_core::Name;
 use anylith_wire::control::{ComponentState, ToReplica};
 
 use super::{Process, World, name};
-use crate::Notice;
+use crate::{Cause, Notice};
 
 impl World {
     /// Nobody may be sent away who is still called.
@@ -45,6 +45,17 @@ impl World {
         }
     }
 
+    /// Whether people were told that a change was made, and something of it does not run.
+    fn is_unsettled(&self) -> bool {
+        let cause = |notice: &Notice| match notice {
+            Notice::ChangeFailed { cause, .. } => Some(*cause),
+            _ => None,
+        };
+        self.notices
+            .iter()
+            .any(|it| cause(it) == Some(Cause::Unsettled))
+    }
+
     /// Whether nothing is under way, and nothing waits for time to pass.
     pub(in crate::model) fn is_settled(&self) -> bool {
         let all_ready = self.plane.status(&BTreeMap::new()).is_ready();
@@ -60,8 +71,11 @@ impl World {
         if *stands != *from && *stands != *to {
             return Err(format!("neither the one nor the other stands: {stands:?}"));
         }
-        if self.faults == 0 && stands != to {
+        if self.faults == 0 && stands != to && !self.has_tried {
             return Err("it was taken back although nothing went wrong".to_owned());
+        }
+        if self.barred.is_some() && stands != from {
+            return Err("it stands, and Cart cannot begin there".to_owned());
         }
         let mut wanted: BTreeMap<Name, BTreeSet<&Name>> = BTreeMap::new();
         let mut places: BTreeMap<&Name, BTreeSet<Name>> = BTreeMap::new();
@@ -116,6 +130,8 @@ impl World {
             (true, _, _) => (0, 0),
             // Who has asked is gone with the control plane that he asked.
             (false, true, _) => return Ok(()),
+            // It had begun in its new place, and something has kept it from doing that once more.
+            (false, false, true) if self.alone && self.faults > 0 && self.is_unsettled() => (0, 1),
             (false, false, true) => (1, 0),
             (false, false, false) => (0, 1),
         };

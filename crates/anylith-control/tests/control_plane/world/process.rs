@@ -308,10 +308,18 @@ impl World {
             let Some(next) = next.map(|(of, _)| of.clone()) else {
                 return;
             };
-            if self.faults.get(next.as_str()) == Some(&Fault::Lazy) {
+            let is_ailing = self
+                .ailing
+                .is_none_or(|build| build == self.plane.build_of(replica));
+            let here = self.faults.get(&*format!("{next} in {replica}"));
+            let fault = here.or(self.faults.get(next.as_str()).filter(|_| is_ailing));
+            if fault == Some(&Fault::Lazy) {
+                if process.components[&next] == ComponentState::Waiting {
+                    self.says(replica, next, ComponentState::Starting);
+                }
                 return;
             }
-            if self.faults.get(next.as_str()) == Some(&Fault::Unable) {
+            if fault == Some(&Fault::Unable) {
                 let process = self.processes.get_mut(replica).unwrap();
                 process
                     .components
@@ -324,7 +332,7 @@ impl World {
                 self.events.push_back(Event::Said { replica, message });
                 continue;
             }
-            if self.faults.get(next.as_str()) == Some(&Fault::Fails) {
+            if fault == Some(&Fault::Fails) {
                 let process = self.processes.remove(replica).unwrap();
                 let (replica, pid) = (replica.clone(), process.pid);
                 let message = FromReplica::Failed {
