@@ -19,7 +19,7 @@ use crate::{
     note::not_ready,
     replica::Replica,
     roll::given_up,
-    spec::GroupSpec,
+    spec::{GroupSpec, Spec},
     view::View,
 };
 
@@ -27,6 +27,8 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Reshape {
     from: Name,
+    /// How many replicas each group had when it began. What is woken since is new.
+    before: BTreeMap<Name, u32>,
     to: Name,
     stage: Stage,
 }
@@ -54,10 +56,16 @@ pub(crate) enum Turn {
 }
 
 impl Reshape {
-    /// From the topology called `from` to the one called `to`, which has `groups`.
-    pub(crate) fn new(from: Name, to: Name, groups: Vec<GroupSpec>, by: Instant) -> Self {
-        let stage = Stage::Prepares { groups, by };
-        Self { from, to, stage }
+    /// From what `stands` to the topology called `to`, which has `groups`.
+    pub(crate) fn new(stands: &Spec, to: Name, groups: Vec<GroupSpec>, by: Instant) -> Self {
+        let before = stands.groups.iter();
+        let before = before.map(|group| (group.name.clone(), group.replicas));
+        Self {
+            from: stands.topology.clone(),
+            before: before.collect(),
+            to,
+            stage: Stage::Prepares { groups, by },
+        }
     }
 
     /// Looks at how things are; returns what is to be done about it, or `None` if something has to happen first.
@@ -69,7 +77,7 @@ impl Reshape {
             false => drains + SUCCESSION,
         };
         match &mut self.stage {
-            Stage::Prepares { groups, by } => match prospect(groups, *by, view) {
+            Stage::Prepares { groups, by } => match prospect(groups, &self.before, *by, view) {
                 Prospect::Waits => None,
                 // Prepares → Leaves.
                 Prospect::Ready => {
@@ -107,11 +115,11 @@ impl Reshape {
         &self.to
     }
 
-    /// Whether it is about to make something of a group called `name`.
-    pub(crate) fn prepares(&self, name: &Name) -> bool {
-        match &self.stage {
-            Stage::Prepares { groups, .. } => groups.iter().any(|group| group.name == *name),
-            Stage::Leaves { .. } | Stage::Returns { .. } => false,
+    /// The group called `name` of the new topology, if it is yet to come.
+    pub(crate) fn prepares(&mut self, name: &Name) -> Option<&mut GroupSpec> {
+        match &mut self.stage {
+            Stage::Prepares { groups, .. } => groups.iter_mut().find(|group| group.name == *name),
+            Stage::Leaves { .. } | Stage::Returns { .. } => None,
         }
     }
 
@@ -136,7 +144,9 @@ impl Reshape {
 impl fmt::Display for Reshape {
     /// How far it has come: `reshaping micro to monolith; what is new starts`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { from, to, stage } = self;
+        let Self {
+            from, to, stage, ..
+        } = self;
         write!(f, "reshaping {from} to {to}; ")?;
         match stage {
             Stage::Prepares { .. } => f.write_str("what is new starts"),
@@ -169,7 +179,12 @@ impl Prospect {
 }
 
 /// Looks at all that is new in `groups`.
-fn prospect(groups: &[GroupSpec], by: Instant, view: View<'_>) -> Prospect {
+fn prospect(
+    groups: &[GroupSpec],
+    before: &BTreeMap<Name, u32>,
+    by: Instant,
+    view: View<'_>,
+) -> Prospect {
     let mut missing = None;
     for group in groups {
         for ordinal in 1..=group.replicas {
@@ -180,7 +195,8 @@ fn prospect(groups: &[GroupSpec], by: Instant, view: View<'_>) -> Prospect {
             };
             let is_there = |it: &Name| is_ready(replica, it) || waits(replica, it);
             let is_whole = group.components.iter().all(is_there);
-            if is_whole || !must_be_ready(replica, group, view) {
+            let before = before.get(&group.name).copied().unwrap_or(0);
+            if is_whole || !must_be_ready(replica, group, before) {
                 continue;
             }
             if let Some(failure) = given_up(replica) {
@@ -211,11 +227,9 @@ fn prospect(groups: &[GroupSpec], by: Instant, view: View<'_>) -> Prospect {
     }
 }
 
-/// Whether `replica`, of `group`, has to be ready before the topology that stands is given up: it is new or takes something
+/// Whether `replica`, of `group`, which had `before` so many, has to be ready before the topology that stands is given up: it is new or takes something
 /// in, or fewer others of its group will be there.
-fn must_be_ready(replica: &Replica, group: &GroupSpec, view: View<'_>) -> bool {
-    let stands = view.group(&group.name);
-    let before = stands.map_or(0, |old| old.replicas);
+fn must_be_ready(replica: &Replica, group: &GroupSpec, before: u32) -> bool {
     let is_new = replica.ordinal > before;
     is_new || group.replicas < before || !replica.coming.is_empty()
 }
