@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Context as _, ensure};
 use boutique_load::RequestKind;
-use e2e::{ORDER, Samples, Shop, Shoppers, Visitor};
+use e2e::{Samples, Shop, Shoppers, VISIT, Visitor};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tokio::{task::block_in_place, time::sleep};
@@ -15,115 +15,14 @@ use tokio::{task::block_in_place, time::sleep};
 /// How long numbers may take to arrive: replicas report once a second. Generous: other tests run at the same time.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-const MUG: &str = "6E92ZMYYFZ";
-const WATCH: &str = "1YMWWN1N4O";
-
 /// Caller and callee → calls.
 type Calls = BTreeMap<[String; 2], u64>;
-
-/// A page, and the calls that it costs, as they were counted between the originals of these components.
-struct Page {
-    path: &'static str,
-    form: Option<&'static [(&'static str, &'static str)]>,
-    calls: &'static [(&'static str, &'static str, u64)],
-}
-
-const fn get(path: &'static str, calls: &'static [(&'static str, &'static str, u64)]) -> Page {
-    Page {
-        path,
-        form: None,
-        calls,
-    }
-}
-
-const fn post(
-    path: &'static str,
-    form: &'static [(&'static str, &'static str)],
-    calls: &'static [(&'static str, &'static str, u64)],
-) -> Page {
-    Page {
-        path,
-        form: Some(form),
-        calls,
-    }
-}
-
-/// What one visitor asks for, in this order: an empty cart, one with two lines, and their order.
-const VISIT: [Page; 8] = [
-    get(
-        "/",
-        &[
-            ("Frontend", "Ad", 1),
-            ("Frontend", "Cart", 1),
-            ("Frontend", "Catalog", 1),
-            ("Frontend", "Currency", 10),
-        ],
-    ),
-    get(
-        "/product/6E92ZMYYFZ",
-        &[
-            ("Frontend", "Ad", 1),
-            ("Frontend", "Cart", 1),
-            ("Frontend", "Catalog", 6),
-            ("Frontend", "Currency", 2),
-            ("Frontend", "Recommendation", 1),
-            ("Recommendation", "Catalog", 1),
-        ],
-    ),
-    get(
-        "/cart",
-        &[
-            ("Frontend", "Cart", 1),
-            ("Frontend", "Catalog", 5),
-            ("Frontend", "Currency", 2),
-            ("Frontend", "Recommendation", 1),
-            ("Frontend", "Shipping", 1),
-            ("Recommendation", "Catalog", 1),
-        ],
-    ),
-    post("/cart", &[("product_id", MUG), ("quantity", "2")], ADD),
-    post("/cart", &[("product_id", WATCH), ("quantity", "1")], ADD),
-    get(
-        "/cart",
-        &[
-            ("Frontend", "Cart", 1),
-            ("Frontend", "Catalog", 7),
-            ("Frontend", "Currency", 4),
-            ("Frontend", "Recommendation", 1),
-            ("Frontend", "Shipping", 1),
-            ("Recommendation", "Catalog", 1),
-        ],
-    ),
-    post(
-        "/cart/checkout",
-        &ORDER,
-        &[
-            ("Checkout", "Cart", 2),
-            ("Checkout", "Catalog", 2),
-            ("Checkout", "Currency", 3),
-            ("Checkout", "Email", 1),
-            ("Checkout", "Payment", 1),
-            ("Checkout", "Shipping", 2),
-            ("Frontend", "Catalog", 5),
-            ("Frontend", "Checkout", 1),
-            ("Frontend", "Currency", 1),
-            ("Frontend", "Recommendation", 1),
-            ("Recommendation", "Catalog", 1),
-        ],
-    ),
-    post("/cart/empty", &[], &[("Frontend", "Cart", 1)]),
-];
-
-const ADD: &[(&str, &str, u64)] = &[("Frontend", "Cart", 1), ("Frontend", "Catalog", 1)];
 
 /// Asks for all pages of [`VISIT`], and adds what they cost to `expected`.
 async fn visit(shop: &Shop, expected: &mut Calls) -> anyhow::Result<()> {
     let mut visitor = Visitor::new(&shop.url)?;
     for page in &VISIT {
-        let answer = match page.form {
-            None => visitor.get(page.path).await?,
-            Some(form) => visitor.post(page.path, form).await?,
-        };
+        let answer = visitor.visit(page).await?;
         ensure!(answer.status < 400, "{}: {}", page.path, answer.body);
         for (caller, callee, calls) in page.calls {
             let edge = [caller, callee].map(ToString::to_string);

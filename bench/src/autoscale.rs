@@ -60,7 +60,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The step, on clerks whose number follows it and on monoliths, and the first call of what sleeps.
 pub(crate) fn autoscale(report: &mut Report) -> Result<()> {
-    let binaries = Binaries::build(&["anylith-cli", "bench"])?;
+    let binaries = Binaries::build(&[("anylith-cli", "anylith"), ("bench", "clerks")])?;
     report.note(
         "autoscale: 20 a second, 200 for 15 s, and 20 again; a clerk does 100 a second, by waiting",
     )?;

@@ -32,14 +32,18 @@ pub(crate) struct Binaries {
 }
 
 impl Binaries {
-    /// Builds `packages`, or finds that nothing has changed.
-    pub(crate) fn build(packages: &[&str]) -> Result<Self> {
+    /// Builds each program of `(package, name)`, or finds that nothing has changed. Nothing else of a package is
+    /// built. Who has built all that there is says so with `E2E_BUILT`.
+    pub(crate) fn build(programs: &[(&str, &str)]) -> Result<Self> {
         let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let this = env::current_exe()?;
         let folder = this
             .parent()
             .context("this binary is in no folder")?
             .to_owned();
+        if env::var_os("E2E_BUILT").is_some() {
+            return Ok(Self { folder });
+        }
         // Where somebody only tries it out, all of it is built for that.
         let profile = match folder.ends_with("debug") {
             true => "dev",
@@ -50,11 +54,15 @@ impl Binaries {
         let status = Command::new(cargo)
             .args(["build", "--profile", profile, "--target-dir"])
             .arg(target)
-            .args(packages.iter().flat_map(|package| ["-p", package]))
+            .args(
+                programs
+                    .iter()
+                    .flat_map(|(package, name)| ["-p", package, "--bin", name]),
+            )
             .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."))
             .status()
             .context("cannot run cargo")?;
-        ensure!(status.success(), "{packages:?} cannot be built");
+        ensure!(status.success(), "{programs:?} cannot be built");
         Ok(Self { folder })
     }
 

@@ -56,7 +56,7 @@ pub(crate) fn local(report: &mut Report) -> Result<()> {
 
 /// Call → how often it allocates, ours and the bare one.
 fn allocations() -> Result<BTreeMap<String, [f64; 2]>> {
-    let program = Binaries::build(&["bench"])?.path("allocations");
+    let program = Binaries::build(&[("bench", "allocations")])?.path("allocations");
     let output = Command::new(program)
         .output()
         .context("cannot count allocations")?;

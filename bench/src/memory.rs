@@ -15,7 +15,7 @@ const STARTS: usize = 7;
 
 /// Resident memory of an idle replica and of the supervisor, and the time of a start, of the shop as `micro`.
 pub(crate) fn memory(report: &mut Report) -> Result<()> {
-    let binaries = Binaries::build(&["anylith-cli", "boutique"])?;
+    let binaries = Binaries::build(&[("anylith-cli", "anylith"), ("boutique", "boutique")])?;
     let (mut small, mut largest, mut supervisor, mut start) = (vec![], vec![], vec![], vec![]);
     for _ in 0..STARTS {
         let shop = Deployment::anylith(&binaries, "micro")?;

@@ -38,7 +38,7 @@ type Figure = fn(&Cost) -> f64;
 
 /// CPU per HTTP request, and the times of requests, of each shop beside the one behind tonic.
 pub(crate) fn shop(report: &mut Report) -> Result<()> {
-    let binaries = Binaries::build(&["anylith-cli", "boutique"])?;
+    let binaries = Binaries::build(&[("anylith-cli", "anylith"), ("boutique", "boutique")])?;
     report.note("shop: A7's mix of tasks at a fixed rate; every shop has its own SQLite file")?;
     let topologies = ["monolith", "front", "micro"];
     let mut shops = Vec::new();

@@ -39,7 +39,7 @@ const SHOP_BOUND: f64 = 1.03;
 /// What it costs to count, each mode in turn.
 pub(crate) fn telemetry(report: &mut Report) -> Result<()> {
     local(report)?;
-    let binaries = Binaries::build(&["anylith-cli", "boutique"])?;
+    let binaries = Binaries::build(&[("anylith-cli", "anylith"), ("boutique", "boutique")])?;
     for topology in ["monolith", "micro"] {
         shop(report, &binaries, topology)?;
     }

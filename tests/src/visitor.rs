@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use reqwest::{Client, Method, RequestBuilder, header, redirect};
 
+use crate::Page;
+
 /// What came back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
@@ -100,6 +102,18 @@ impl Visitor {
     /// If no answer comes.
     pub async fn post(&mut self, path: &str, form: &[(&str, &str)]) -> reqwest::Result<Answer> {
         self.send(self.request(Method::POST, path).form(form)).await
+    }
+
+    /// Asks for a page, and sends its form if it has one.
+    ///
+    /// # Errors
+    ///
+    /// If no answer comes.
+    pub async fn visit(&mut self, page: &Page) -> reqwest::Result<Answer> {
+        match page.form {
+            None => self.get(page.path).await,
+            Some(form) => self.post(page.path, form).await,
+        }
     }
 
     /// Sets a cookie.

@@ -56,6 +56,38 @@ pub(crate) const ALWAYS: &[Need] = &[
     },
 ];
 
+/// For getting a collector.
+pub(crate) const PYTHON: &[Need] = &[Need {
+    program: "pip3",
+    package: "python3-pip",
+    why: "to get an OTLP collector that others have written",
+}];
+
+/// The collector, and its version.
+const COLLECTOR: &str = "rotel==0.0.1a15";
+
+/// Gets a collector into `target`, if it is not there, and returns its path.
+pub(crate) fn collector(target: &Path) -> Result<PathBuf, Stop> {
+    let folder = target.join("otlp-collector");
+    let program = folder.join("rotel/rotel-agent");
+    if !program.is_file() {
+        println!("getting {COLLECTOR} from PyPI");
+        let mut pip = Command::new("pip3");
+        pip.args([
+            "install",
+            "--quiet",
+            "--no-deps",
+            "--pre",
+            "--upgrade",
+            "--target",
+        ]);
+        pip.arg(&folder).arg(COLLECTOR);
+        pip.stdin(std::process::Stdio::null());
+        succeed(pip.status()?)?;
+    }
+    Ok(program)
+}
+
 /// For faults that only root can make.
 pub(crate) const ROOT: &[Need] = &[
     Need {

@@ -205,6 +205,7 @@ fn machine(options: &Options) -> Result<(), Stop> {
         &machine::COMPILER
             .iter()
             .chain(machine::ALWAYS)
+            .chain(machine::PYTHON)
             .chain(browser)
             .chain(root)
             .collect::<Vec<_>>(),
@@ -300,7 +301,11 @@ fn end_to_end(options: &Options) -> Result<(), Stop> {
             .end_to_end
             .retain(|name| !in_browser.contains(&name.as_str()));
     }
-    let cargo = Cargo::new(["test", "--workspace", "--no-fail-fast"]).with("E2E_BUILT", 1);
+    let metadata = MetadataCommand::new().no_deps().exec()?;
+    let collector = machine::collector(metadata.target_directory.as_std_path())?;
+    let cargo = Cargo::new(["test", "--workspace", "--no-fail-fast"])
+        .with("E2E_BUILT", 1)
+        .with("ANYLITH_TEST_OTLP_RECEIVER", collector.display());
     let cargo = privileged(cargo);
     named(programs.select(cargo, &programs.end_to_end), options).run()
 }

@@ -3,6 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use anylith_supervisor::Level;
+use anylith_telemetry::{EdgePattern, InvalidId, TraceId};
 use anylith_topology::{Dashboard, draw::Format, suggest};
 use clap::{Args as Group, Parser, Subcommand};
 
@@ -45,6 +46,9 @@ pub(crate) enum Command {
     /// Prints the address of the page that shows an application as it runs
     #[command(after_help = DASHBOARD_EXAMPLES)]
     Dashboard(DashboardArgs),
+    /// Shows where the time of a request went: the newest traces, or one of them with all of its calls
+    #[command(after_help = TRACE_EXAMPLES)]
+    Trace(TraceArgs),
     /// Shows the logs of all replicas as one, in time order
     #[command(after_help = LOGS_EXAMPLES)]
     Logs(LogsArgs),
@@ -187,6 +191,18 @@ terminal it looks for two seconds, prints that, and ends.
 
 CORES is how many processors are kept busy. Of a component it is extrapolated from a part of what its code does. QUEUED
 is how long calls from other processes wait until they are begun, 99 of 100 no longer.";
+
+const TRACE_EXAMPLES: &str = "\
+Examples:
+  anylith trace                              the newest traces that are kept
+  anylith trace 0af76519                     one of them, by the first digits of its name
+  anylith trace --failed --since 10m         those that have failed in the last ten minutes
+  anylith trace --edge 'Frontend->Cart' --min 20ms
+                                             those with a call along this edge that took so long
+  anylith logs --trace 0af7651916cd43dd8448eb211c80319c
+                                             what was logged for one
+
+Of all traces a share is kept, 1% unless anylith.toml says otherwise; and those in which something fails or is slow.";
 
 const LOGS_EXAMPLES: &str = "\
 Examples:
@@ -397,6 +413,40 @@ pub(crate) struct UpgradeArgs {
 }
 
 #[derive(Debug, Group)]
+pub(crate) struct TraceArgs {
+    /// The first digits of a trace's name; then APP, if it is not this folder
+    #[arg(value_name = "TRACE] [APP", num_args = 0..=2)]
+    pub(crate) words: Vec<String>,
+    /// The same as APP
+    #[arg(long = "app", value_name = "APP")]
+    pub(crate) app_flag: Option<PathBuf>,
+    /// Only traces with a call along this edge, as in `Frontend->Cart`, `Frontend->` or `->Cart`
+    #[arg(long, value_name = "EDGE", value_parser = edge)]
+    pub(crate) edge: Option<EdgePattern>,
+    /// Only traces with a call that this component made or answered
+    #[arg(long, value_name = "COMPONENT")]
+    pub(crate) component: Option<String>,
+    /// Only traces that took at least so long, or whose call along the edge did: 20ms, 1s
+    #[arg(long, value_name = "TIME", value_parser = age)]
+    pub(crate) min: Option<Duration>,
+    /// Only traces in which something failed, or whose call along the edge did
+    #[arg(long)]
+    pub(crate) failed: bool,
+    /// Only traces with these words in one of their calls
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) text: Option<String>,
+    /// Only traces that are not older than this: 5m, 2h
+    #[arg(long, value_name = "AGE", value_parser = age)]
+    pub(crate) since: Option<Duration>,
+    /// At most N traces
+    #[arg(long, short = 'n', value_name = "N", default_value_t = 20)]
+    pub(crate) lines: usize,
+    /// Prints it as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Group)]
 pub(crate) struct LogsArgs {
     /// Text that lines must have, in capitals or not; several words must all be there. The first word may be APP
     #[arg(value_name = "QUERY")]
@@ -419,6 +469,9 @@ pub(crate) struct LogsArgs {
     /// Only lines of this replica, or of all replicas of this group; may be repeated
     #[arg(long, value_name = "REPLICA")]
     pub(crate) replica: Vec<String>,
+    /// Only lines that were written for this trace
+    #[arg(long, value_name = "TRACE", value_parser = trace)]
+    pub(crate) trace: Option<TraceId>,
     /// Only lines that are not older than this: 5m, 2h, 1h30m
     #[arg(long, value_name = "AGE", value_parser = age)]
     pub(crate) since: Option<Duration>,
@@ -484,6 +537,15 @@ fn age(text: &str) -> Result<Duration, String> {
     text.parse::<humantime::Duration>()
         .map(Into::into)
         .map_err(|error| format!("{error}: write `5m`, `2h` or `30s`"))
+}
+
+fn edge(text: &str) -> Result<EdgePattern, String> {
+    text.parse().map_err(str::to_owned)
+}
+
+fn trace(text: &str) -> Result<TraceId, String> {
+    text.parse()
+        .map_err(|error: InvalidId| format!("{error}: see the names with `anylith trace --json`"))
 }
 
 fn level(text: &str) -> Result<Level, String> {

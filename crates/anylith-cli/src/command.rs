@@ -17,6 +17,7 @@ pub(crate) mod scale;
 pub(crate) mod status;
 pub(crate) mod stop;
 pub(crate) mod top;
+pub(crate) mod trace;
 pub(crate) mod upgrade;
 
 use std::path::{Path, PathBuf};

@@ -43,6 +43,7 @@ fn main() -> ExitCode {
         Command::Top(args) => command::top::top(&args),
         Command::Dashboard(args) => command::dashboard::dashboard(&args),
         Command::Logs(args) => command::logs::logs(&args),
+        Command::Trace(args) => command::trace::trace(&args),
         Command::Restart(args) => command::restart::restart(&args),
         Command::Scale(args) => command::scale::scale(&args),
         Command::Reshape(args) => command::reshape::reshape(&args),

@@ -382,7 +382,9 @@ impl ControlPlane {
             },
             FromReplica::Wanted { component } => return self.called(component, replica),
             // The engine keeps what is counted. It decides nothing.
-            FromReplica::Measured { .. } | FromReplica::Unknown => return,
+            FromReplica::Measured { .. } | FromReplica::Spans { .. } | FromReplica::Unknown => {
+                return;
+            }
         };
         self.tell(replica, Input::Said(word), now, actions);
     }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt, str::FromStr, sync::Arc};
 
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
 
 /// What travels with a call, unseen by the methods it passes through.
 ///
@@ -33,7 +33,39 @@ pub struct TraceContext {
     /// Bit 0: the trace is recorded.
     pub flags: u8,
     /// The vendors' own entries, as they came; empty if there were none.
+    #[serde(deserialize_with = "state")]
     pub state: Arc<str>,
+}
+
+thread_local! {
+    /// The state of most traces: made once for each thread, since every call that comes in has one.
+    static NO_STATE: Arc<str> = Arc::from("");
+}
+
+impl TraceContext {
+    /// The trace with this name, at this span, and without entries of vendors.
+    pub fn new(trace_id: u128, span_id: u64, flags: u8) -> Self {
+        Self {
+            trace_id,
+            span_id,
+            flags,
+            state: NO_STATE.with(Arc::clone),
+        }
+    }
+
+    /// Whether it is recorded.
+    pub fn is_sampled(&self) -> bool {
+        self.flags & 1 != 0
+    }
+}
+
+/// Reads the entries of vendors, of which there are mostly none.
+fn state<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<str>, D::Error> {
+    let text = <&str>::deserialize(deserializer)?;
+    Ok(match text {
+        "" => NO_STATE.with(Arc::clone),
+        text => Arc::from(text),
+    })
 }
 
 impl fmt::Display for TraceContext {
@@ -72,12 +104,7 @@ impl FromStr for TraceContext {
         if version == 0xff || (version == 0 && more) || trace_id == 0 || span_id == 0 {
             return Err(InvalidTraceParent);
         }
-        Ok(Self {
-            trace_id,
-            span_id: span_id as u64,
-            flags: flags as u8,
-            state: Arc::from(""),
-        })
+        Ok(Self::new(trace_id, span_id as u64, flags as u8))
     }
 }
 

@@ -33,4 +33,4 @@ pub use scaling::{Burst, Scaling, Size, Target};
 pub use secret::{SecretReference, SecretSource};
 pub use settings::{ComponentLimits, Concurrency, EdgeSettings, Limits};
 pub use shape::Misfit;
-pub use telemetry::{Metrics, Telemetry};
+pub use telemetry::{Metrics, Telemetry, Traces};

@@ -10,6 +10,39 @@ use serde::{Deserialize, Serialize};
 pub struct Telemetry {
     /// What is counted of calls.
     pub metrics: Metrics,
+    /// Which of them are traced.
+    pub traces: Traces,
+}
+
+/// Which calls are traced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Traces {
+    /// Whether there are traces at all. If not, what comes along from outside still goes on with the calls.
+    pub on: bool,
+    /// How many of a million traces are kept whatever becomes of them.
+    pub sampled_ppm: u32,
+    /// A call that takes so long is kept with what belongs to it, in milliseconds; and so is one that fails.
+    pub slow_ms: u64,
+}
+
+impl Traces {
+    /// None.
+    pub const OFF: Self = Self {
+        on: false,
+        sampled_ppm: 0,
+        slow_ms: 0,
+    };
+}
+
+impl Default for Traces {
+    fn default() -> Self {
+        Self {
+            on: true,
+            sampled_ppm: 10_000,
+            slow_ms: 500,
+        }
+    }
 }
 
 /// What is counted of calls.

@@ -5,6 +5,7 @@ mod events;
 mod graph;
 mod logs;
 mod status;
+mod traces;
 
 use std::sync::Arc;
 
@@ -46,7 +47,7 @@ struct Route {
     handler: MethodRouter<Api>,
 }
 
-fn routes() -> [Route; 12] {
+fn routes() -> [Route; 14] {
     let get = |path, handler| Route {
         method: Method::GET,
         path,
@@ -69,6 +70,8 @@ fn routes() -> [Route; 12] {
         get("/api/v1/events", routing::get(events::events)),
         get("/api/v1/logs", routing::get(logs::logs)),
         get("/api/v1/logs/follow", routing::get(logs::follow)),
+        get("/api/v1/traces", routing::get(traces::traces)),
+        get("/api/v1/traces/{id}", routing::get(traces::trace)),
         post("/api/v1/reshape", routing::post(change::reshape)),
         post("/api/v1/scale", routing::post(change::scale)),
         post("/api/v1/restart", routing::post(change::restart)),

@@ -270,6 +270,11 @@ async fn what_is_wrong_is_refused_before_the_supervisor_is_asked() {
         "logs?moon=1",
         "graph?topology=moon",
         "graph?x=1",
+        "traces?edge=Cart",
+        "traces?min=long",
+        "traces?since=yesterday",
+        "traces?moon=1",
+        "traces/1",
     ] {
         assert_eq!(stage.get(path).await.status(), 400, "{path}");
     }
@@ -399,4 +404,54 @@ async fn who_looks_is_told_that_the_supervisor_does_not_answer_and_when_it_does_
     assert_eq!(stage.get("status").await.status(), 502);
     std::fs::rename(&aside, &socket).unwrap();
     assert_eq!(events.next().await.unwrap().0, "state");
+}
+
+fn span(trace: u32, id: u32, edge: [&str; 2], took_ms: u64, outcome: &str) -> String {
+    let begun_ns = 1_767_322_800_000_000_000_u64 + u64::from(trace) * 1_000_000_000;
+    json!({
+        "trace": format!("{trace:032x}"), "id": format!("{id:016x}"), "kind": "client", "caller": edge[0],
+        "component": edge[1], "method": "get", "begun_ns": begun_ns, "took_ns": took_ms * 1_000_000,
+        "outcome": outcome, "kept": "sampled", "replica": "Web-1"
+    })
+    .to_string()
+}
+
+#[tokio::test]
+async fn a_trace_is_found_by_what_one_of_its_spans_is() {
+    let stage = Stage::new().await;
+    stage.spans(&[
+        &span(1, 1, ["Web", "Cart"], 10, "answered"),
+        &span(1, 2, ["Cart", "Store"], 90, "erred"),
+        "torn",
+        &span(2, 1, ["Web", "Cart"], 30, "answered"),
+        &span(3, 1, ["Web", "Ads"], 5, "unknown"),
+    ]);
+    for (query, fits) in [
+        ("", &[3, 2, 1][..]),
+        ("limit=1", &[3]),
+        ("edge=Web-%3ECart", &[2, 1]),
+        ("edge=Web-%3ECart&min=20ms", &[2]),
+        ("edge=-%3EStore", &[1]),
+        ("failed=true", &[3, 1]),
+        ("failed=true&component=Store", &[1]),
+        ("text=ads%20web-1", &[3]),
+        ("since=1h", &[]),
+        ("until=1h", &[3, 2, 1]),
+    ] {
+        let answer = stage.get(&format!("traces?{query}")).await;
+        let told: Value = answer.json().await.unwrap();
+        let traces = told["traces"].as_array().unwrap().iter();
+        let ids: Vec<&str> = traces.map(|it| it["id"].as_str().unwrap()).collect();
+        let fits: Vec<String> = fits.iter().map(|id: &u32| format!("{id:032x}")).collect();
+        assert_eq!(ids, fits, "{query}");
+        assert_eq!(told["more"], json!(query == "limit=1"));
+    }
+    let one: Value = stage
+        .get(&format!("traces/{:032x}", 1))
+        .await
+        .json()
+        .await
+        .unwrap();
+    assert_eq!(one["span_count"], 2);
+    assert_eq!(one["spans"][1]["name"], "Store/get");
 }

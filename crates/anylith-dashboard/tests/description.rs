@@ -9,6 +9,10 @@ use jsonschema::Validator;
 use serde_json::{Value, json};
 use stage::{Events, Stage};
 
+/// Two spans of a trace, as they are kept.
+const REQUEST: &str = r#"{"trace":"0af7651916cd43dd8448eb211c80319c","id":"00000000000000a1","parent":"b7ad6b7169203331","kind":"request","component":"Web","method":"GET","path":"/cart","replica":"Web-1","begun_ns":1767322800000001000,"took_ns":9000000,"outcome":"executed","status":500,"kept":"failed"}"#;
+const CALL: &str = r#"{"trace":"0af7651916cd43dd8448eb211c80319c","id":"00000000000000a2","parent":"00000000000000a1","kind":"client","caller":"Web","component":"Cart","method":"add","replica":"Web-1","begun_ns":1767322800001000000,"took_ns":7000000,"outcome":"erred","error":"Full","repeats":1,"kept":"related"}"#;
+
 /// The schemas of the description.
 struct Description(Value);
 
@@ -57,6 +61,7 @@ impl Description {
 async fn answers_fit_their_schemas() {
     let stage = Stage::new().await;
     stage.log("Cart-1", &["plain", r#"{"ts":"2026-01-02T03:04:05.000000Z","level":"WARN","component":"Cart","msg":"slow"}"#]);
+    stage.spans(&[REQUEST, CALL]);
     let description = Description::of(&stage).await;
     for (path, asked) in [
         ("/api/v1/status", "status"),
@@ -69,6 +74,17 @@ async fn answers_fit_their_schemas() {
         ("/api/v1/logs", "logs"),
         ("/api/v1/logs", "logs?level=loud"),
         ("/api/v1/graph", "graph?topology=moon"),
+        ("/api/v1/traces", "traces"),
+        ("/api/v1/traces", "traces?edge=Cart"),
+        (
+            "/api/v1/traces/{id}",
+            "traces/0af7651916cd43dd8448eb211c80319c",
+        ),
+        (
+            "/api/v1/traces/{id}",
+            "traces/0af7651916cd43dd8448eb211c80319d",
+        ),
+        ("/api/v1/traces/{id}", "traces/0"),
         ("/api/v1/openapi.json", "openapi.json"),
     ] {
         let answer = stage.get(asked).await;

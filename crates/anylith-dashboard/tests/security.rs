@@ -15,7 +15,7 @@ use tokio::{
 };
 
 /// Every route that there is, with what fits it.
-const ROUTES: [(&str, &str); 12] = [
+const ROUTES: [(&str, &str); 14] = [
     ("GET", "/api/v1/status"),
     ("GET", "/api/v1/graph"),
     ("GET", "/api/v1/picture"),
@@ -24,6 +24,8 @@ const ROUTES: [(&str, &str); 12] = [
     ("GET", "/api/v1/events"),
     ("GET", "/api/v1/logs"),
     ("GET", "/api/v1/logs/follow"),
+    ("GET", "/api/v1/traces"),
+    ("GET", "/api/v1/traces/0af7651916cd43dd8448eb211c80319c"),
     ("GET", "/api/v1/openapi.json"),
     ("POST", "/api/v1/reshape"),
     ("POST", "/api/v1/scale"),

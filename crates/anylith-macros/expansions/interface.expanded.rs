@@ -134,7 +134,15 @@ impl Cart for CartClient {
                 let __object = __call.object();
                 ::anylith::__rt::AnswerOf::<Result<u32, CartError>>::new()
                     .checked()
-                    .local(&__call, __object.__call_count(user))
+                    .local(__call, __object.__call_count(user))
+                    .await
+            }
+            ::anylith::__rt::Call::Arrived(__call) => {
+                let __call = __call.call();
+                let __object = __call.object();
+                ::anylith::__rt::AnswerOf::<Result<u32, CartError>>::new()
+                    .checked()
+                    .arrived(__call, __object.__call_count(user))
                     .await
             }
             ::anylith::__rt::Call::Remote(__call) => {
@@ -160,7 +168,15 @@ impl Cart for CartClient {
                 let __object = __call.object();
                 ::anylith::__rt::AnswerOf::<Result<(), CartError>>::new()
                     .checked()
-                    .local(&__call, __object.__call_add(user, line))
+                    .local(__call, __object.__call_add(user, line))
+                    .await
+            }
+            ::anylith::__rt::Call::Arrived(__call) => {
+                let __call = __call.call();
+                let __object = __call.object();
+                ::anylith::__rt::AnswerOf::<Result<(), CartError>>::new()
+                    .checked()
+                    .arrived(__call, __object.__call_add(user, line))
                     .await
             }
             ::anylith::__rt::Call::Remote(__call) => {
@@ -205,7 +221,15 @@ impl Cart for CartClient {
                 let __object = __call.object();
                 ::anylith::__rt::StreamOf::<Result<Line, CartError>, CartError>::new()
                     .checked()
-                    .local(&__call, __object.__call_watch(user))
+                    .local(__call, __object.__call_watch(user))
+                    .await
+            }
+            ::anylith::__rt::Call::Arrived(__call) => {
+                let __call = __call.call();
+                let __object = __call.object();
+                ::anylith::__rt::StreamOf::<Result<Line, CartError>, CartError>::new()
+                    .checked()
+                    .arrived(__call, __object.__call_watch(user))
                     .await
             }
             ::anylith::__rt::Call::Remote(__call) => {

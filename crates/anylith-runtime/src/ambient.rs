@@ -10,13 +10,16 @@ use std::{
     time::Instant,
 };
 
-use anylith_core::CallContext;
+use anylith_core::{CallContext, TraceContext};
+use anylith_telemetry::TraceId;
 
 use crate::{
     deadline::Deadline,
     guard::{Alarm, catch},
     place::Place,
     stopwatch,
+    trail::Trail,
+    trails::Step,
 };
 
 /// The part that every call replaces. It is small and copied.
@@ -26,6 +29,8 @@ pub(crate) struct Frame {
     pub(crate) place: &'static Place,
     /// By when it must be done.
     pub(crate) deadline: Deadline,
+    /// Where it stands in a trace.
+    pub(crate) trail: Trail,
 }
 
 impl Frame {
@@ -34,6 +39,7 @@ impl Frame {
         Self {
             place,
             deadline: Deadline::NONE,
+            trail: Trail::NONE,
         }
     }
 
@@ -42,14 +48,15 @@ impl Frame {
         Self::at(Place::of(component))
     }
 
-    /// The frame of the component at `place`, which is called from this one with a `limit` of its own.
+    /// The frame of the component at `place`, which is called from this one with a `limit` of its own and stands at `trail`.
     ///
     /// A deadline that only the caller's own code was under begins to count there as well.
     #[inline]
-    pub(crate) fn entered(self, place: &'static Place, limit: Deadline) -> Self {
+    pub(crate) fn entered(self, place: &'static Place, limit: Deadline, trail: Trail) -> Self {
         Self {
             place,
             deadline: self.deadline.tightened(limit),
+            trail,
         }
     }
 }
@@ -91,13 +98,95 @@ pub(crate) fn settle_own(now: Instant) -> Option<Instant> {
     deadline
 }
 
-/// The context of the code that asks.
+/// The context of the code that asks, at its own place in its trace.
 pub(crate) fn context() -> CallContext {
-    CONTEXT.with_borrow(Clone::clone)
+    let mut frame = FRAME.get();
+    let span = frame.trail.name_span();
+    FRAME.set(frame);
+    let mut context = CONTEXT.with_borrow(Clone::clone);
+    if let Some(span) = span {
+        locate(
+            &mut context,
+            frame.trail.own_trace(),
+            span.get(),
+            frame.trail.is_sampled(),
+        );
+    }
+    context
 }
 
-/// Runs `poll` with `context`, which comes back as it was.
+/// The context of a call that takes this `step` away from the code that asks.
+pub(crate) fn context_at(step: &Step) -> CallContext {
+    let mut context = CONTEXT.with_borrow(Clone::clone);
+    locate(&mut context, Some(step.trace), step.id.get(), step.sampled);
+    context
+}
+
+/// Moves `context` to a span of a trace, the one that it has if there is no other.
+fn locate(context: &mut CallContext, trace: Option<TraceId>, span: u64, sampled: bool) {
+    match (&mut context.trace, trace) {
+        (Some(known), Some(trace)) if known.trace_id == trace.get() => known.span_id = span,
+        (Some(known), None) => known.span_id = span,
+        (_, Some(trace)) => {
+            let flags = u8::from(sampled);
+            context.trace = Some(TraceContext::new(trace.get(), span, flags));
+        }
+        (None, None) => {}
+    }
+}
+
+/// The step of a call that the code which asks makes, and which stands at `own`.
+pub(crate) fn step(own: &mut Trail) -> Option<Step> {
+    let mut frame = FRAME.get();
+    let parent = frame.trail.name_span();
+    FRAME.set(frame);
+    Some(Step {
+        trace: trace_of(*own)?,
+        id: own.name_span()?,
+        parent,
+        sampled: own.is_sampled(),
+    })
+}
+
+/// The name of the trace that the code which asks works for, if it does for one.
+pub(crate) fn trace() -> Option<TraceId> {
+    trace_of(FRAME.get().trail)
+}
+
+fn trace_of(trail: Trail) -> Option<TraceId> {
+    if trail.is_none() {
+        return None;
+    }
+    let carried = || {
+        CONTEXT.with_borrow(|context| {
+            let trace = context.trace.as_ref();
+            TraceId::new(trace?.trace_id)
+        })
+    };
+    trail.own_trace().or_else(carried)
+}
+
+/// Runs `poll` with `context`, which comes back as it was. What it calls is caused by the span that the context names.
 pub(crate) fn with_context<T>(context: &mut CallContext, poll: impl FnOnce() -> T) -> T {
+    struct Outer(Trail);
+    impl Drop for Outer {
+        fn drop(&mut self) {
+            FRAME.set(Frame {
+                trail: self.0,
+                ..FRAME.get()
+            });
+        }
+    }
+    let outer = FRAME.get();
+    let trace = context.trace.as_ref();
+    let trail = Trail::carried(trace, trace.map_or(0, |trace| trace.span_id));
+    FRAME.set(Frame { trail, ..outer });
+    let _outer = Outer(outer.trail);
+    carrying(context, poll)
+}
+
+/// Runs `poll` with `context`, which comes back as it was, under a frame that knows where it stands in it.
+pub(crate) fn carrying<T>(context: &mut CallContext, poll: impl FnOnce() -> T) -> T {
     struct Swapped<'a>(&'a mut CallContext);
     impl Drop for Swapped<'_> {
         fn drop(&mut self) {

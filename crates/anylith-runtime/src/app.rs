@@ -257,6 +257,7 @@ impl<A: Application> Builder<A> {
             edges: plan.edges,
             limits,
             telemetry: plan.telemetry,
+            collected: false,
             directory: Directory::default(),
             directory_is_hope: false,
             identity: None,
@@ -335,13 +336,14 @@ impl<A: Application> Builder<A> {
         })?;
         let names: Vec<Name> = bootstrap.listeners.keys().cloned().collect();
         let inherited = Inherited::take(&names);
-        let setup = Setup::of(
+        let mut setup = Setup::of(
             bootstrap,
             enlistment.replica.clone(),
             self.components,
             inherited,
         )
         .map_err(|components| AppError::OtherBinary { components })?;
+        setup.collected = true;
         let (replica, failures) = Replica::new(setup).map_err(AppError::Endpoint)?;
         Running::begin(
             replica,

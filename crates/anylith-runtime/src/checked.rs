@@ -15,7 +15,7 @@ use futures_core::Stream;
 use crate::{
     edge::{RemoteCall, WriteArguments},
     interface::{CallResult, FromCallError, InterfacePrint, Travels},
-    local::{LocalCall, LocalFuture},
+    local::{ArrivedFuture, LocalCall, LocalFuture},
     message::{self, ArgumentReader, ArgumentWriter, IncomingItems, PassedAs},
     serve::BoxFuture,
     streaming::{Streaming, StreamingOf},
@@ -137,20 +137,33 @@ where
     #[inline]
     pub fn local<'c, O: ?Sized + Send + Sync + 'static>(
         &self,
-        call: &'c LocalCall<'c, O>,
+        call: LocalCall<'c, O>,
         future: BoxFuture<'c, R>,
     ) -> LocalFuture<'c, R, O> {
         call.run(future)
     }
 
+    /// Makes a call to what has come into this process.
+    #[inline]
+    pub fn arrived<'c, O: ?Sized + Send + Sync + 'static>(
+        &self,
+        call: LocalCall<'c, O>,
+        future: BoxFuture<'c, R>,
+    ) -> ArrivedFuture<'c, R, O> {
+        ArrivedFuture(call.run(future))
+    }
+
     /// Makes a call to another process.
+    ///
+    /// It is boxed, so that a call which stays in this process does not carry the room for one that leaves it around:
+    /// that is 2 KiB in the future of each caller, and they are moved with it.
     pub fn remote<'c, O: ?Sized + Send + Sync + 'static>(
         &self,
         call: RemoteCall<'c, O>,
         write: WriteArguments<'c>,
         items: Option<Items>,
-    ) -> impl Future<Output = R> + Send + use<'c, R, O> {
-        call.unary(write, items)
+    ) -> BoxFuture<'c, R> {
+        Box::pin(call.unary(write, items))
     }
 
     /// The message that carries the answer.
@@ -167,7 +180,15 @@ where
 impl<R: Send> Stub<AnswerOf<R>> {
     pub fn local<'c, O: ?Sized>(
         &self,
-        _: &'c LocalCall<'c, O>,
+        _: LocalCall<'c, O>,
+        future: BoxFuture<'c, R>,
+    ) -> BoxFuture<'c, R> {
+        future
+    }
+
+    pub fn arrived<'c, O: ?Sized>(
+        &self,
+        _: LocalCall<'c, O>,
         future: BoxFuture<'c, R>,
     ) -> BoxFuture<'c, R> {
         future
@@ -199,20 +220,29 @@ where
     /// Makes a call in this process that is answered by a stream.
     pub fn local<'c, O: ?Sized + Send + Sync + 'static>(
         &self,
-        call: &'c LocalCall<'c, O>,
+        call: LocalCall<'c, O>,
         future: BoxFuture<'c, Result<StreamingOf<R>, E>>,
     ) -> impl Future<Output = Result<StreamingOf<R>, E>> + Send + use<'c, R, E, O> {
         call.run_streaming::<R, E>(future)
     }
 
-    /// Makes a call to another process that is answered by a stream.
+    /// Makes a call to what has come into this process, which is answered by a stream.
+    pub fn arrived<'c, O: ?Sized + Send + Sync + 'static>(
+        &self,
+        call: LocalCall<'c, O>,
+        future: BoxFuture<'c, Result<StreamingOf<R>, E>>,
+    ) -> impl Future<Output = Result<StreamingOf<R>, E>> + Send + use<'c, R, E, O> {
+        call.run_streaming::<R, E>(future)
+    }
+
+    /// Makes a call to another process that is answered by a stream. It is boxed as the other one is.
     pub fn remote<'c, O: ?Sized + Send + Sync + 'static>(
         &self,
         call: RemoteCall<'c, O>,
         write: WriteArguments<'c>,
         items: Option<Items>,
-    ) -> impl Future<Output = Result<StreamingOf<R>, E>> + Send + use<'c, R, E, O> {
-        call.streaming::<R, E>(write, items)
+    ) -> BoxFuture<'c, Result<StreamingOf<R>, E>> {
+        Box::pin(call.streaming::<R, E>(write, items))
     }
 
     /// The messages that carry the answer.
@@ -248,7 +278,15 @@ where
 impl<R: CallResult, E: Send> Stub<StreamOf<R, E>> {
     pub fn local<'c, O: ?Sized>(
         &self,
-        _: &'c LocalCall<'c, O>,
+        _: LocalCall<'c, O>,
+        future: BoxFuture<'c, Result<StreamingOf<R>, E>>,
+    ) -> BoxFuture<'c, Result<StreamingOf<R>, E>> {
+        future
+    }
+
+    pub fn arrived<'c, O: ?Sized>(
+        &self,
+        _: LocalCall<'c, O>,
         future: BoxFuture<'c, Result<StreamingOf<R>, E>>,
     ) -> BoxFuture<'c, Result<StreamingOf<R>, E>> {
         future

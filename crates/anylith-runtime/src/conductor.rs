@@ -240,6 +240,7 @@ mod tests {
             edges: Vec::new(),
             limits: Limits::default(),
             telemetry: Telemetry::default(),
+            collected: false,
             directory: Directory::default(),
             identity: None,
             callers: None,

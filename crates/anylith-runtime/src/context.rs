@@ -14,7 +14,8 @@ use std::{
     time::Instant,
 };
 
-use anylith_core::{BaggageFull, BaggageItem, CallContext};
+use anylith_core::{BaggageFull, BaggageItem, CallContext, TraceContext};
+use anylith_telemetry::TraceId;
 use pin_project_lite::pin_project;
 
 use crate::ambient;
@@ -23,6 +24,35 @@ use crate::ambient;
 pub fn current() -> CallContext {
     ambient::context()
 }
+
+/// The name of the trace that this code works for, 32 hexadecimal digits, whether it is sampled or not; `None` outside of calls and
+/// requests, and where there are no traces.
+///
+/// A subscriber of the application's own can write it into its lines; [`JsonLine`](crate::JsonLine) does.
+pub fn trace_id() -> Option<TraceId> {
+    ambient::trace()
+}
+
+/// The context of a request that came to a server of the application's own: of its headers `traceparent` and `tracestate`, as W3C
+/// Trace Context has them. What is not one is left out. [`Listener::serve`](crate::Listener::serve) does this by itself.
+pub fn of_headers(traceparent: Option<&str>, tracestate: Option<&str>) -> CallContext {
+    let trace = traceparent.and_then(|text| text.trim().parse::<TraceContext>().ok());
+    let trace = trace.map(|mut trace| {
+        if let Some(state) =
+            tracestate.filter(|state| !state.is_empty() && state.len() <= MOST_STATE_BYTES)
+        {
+            trace.state = state.into();
+        }
+        trace
+    });
+    CallContext {
+        trace,
+        ..CallContext::default()
+    }
+}
+
+/// Longer entries of vendors are left out, as the standard allows.
+const MOST_STATE_BYTES: usize = 512;
 
 /// By when the call that this code works on must be done; `None` outside of calls.
 pub fn deadline() -> Option<Instant> {

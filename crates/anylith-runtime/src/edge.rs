@@ -6,17 +6,17 @@ use std::{
     fmt,
     sync::{
         Arc,
-        atomic::{AtomicU8, Ordering},
+        atomic::{AtomicU8, AtomicU32, Ordering},
     },
     time::{Duration, Instant},
 };
 
 use anylith_core::{
-    Allowance, CallError, Directory, Edge, EdgeSettings, Execution, LostAnswer, Metrics, Name,
-    Overload, Refusal,
+    Allowance, CallContext, CallError, Directory, Edge, EdgeSettings, Execution, LostAnswer,
+    Metrics, Name, Overload, Refusal,
 };
 use anylith_rpc::{Callee, Failure, Items, Lead, Reminder, Repeat, Reply, Request};
-use anylith_telemetry::{Lane, Numbers, Outcome, Recorder, Way};
+use anylith_telemetry::{Lane, Numbers, Outcome, Recorder, SpanKind, Way, What};
 
 use arc_swap::ArcSwapOption;
 
@@ -27,12 +27,15 @@ use crate::{
     gate::{Gate, Inside, Permit},
     guard,
     interface::{CallResult, ImplementedBy, Interface, Method, Travels, check_names, checked},
-    local::{Here, LocalCall},
+    local::{ArrivedCall, LocalCall},
     message::{ArgumentWriter, decode_result, decoded},
     place::Place,
     routing,
     streaming::StreamingOf,
+    trail::Trail,
+    trails::{OpenSpan, Trails},
     underway::Underway,
+    variants::variants,
     wiring::Present,
 };
 
@@ -52,7 +55,7 @@ impl<O: ?Sized> Clone for ClientEdge<O> {
 impl<O: ?Sized + Send + Sync + 'static> fmt::Debug for ClientEdge<O> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let way = match self.begin(0) {
-            Call::Local(_) => "local",
+            Call::Local(_) | Call::Arrived(_) => "local",
             Call::Remote(_) => "remote",
         };
         write!(f, "{}Client({way})", self.state.callee)
@@ -63,6 +66,8 @@ impl<O: ?Sized + Send + Sync + 'static> fmt::Debug for ClientEdge<O> {
 #[derive(Debug)]
 pub(crate) struct EdgeState<O: ?Sized> {
     caller: Name,
+    /// The same, as spans have it.
+    calling: &'static str,
     callee: &'static str,
     /// The same, as code runs for it.
     place: &'static Place,
@@ -83,6 +88,8 @@ pub(crate) struct EdgeState<O: ?Sized> {
     /// Of calls that somebody's limit has kept from being executed.
     overloads: Reminder,
     recorder: Recorder,
+    /// Where its spans go; `None` where there are none.
+    trails: Option<Arc<Trails>>,
 }
 
 /// An implementation in this process, as an edge leads to it.
@@ -148,6 +155,7 @@ impl<O: ?Sized + Send + Sync + 'static> ClientEdge<O> {
         local: Option<Local<O>>,
         remote: Option<Callee>,
         metrics: Metrics,
+        trails: Option<Arc<Trails>>,
     ) -> Self {
         let timeout = |method| set(method).and_then(EdgeSettings::timeout);
         let limit = Deadline::within(timeout(None).unwrap_or(DEFAULT_TIMEOUT));
@@ -169,6 +177,7 @@ impl<O: ?Sized + Send + Sync + 'static> ClientEdge<O> {
         });
         const { check_names::<I>() };
         let state = EdgeState {
+            calling: Place::named(caller.as_str()).component,
             caller,
             callee: I::NAME,
             place: Place::of(I::NAME),
@@ -181,6 +190,7 @@ impl<O: ?Sized + Send + Sync + 'static> ClientEdge<O> {
             remote,
             overloads: Reminder::default(),
             recorder: Recorder::new(I::METHODS.len() * WAYS.len(), metrics),
+            trails,
         };
         Self {
             state: Arc::new(state),
@@ -195,7 +205,7 @@ impl<O: ?Sized + Send + Sync + 'static> ClientEdge<O> {
             routing: Routing::default(),
             gate: None,
         };
-        Self::new::<I>(caller, |_| None, Some(local), None, Metrics::Off)
+        Self::new::<I>(caller, |_| None, Some(local), None, Metrics::Off, None)
     }
 
     /// Finds the target of a call of the method at `method`.
@@ -205,7 +215,7 @@ impl<O: ?Sized + Send + Sync + 'static> ClientEdge<O> {
         match &edge.local {
             Some(local) if local.routing.now() == HERE => Call::Local(LocalCall {
                 edge,
-                here: Here::First(local),
+                here: local,
                 method,
                 counted: false,
             }),
@@ -216,30 +226,31 @@ impl<O: ?Sized + Send + Sync + 'static> ClientEdge<O> {
     /// The same where the implementation that the edge was made with is not here, or not any more, or not alone.
     fn begin_elsewhere(edge: &Arc<EdgeState<O>>, method: u16) -> Call<'_, O> {
         let first = edge.local.as_ref();
-        let first = first.filter(|local| local.routing.now() != LEFT);
-        let later = || edge.later.load_full().map(Here::Later);
-        let Some(here) = first.map(Here::First).or_else(later) else {
-            return Call::Remote(RemoteCall {
+        if let Some(here) = first.filter(|local| local.routing.now() != LEFT) {
+            let call = |counted| {
+                Call::Local(LocalCall {
+                    edge,
+                    here,
+                    method,
+                    counted,
+                })
+            };
+            return edge.here_or_away(here, method, call);
+        }
+        match edge.later.load_full() {
+            Some(here) => edge.here_or_away(&here, method, |counted| {
+                Call::Arrived(ArrivedCall {
+                    edge,
+                    here: Arc::clone(&here),
+                    method,
+                    counted,
+                })
+            }),
+            None => Call::Remote(RemoteCall {
                 edge,
                 method,
                 key: None,
                 lead: None,
-            });
-        };
-        let routing = here.routing.now();
-        let lead = (routing == SHARED).then(|| edge.relief(&here, method));
-        match lead.flatten() {
-            Some(lead) => Call::Remote(RemoteCall {
-                edge,
-                method,
-                key: None,
-                lead: Some(Box::new(lead)),
-            }),
-            None => Call::Local(LocalCall {
-                edge,
-                here,
-                method,
-                counted: routing != HERE,
             }),
         }
     }
@@ -275,6 +286,30 @@ impl<O: ?Sized> EdgeState<O> {
         &self.recorder
     }
 
+    /// Where a call along it stands that is made from `outer`.
+    #[inline]
+    pub(crate) fn trail(&self, outer: Trail) -> Trail {
+        match &self.trails {
+            Some(trails) => trails.below(outer),
+            None => outer,
+        }
+    }
+
+    /// Where its spans go; `None` where there are none.
+    pub(crate) fn trails(&self) -> Option<&Trails> {
+        self.trails.as_deref()
+    }
+
+    /// A call of the method at `method`, as its span has it.
+    pub(crate) fn what(&self, method: u16, kind: SpanKind) -> What {
+        What {
+            kind,
+            caller: self.calling,
+            component: self.callee,
+            method: self.method(method),
+        }
+    }
+
     /// Where this thread counts calls of the method at `method` that go that way.
     #[inline]
     pub(crate) fn lane(&self, method: u16, way: Way) -> Option<Lane<'_>> {
@@ -292,6 +327,27 @@ impl<O: ?Sized> EdgeState<O> {
     /// After how long a call of the method at `method` is also sent to another replica.
     fn hedge(&self, method: u16) -> Option<Duration> {
         *self.hedges.as_ref()?.get(usize::from(method))?
+    }
+
+    /// What becomes of a call of the method at `method` that could be answered `here`: `call`, which is told whether it is
+    /// counted, or one that is given away.
+    fn here_or_away<'e>(
+        self: &'e Arc<Self>,
+        here: &Local<O>,
+        method: u16,
+        call: impl FnOnce(bool) -> Call<'e, O>,
+    ) -> Call<'e, O> {
+        let routing = here.routing.now();
+        let lead = (routing == SHARED).then(|| self.relief(here, method));
+        match lead.flatten() {
+            Some(lead) => Call::Remote(RemoteCall {
+                edge: self,
+                method,
+                key: None,
+                lead: Some(Box::new(lead)),
+            }),
+            None => call(routing != HERE),
+        }
     }
 
     /// The replica that a call of the method at `method` is given to, where it had better not be answered `here`: one that was
@@ -359,11 +415,13 @@ impl<O: ?Sized> EdgeState<O> {
 
     /// The edge and method by name, for errors.
     pub(crate) fn edge(&self, method: u16) -> Edge {
-        let method = self
-            .methods
-            .get(usize::from(method))
-            .map_or("unknown", |method| method.name);
+        let method = self.method(method);
         Edge::new(self.caller.clone(), checked(self.callee), checked(method))
+    }
+
+    fn method(&self, method: u16) -> &'static str {
+        let method = self.methods.get(usize::from(method));
+        method.map_or("unknown", |method| method.name)
     }
 }
 
@@ -463,6 +521,8 @@ impl<O: ?Sized + Send + Sync + 'static> Counted for EdgeState<O> {
 pub enum Call<'a, O: ?Sized> {
     /// To the implementation in this process.
     Local(LocalCall<'a, O>),
+    /// To one that has come into this process since the edge was made.
+    Arrived(ArrivedCall<'a, O>),
     /// To a replica out of the directory.
     Remote(RemoteCall<'a, O>),
 }
@@ -500,8 +560,11 @@ impl<O: ?Sized + Send + Sync + 'static> RemoteCall<'_, O> {
         let begun = Instant::now();
         let end = ambient::settle(self.edge.limit(self.method), begun);
         let underway = Underway::begin(&self.edge.recorder, self.lane(), Some(begun));
+        let (context, span) = self.leave(begun);
+        let repeats = AtomicU32::new(0);
         let lead = self.lead.take();
-        let result = match self.send(write, items, (false, lead), end).await {
+        let sent = self.send(write, items, (false, lead), (end, &context, &repeats));
+        let result = match sent.await {
             Ok(Reply::Message(message)) => {
                 if let Some(underway) = &underway {
                     underway.received(message.len());
@@ -511,10 +574,19 @@ impl<O: ?Sized + Send + Sync + 'static> RemoteCall<'_, O> {
             Ok(Reply::Stream(_)) => Err(unexpected_stream()),
             Err(failure) => Err(failure),
         };
+        let (outcome, over) = (outcome(&result, R::is_error), Instant::now());
         if let Some(underway) = underway {
-            underway.end(outcome(&result, R::is_error));
+            underway.end(outcome, Some(over));
         }
-        result.unwrap_or_else(|failure| R::from_result(Err(self.fail(failure, begun, end).into())))
+        let result = result.map_err(|failure| self.fail(failure, begun, end));
+        if let Some(span) = span {
+            let error = match &result {
+                Ok(answer) => answer.error().and_then(variants),
+                Err(error) => Some(error.to_string()),
+            };
+            end_span(span, outcome, over, (error, repeats.into_inner()));
+        }
+        result.unwrap_or_else(|error| R::from_result(Err(error.into())))
     }
 
     /// Makes a call that is answered by a stream.
@@ -531,8 +603,11 @@ impl<O: ?Sized + Send + Sync + 'static> RemoteCall<'_, O> {
         let end = ambient::settle(self.edge.limit(self.method), begun);
         let counts = Counts(Arc::clone(self.edge));
         let mut underway = Underway::begin(counts, self.lane(), Some(begun));
+        let (context, span) = self.leave(begun);
+        let repeats = AtomicU32::new(0);
         let lead = self.lead.take();
-        let result = match self.send(write, items, (true, lead), end).await {
+        let sent = self.send(write, items, (true, lead), (end, &context, &repeats));
+        let result = match sent.await {
             Ok(Reply::Stream(items)) => {
                 let items = match underway.take() {
                     Some(underway) => AnswerItems::of(items, underway),
@@ -552,10 +627,19 @@ impl<O: ?Sized + Send + Sync + 'static> RemoteCall<'_, O> {
             }
             Err(failure) => Err(failure),
         };
+        let (outcome, over) = (outcome(&result, Result::is_err), Instant::now());
         if let Some(underway) = underway {
-            underway.end(outcome(&result, Result::is_err));
+            underway.end(outcome, Some(over));
         }
-        result.unwrap_or_else(|failure| Err(self.fail(failure, begun, end).into()))
+        let result = result.map_err(|failure| self.fail(failure, begun, end));
+        if let Some(span) = span {
+            let error = match &result {
+                Ok(answer) => answer.as_ref().err().and_then(variants),
+                Err(error) => Some(error.to_string()),
+            };
+            end_span(span, outcome, over, (error, repeats.into_inner()));
+        }
+        result.unwrap_or_else(|error| Err(error.into()))
     }
 
     /// Where it is counted.
@@ -568,13 +652,12 @@ impl<O: ?Sized + Send + Sync + 'static> RemoteCall<'_, O> {
         write: WriteArguments<'_>,
         items: Option<Items>,
         (streaming_answer, lead): (bool, Option<Box<Lead>>),
-        deadline: Option<Instant>,
+        (deadline, context, repeats): (Option<Instant>, &CallContext, &AtomicU32),
     ) -> Result<Reply, Failure> {
         let Some(callee) = &self.edge.remote else {
             let reason = "this client has no application behind it".to_owned();
             return Err(Failure::NotExecuted(Refusal::Unreachable(reason)));
         };
-        let context = ambient::context();
         let idempotent = self
             .edge
             .methods
@@ -585,7 +668,7 @@ impl<O: ?Sized + Send + Sync + 'static> RemoteCall<'_, O> {
                 method: self.method,
                 idempotent,
                 deadline,
-                context: &context,
+                context,
                 key: self.key,
                 hedge: self.edge.hedge(self.method),
                 arguments: &|out: &mut Vec<u8>| {
@@ -599,6 +682,7 @@ impl<O: ?Sized + Send + Sync + 'static> RemoteCall<'_, O> {
                 streaming_answer,
                 lead: lead.map(|lead| *lead),
                 repeated: &|repeat| {
+                    repeats.fetch_add(1, Ordering::Relaxed);
                     let lane = self.edge.recorder.lane(self.lane());
                     match (lane, repeat) {
                         (Some(lane), Repeat::Retry) => lane.retried(),
@@ -632,6 +716,36 @@ impl<O: ?Sized + Send + Sync + 'static> RemoteCall<'_, O> {
         }
         error
     }
+}
+
+impl<'a, O: ?Sized + Send + Sync + 'static> RemoteCall<'a, O> {
+    /// What travels with the call, which began at `begun`, and its span.
+    fn leave(&self, begun: Instant) -> (CallContext, Option<OpenSpan<&'a Trails>>) {
+        let edge: &'a EdgeState<O> = self.edge;
+        let Some(trails) = edge.trails() else {
+            return (ambient::context(), None);
+        };
+        let mut trail = trails.below(ambient::frame().trail);
+        let Some(step) = ambient::step(&mut trail) else {
+            return (ambient::context(), None);
+        };
+        let what = edge.what(self.method, SpanKind::Client);
+        let span = OpenSpan::begin(trails, step, what, begun);
+        (ambient::context_at(&step), Some(span))
+    }
+}
+
+/// Ends the span of a call that left the process. `error` is what went wrong; the call was made `repeats` times more.
+fn end_span(
+    mut span: OpenSpan<&Trails>,
+    outcome: Outcome,
+    over: Instant,
+    (error, repeats): (Option<String>, u32),
+) {
+    if repeats > 0 {
+        span.detail().repeats = repeats;
+    }
+    span.end(outcome, over, error);
 }
 
 /// What counts the calls along an edge, for what outlives the call.

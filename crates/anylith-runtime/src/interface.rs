@@ -231,6 +231,9 @@ pub trait CallResult: Sized + Send + 'static {
     /// Whether it is an error.
     fn is_error(&self) -> bool;
 
+    /// The error, if it is one.
+    fn error(&self) -> Option<&Self::Error>;
+
     /// The plain result.
     fn into_result(self) -> Result<Self::Value, Self::Error>;
 }
@@ -246,6 +249,10 @@ impl<T: Send + 'static, E: Send + 'static> CallResult for Result<T, E> {
     #[inline]
     fn is_error(&self) -> bool {
         self.is_err()
+    }
+
+    fn error(&self) -> Option<&E> {
+        self.as_ref().err()
     }
 
     fn into_result(self) -> Self {

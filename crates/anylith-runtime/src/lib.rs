@@ -47,7 +47,10 @@ mod stopwatch;
 mod streaming;
 mod survey;
 mod task;
+mod trail;
+mod trails;
 mod underway;
+mod variants;
 mod wiring;
 
 pub use anylith_telemetry as telemetry;
@@ -55,6 +58,7 @@ pub use app::{AppError, Application, Builder};
 pub use component::{Assembled, Component, StartError};
 pub use edge::CallCounts;
 pub use listener::Listener;
+pub use logging::JsonLine;
 pub use orders::OrdersError;
 pub use role::InvalidRole;
 pub use running::Running;

@@ -1,10 +1,16 @@
 //! A replica's connection to the control plane. It comes back when it breaks.
 
-use std::{collections::BTreeMap, io, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    io,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use anylith_core::{Endpoint, Metrics, Name};
 use anylith_rpc::Pauses;
-use anylith_telemetry::Report;
+use anylith_telemetry::{Batch, Report};
 use anylith_wire::control::{
     self, Bootstrap, CONTROL_PROTOCOL, ComponentState, Decoder, FromReplica, Hello, Opening,
     ToReplica,
@@ -24,6 +30,12 @@ use crate::{
 /// The first pause before connecting again, which doubles up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// For so long spans are gathered before they are told of.
+const GATHER: Duration = Duration::from_millis(200);
+
+/// Of so many spans is told at once.
+const MOST_SPANS: usize = 512;
 
 /// How long a new replica waits for a control plane that does not answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -154,6 +166,7 @@ impl Link {
             asked_for: BTreeMap::new(),
             gauge: None,
             reported: None,
+            spans_at: None,
         };
         if self.port_unknown {
             account
@@ -185,6 +198,7 @@ impl Link {
                 account.sent = 0;
                 account.reported = None;
                 account.asked_for.clear();
+                account.spans_at = None;
                 if let Ok(link) = Self::open(&enlistment, hello).await {
                     break link;
                 }
@@ -209,6 +223,31 @@ impl Link {
         Ok(())
     }
 
+    /// Tells of calls that were kept in their traces, if there are any or `always`; returns whether more may come soon.
+    async fn tell_spans(&mut self, replica: &Replica, always: bool) -> io::Result<bool> {
+        let Some(trails) = replica.trails() else {
+            return Ok(false);
+        };
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH);
+        let wall_ns = u64::try_from(wall.unwrap_or_default().as_nanos()).unwrap_or(u64::MAX);
+        let now = std::time::Instant::now();
+        let Batch {
+            spans,
+            wanted,
+            dropped,
+            more,
+        } = trails.tracer.take(MOST_SPANS, now, wall_ns);
+        if always || !spans.is_empty() || dropped > 0 {
+            let spans = FromReplica::Spans {
+                spans,
+                wanted,
+                dropped,
+            };
+            self.send(&spans).await?;
+        }
+        Ok(more)
+    }
+
     /// Talks until the connection breaks, or the replica is gone.
     async fn converse(
         &mut self,
@@ -217,11 +256,13 @@ impl Link {
         orders: &mpsc::Sender<ToReplica>,
     ) -> io::Result<()> {
         let mut last = false;
+        self.tell_spans(replica, true).await?;
         loop {
             while let Some(news) = account.news() {
                 self.send(&news).await?;
             }
             if last {
+                self.tell_spans(replica, false).await?;
                 return self.report(replica, account).await;
             }
             tokio::select! {
@@ -229,6 +270,13 @@ impl Link {
                 // The sender lives as long as `replica`.
                 Ok(()) = account.wanted.changed() => {}
                 gauge = is_due(&mut account.gauge) => gauge.look(replica),
+                () = spans_are_due(replica, account.spans_at) => {
+                    let more = match account.spans_at {
+                        None => true,
+                        Some(_) => self.tell_spans(replica, false).await?,
+                    };
+                    account.spans_at = more.then(|| Instant::now() + GATHER);
+                }
                 report = account.reports.recv() => match report {
                     Some(report) => account.made.push(report),
                     // What has changed by now is still told.
@@ -253,6 +301,9 @@ impl Link {
                         };
                         self.send(&pong).await?;
                         self.report(replica, account).await?;
+                    }
+                    ToReplica::Recall { traces } => if let Some(trails) = replica.trails() {
+                        trails.want(&traces);
                     }
                     // Where nobody carries it out any more, the last reports are still to be told.
                     order => drop(orders.send(order).await),
@@ -279,6 +330,17 @@ struct Account {
     gauge: Option<Gauge>,
     /// What it was last told over this connection that was counted.
     reported: Option<Report>,
+    /// When to tell of spans next, if there are any.
+    spans_at: Option<Instant>,
+}
+
+/// Resolves when spans are to be told of: at `at`, or else when there are any.
+async fn spans_are_due(replica: &Replica, at: Option<Instant>) {
+    match (replica.trails(), at) {
+        (None, _) => std::future::pending().await,
+        (Some(_), Some(at)) => tokio::time::sleep_until(at).await,
+        (Some(trails), None) => trails.news.notified().await,
+    }
 }
 
 impl Account {

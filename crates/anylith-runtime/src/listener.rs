@@ -12,7 +12,7 @@ use std::{
 use anylith_core::Name;
 use tokio::sync::watch;
 
-use crate::relay::Relay;
+use crate::{relay::Relay, trails::Trails};
 
 /// A door for outside traffic: a socket that somebody else has bound already.
 ///
@@ -32,6 +32,11 @@ pub struct Listener {
         expect(dead_code, reason = "HTTP alone counts connections")
     )]
     connections: Option<usize>,
+    #[cfg_attr(
+        not(feature = "http"),
+        expect(dead_code, reason = "HTTP alone begins traces")
+    )]
+    trails: Option<Arc<Trails>>,
 }
 
 /// How connections that are open pass from one replica to another.
@@ -50,13 +55,19 @@ pub(crate) struct Passage {
 }
 
 impl Listener {
-    pub(crate) fn new(name: Name, socket: Arc<TcpListener>, passage: Passage) -> Self {
+    pub(crate) fn new(
+        name: Name,
+        socket: Arc<TcpListener>,
+        passage: Passage,
+        trails: Option<Arc<Trails>>,
+    ) -> Self {
         let connections = None;
         Self {
             name,
             socket,
             passage,
             connections,
+            trails,
         }
     }
 

@@ -1,7 +1,6 @@
 //! A call within the process: no encoding, no task switch, no lock, no look at the clock unless it waits.
 
 use std::{
-    ops::Deref,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -9,106 +8,98 @@ use std::{
 };
 
 use anylith_core::{Allowance, CallError};
-use anylith_telemetry::{Lane, Outcome, Recorder, Way};
+use anylith_telemetry::{Lane, Outcome, Recorder, SpanKind, Way};
 use futures_core::Stream;
 
 use crate::{
     ambient::{self, Frame},
+    deadline::Deadline,
     edge::{Counts, EdgeState, Local, lane},
     gate::Permit,
     guard::Alarm,
-    interface::CallResult,
+    interface::{CallResult, Travels},
     serve::BoxFuture,
     streaming::{Streaming, StreamingOf},
+    trail::Trail,
+    trails::{OpenSpan, Trails},
     underway::Underway,
+    variants::variants,
 };
 
 /// A call to an implementation in this process, about to be made.
 #[derive(Debug)]
 pub struct LocalCall<'a, O: ?Sized> {
     pub(crate) edge: &'a Arc<EdgeState<O>>,
-    pub(crate) here: Here<'a, O>,
+    pub(crate) here: &'a Local<O>,
     pub(crate) method: u16,
     /// Whether it counts as under way from its beginning, and not only once it waits.
     pub(crate) counted: bool,
 }
 
-/// The implementation that a local call goes to.
-#[derive(Debug)]
-pub(crate) enum Here<'a, O: ?Sized> {
-    /// The one that the edge was made with, and holds.
-    First(&'a Local<O>),
-    /// One that has come since.
-    Later(Arc<Local<O>>),
+impl<O: ?Sized> Clone for LocalCall<'_, O> {
+    fn clone(&self) -> Self {
+        *self
+    }
 }
 
-impl<O: ?Sized> Deref for Here<'_, O> {
-    type Target = Local<O>;
+impl<O: ?Sized> Copy for LocalCall<'_, O> {}
 
+/// A call to an implementation that has come into this process since its edge was made: it holds what it calls.
+#[derive(Debug)]
+pub struct ArrivedCall<'a, O: ?Sized> {
+    pub(crate) edge: &'a Arc<EdgeState<O>>,
+    pub(crate) here: Arc<Local<O>>,
+    pub(crate) method: u16,
+    pub(crate) counted: bool,
+}
+
+impl<O: ?Sized> ArrivedCall<'_, O> {
+    /// The same, as long as this is held.
     #[inline]
-    fn deref(&self) -> &Local<O> {
-        match self {
-            Self::First(local) => local,
-            Self::Later(local) => local,
+    pub fn call(&self) -> LocalCall<'_, O> {
+        LocalCall {
+            edge: self.edge,
+            here: &self.here,
+            method: self.method,
+            counted: self.counted,
         }
     }
 }
 
-impl<O: ?Sized + Send + Sync + 'static> LocalCall<'_, O> {
+impl<'c, O: ?Sized + Send + Sync + 'static> LocalCall<'c, O> {
     /// The implementation.
     #[inline]
-    pub fn object(&self) -> &O {
+    pub fn object(&self) -> &'c O {
         &self.here.object
     }
 
     /// Waits for `future`, which is the implementation's method, as a component's border demands.
-    pub(crate) fn run<'c, R: CallResult<Error: From<CallError>>>(
-        &'c self,
+    #[inline]
+    pub(crate) fn run<R: CallResult<Error: Travels + From<CallError>>>(
+        self,
         future: BoxFuture<'c, R>,
     ) -> LocalFuture<'c, R, O> {
-        if self.counted {
-            return self.run_counted(future);
-        }
         LocalFuture {
             future,
-            edge: self.edge,
-            here: &self.here,
-            method: self.method,
-            waiting: None,
+            call: self,
+            waiting: self.counted.then(|| self.count()),
         }
     }
 
-    /// The same, for a call that is counted from its beginning.
+    /// Counts the call from its beginning.
     #[cold]
-    fn run_counted<'c, R: CallResult<Error: From<CallError>>>(
-        &'c self,
-        future: BoxFuture<'c, R>,
-    ) -> LocalFuture<'c, R, O> {
-        let mut call = LocalFuture {
-            future,
-            edge: self.edge,
-            here: &self.here,
-            method: self.method,
-            waiting: None,
-        };
-        let frame = call.frame();
-        call.waiting = Some(Waiting::begin(
-            self.edge,
-            &self.here,
-            self.method,
-            (frame, None),
-        ));
-        call
+    fn count(self) -> Box<Waiting<'c>> {
+        self.waiting(self.frame(), None)
     }
 
     /// The same for a method that returns a stream.
-    pub(crate) async fn run_streaming<'c, R, E>(
-        &'c self,
+    pub(crate) async fn run_streaming<R, E>(
+        self,
         future: BoxFuture<'c, Result<StreamingOf<R>, E>>,
     ) -> Result<StreamingOf<R>, E>
     where
         R: CallResult<Error: From<CallError>>,
-        E: From<CallError> + Send + 'static,
+        E: Travels + From<CallError>,
     {
         let mut call = self.run(future);
         let items = (&mut call).await?;
@@ -126,26 +117,58 @@ impl<O: ?Sized + Send + Sync + 'static> LocalCall<'_, O> {
             method: self.method,
             frame: call.frame(),
             alarm: Alarm::default(),
-            inside: self.edge.stay(&self.here, self.method),
+            inside: self.edge.stay(self.here, self.method),
             _flow: flow,
         }))
+    }
+}
+
+impl<'c, O: ?Sized> LocalCall<'c, O> {
+    /// The surroundings of the callee's first poll.
+    #[inline]
+    fn frame(self) -> Frame {
+        let outer = ambient::frame();
+        let limit = self.edge.limit(self.method);
+        outer.entered(self.edge.place(), limit, self.edge.trail(outer.trail))
+    }
+
+    /// What is kept of it where it waits under `frame`, or is counted. `begun` is when it began, if that is known.
+    fn waiting(self, mut frame: Frame, begun: Option<Instant>) -> Box<Waiting<'c>> {
+        let LocalCall { edge, method, .. } = self;
+        let underway = Underway::begin(edge.recorder(), lane(method, Way::Local), begun);
+        let span = edge.trails().and_then(|trails| {
+            let step = ambient::step(&mut frame.trail)?;
+            // The clock was looked at already, where calls are timed.
+            let begun = begun.or(underway.as_ref().and_then(Underway::begun));
+            let begun = begun.unwrap_or_else(Instant::now);
+            let what = edge.what(method, SpanKind::Local);
+            Some(OpenSpan::begin(trails, step, what, begun))
+        });
+        Box::new(Waiting {
+            underway,
+            span,
+            frame,
+            alarm: Alarm::default(),
+            inside: edge.stay(self.here, method),
+        })
     }
 }
 
 /// The future of a [`LocalCall`]. Dropping it drops the callee's future.
 pub struct LocalFuture<'c, R, O: ?Sized> {
     future: BoxFuture<'c, R>,
-    edge: &'c Arc<EdgeState<O>>,
-    here: &'c Local<O>,
-    method: u16,
-    /// Filled when the call first has to wait, or is counted: one that is answered at once carries none of it around.
-    waiting: Option<Waiting<'c>>,
+    call: LocalCall<'c, O>,
+    /// Filled when the call first has to wait, or is counted. It has a place of its own, since a future is moved on its way
+    /// into that of its caller: one that is answered at once does not carry the room for it around.
+    waiting: Option<Box<Waiting<'c>>>,
 }
 
 /// What a call keeps from one poll to the next.
 struct Waiting<'c> {
     /// `None` where it is not counted, and once it was.
     underway: Option<Underway<&'c Recorder>>,
+    /// `None` where there are no traces, and once it is over.
+    span: Option<OpenSpan<&'c Trails>>,
     frame: Frame,
     alarm: Alarm,
     /// Keeps the component from being stopped, and counts as a call under way. A call that is answered at once need do
@@ -153,65 +176,135 @@ struct Waiting<'c> {
     inside: Option<Permit>,
 }
 
-impl<'c> Waiting<'c> {
-    /// A call of `method` that waits. `begun` is when it began, if that is known.
-    fn begin<O: ?Sized>(
-        edge: &'c EdgeState<O>,
-        here: &Local<O>,
-        method: u16,
-        (frame, begun): (Frame, Option<Instant>),
-    ) -> Self {
-        Self {
-            underway: Underway::begin(edge.recorder(), lane(method, Way::Local), begun),
-            frame,
-            alarm: Alarm::default(),
-            inside: edge.stay(here, method),
-        }
-    }
-}
-
-impl<'c, R: CallResult<Error: From<CallError>>, O: ?Sized> LocalFuture<'c, R, O> {
+impl<'c, R: CallResult<Error: Travels + From<CallError>>, O: ?Sized> LocalFuture<'c, R, O> {
     /// The surroundings of the callee's next poll.
     #[inline]
     fn frame(&self) -> Frame {
         match &self.waiting {
             Some(waiting) => waiting.frame,
-            None => ambient::frame().entered(self.edge.place(), self.edge.limit(self.method)),
+            None => self.call.frame(),
         }
     }
 
-    /// Keeps `frame` for the next poll, unless the time is over, or the component's own. Where it has to wait for the first
-    /// time, `begun` is when it began, if that is known.
+    /// Keeps what the frame has become for the next poll, unless the time is over, or the component's own. Where it has to
+    /// wait for the first time, `begun` is when it began, if that is known.
+    // It does not take the frame as a whole: one whose address is given away cannot stay in registers while the call runs.
     #[cold]
-    fn wait(&mut self, frame: Frame, begun: Option<Instant>, cx: &mut Context<'_>) -> Poll<R> {
-        let (edge, here, method): (&'c EdgeState<O>, _, _) = (self.edge, self.here, self.method);
-        let waiting = self
-            .waiting
-            .get_or_insert_with(|| Waiting::begin(edge, here, method, (frame, begun)));
-        waiting.frame = frame;
+    fn wait(
+        &mut self,
+        deadline: Deadline,
+        trail: Trail,
+        begun: Option<Instant>,
+        cx: &mut Context<'_>,
+    ) -> Poll<R> {
+        let call = self.call;
+        let frame = Frame {
+            place: call.edge.place(),
+            deadline,
+            trail,
+        };
+        let waiting = match &mut self.waiting {
+            Some(waiting) => {
+                waiting.frame.deadline = deadline;
+                waiting
+            }
+            // Its span is named there, if it has one.
+            None => self.waiting.insert(call.waiting(frame, begun)),
+        };
         if waiting.inside.as_mut().is_some_and(|it| it.poll_void(cx)) {
-            return self.fail(self.edge.stopped(self.method));
+            return self.fail(call.edge.stopped(call.method));
         }
         if !ambient::is_over(&mut waiting.alarm, &mut waiting.frame, cx) {
             return Poll::Pending;
         }
         // Over the time of a caller the caller itself watches.
-        let allowance = self.edge.limit(self.method).length().map(Allowance::OfEdge);
-        self.fail(self.edge.late(self.method, allowance))
+        let allowance = call.edge.limit(call.method).length().map(Allowance::OfEdge);
+        self.fail(call.edge.late(call.method, allowance))
     }
 
     #[cold]
     fn fail(&mut self, failure: CallError) -> Poll<R> {
-        self.ended(Outcome::of(Some(failure.execution()), false));
+        let outcome = Outcome::of(Some(failure.execution()), false);
+        self.ended(outcome, || Some(failure.to_string()));
         Poll::Ready(R::from_result(Err(failure.into())))
     }
 
     /// Counts the end of a call that had to wait.
-    fn ended(&mut self, outcome: Outcome) {
-        let waiting = self.waiting.as_mut();
-        if let Some(underway) = waiting.and_then(|waiting| waiting.underway.take()) {
-            underway.end(outcome);
+    fn ended(&mut self, outcome: Outcome, error: impl FnOnce() -> Option<String>) {
+        let Some(waiting) = &mut self.waiting else {
+            return;
+        };
+        let (underway, span) = (waiting.underway.take(), waiting.span.take());
+        let is_timed = underway.as_ref().is_some_and(|it| it.begun().is_some());
+        let over = (is_timed || span.is_some()).then(Instant::now);
+        if let Some(underway) = underway {
+            underway.end(outcome, over);
         }
+        if let Some((span, over)) = span.zip(over) {
+            span.end(outcome, over, error());
+        }
+    }
+
+    /// Notes a call that was ready at once, and is worth it.
+    #[cold]
+    fn note(&self, mut trail: Trail, begun: Option<Instant>, end: (Outcome, Option<String>)) {
+        let LocalCall { edge, method, .. } = self.call;
+        if let Some(trails) = edge.trails() {
+            let what = edge.what(method, SpanKind::Local);
+            trails.note_at_once(&mut trail, what, begun, end);
+        }
+    }
+
+    /// Polls a call for the first time, under `frame`. `begun` is when it began, where that is to be known. It is counted on
+    /// `lane` if it is ready at once.
+    // Without a time there is none to be kept over the poll, which most calls owe to this.
+    #[inline(always)]
+    fn poll_first(
+        &mut self,
+        lane: Option<Lane<'_>>,
+        mut frame: Frame,
+        begun: Option<Instant>,
+        cx: &mut Context<'_>,
+    ) -> Poll<R> {
+        let future = &mut self.future;
+        // The answer is written where it stays: to move it out through `under` costs more than all else here.
+        let mut polled = Poll::Pending;
+        if let Err(message) = ambient::under(&mut frame, || polled = future.as_mut().poll(cx)) {
+            let failure = self.call.edge.panicked(self.call.method, message);
+            let outcome = Outcome::of(Some(failure.execution()), false);
+            if let Some(lane) = lane {
+                lane.at_once(outcome, begun.map(|begun| begun.elapsed()));
+            }
+            self.note(frame.trail, begun, (outcome, Some(failure.to_string())));
+            return Poll::Ready(R::from_result(Err(failure.into())));
+        }
+        let Poll::Ready(answer) = &polled else {
+            return self.wait(frame.deadline, frame.trail, begun, cx);
+        };
+        let outcome = Outcome::of(None, answer.is_error());
+        if let Some(lane) = lane {
+            lane.at_once(outcome, begun.map(|begun| begun.elapsed()));
+        }
+        if outcome != Outcome::Answered || frame.trail.is_noticed() {
+            let error = answer.error().and_then(variants);
+            self.note(frame.trail, begun, (outcome, error));
+        }
+        polled
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn poll_timed(
+        &mut self,
+        lane: Option<Lane<'_>>,
+        trail: Trail,
+        cx: &mut Context<'_>,
+    ) -> Poll<R> {
+        let frame = Frame {
+            trail,
+            ..self.frame()
+        };
+        self.poll_first(lane, frame, Some(Instant::now()), cx)
     }
 
     /// Polls a call again that had to wait.
@@ -220,53 +313,55 @@ impl<'c, R: CallResult<Error: From<CallError>>, O: ?Sized> LocalFuture<'c, R, O>
         let future = &mut self.future;
         let mut polled = Poll::Pending;
         if let Err(message) = ambient::under(&mut frame, || polled = future.as_mut().poll(cx)) {
-            return self.fail(self.edge.panicked(self.method, message));
+            let LocalCall { edge, method, .. } = self.call;
+            return self.fail(edge.panicked(method, message));
         }
         let Poll::Ready(answer) = polled else {
-            return self.wait(frame, None, cx);
+            return self.wait(frame.deadline, frame.trail, None, cx);
         };
-        self.ended(Outcome::of(None, answer.is_error()));
+        let outcome = Outcome::of(None, answer.is_error());
+        self.ended(outcome, || answer.error().and_then(variants));
         Poll::Ready(answer)
     }
 }
 
 impl<R, O> Future for LocalFuture<'_, R, O>
 where
-    R: CallResult<Error: From<CallError>>,
+    R: CallResult<Error: Travels + From<CallError>>,
     O: ?Sized + Send + Sync + 'static,
 {
     type Output = R;
 
-    #[inline]
+    // Where it is not inlined, the answer is moved once more, which costs as much as to count the call.
+    #[inline(always)]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<R> {
         let this = &mut *self;
         if this.waiting.is_some() {
             return this.poll_again(cx);
         }
-        let edge = this.edge;
-        let lane = edge.lane(this.method, Way::Local);
-        let is_due = lane.is_some_and(Lane::is_due);
-        let begun = is_due.then(Instant::now);
-        let mut frame = this.frame();
-        let future = &mut this.future;
-        // The answer is written where it stays: to move it out through `under` costs more than all else here.
-        let mut polled = Poll::Pending;
-        if let Err(message) = ambient::under(&mut frame, || polled = future.as_mut().poll(cx)) {
-            let failure = edge.panicked(this.method, message);
-            if let Some(lane) = lane {
-                let outcome = Outcome::of(Some(failure.execution()), false);
-                lane.at_once(outcome, begun.map(|begun| begun.elapsed()));
-            }
-            return Poll::Ready(R::from_result(Err(failure.into())));
+        let lane = this.call.edge.lane(this.call.method, Way::Local);
+        let frame = this.call.frame();
+        if lane.is_some_and(Lane::is_due) | frame.trail.is_sampled() {
+            return this.poll_timed(lane, frame.trail, cx);
         }
-        let Poll::Ready(answer) = &polled else {
-            return this.wait(frame, begun, cx);
-        };
-        if let Some(lane) = lane {
-            let outcome = Outcome::of(None, answer.is_error());
-            lane.at_once(outcome, begun.map(|begun| begun.elapsed()));
-        }
-        polled
+        this.poll_first(lane, frame, None, cx)
+    }
+}
+
+/// The future of a call to an implementation that has come into this process: the same one, without a second copy of its
+/// code in that of the caller.
+pub struct ArrivedFuture<'c, R, O: ?Sized>(pub(crate) LocalFuture<'c, R, O>);
+
+impl<R, O> Future for ArrivedFuture<'_, R, O>
+where
+    R: CallResult<Error: Travels + From<CallError>>,
+    O: ?Sized + Send + Sync + 'static,
+{
+    type Output = R;
+
+    #[inline(never)]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<R> {
+        Pin::new(&mut self.0).poll(cx)
     }
 }
 

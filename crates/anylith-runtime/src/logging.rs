@@ -77,8 +77,20 @@ fn log_panic(panic: &PanicHookInfo<'_>) {
     guard::panic_is_logged();
 }
 
-/// One event as a JSON object on a line of its own.
-struct JsonLine;
+/// One event as a JSON object on a line of its own, with the component and the trace that it was written for.
+///
+/// It is how a replica writes its log where the application has no subscriber of its own, and how the command reads it best. An
+/// application that has one may write so as well:
+///
+/// ```
+/// # use tracing_subscriber::{layer::SubscriberExt as _, Registry};
+/// # let others = Registry::default();
+/// let lines = tracing_subscriber::fmt::layer().event_format(anylith_runtime::JsonLine);
+/// let subscriber = others.with(lines);
+/// # drop(subscriber);
+/// ```
+#[derive(Debug, Clone, Copy, Default)]
+pub struct JsonLine;
 
 impl<S, N> FormatEvent<S, N> for JsonLine
 where
@@ -105,6 +117,9 @@ where
         let component = ambient::frame().place.component;
         if !component.is_empty() {
             line["component"] = Value::from(component);
+        }
+        if let Some(trace) = ambient::trace() {
+            line["trace"] = Value::from(trace.to_string());
         }
         if !fields.others.is_empty() {
             line["fields"] = Value::Object(fields.others);

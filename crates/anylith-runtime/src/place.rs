@@ -42,6 +42,14 @@ impl Place {
         })
     }
 
+    /// That of the component with this name, which may have been read.
+    pub(crate) fn named(component: &str) -> &'static Self {
+        let known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = known.get(component).copied();
+        drop(known);
+        place.unwrap_or_else(|| Self::of(Box::leak(component.into())))
+    }
+
     /// Whether code that runs there belongs to no component.
     #[inline]
     pub(crate) fn is_outside(&self) -> bool {

@@ -27,6 +27,7 @@ use anylith_core::{
     Counters, Directory, EdgeSettings, Endpoint, Fingerprint, Limits, Metrics, Name, Telemetry,
 };
 use anylith_rpc::{Identity, Membership, Network, ServedComponent, Server};
+use anylith_telemetry::Tracer;
 use anylith_wire::control::{Bootstrap, ComponentState};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use serde_json::Value;
@@ -61,6 +62,7 @@ use crate::{
     stopping::Stopping,
     stopwatch,
     task::Task,
+    trails::Trails,
     wiring::{Panel, Present, Wiring},
 };
 
@@ -80,6 +82,8 @@ pub(crate) struct Setup {
     pub(crate) edges: Vec<EdgeSettings>,
     pub(crate) limits: Limits,
     pub(crate) telemetry: Telemetry,
+    /// Whether somebody collects the spans of its traces.
+    pub(crate) collected: bool,
     pub(crate) directory: Directory,
     /// Whether the directory names replicas that may not be ready, or not be there: nobody watches over them.
     pub(crate) directory_is_hope: bool,
@@ -123,6 +127,7 @@ impl Setup {
             edges: bootstrap.edges,
             limits: bootstrap.limits,
             telemetry: bootstrap.telemetry,
+            collected: false,
             directory: bootstrap.directory,
             directory_is_hope: false,
             identity: bootstrap.identity,
@@ -185,7 +190,9 @@ impl Replica {
         if metrics == Metrics::All {
             stopwatch::want();
         }
-        let measures = Measures::new(metrics);
+        let tracer = Tracer::new(setup.telemetry.traces, setup.collected);
+        let trails = tracer.map(Trails::new);
+        let measures = Measures::new(metrics, trails.clone());
         let held = setup.held;
         let is_held = |it: &Registration| held.iter().any(|name| *name == it.name);
         let waiting = |it: &Registration| (checked(it.name), Standing::waiting(is_held(it)));
@@ -210,6 +217,7 @@ impl Replica {
             others_stay: watch::Sender::new(false),
             through_the_wire: setup.through_the_wire,
             metrics,
+            trails,
             here: RwLock::default(),
             edges: Mutex::default(),
         };
@@ -290,6 +298,11 @@ impl Replica {
     /// The epoch of the directory in use.
     pub(crate) fn epoch(&self) -> u64 {
         self.panel.network.directory().epoch
+    }
+
+    /// What becomes of its spans, where there are any.
+    pub(crate) fn trails(&self) -> Option<&Arc<Trails>> {
+        self.panel.trails.as_ref()
     }
 
     pub(crate) fn panel(&self) -> &Arc<Panel> {
@@ -609,6 +622,7 @@ fn door(registration: &Registration, measures: &Measures) -> Door {
         methods: registration.methods,
         gate: Arc::new(Gate::default()),
         recorders: measures.recorders(registration),
+        trails: measures.trails(),
         open: ArcSwapOption::empty(),
     }
 }

@@ -8,11 +8,12 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
+    time::Instant,
 };
 
 use anylith_core::{CallContext, Edge, Refusal};
 use anylith_rpc::{Answer, Failure, Incoming, Network, Readiness, Serve, ServedComponent};
-use anylith_telemetry::{Outcome, Recorder};
+use anylith_telemetry::{Outcome, Recorder, SpanKind, What};
 use anylith_wire::control::ComponentState;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use bytes::Bytes;
@@ -31,6 +32,8 @@ use crate::{
     message::IncomingItems,
     place::Place,
     replica::States,
+    trail::Trail,
+    trails::{OpenSpan, Step, Trails},
 };
 
 /// A future on the heap that can be sent between threads.
@@ -42,6 +45,7 @@ pub struct IncomingCall {
     methods: &'static [Method],
     permit: Permit,
     recorder: Arc<Recorder>,
+    trails: Option<Arc<Trails>>,
     incoming: Incoming,
 }
 
@@ -66,9 +70,23 @@ impl IncomingCall {
             place,
             permit,
             recorder,
-            incoming,
+            trails,
+            mut incoming,
             ..
         } = self;
+        let span = trails.map(|trails| {
+            let step = Step::arriving(&trails, &mut incoming.context.trace);
+            let what = What {
+                kind: SpanKind::Server,
+                caller: "",
+                component: place.component,
+                method,
+            };
+            OpenSpan::begin(trails, step, what, Instant::now())
+        });
+        let trace = incoming.context.trace.as_ref();
+        let own = span.as_ref().map(|span| span.step().id.get());
+        let trail = Trail::carried(trace, own.or(trace.map(|trace| trace.span_id)).unwrap_or(0));
         let lane = usize::from(incoming.method);
         let items = incoming.items.map(|items| IncomingItems {
             items,
@@ -80,11 +98,13 @@ impl IncomingCall {
                 frame: Frame {
                     place,
                     deadline: incoming.deadline.map_or(Deadline::NONE, Deadline::at),
+                    trail,
                 },
                 method,
                 context: incoming.context,
                 _permit: permit,
                 counting: Counting::Ahead { recorder, lane },
+                span,
             }),
         })
     }
@@ -115,6 +135,8 @@ struct Border {
     /// Held until the answer is complete.
     _permit: Permit,
     counting: Counting,
+    /// `None` where there are no traces, and once the answer was given.
+    span: Option<OpenSpan<Arc<Trails>>>,
 }
 
 impl Border {
@@ -125,7 +147,7 @@ impl Border {
             method,
             ..
         } = self;
-        let crossed = ambient::with_context(context, || ambient::under(frame, poll));
+        let crossed = ambient::carrying(context, || ambient::under(frame, poll));
         crossed.map_err(|said| {
             let (component, method) = (frame.place.component, *method);
             tracing::error!(target: "anylith", "a call of {component}.{method} failed with that panic");
@@ -175,7 +197,14 @@ impl<F: Future<Output = Result<Answer, Failure>>> Future for Served<F> {
             }
         }
         let flows = matches!(answer, Answer::Stream(_));
-        border.counting.end(outcome, begun, flows);
+        let over = border.counting.end(outcome, begun, flows);
+        if let Some(span) = border.span.take() {
+            let error = match &answer {
+                Answer::Failed(failure) => Some(failure.to_string()),
+                Answer::Message(_) | Answer::Stream(_) => None,
+            };
+            span.end(outcome, over.unwrap_or_else(Instant::now), error);
+        }
         let border = this.border.take();
         Poll::Ready(match answer {
             Answer::Stream(items) => Answer::Stream(Box::pin(ServedStream { items, border })),
@@ -223,6 +252,7 @@ pub(crate) struct Door {
     pub(crate) methods: &'static [Method],
     pub(crate) gate: Arc<Gate>,
     pub(crate) recorders: Arc<Recorders>,
+    pub(crate) trails: Option<Arc<Trails>>,
     /// The implementation, while it is ready.
     pub(crate) open: ArcSwapOption<Box<dyn Dispatch>>,
 }
@@ -346,6 +376,7 @@ impl Serve for Doors {
             methods: door.methods,
             permit,
             recorder: Arc::clone(&door.recorders.calls),
+            trails: door.trails.clone(),
             incoming,
         })
     }

@@ -42,16 +42,21 @@ impl<R: Borrow<Recorder>> Underway<R> {
         })
     }
 
-    /// It has ended.
-    pub(crate) fn end(mut self, outcome: Outcome) {
-        self.count(outcome);
+    /// When it began; `None` where clocks are not looked at.
+    pub(crate) fn begun(&self) -> Option<Instant> {
+        self.begun
+    }
+
+    /// It has ended, at `over` if that is known.
+    pub(crate) fn end(mut self, outcome: Outcome, over: Option<Instant>) {
+        self.count(outcome, over);
         self.end = End::Over;
         self.depart();
     }
 
     /// Its answer has begun, which is a stream: it is in flight until this is dropped.
     pub(crate) fn flow(&mut self) {
-        self.count(Outcome::Answered);
+        self.count(Outcome::Answered, None);
         self.end = End::Flows;
     }
 
@@ -59,9 +64,12 @@ impl<R: Borrow<Recorder>> Underway<R> {
         self.recorder.borrow()
     }
 
-    fn count(&self, outcome: Outcome) {
+    fn count(&self, outcome: Outcome, over: Option<Instant>) {
         if let Some(lane) = self.recorder().lane(self.lane) {
-            let took = self.begun.map(|begun| begun.elapsed());
+            let over = || over.unwrap_or_else(Instant::now);
+            let took = self
+                .begun
+                .map(|begun| over().saturating_duration_since(begun));
             lane.ended(outcome, took.unwrap_or_default());
         }
     }
@@ -84,7 +92,7 @@ impl<R: Borrow<Recorder>> Drop for Underway<R> {
     fn drop(&mut self) {
         match self.end {
             End::GivenUp => {
-                self.count(Outcome::Cancelled);
+                self.count(Outcome::Cancelled, None);
                 self.depart();
             }
             End::Flows => self.depart(),

@@ -23,6 +23,7 @@ use crate::{
     inherited::Inherited,
     interface::{Interface, checked},
     listener::{Listener, Passage},
+    trails::Trails,
 };
 
 /// What a component is given when it is built: its clients, its config, its listeners.
@@ -59,6 +60,7 @@ impl Wiring {
                 local,
                 remote,
                 self.panel.metrics,
+                self.panel.trails.clone(),
             );
             edge.state().share(&network.directory());
             edges.push(edge.state().clone());
@@ -115,6 +117,7 @@ impl Wiring {
                 others_stay: self.panel.others_stay.subscribe(),
                 listeners: given.listeners.len(),
             },
+            self.panel.trails.clone(),
         ))
     }
 }
@@ -156,6 +159,8 @@ pub(crate) struct Panel {
     pub(crate) through_the_wire: bool,
     /// What is counted.
     pub(crate) metrics: Metrics,
+    /// Where its spans go; `None` where there are none.
+    pub(crate) trails: Option<Arc<Trails>>,
     /// The components that are ready in this process.
     pub(crate) here: RwLock<BTreeMap<&'static str, Present>>,
     /// One for each caller and callee; a second one if the callee became ready here after the first was made.

@@ -15,6 +15,7 @@ use std::{
 use anylith_control::{Action, ControlPlane, Event, GroupSpec, GroupStatus, Refused, Spec, Timing};
 use anylith_core::{Endpoint, Fingerprint, Name};
 use anylith_pki::Subject;
+use anylith_telemetry::{Survey, TraceId};
 use anylith_wire::control::{FromReplica, Group, Identity, Request, ToReplica};
 use rustix::process::Signal;
 use tokio::{
@@ -26,6 +27,7 @@ use crate::{
     answer::{Answer, Overview},
     askers::Askers,
     builds::{Held, Kept},
+    collector::{Collection, Collector},
     connection::Arrival,
     herald::Herald,
     identities::Identities,
@@ -47,6 +49,9 @@ use crate::{
 /// certificate authority, certificates.
 const CHORES_EVERY: Duration = Duration::from_secs(2);
 
+/// How long what replicas have said at their end may take to be kept, and sent on.
+const LAST_SPANS: Duration = Duration::from_secs(2);
+
 /// What is driven, and where.
 #[derive(Debug)]
 pub(crate) struct Deployment {
@@ -61,6 +66,7 @@ pub(crate) struct Deployment {
     pub(crate) addresses: BTreeMap<Name, String>,
     pub(crate) timing: Timing,
     pub(crate) folder: RunFolder,
+    pub(crate) collection: Collection,
     pub(crate) kill_on_drop: bool,
     /// Where replicas need certificates.
     pub(crate) identities: Option<Identities>,
@@ -82,6 +88,7 @@ pub(crate) struct Engine {
     herald: Herald,
     askers: Askers,
     measures: Measures,
+    collector: Collector,
     done: bool,
     /// Held as long as this supervisor is one.
     lock: File,
@@ -119,6 +126,7 @@ impl Engine {
             addresses,
             timing,
             folder,
+            collection,
             kill_on_drop,
             identities,
         } = deployment;
@@ -155,8 +163,10 @@ impl Engine {
             underway: None,
         };
         let measures = Measures::of(&overview.status);
+        let app = overview.status.app.clone();
         Self {
             plane,
+            collector: Collector::start(app, folder.traces(), collection),
             herald: Herald::new(&folder, overview),
             ledger: Ledger::new(record, folder.record()),
             mark,
@@ -245,6 +255,7 @@ impl Engine {
                     }
                     self.tend_identities();
                     self.herald.catch_up();
+                    self.export(now);
                     self.herald.show(self.overview(now));
                 }
             }
@@ -504,6 +515,14 @@ impl Engine {
             } if self.switchboard.is_current(id, &replica) => match message {
                 // Nothing is decided by it.
                 FromReplica::Measured { report } => self.measures.reported(&replica, *report),
+                FromReplica::Spans {
+                    spans,
+                    wanted,
+                    dropped,
+                } => {
+                    self.collector.told(&replica, spans, dropped);
+                    self.recall(&replica, wanted);
+                }
                 message => self.feed(Event::Said { replica, message }, now),
             },
             Arrival::Disconnected { id, replica, error }
@@ -514,6 +533,7 @@ impl Engine {
                 }
                 self.switchboard.hang_up(&replica);
                 self.measures.cut_off(&replica);
+                self.collector.cut_off(&replica);
                 let left = self.processes.take_leave(&replica);
                 self.feed(Event::Disconnected { replica }, now);
                 if let Some(End { replica, pid, exit }) = left {
@@ -531,6 +551,36 @@ impl Engine {
             }
             Arrival::Stranger { uid, pid } => self.herald.stranger(uid, pid),
             Arrival::Asked { request, answer } => self.asked(request, answer, now),
+        }
+    }
+
+    /// What was counted, in all.
+    fn survey(&self) -> Survey {
+        let status = self.plane.status(&self.listeners.urls());
+        let telemetry = self.plane.spec().telemetry;
+        let mut survey = self.measures.survey(&status, telemetry.metrics);
+        survey.spans = telemetry.traces.on.then(|| self.collector.counts());
+        survey
+    }
+
+    /// Sends what was counted on, if it is time.
+    fn export(&mut self, now: Instant) {
+        if self.collector.is_due(now) {
+            let survey = self.survey();
+            self.collector.export(survey, now);
+        }
+    }
+
+    /// Tells all others that `replica` has found these traces to be worth keeping.
+    fn recall(&mut self, replica: &Name, traces: Vec<TraceId>) {
+        if traces.is_empty() {
+            return;
+        }
+        let message = ToReplica::Recall { traces };
+        for other in self.collector.others(replica) {
+            if let Err(error) = self.switchboard.send(&other, &message) {
+                self.herald.disconnected(other, &error);
+            }
         }
     }
 
@@ -581,10 +631,7 @@ impl Engine {
             Request::Upgrade(upgrade) => self.asked_to_upgrade(*upgrade, answer, now),
             Request::Steer(steer) => self.asked_to_steer(steer, answer, now),
             Request::Metrics => {
-                let status = self.plane.status(&self.listeners.urls());
-                let metrics = self.plane.spec().telemetry.metrics;
-                let survey = self.measures.survey(&status, metrics);
-                let _ = answer.send(Answer::Metrics(Box::new(survey)));
+                let _ = answer.send(Answer::Metrics(Box::new(self.survey())));
             }
             // How things are is never wrong.
             Request::Status | Request::Unknown => {
@@ -666,6 +713,11 @@ impl Engine {
         }
         self.askers.stopped();
         let lock = self.lock.try_clone();
+        if self.collector.exports() {
+            let survey = self.survey();
+            self.collector.export(survey, Instant::now());
+        }
+        self.collector.finish(LAST_SPANS).await;
         self.switchboard.close().await;
         self.herald.end();
         lock

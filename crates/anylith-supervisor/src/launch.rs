@@ -14,6 +14,7 @@ use anylith_pki::AuthorityError;
 use tokio::net::UnixListener;
 
 use crate::{
+    collector::Collection,
     difference,
     engine::{Deployment, Engine},
     identities::Identities,
@@ -45,6 +46,8 @@ pub struct Launch {
     pub folder: RunFolder,
     /// How long it waits for what.
     pub timing: Timing,
+    /// What is done with what the replicas tell of themselves.
+    pub collection: Collection,
     /// Whether replicas die with the supervisor's task. A test wants that; the command does not, so that a
     /// supervisor's crash disturbs nobody.
     pub kill_on_drop: bool,
@@ -178,6 +181,7 @@ impl Launch {
             addresses: self.addresses,
             timing: self.timing,
             folder,
+            collection: self.collection,
             kill_on_drop: self.kill_on_drop,
         };
         let engine = Engine::new(deployment, legacy, &lost, sockets, control, lock);
@@ -448,6 +452,7 @@ async fn retire(
         addresses: past.addresses,
         timing,
         folder: folder.clone(),
+        collection: Collection::default(),
         kill_on_drop: false,
     };
     let legacy = Legacy {

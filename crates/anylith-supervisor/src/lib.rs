@@ -13,6 +13,7 @@
 mod answer;
 mod askers;
 mod builds;
+mod collector;
 mod connection;
 mod difference;
 mod elsewhere;
@@ -29,6 +30,7 @@ mod log_filter;
 mod log_line;
 mod log_reader;
 mod measures;
+mod otlp;
 mod process;
 mod processes;
 mod record;
@@ -41,6 +43,8 @@ mod stray;
 mod supervisor;
 mod switchboard;
 mod told;
+mod trace_reader;
+mod trace_store;
 
 pub use answer::{Answer, AskError, Overview, ask};
 pub use anylith_control::{
@@ -50,14 +54,17 @@ pub use anylith_control::{
 };
 pub use anylith_wire::control::{ENV_CONTROL, ENV_ROLE, Group, Request, Steer, Upgrade};
 pub use builds::{KeepError, NewBuild, previous_build};
+pub use collector::{Collection, TRACES_BYTES};
 pub use elsewhere::Elsewhere;
 pub use launch::{Launch, StartError, living_replicas, other_build_left, stop_orphans, what_runs};
 pub use listener_socket::BindError;
 pub use log_filter::{LogFilter, group_of};
 pub use log_line::{Level, LogLine};
 pub use log_reader::LogReader;
+pub use otlp::{OtlpTarget, WrongTarget};
 pub use record::Program;
 pub use report::Report;
 pub use run_folder::RunFolder;
 pub use supervisor::{Progress, Retiring, Supervisor, SupervisorLost};
 pub use told::{Outcome, ToldReshape, ToldStatus};
+pub use trace_reader::{FoundTraces, TraceReader};

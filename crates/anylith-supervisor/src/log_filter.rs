@@ -2,6 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
+use anylith_telemetry::TraceId;
+
 use crate::log_line::{Level, LogLine};
 
 /// Which lines of logs are wanted: those that fit all of it.
@@ -12,6 +14,7 @@ pub struct LogFilter {
     /// Replicas, or groups; of all if it is empty.
     replicas: Vec<String>,
     level: Option<Level>,
+    trace: Option<String>,
     /// From when on, in UTC after RFC 3339, with microseconds.
     since: Option<String>,
     /// In small letters; all of them must be there.
@@ -40,6 +43,13 @@ impl LogFilter {
         self
     }
 
+    /// Only lines that were written for this trace: those that say so, and plain text with its name in it.
+    #[must_use]
+    pub fn of_trace(mut self, trace: TraceId) -> Self {
+        self.trace = Some(trace.to_string());
+        self
+    }
+
     /// Only lines that are not older than `age`.
     #[must_use]
     pub fn younger_than(mut self, age: Duration) -> Self {
@@ -65,6 +75,7 @@ impl LogFilter {
         is_wanted
             && self.wants_log_of(&line.source)
             && self.level.is_none_or(|least| level >= least)
+            && self.is_of_trace(line)
             && self
                 .since
                 .as_deref()
@@ -77,6 +88,16 @@ impl LogFilter {
         let names = [source, group_of(source)];
         let mut replicas = self.replicas.iter();
         self.replicas.is_empty() || replicas.any(|wanted| names.contains(&wanted.as_str()))
+    }
+
+    fn is_of_trace(&self, line: &LogLine) -> bool {
+        let Some(wanted) = &self.trace else {
+            return true;
+        };
+        match &line.trace {
+            Some(trace) => trace == wanted,
+            None => line.text.contains(wanted),
+        }
     }
 
     fn has_texts(&self, line: &LogLine) -> bool {
@@ -122,6 +143,21 @@ mod tests {
         let old = line("Cart-1", Level::Info, None, "old");
         assert!(!since(Duration::from_secs(300)).wants(&old));
         assert!(since(Duration::MAX).wants(&old));
+    }
+
+    #[test]
+    fn lines_can_be_asked_for_by_their_trace_whoever_wrote_them() {
+        let id = "0af7651916cd43dd8448eb211c80319c";
+        let filter = LogFilter::default().of_trace(id.parse().unwrap());
+        let parse = |line: &str| LogLine::parse(&Arc::from("Cart-1"), line.as_bytes());
+        let ours = |trace: &str| {
+            let line = serde_json::json!({"ts": "2026-01-02T03:04:05.678901Z", "level": "INFO", "msg": id, "trace": trace});
+            parse(&line.to_string())
+        };
+        assert!(filter.wants(&ours(id)));
+        assert!(!filter.wants(&ours("b7ad6b7169203331b7ad6b7169203331")));
+        assert!(filter.wants(&parse(&format!("trace_id={id} added"))));
+        assert!(!filter.wants(&parse("added")));
     }
 
     #[test]

@@ -20,6 +20,8 @@ pub struct LogLine {
     pub level: Option<Level>,
     /// The component it concerns, if it is one's.
     pub component: Option<String>,
+    /// The trace that it was written for, if it says so.
+    pub trace: Option<String>,
     /// Its message with its fields, or the plain text.
     pub text: String,
 }
@@ -79,6 +81,8 @@ struct Written<'a> {
     level: &'a str,
     component: Option<String>,
     #[serde(default)]
+    trace: Option<String>,
+    #[serde(default)]
     msg: String,
     #[serde(default)]
     fields: Map<String, Value>,
@@ -133,6 +137,7 @@ impl LogLine {
                 stands_at: String::new(),
                 level: Some(level),
                 component: written.component,
+                trace: written.trace,
                 text,
             };
         }
@@ -147,6 +152,7 @@ impl LogLine {
             stands_at: String::new(),
             level,
             component: None,
+            trace: None,
             text: text.to_owned(),
         }
     }

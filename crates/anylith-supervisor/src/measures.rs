@@ -63,6 +63,7 @@ impl Measures {
                 .iter()
                 .flat_map(|group| self.replicas(group))
                 .collect(),
+            spans: None,
         }
     }
 

@@ -102,6 +102,11 @@ impl RunFolder {
         self.logs().join("anylith.log")
     }
 
+    /// The folder in which traces are kept.
+    pub fn traces(&self) -> PathBuf {
+        self.path.join("traces")
+    }
+
     /// Where the dashboard of a run is, and its token.
     pub fn dashboard(&self) -> PathBuf {
         self.path.join("dashboard.json")

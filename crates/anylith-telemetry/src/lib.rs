@@ -1,4 +1,4 @@
-//! What replicas count of their calls: recorded without a lock, summed, and rendered for Prometheus.
+//! What replicas tell of their calls: counted without a lock, summed, and rendered for Prometheus; and traced.
 //!
 //! - A [`Recorder`] counts the calls of one edge, or of one component. Each thread writes into cells of its own with plain
 //!   loads and stores, and whoever reads sums them.
@@ -7,27 +7,44 @@
 //!   processes, and a [`Book`] sums them, with those of processes that are gone.
 //! - A [`Survey`] is the application as a whole, and [`prometheus::render`] writes it down.
 //!
+//! And what becomes of their traces: a [`Tracer`] notes calls that have ended, each a [`Span`] where it is kept, and a
+//! [`Trace`] is put together of those of all processes.
+//!
 //! Nothing here asks a clock: who records brings the time along, where [`Lane::is_due`] says that it is needed.
 
 mod book;
 mod calls;
+mod draw;
+mod family;
 mod histogram;
 mod numbers;
 mod outcome;
 pub mod prometheus;
 mod recorder;
 mod report;
+mod span;
 mod survey;
 mod thread;
+mod trace;
+mod trace_filter;
+mod trace_id;
+mod tracer;
 mod way;
 
 pub use anylith_core::Metrics;
 pub use book::Book;
 pub use calls::{Calls, Ended};
+pub use draw::{draw, name_of};
+pub use family::{Family, Kind, Labels, Sample, Value, borders, families};
 pub use histogram::Histogram;
 pub use numbers::{ComponentNumbers, EdgeNumbers, Numbers, ServedNumbers};
 pub use outcome::Outcome;
 pub use recorder::{Lane, Recorder};
 pub use report::{ProcessNumbers, Report};
-pub use survey::{ReplicaNumbers, Survey};
+pub use span::{Kept, MOST_TEXT_BYTES, Span, SpanKind};
+pub use survey::{ReplicaNumbers, SpanCounts, Survey};
+pub use trace::{MOST_SPANS, Placed, Trace, TraceSketch, TraceSummary};
+pub use trace_filter::{EdgePattern, TraceFilter};
+pub use trace_id::{InvalidId, SpanId, TraceId};
+pub use tracer::{Batch, Detail, Note, Root, Tracer, What};
 pub use way::Way;

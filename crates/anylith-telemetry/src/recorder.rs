@@ -57,6 +57,10 @@ type Sheets = Box<[OnceLock<Box<Sheet>>]>;
 
 /// What one thread has counted on one lane. Those that have no number of their own share one, with atomic additions.
 struct Sheet {
+    /// Whether clocks are looked at.
+    timed: bool,
+    /// Whether several threads count here.
+    shared: bool,
     /// How many calls the one that was timed last still stands for.
     left: AtomicU32,
     /// The bucket that it is in.
@@ -102,14 +106,12 @@ impl Recorder {
     #[inline]
     pub fn lane(&self, lane: usize) -> Option<Lane<'_>> {
         let pages = self.pages.as_ref()?;
-        let number = thread::number();
-        let sheets = pages.threads.get(number).and_then(OnceLock::get);
+        let sheets = pages.threads.get(thread::number());
+        let sheets = sheets.and_then(OnceLock::get);
         let sheet = sheets.and_then(|sheets| sheets.get(lane)?.get());
         match sheet {
             Some(sheet) => Some(Lane {
                 sheet,
-                timed: pages.timed,
-                shared: number == SHARED,
                 of_this_thread: PhantomData,
             }),
             None => pages.first_time(lane),
@@ -188,8 +190,6 @@ impl Pages {
         let sheet = sheet.get_or_init(|| Box::new(Sheet::new(self.timed, number)));
         Some(Lane {
             sheet,
-            timed: self.timed,
-            shared: number == SHARED,
             of_this_thread: PhantomData,
         })
     }
@@ -198,6 +198,8 @@ impl Pages {
 impl Sheet {
     fn new(timed: bool, number: usize) -> Self {
         Self {
+            timed,
+            shared: number == SHARED,
             // The first call is timed, since each one needs another that stands for it.
             left: AtomicU32::new(if timed { 0 } else { u32::MAX }),
             stands: AtomicU32::new(0),
@@ -243,9 +245,6 @@ impl Buckets {
 #[derive(Clone, Copy)]
 pub struct Lane<'r> {
     sheet: &'r Sheet,
-    timed: bool,
-    /// Others count on the same sheet.
-    shared: bool,
     /// It cannot be sent to another.
     of_this_thread: PhantomData<*const ()>,
 }
@@ -277,7 +276,7 @@ impl Lane<'_> {
     #[cold]
     fn stand_for_others(self, took: Duration) {
         let sheet = self.sheet;
-        if !self.timed {
+        if !sheet.timed {
             sheet.left.store(u32::MAX, Relaxed);
             return;
         }
@@ -304,7 +303,7 @@ impl Lane<'_> {
     /// thread is timed from its beginning.
     pub fn enter(self) {
         self.add(&self.sheet.entered, 1);
-        if self.timed {
+        if self.sheet.timed {
             self.sheet.left.store(0, Relaxed);
         }
     }
@@ -354,7 +353,7 @@ impl Lane<'_> {
     /// Adds to what only this thread writes.
     #[inline]
     fn add(self, cell: &AtomicU64, more: u64) {
-        if self.shared {
+        if self.sheet.shared {
             cell.fetch_add(more, Relaxed);
         } else {
             cell.store(cell.load(Relaxed) + more, Relaxed);

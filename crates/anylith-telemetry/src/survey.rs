@@ -26,6 +26,25 @@ pub struct Survey {
     pub restarts: BTreeMap<Name, u64>,
     /// The replicas that there are, by name.
     pub replicas: Vec<ReplicaNumbers>,
+    /// What became of the spans of its traces; `None` where nobody collects them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spans: Option<SpanCounts>,
+}
+
+/// What became of spans, since the supervisor began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SpanCounts {
+    /// Kept on the disk.
+    pub kept: u64,
+    /// Lost in replicas, which had no room for them.
+    pub dropped_by_replicas: u64,
+    /// Lost because they came too fast, or could not be written.
+    pub dropped_by_store: u64,
+    /// Sent to a collector.
+    pub exported: u64,
+    /// Lost because no collector took them.
+    pub dropped_by_export: u64,
 }
 
 /// A replica, and what its process needs.
@@ -65,6 +84,7 @@ impl Survey {
             numbers: report.numbers,
             restarts: BTreeMap::new(),
             replicas: vec![replica],
+            spans: None,
         }
     }
 

@@ -40,6 +40,15 @@ pub(crate) fn number() -> usize {
     NUMBER.get()
 }
 
+/// The number of this thread, which gets one if it has none.
+#[inline]
+pub(crate) fn number_or_ask() -> usize {
+    match number() {
+        UNASKED => ask(),
+        number => number,
+    }
+}
+
 /// Gives this thread a number.
 #[cold]
 pub(crate) fn ask() -> usize {

@@ -13,7 +13,8 @@ use std::{
 
 use anylith_core::{Metrics, Name};
 use anylith_telemetry::{
-    Calls, Numbers, Outcome, ProcessNumbers, Recorder, ReplicaNumbers, Survey, Way, prometheus,
+    Calls, Numbers, Outcome, ProcessNumbers, Recorder, ReplicaNumbers, SpanCounts, Survey, Way,
+    prometheus,
 };
 
 fn name(text: &str) -> Name {
@@ -60,6 +61,13 @@ fn shop(metrics: Metrics) -> Survey {
         numbers,
         restarts: BTreeMap::from([(cart, 4), (web, 4), (ads, 4)]),
         replicas: vec![replica("all-1", Some(1)), replica("all-2", None)],
+        spans: Some(SpanCounts {
+            kept: 40,
+            dropped_by_replicas: 3,
+            exported: 38,
+            dropped_by_export: 2,
+            ..SpanCounts::default()
+        }),
     }
 }
 

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, marker::PhantomData, sync::Mutex};
 use anylith_core::{Manifest, Name};
 use anylith_runtime::Application;
 use anylith_supervisor::{
-    GroupSpec, Launch, Progress, Report, RunFolder, Spec, Supervisor, Timing,
+    Collection, GroupSpec, Launch, Progress, Report, RunFolder, Spec, Supervisor, Timing,
 };
 use anylith_topology::{Plan, Transport};
 
@@ -40,6 +40,7 @@ pub(crate) async fn start<A: Application>(
             grace: builder.grace,
             ..Timing::default()
         },
+        collection: Collection::default(),
         kill_on_drop: true,
     };
     let supervisor = launch.start().await?;

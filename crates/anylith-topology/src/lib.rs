@@ -35,5 +35,5 @@ pub use plan::{BUILT_IN, GroupPlan, MICRO, MONOLITH, Plan};
 pub use problem::{Excerpt, Place, Problem, Problems};
 pub use replicas::{MAX_REPLICAS, ReplicaChange, read_size};
 pub use secrets::{Secrets, Unread};
-pub use settings::{AppSettings, Dashboard, Reading, Settings, Transport};
+pub use settings::{AppSettings, Collection, Dashboard, Reading, Settings, Transport};
 pub use topology_file::TopologyFile;

@@ -37,6 +37,19 @@ pub(crate) fn percent(text: &str) -> Option<u32> {
     (unit == "%").then(|| u32::try_from(number).ok())?
 }
 
+/// Reads a share in percent, with up to four digits after a point, as parts of a million.
+pub(crate) fn parts_per_million(text: &str) -> Option<u32> {
+    let number = text.strip_suffix('%')?.trim_end();
+    let (whole, part) = number.split_once('.').unwrap_or((number, "0"));
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|it| it.is_ascii_digit());
+    if !is_number(whole) || !is_number(part) || part.len() > 4 {
+        return None;
+    }
+    let whole: u32 = whole.parse().ok().filter(|whole| *whole <= 100)?;
+    let part: u32 = format!("{part:0<4}").parse().ok()?;
+    Some(whole * 10_000 + part).filter(|ppm| *ppm <= 1_000_000)
+}
+
 fn split(text: &str) -> Option<(u64, &str)> {
     let digits = text.find(|c: char| !c.is_ascii_digit())?;
     Some((text[..digits].parse().ok()?, text[digits..].trim_start()))
@@ -70,6 +83,33 @@ mod tests {
         assert_eq!(size("1 kB"), Some(1000));
         for bad in ["64", "MiB", "64 parsecs", "99999999999999GiB"] {
             assert_eq!(size(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_small_share_has_digits_after_a_point() {
+        for (text, ppm) in [
+            ("1%", 10_000),
+            ("0%", 0),
+            ("100 %", 1_000_000),
+            ("0.1%", 1_000),
+            ("12.3456%", 123_456),
+        ] {
+            assert_eq!(parts_per_million(text), Some(ppm), "{text}");
+        }
+        for bad in [
+            "1",
+            "%",
+            ".1%",
+            "1.%",
+            "-1%",
+            "101%",
+            "100.1%",
+            "0.00001%",
+            "1e1%",
+            "99999999999%",
+        ] {
+            assert_eq!(parts_per_million(bad), None, "{bad}");
         }
     }
 

@@ -22,6 +22,7 @@ use crate::{
 use bursts::Bursts;
 use reader::Reader;
 use scaling::Replicas;
+pub use telemetry::Collection;
 
 /// The settings of an application: `anylith.toml` and what overrides it.
 ///
@@ -70,6 +71,10 @@ use scaling::Replicas;
 ///
 /// [telemetry]
 /// metrics = "all"                   # or "counters": without times; or "off"
+/// traces = "1%"                     # of all; or "off". Those that fail or are slow are kept besides
+/// slow = "500ms"
+/// traces_size = "32MiB"             # what is kept of them on this machine
+/// otlp = "http://127.0.0.1:4318"    # a collector that is sent traces and metrics
 /// # "#;
 /// # use anylith_topology::{Overrides, Settings, Unread};
 /// # let settings = Settings::parse("anylith.toml", text, &Overrides::default(), &Unread)?;
@@ -95,6 +100,7 @@ pub struct Settings {
     /// The components of `[limits.components]`, and where they are written.
     pub(crate) limited: Vec<(Name, At)>,
     pub(crate) telemetry: Telemetry,
+    pub(crate) collection: Collection,
 }
 
 /// `[app]`.
@@ -278,6 +284,11 @@ impl Settings {
     /// `[app]`.
     pub fn app(&self) -> &AppSettings {
         &self.app
+    }
+
+    /// What is told of the application, besides what its replicas must know.
+    pub fn collection(&self) -> &Collection {
+        &self.collection
     }
 
     /// `[limits]`.

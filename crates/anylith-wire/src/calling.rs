@@ -2,10 +2,10 @@
 
 mod event;
 
-use std::time::Instant;
+use std::{borrow::Cow, time::Instant};
 
 use anylith_core::{
-    CallContext, Execution, Fingerprint, Limits, LostAnswer, Name, Overload, Refusal,
+    CallContext, Execution, Fingerprint, Limits, LostAnswer, Name, Overload, Refusal, TraceContext,
 };
 use bytes::{Bytes, BytesMut};
 use slab::Slab;
@@ -164,7 +164,8 @@ impl CallingEnd {
             let (size, limit) = (arguments.len() as u64, limit as u64);
             return Err(Failure::NotExecuted(Refusal::TooLarge { size, limit }));
         }
-        let context = encode_context(call.context)?;
+        let mut room = [0; USUAL_CONTEXT_BYTES];
+        let context = encode_context(call.context, &mut room)?;
         let remaining_us = match call
             .deadline
             .map(|deadline| deadline.checked_duration_since(now))
@@ -509,10 +510,23 @@ impl CallingEnd {
     }
 }
 
-/// The context as bytes; none at all where there is nothing to carry.
-fn encode_context(context: &CallContext) -> Result<Vec<u8>, Failure> {
+/// What a context takes that has a trace alone, without entries of vendors, at most: nearly every call has one.
+const USUAL_CONTEXT_BYTES: usize = 48;
+
+/// The context as bytes, in `room` where it fits in; none at all where there is nothing to carry.
+fn encode_context<'r>(
+    context: &CallContext,
+    room: &'r mut [u8; USUAL_CONTEXT_BYTES],
+) -> Result<Cow<'r, [u8]>, Failure> {
     if context.is_empty() {
-        return Ok(Vec::new());
+        return Ok(Cow::Borrowed(&[]));
+    }
+    let is_usual = |trace: &TraceContext| trace.state.is_empty();
+    if context.baggage.is_empty()
+        && context.trace.as_ref().is_none_or(is_usual)
+        && let Ok(bytes) = postcard::to_slice(context, room)
+    {
+        return Ok(Cow::Borrowed(bytes));
     }
     let unencodable = |text: String| Failure::NotExecuted(Refusal::Unencodable(text));
     let bytes = postcard::to_stdvec(context).map_err(|error| unencodable(error.to_string()))?;
@@ -522,5 +536,5 @@ fn encode_context(context: &CallContext) -> Result<Vec<u8>, Failure> {
             "the context takes {length} bytes, and may take 65535"
         )));
     }
-    Ok(bytes)
+    Ok(Cow::Owned(bytes))
 }

@@ -16,7 +16,7 @@ use anylith_core::{
     Burst, Counters, Directory, Endpoint, Manifest, Name, Scaling, Size, Telemetry,
 };
 pub use anylith_core::{EdgeSettings, Limits};
-use anylith_telemetry::Report;
+use anylith_telemetry::{Report, Span, TraceId};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 pub use crate::{
@@ -256,6 +256,19 @@ pub enum FromReplica {
         /// All of it.
         report: Box<Report>,
     },
+    /// Calls that have ended, and are kept as spans of their traces. The first message of each connection on which there will be
+    /// any, so that is known of the replica; then it may be empty.
+    Spans {
+        /// The spans.
+        spans: Vec<Span>,
+        /// Traces that turned out to be worth keeping only after other processes may have taken a part in them: see
+        /// [`ToReplica::Recall`].
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        wanted: Vec<TraceId>,
+        /// How many spans were lost since the last message, because there was no room for them.
+        #[serde(default)]
+        dropped: u64,
+    },
     /// Calls of this component wait, and the directory says that nothing of it runs until it is called. Said once, and once
     /// more on each new connection, for as long as the directory says so.
     Wanted {
@@ -391,6 +404,12 @@ pub enum ToReplica {
         /// To say with it what it bears, from now on until it is asked without.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         measure: bool,
+    },
+    /// Another replica found that these traces are worth keeping: send what is still known of them, with
+    /// [`FromReplica::Spans`]. Only a replica is told that has sent such a message.
+    Recall {
+        /// The traces.
+        traces: Vec<TraceId>,
     },
     /// Send the socket of this listener to the control plane, on a connection of its own that begins with
     /// [`Opening::Listener`].

@@ -89,7 +89,7 @@ pub use anylith_macros::{Component, app, component, test};
 pub use anylith_runtime::__rt;
 pub use anylith_runtime::__rt::Stream;
 pub use anylith_runtime::{
-    AppError, Assembled, Builder, CallCounts, Component, InvalidRole, Listener, Running,
+    AppError, Assembled, Builder, CallCounts, Component, InvalidRole, JsonLine, Listener, Running,
     SetupError, StartError, Stopping, Streaming, Wiring, context, telemetry,
 };
 
@@ -105,6 +105,9 @@ mod guide {
 
     #[doc = include_str!("../../../docs/guide/metrics.md")]
     struct Metrics;
+
+    #[doc = include_str!("../../../docs/guide/traces.md")]
+    struct Traces;
 
     #[doc = include_str!("../../../docs/guide/singletons.md")]
     struct Singletons;

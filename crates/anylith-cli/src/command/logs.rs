@@ -57,6 +57,9 @@ fn filter(args: &LogsArgs, query: &[String]) -> LogFilter {
     if let Some(level) = args.level {
         filter = filter.at_least(level);
     }
+    if let Some(trace) = args.trace {
+        filter = filter.of_trace(trace);
+    }
     if let Some(age) = args.since {
         filter = filter.younger_than(age);
     }

@@ -3,12 +3,13 @@
 mod show;
 mod wording;
 
-use std::{collections::BTreeSet, convert::Infallible, io, pin::pin};
+use std::{collections::BTreeSet, convert::Infallible, env, io, pin::pin};
 
 use anylith_core::{Manifest, Name, with_causes};
 use anylith_pki::AuthorityError;
 use anylith_supervisor::{
-    Launch, LogReader, Program, Spec, StartError, SupervisorLost, Timing, other_build_left,
+    Collection, Launch, LogReader, OtlpTarget, Program, Spec, StartError, SupervisorLost,
+    TRACES_BYTES, Timing, WrongTarget, other_build_left,
 };
 use anylith_topology::{ReplicaChange, Settings};
 
@@ -121,6 +122,7 @@ fn planned(
         ..
     } = inspection;
     let addresses = plan.listeners.iter();
+    let collection = collection(&settings)?;
     let launch = Launch {
         spec: Spec::new(&plan, &manifest),
         program: Program {
@@ -134,12 +136,24 @@ fn planned(
             .collect(),
         folder: app.run_folder(&plan.app)?,
         timing: Timing::default(),
+        collection,
         kill_on_drop: false,
     };
     Ok(Prepared {
         launch,
         settings,
         manifest,
+    })
+}
+
+/// What is done with what replicas tell of themselves, by the settings and the environment.
+fn collection(settings: &Settings) -> Result<Collection, Failure> {
+    let told = settings.collection();
+    let otlp = OtlpTarget::find(told.otlp.as_deref(), |name| env::var(name).ok());
+    let wrong = |error: WrongTarget| Failure::input(error.to_string(), "mend it, or unset it");
+    Ok(Collection {
+        traces_bytes: told.traces_bytes.unwrap_or(TRACES_BYTES),
+        otlp: otlp.map_err(wrong)?,
     })
 }
 

@@ -1,7 +1,7 @@
 //! `anylith top`.
 
 mod pace;
-mod table;
+pub(super) mod table;
 mod terminal;
 
 use std::{

@@ -3,6 +3,7 @@
 use std::{convert::Infallible, io, time::Duration};
 
 use anylith_supervisor::{Level, LogFilter, LogLine, LogReader};
+use anylith_telemetry::InvalidId;
 use axum::{
     Json,
     extract::{Query, State, rejection::QueryRejection},
@@ -39,6 +40,7 @@ pub(super) struct Asked {
     replica: Option<String>,
     level: Option<String>,
     text: Option<String>,
+    trace: Option<String>,
     since: Option<String>,
     lines: Option<usize>,
 }
@@ -53,6 +55,8 @@ pub(super) struct Told {
     level: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     component: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trace: Option<String>,
     text: String,
 }
 
@@ -63,6 +67,7 @@ impl From<LogLine> for Told {
             source: line.source.to_string(),
             level: line.level.map(Level::as_str),
             component: line.component,
+            trace: line.trace,
             text: line.text,
         }
     }
@@ -83,6 +88,12 @@ impl Asked {
                 Refusal::wrong(what, format!("there are {}", Level::NAMES.join(", ")))
             };
             filter = filter.at_least(level.parse().map_err(wrong)?);
+        }
+        if let Some(trace) = &self.trace {
+            let wrong = |error: InvalidId| {
+                Refusal::wrong(error.to_string(), "GET /api/v1/traces has their names")
+            };
+            filter = filter.of_trace(trace.parse().map_err(wrong)?);
         }
         if let Some(age) = &self.since {
             let wrong = |error: humantime::DurationError| {

@@ -247,6 +247,7 @@ fn client_implements_trait(interface: &Interface) -> TokenStream {
                 _ => quote!(#name),
             }
         });
+        let passed: Vec<TokenStream> = passed.collect();
         let written = method.arguments.iter().filter_map(write_argument);
         let items = match method.stream_argument() {
             Some((stream, items)) => {
@@ -271,7 +272,12 @@ fn client_implements_trait(interface: &Interface) -> TokenStream {
                 match self.edge.begin(#index) {
                     ::anylith::__rt::Call::Local(__call) => {
                         let __object = __call.object();
-                        #question.local(&__call, __object.#object_method(#(#passed),*)).await
+                        #question.local(__call, __object.#object_method(#(#passed),*)).await
+                    }
+                    ::anylith::__rt::Call::Arrived(__call) => {
+                        let __call = __call.call();
+                        let __object = __call.object();
+                        #question.arrived(__call, __object.#object_method(#(#passed),*)).await
                     }
                     ::anylith::__rt::Call::Remote(__call) => {
                         #question

@@ -9,6 +9,7 @@ mod guest;
 mod line;
 mod reception;
 mod seats;
+mod traced;
 
 use std::{convert::Infallible, error::Error, io};
 
@@ -47,6 +48,9 @@ impl Listener {
     /// because all of the application stops or because nobody watches over this process, every answer says `Connection: close`, so that the client sends its
     /// next request elsewhere, and a connection on which nothing comes for a second is closed.
     ///
+    /// Each request is a span: of the trace that its `traceparent` and `tracestate` name (W3C Trace Context), or of a new one. The
+    /// calls that its handler makes are caused by it.
+    ///
     /// [`Listener::with_connections`] bounds the connections. One that does not bring the head of a request within 30 s of its first byte is
     /// closed, and so is one that is new and says nothing for 30 s, or is idle for 11 minutes between two requests.
     ///
@@ -65,8 +69,14 @@ impl Listener {
         B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
     {
         let relay = self.passage.relay.as_deref();
-        let mut reception =
-            Reception::new(self.name(), &self.socket, relay, self.seats(), service)?;
+        let trails = self.trails.clone();
+        let mut reception = Reception::new(
+            self.name(),
+            &self.socket,
+            relay,
+            self.seats(),
+            (service, trails),
+        )?;
         reception.admit(stopping).await;
         reception.leave(self.passage.others_stay.clone()).await;
         Ok(())

@@ -46,6 +46,7 @@ fn setup(component: Registration) -> Setup {
         edges: Vec::new(),
         limits: Limits::default(),
         telemetry: Telemetry::default(),
+        collected: false,
         directory: Directory::default(),
         identity: None,
         callers: None,

@@ -36,23 +36,36 @@ impl Counting {
         }
     }
 
-    /// It has ended, or its stream begins if `flows`.
-    pub(super) fn end(&mut self, outcome: Outcome, begun: Option<Instant>, flows: bool) {
+    /// It has ended, or its stream begins if `flows`. Returns when that was, if it had to look.
+    pub(super) fn end(
+        &mut self,
+        outcome: Outcome,
+        begun: Option<Instant>,
+        flows: bool,
+    ) -> Option<Instant> {
         if flows {
             self.wait(begun);
         }
+        let over = begun.map(|_| Instant::now());
         match self {
             Self::Ahead { recorder, lane } => {
                 if let Some(lane) = recorder.lane(*lane) {
-                    lane.at_once(outcome, begun.map(|begun| begun.elapsed()));
+                    let took = begun.zip(over);
+                    let took = took.map(|(begun, over)| over.saturating_duration_since(begun));
+                    lane.at_once(outcome, took);
                 }
                 *self = Self::Underway(None);
+                over
             }
-            Self::Underway(Some(underway)) if flows => underway.flow(),
+            Self::Underway(Some(underway)) if flows => {
+                underway.flow();
+                over
+            }
             Self::Underway(underway) => {
-                if let Some(underway) = underway.take() {
-                    underway.end(outcome);
-                }
+                let underway = underway.take()?;
+                let over = underway.begun().map(|_| Instant::now());
+                underway.end(outcome, over);
+                over
             }
         }
     }

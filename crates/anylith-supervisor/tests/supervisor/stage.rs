@@ -10,7 +10,9 @@ use std::{
 };
 
 use anylith_core::{Limits, Name, Telemetry};
-use anylith_supervisor::{GroupSpec, Launch, Program, RunFolder, Spec, Supervisor, Timing};
+use anylith_supervisor::{
+    Collection, GroupSpec, Launch, Program, RunFolder, Spec, Supervisor, Timing,
+};
 use anylith_topology::Transport;
 use rustix::process::Signal;
 use tempfile::TempDir;
@@ -138,6 +140,7 @@ impl Stage {
             addresses: BTreeMap::from([(name("web"), self.address.clone())]),
             folder: self.folder(),
             timing: self.timing.clone(),
+            collection: Collection::default(),
             kill_on_drop: self.kill_on_drop,
         }
     }

@@ -1,6 +1,6 @@
 //! What travels with a call besides its arguments.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use anylith::{Baggage, CallContext, TraceContext, context};
 
@@ -42,7 +42,18 @@ async fn the_vendors_part_of_a_trace_travels_too(first: FirstClient) {
     let seen = context::scope(traced(), first.go(&Trip::default()))
         .await
         .unwrap();
-    assert_eq!(seen[2].trace, Some(trace()));
+    let last = seen[2].trace.clone().unwrap();
+    assert_eq!((last.state, last.flags), (trace().state, trace().flags));
+}
+
+#[anylith::test(Hops, fakes(JournalClient = Recorder::default()))]
+async fn each_hop_is_a_span_of_its_own(first: FirstClient) {
+    let seen = context::scope(traced(), first.go(&Trip::default()))
+        .await
+        .unwrap();
+    let spans = seen.iter().map(|hop| hop.trace.as_ref().unwrap().span_id);
+    let spans: BTreeSet<u64> = spans.chain([trace().span_id, 0]).collect();
+    assert_eq!(spans.len(), 5);
 }
 
 #[anylith::test(Hops, fakes(JournalClient = Recorder::default()))]
@@ -57,12 +68,18 @@ async fn baggage_reaches_the_third_hop_as_the_value_it_was(first: FirstClient) {
 }
 
 #[anylith::test(Hops, fakes(JournalClient = Recorder::default()))]
-async fn a_call_without_a_context_has_none(first: FirstClient) {
-    let seen = first.go(&Trip::default()).await.unwrap();
-    assert!(
-        seen.iter()
-            .all(|hop| hop.trace.is_none() && hop.tenant.is_none())
-    );
+async fn a_call_without_a_context_begins_a_trace_and_has_no_baggage(first: FirstClient) {
+    let mut traces = BTreeSet::new();
+    for _ in 0..2 {
+        let seen = first.go(&Trip::default()).await.unwrap();
+        assert!(seen.iter().all(|hop| hop.tenant.is_none()));
+        let own = seen.iter().map(|hop| hop.trace.as_ref().unwrap().trace_id);
+        let own: BTreeSet<u128> = own.collect();
+        assert_eq!(own.len(), 1, "all hops are in one trace");
+        traces.extend(own);
+    }
+    assert_eq!(traces.len(), 2, "each call begins another one");
+    assert_eq!(context::current().trace, None);
 }
 
 #[anylith::test(Hops, fakes(JournalClient = Recorder::default()))]

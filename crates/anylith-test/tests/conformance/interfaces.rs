@@ -78,7 +78,9 @@ struct ByNumber(ClientEdge<()>);
 /// Calls the method at `method` without arguments.
 async fn ask(edge: &ClientEdge<()>, method: u16) -> Result<(), ClockError> {
     match edge.begin(method) {
-        Call::Local(_) => panic!("nothing in this process has such an interface"),
+        Call::Local(_) | Call::Arrived(_) => {
+            panic!("nothing in this process has such an interface")
+        }
         Call::Remote(call) => {
             let answer = AnswerOf::<Result<(), ClockError>>::new().checked();
             answer.remote(call, &|_| Ok(()), None).await

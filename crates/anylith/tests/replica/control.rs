@@ -185,7 +185,7 @@ impl Line {
     pub(crate) async fn word(&mut self) -> FromReplica {
         loop {
             match self.hear().await {
-                FromReplica::Measured { .. } => {}
+                FromReplica::Measured { .. } | FromReplica::Spans { .. } => {}
                 other => return other,
             }
         }

@@ -184,7 +184,7 @@ fn fit(text: &str, columns: usize) -> String {
 }
 
 /// `text` in so many columns at most.
-fn cut(text: &str, columns: usize) -> String {
+pub(in crate::command) fn cut(text: &str, columns: usize) -> String {
     if text.chars().count() <= columns {
         return text.to_owned();
     }
@@ -201,7 +201,7 @@ fn rate(per_second: f64) -> String {
 }
 
 /// A length in microseconds, in three figures or so.
-fn length(micros: f64) -> String {
+pub(in crate::command) fn length(micros: f64) -> String {
     let (value, unit) = match micros {
         short if short < 1.0 => (short * 1e3, "ns"),
         short if short < 1e3 => (short, "µs"),

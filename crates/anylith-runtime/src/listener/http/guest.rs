@@ -31,10 +31,12 @@ use tower_service::Service;
 use super::{
     line::{Clock, HEAD, IDLE, Io, Line, Open, SILENT},
     seats::Seat,
+    traced::Traced,
 };
 use crate::{
-    guard,
+    context, guard,
     relay::{Giving, Taken},
+    trails::Trails,
 };
 
 /// What a connection of HTTP/2 begins with.
@@ -159,6 +161,7 @@ impl<B: Body> Body for Answered<B> {
 #[derive(Clone)]
 pub(super) struct Host<S> {
     pub(super) service: S,
+    pub(super) trails: Option<Arc<Trails>>,
     pub(super) giving: Option<Arc<Giving>>,
     pub(super) drain: watch::Receiver<Drain>,
 }
@@ -218,13 +221,14 @@ where
         let (line, stays) = (guest.line, guest.stays);
         let answer = {
             let (service, drain) = (self.service.clone(), self.drain.clone());
-            let line = Arc::clone(&line);
+            let (line, trails) = (Arc::clone(&line), self.trails.clone());
             move |request: Request<Incoming>| {
                 let (open, line) = (line.begin(), Arc::clone(&line));
                 let (service, drain) = (service.clone(), drain.clone());
+                let traced = Traced::of(&request, trails.as_ref());
                 async move {
                     let _open = open;
-                    let mut answer = answer(service, request).await?;
+                    let mut answer = answer(service, request, traced).await?;
                     if drain.borrow().of(stays) == Drain::Closes || line.leaves() {
                         let close = HeaderValue::from_static("close");
                         answer.headers_mut().insert(CONNECTION, close);
@@ -292,11 +296,12 @@ where
         let (service, line) = (self.service.clone(), guest.line);
         line.is_multiplexed();
         let answer = {
-            let line = Arc::clone(&line);
+            let (line, trails) = (Arc::clone(&line), self.trails.clone());
             move |request: Request<Incoming>| {
                 let (open, service) = (line.begin(), service.clone());
+                let traced = Traced::of(&request, trails.as_ref());
                 async move {
-                    let answer = answer(service, request).await?;
+                    let answer = answer(service, request, traced).await?;
                     Ok::<_, Infallible>(answer.map(|body| Answered {
                         body: Box::pin(body),
                         _open: open,
@@ -356,12 +361,17 @@ where
     }
 }
 
-async fn answer<S, B>(mut service: S, request: Request<Incoming>) -> Result<Response<B>, Infallible>
+async fn answer<S, B>(
+    mut service: S,
+    request: Request<Incoming>,
+    traced: Traced,
+) -> Result<Response<B>, Infallible>
 where
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
 {
     poll_fn(|cx| service.poll_ready(cx)).await?;
-    let answer = service.call(request).await?;
+    let answer = context::scope(traced.context, service.call(request)).await?;
+    traced.span.end(answer.status());
     guard::count_answer(answer.status().is_server_error());
     Ok(answer)
 }

@@ -28,6 +28,7 @@ use crate::{
     place::Place,
     relay::{Giving, Relay, Taken, Taking},
     stopping::Stopping,
+    trails::Trails,
 };
 
 /// The pause after no connection could be taken in: no file descriptor is left, and one will be.
@@ -63,13 +64,13 @@ where
     S::Future: Send,
     B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
 {
-    /// At the listener called `name`, with `socket` and perhaps a relay.
+    /// At the listener called `name`, with `socket` and perhaps a relay. Requests are noted where there are `trails`.
     pub(super) fn new(
         name: &'a str,
         socket: &TcpListener,
         relay: Option<&Relay>,
         seats: usize,
-        service: S,
+        (service, trails): (S, Option<Arc<Trails>>),
     ) -> io::Result<Self> {
         let door = socket.try_clone()?;
         door.set_nonblocking(true)?;
@@ -83,6 +84,7 @@ where
         let drain = watch::Sender::new(Drain::No);
         let host = Host {
             service,
+            trails,
             giving: giving.map(Arc::new),
             drain: drain.subscribe(),
         };

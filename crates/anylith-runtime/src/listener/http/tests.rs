@@ -146,7 +146,7 @@ impl Door {
         };
         let socket = Arc::clone(&self.socket);
         (
-            Listener::new(Name::new("web").unwrap(), socket, passage),
+            Listener::new(Name::new("web").unwrap(), socket, passage, None),
             others_stay,
         )
     }
