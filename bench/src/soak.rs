@@ -50,7 +50,7 @@ pub(crate) fn soak(report: &mut Report) -> Result<()> {
         Err(_) => MINUTES,
     };
     let topology = env::var("BENCH_TOPOLOGY").unwrap_or_else(|_| "micro".to_owned());
-    let binaries = Binaries::build(&["anylith-cli", "bench"])?;
+    let binaries = Binaries::build(&[("anylith-cli", "anylith"), ("bench", "emporium")])?;
     let settings = format!(
         "[app]\nname = \"emporium\"\nbinary = {:?}\n[listeners.web]\naddress = \"127.0.0.1:0\"\n",
         binaries.path("emporium")

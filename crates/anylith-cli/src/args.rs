@@ -164,10 +164,12 @@ Examples:
   anylith scale Catalog=1 Cart=2             the highest numbers are drained and leave
   anylith scale Catalog=1..6                 from one to six, by what they bear
   anylith scale Catalog=0..6                 none while nothing is called; the first call starts one
+  anylith scale Catalog=3 --dry-run          says which replicas would start and stop, and does nothing
 
 A number holds until another one is given, also in a group whose number followed what its replicas bear. In a range the
 control plane chooses: so that each replica bears the target that anylith.toml has for the group, or 16 calls under way
-if it has none. How many there are and why is in `anylith status`. Ctrl-C leaves the command, and the change goes on.";
+if it has none. How many there are and why is in `anylith status`. If a new replica does not get ready, the number before
+holds again. Ctrl-C leaves the command, and the change goes on; so does --no-wait, once it has begun.";
 
 const RESHAPE_EXAMPLES: &str = "\
 Examples:
@@ -359,6 +361,15 @@ pub(crate) struct ScaleArgs {
     /// The same as APP
     #[arg(long = "app", value_name = "APP")]
     pub(crate) app_flag: Option<PathBuf>,
+    /// Says what would be done, and does nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Comes back when the numbers are reached, or taken back; as it does without this
+    #[arg(long, conflicts_with_all = ["no_wait", "dry_run"])]
+    pub(crate) wait: bool,
+    /// Comes back when it has begun
+    #[arg(long, conflicts_with = "dry_run")]
+    pub(crate) no_wait: bool,
 }
 
 #[derive(Debug, Group)]

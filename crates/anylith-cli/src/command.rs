@@ -29,7 +29,7 @@ pub(crate) mod upgrade;
 use std::path::{Path, PathBuf};
 
 use anylith_core::Name;
-use anylith_supervisor::{Elsewhere, RunFolder};
+use anylith_supervisor::{Answer, Elsewhere, Request, RunFolder, ask, what_runs};
 use rustix::process::getuid;
 use tokio::runtime::Runtime;
 
@@ -57,6 +57,24 @@ fn app(which: &Which) -> Result<App, Failure> {
 /// The run folder of the application, which must have been started some time.
 fn last_run(app: &App) -> Result<RunFolder, Failure> {
     app.last_run()?.ok_or_else(|| not_running(app))
+}
+
+/// Sees that it is written down what runs, which a change has to know.
+fn see_record(folder: &RunFolder) -> Result<(), Failure> {
+    if what_runs(folder).is_some() {
+        return Ok(());
+    }
+    match runtime()?.block_on(ask(&folder.control_socket(), Request::Status)) {
+        Ok(Answer::Status(now)) if !now.troubles.is_empty() => {
+            let path = folder.path().join("state.json");
+            Err(Failure::new(
+                format!("{} ({})", now.troubles[0], path.display()),
+                "nothing was changed; make room on that disk, and ask again",
+            ))
+        }
+        // Whoever needs it says what is wrong.
+        Ok(_) | Err(_) => Ok(()),
+    }
 }
 
 /// What was typed as the name of a group or component.

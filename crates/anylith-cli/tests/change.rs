@@ -129,13 +129,18 @@ fn names_and_numbers_that_cannot_be_are_refused() {
         &["5..2 has more for the fewest than for the most"],
     );
     wrong("scale rest=1..", &["`1..` is not a range", "`rest=1..6`"]);
-    // It is the supervisor who knows the listeners.
-    let shut = stage.call("scale front=0..2");
-    assert_eq!(shut.code(), 1);
-    assert!(
-        shut.err().contains("front serves the listener web"),
-        "{}",
-        shut.err()
+    // It is the supervisor who knows the listeners, and what is in a group.
+    wrong("scale front=0..2", &["front serves the listener web"]);
+    wrong(
+        "scale Cart=2 rest=3",
+        &["Cart and rest are in one group: say once how many"],
+    );
+    wrong(
+        "reshape Split",
+        &[
+            "there is no topology `Split` in anylith.toml",
+            "did you mean `split`?",
+        ],
     );
     wrong("scale front=many", &["`many` is not a number of replicas"]);
     wrong("scale front=1 front=2", &["`front` is there twice"]);
@@ -173,6 +178,106 @@ fn groups_get_more_replicas_and_fewer_while_they_serve() {
     let again = stage.call("run --topology split");
     let why = "front has 2 replicas, and had 1";
     assert!(again.err().contains(why), "{}", again.err());
+}
+
+#[test]
+fn what_other_numbers_would_start_and_stop_is_said_before_it_is_done() {
+    let stage = Stage::new();
+    stage.detached("split");
+    let before = processes(&stage);
+    let plan = stage.call("scale front=1 Cart=3 --dry-run");
+    assert_eq!(plan.code(), 0, "{}", plan.err());
+    for line in [
+        "~ front, 1 replica and not 2: Front\n",
+        "~ rest, 3 replicas and not 1: Stock, Cart\n",
+        "start rest-2, rest-3\n",
+        "drain and stop front-2\n",
+        "3 processes now, 5 at the peak, 4 after\n",
+        " MiB of memory now, at most about ",
+    ] {
+        assert!(plan.out().contains(line), "{}", plan.out());
+    }
+    assert_eq!(processes(&stage), before, "it was to be said only");
+    stage
+        .call("scale front=0..2 --dry-run")
+        .is_wrong(&["front serves the listener web"]);
+    let begun = stage.call("scale rest=3 --no-wait");
+    assert_eq!(
+        begun.out(),
+        "scaling rest=3; `anylith status` says how far it is\n",
+        "{}",
+        begun.err()
+    );
+    eventually("all are there", || processes(&stage).len() == 5);
+    eventually("it is over", || {
+        stage.call("scale rest=1 --wait").code() == 0
+    });
+    assert_eq!(processes(&stage), before);
+}
+
+#[test]
+fn a_number_that_cannot_be_reached_is_taken_back_and_said_each_time() {
+    let stage = Stage::new().orders("rest-2=fail");
+    let url = stage.detached("split");
+    let before = processes(&stage);
+    for _ in 0..2 {
+        let call = stage.call("scale rest=3");
+        assert_eq!((call.code(), call.out().as_str()), (1, ""));
+        for words in [
+            "error: rest-2 does not start: Stock failed: no such table: carts",
+            "; rest has 1 replica again\n",
+        ] {
+            assert!(call.err().contains(words), "{}", call.err());
+        }
+        assert_eq!(processes(&stage), before);
+        assert!(
+            stage
+                .call("status")
+                .out()
+                .contains("all 3 replicas are ready")
+        );
+    }
+    assert!(visit(&url).starts_with("front-"));
+}
+
+#[test]
+fn a_change_that_is_made_has_not_failed_because_nobody_can_be_told() {
+    let stage = Stage::new();
+    stage.detached("split");
+    for change in ["scale rest=2", "reshape monolith --json", "restart"] {
+        let full = fs::File::options().write(true).open("/dev/full").unwrap();
+        let output = stage.command(change).stdout(full).output().unwrap();
+        let err = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "{change}: {err}");
+        let warning = "warning: the output cannot be written: No space left on device";
+        assert!(err.contains(warning), "{err}");
+    }
+    assert_eq!(stage.status()["topology"], "monolith");
+}
+
+#[test]
+fn a_change_that_a_stopped_supervisor_was_asked_for_may_yet_be_made_and_that_is_said() {
+    let stage = Stage::new();
+    let run = stage.run("--topology split");
+    run.signal(Signal::STOP);
+    let [scale, reshape] = ["scale rest=2", "reshape monolith"]
+        .map(|change| {
+            let mut command = stage.command(change);
+            command.stderr(Stdio::piped()).spawn().unwrap()
+        })
+        .map(|asked| Call(asked.wait_with_output().unwrap()));
+    assert_eq!(scale.code(), 1);
+    let words = "was asked for, and may yet be made\n  = is it stopped, or is this host busy? `anylith status`";
+    assert!(scale.err().contains(words), "{}", scale.err());
+    // This one asks what would change first.
+    assert_eq!(reshape.code(), 1);
+    let words = "the supervisor does not answer, and nothing was changed";
+    assert!(reshape.err().contains(words), "{}", reshape.err());
+    run.signal(Signal::CONT);
+    eventually("it is made", || processes(&stage).contains_key("rest-2"));
+    assert_eq!(stage.status()["topology"], "split");
+    run.signal(Signal::INT);
+    run.end();
 }
 
 #[test]

@@ -14,7 +14,7 @@ use std::{
 };
 
 use rustix::process::{Pid, Signal, kill_process};
-use stage::{Stage, is_alive, visit};
+use stage::{Stage, build, is_alive, program_of, visit};
 
 const SOURCE: &str = include_str!("../examples/counter.rs");
 
@@ -151,6 +151,30 @@ fn an_edit_is_served_and_a_build_that_fails_disturbs_nobody() {
     }
     assert_eq!(workshop.close(), Some(0));
     assert!(pids.iter().all(|pid| !is_alive(*pid)));
+}
+
+#[test]
+fn an_edit_that_another_change_is_in_the_way_of_is_served_when_that_is_over() {
+    let workshop = Workshop::open("counter-waiting");
+    let folder = workshop.stage.temp.path();
+    // Another build, of which a part waits to be told how to go on.
+    let other = folder.join("other");
+    build(&program_of(workshop.stage.pids()[0]), &other, 1, "");
+    let upgrade = format!(
+        "upgrade --canary 50% --observe 0s --binary {}",
+        other.display()
+    );
+    let call = workshop.stage.call(&upgrade);
+    assert_eq!(call.code(), 0, "{}", call.err());
+    assert!(call.out().contains("paused"), "{}", call.out());
+    workshop.edit("\"visit\"", "\"call\"");
+    workshop.until("it waits", || {
+        workshop.said().contains("put in place when that is over")
+    });
+    assert!(visit(&workshop.url).starts_with("visit"));
+    assert_eq!(workshop.stage.call("upgrade --rollback").code(), 0);
+    workshop.until("it is served", || visit(&workshop.url).starts_with("call"));
+    assert_eq!(workshop.close(), Some(0));
 }
 
 #[test]

@@ -126,25 +126,95 @@ fn a_supervisor_that_dies_with_the_disk_full_is_replaced_by_one_that_adopts_ever
     assert!(before.iter().all(|pid| is_alive(*pid)));
     let web = url.rsplit(' ').next().unwrap();
     assert!(visit(web).starts_with("front-"));
+    // Its own state it writes into the place that it has.
+    assert_eq!(stage.status().get("troubles"), None);
+    let lock = stage.run_file("lock");
+    assert!(supervisor_of(&lock).is_none_or(|pid| pid == next.child.id()));
+    next.signal(Signal::TERM);
+    assert_eq!(next.end().0, Some(0));
+}
 
-    // It says what it cannot do, and does it when it can.
-    let status = stage.status();
-    let troubles = status["troubles"].to_string();
-    assert!(
-        troubles.contains("the state cannot be written"),
-        "{troubles}"
-    );
-    let said = stage.call("status").out();
-    assert!(
-        said.contains("warning: the state cannot be written"),
-        "{said}"
-    );
+#[test]
+fn what_was_changed_on_a_full_disk_is_what_the_next_supervisor_finds() {
+    let Some((disk, stage)) = stage_on_a_disk() else {
+        return;
+    };
+    let split = "--topology split --listen web=127.0.0.1:0";
+    let mut run = stage.run(split);
+    let (first, url) = (stage.pids(), run.ready.clone());
+    let web = url.rsplit(' ').next().unwrap().to_owned();
+    disk.fill();
+    let is_over = Arc::new(AtomicBool::new(false));
+    let visitor = {
+        let (web, is_over) = (web.clone(), Arc::clone(&is_over));
+        thread::spawn(move || {
+            while !is_over.load(Ordering::Acquire) {
+                assert!(!visit(&web).is_empty());
+            }
+        })
+    };
+    let mut before = first;
+    for (change, topology, replicas) in [
+        ("reshape micro", "micro", 3),
+        ("scale Cart=3", "micro", 5),
+        ("restart Stock", "micro", 5),
+        ("reshape monolith", "monolith", 1),
+        ("reshape split", "split", 3),
+    ] {
+        let call = stage.call(change);
+        assert_eq!(call.code(), 0, "{change}: {}", call.err());
+        disk.fill();
+        let after = stage.pids();
+        assert_ne!(after, before, "{change}");
+        assert_eq!(after.len(), replicas, "{change}");
+        kill(run);
+        disk.fill();
+        run = stage.run(split);
+        assert_eq!(run.ready, url, "{change}");
+        assert_eq!(stage.pids(), after, "they run on after {change}");
+        assert_eq!(stage.status()["topology"], topology);
+        before = after;
+    }
+    is_over.store(true, Ordering::Release);
+    visitor.join().unwrap();
+    kill(run);
+    let call = stage.call("stop");
+    assert_eq!((call.code(), call.out().trim()), (0, "stopped"));
+    assert!(before.iter().all(|pid| !is_alive(*pid)));
+}
+
+#[test]
+fn what_was_started_on_a_full_disk_is_adopted_without_a_record_and_is_not_changed() {
+    let Some((disk, stage)) = stage_on_a_disk() else {
+        return;
+    };
+    fs::create_dir_all(stage.temp.path().join("run/anylith")).unwrap();
+    disk.fill();
+    let listen = "--topology split --listen web=127.0.0.1:0";
+    let run = stage.run(listen);
+    assert!(!stage.run_file("state.json").exists());
+    let (before, url) = (stage.pids(), run.ready.clone());
+    for change in ["reshape micro", "scale rest=2", "restart", "upgrade"] {
+        let call = stage.call(change);
+        assert_eq!(call.code(), 1, "{change}: {}", call.err());
+        for words in ["state.json", "No space left on device", "make room"] {
+            assert!(call.err().contains(words), "{change}: {}", call.err());
+        }
+    }
+    kill(run);
+    disk.fill();
+    let next = stage.run(listen);
+    assert_eq!((stage.pids(), &next.ready), (before.clone(), &url));
+    // With other settings it is another application.
+    kill(next);
+    disk.fill();
+    let next = stage.run("--topology micro --listen web=127.0.0.1:0");
+    assert!(before.iter().all(|pid| !is_alive(*pid)));
+    let before = stage.pids();
     disk.free();
     eventually("the state is written", || {
         stage.status().get("troubles").is_none()
     });
-    let lock = stage.run_file("lock");
-    assert!(supervisor_of(&lock).is_none_or(|pid| pid == next.child.id()));
     let log = || fs::read_to_string(stage.run_file("logs/anylith.log")).unwrap();
     for words in [
         "the state cannot be written",
@@ -155,80 +225,37 @@ fn a_supervisor_that_dies_with_the_disk_full_is_replaced_by_one_that_adopts_ever
     for line in log().lines() {
         serde_json::from_str::<serde_json::Value>(line).unwrap();
     }
-    next.signal(Signal::TERM);
-    assert_eq!(next.end().0, Some(0));
+    assert_eq!(stage.call("scale Cart=2").code(), 0);
+    kill(next);
+    let call = stage.call("stop");
+    assert_eq!((call.code(), call.out().trim()), (0, "stopped"));
+    assert!(before.iter().all(|pid| !is_alive(*pid)));
 }
 
 #[test]
-fn what_was_started_anew_on_a_full_disk_is_adopted_and_stopped_all_the_same() {
+fn where_the_place_of_the_state_is_taken_away_no_change_is_begun() {
     let Some((disk, stage)) = stage_on_a_disk() else {
         return;
     };
     let run = stage.run("--topology split --listen web=127.0.0.1:0");
-    let (first, url) = (stage.pids(), run.ready.clone());
-    disk.fill();
-    for group in ["front", "rest"] {
-        let call = stage.call(&format!("restart {group}"));
-        assert_eq!(call.code(), 0, "{}", call.err());
-    }
     let before = stage.pids();
-    assert!(before.iter().all(|pid| !first.contains(pid)));
-    // This is forgotten with the supervisor, and what it has started is not.
-    assert_eq!(stage.call("scale rest=2").code(), 0);
-    let mut extra = stage.pids();
-    extra.retain(|pid| !before.contains(pid));
-    assert_eq!(extra.len(), 1);
-    let web = url.rsplit(' ').next().unwrap().to_owned();
-    let is_over = Arc::new(AtomicBool::new(false));
-    let visitor = {
-        let (web, is_over) = (web.clone(), Arc::clone(&is_over));
-        thread::spawn(move || {
-            while !is_over.load(Ordering::Acquire) {
-                assert!(visit(&web).starts_with("front-"));
-            }
-        })
-    };
     disk.fill();
-    kill(run);
+    fs::remove_file(stage.run_file("state.spare")).unwrap();
     disk.fill();
-    assert!(stage.call("status").err().contains("4 replicas"));
-
-    // What it remembers are processes that are gone, and those that run have the listener.
-    let next = stage.run("--topology split --listen web=127.0.0.1:0");
-    assert_eq!(next.ready, url);
-    eventually("who was one more has left", || !is_alive(extra[0]));
-    assert_eq!(stage.pids(), before, "they run on");
-    is_over.store(true, Ordering::Release);
-    visitor.join().unwrap();
-    assert!(visit(&web).starts_with("front-"));
-    kill(next);
-    let call = stage.call("stop");
-    assert_eq!((call.code(), call.out().trim()), (0, "stopped"));
-    assert!(before.iter().all(|pid| !is_alive(*pid)));
-}
-
-#[test]
-fn what_was_started_on_a_full_disk_is_stopped_without_a_record() {
-    let Some((disk, stage)) = stage_on_a_disk() else {
-        return;
-    };
-    fs::create_dir_all(stage.temp.path().join("run/anylith")).unwrap();
-    disk.fill();
-    let listen = "--topology split --listen web=127.0.0.1:0";
-    let run = stage.run(listen);
-    assert!(!stage.run_file("state.json").exists());
-    let before = stage.pids();
-    kill(run);
-    let next = stage.run(listen);
-    assert!(
-        before.iter().all(|pid| !is_alive(*pid)),
-        "nobody knows them"
+    let call = stage.call("reshape monolith");
+    assert_eq!(call.code(), 1, "{}", call.err());
+    assert!(call.err().contains("nothing was changed; make room"));
+    assert_eq!(stage.pids(), before);
+    disk.free();
+    let call = stage.call("reshape monolith");
+    assert_eq!(call.code(), 0, "{}", call.err());
+    let status = stage.status();
+    assert_eq!(
+        (&status["topology"], status.get("troubles")),
+        (&"monolith".into(), None)
     );
-    let before = stage.pids();
-    kill(next);
-    let call = stage.call("stop");
-    assert_eq!((call.code(), call.out().trim()), (0, "stopped"));
-    assert!(before.iter().all(|pid| !is_alive(*pid)));
+    run.signal(Signal::TERM);
+    assert_eq!(run.end().0, Some(0));
 }
 
 #[test]

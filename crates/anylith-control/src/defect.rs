@@ -5,6 +5,10 @@
 pub(crate) enum Defect {
     /// A reshape switches before all that is new is ready.
     SwitchEarly,
+    /// Calls go to the new topology before it is written down that they do.
+    SwitchUnkept,
+    /// A number of replicas that could not be reached is kept.
+    KeepNumber,
     /// What goes is drained while the directory still names it.
     DrainEarly,
     /// A component that came is forgotten when a reshape is taken back.

@@ -106,6 +106,8 @@ pub enum Event {
     /// Something was said to the upgrade that is under way. What [`crate::ControlPlane::check_steer`] refuses changes
     /// nothing.
     Steered(Steer),
+    /// What is to be remembered is written down, as [`crate::ControlPlane::awaits_keeping`] has waited for.
+    Kept,
     /// Drain and stop everything.
     StopAsked,
     /// Stop everything without draining.

@@ -53,6 +53,7 @@ pub use reshape::{
     footprint::MemoryUse,
     plan::{Becomes, GroupChange, Processes, ReshapePlan},
 };
+pub use scale::steps::ScaleSteps;
 pub use spec::{GroupSpec, Spec};
 pub use static_plan::{IDENTITY_FILES, StaticHost, StaticPlan, StaticReplica, StaticSettings};
 pub use status::{

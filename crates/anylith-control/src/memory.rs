@@ -6,7 +6,11 @@ use anylith_core::Name;
 use anylith_wire::control::Handed;
 use serde::{Deserialize, Serialize};
 
-use crate::{fate::Fate, upgrade::Rollout};
+use crate::{
+    fate::Fate,
+    spec::{GroupSpec, Spec},
+    upgrade::Rollout,
+};
 
 /// What a control plane must know of the one before it.
 ///
@@ -42,6 +46,34 @@ pub struct Memory {
 pub struct Interrupted {
     /// The topology that was to run.
     pub to: Name,
+    /// Its groups, once that is decided: all of them were ready, and calls may go there already.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub groups: Option<Vec<GroupSpec>>,
+}
+
+impl Memory {
+    /// Has `spec` be what was decided, if a control plane was killed after it had decided and before it had done it: nobody
+    /// can tell how much of it was done.
+    pub fn carry_out_decision(&mut self, spec: &mut Spec) {
+        let Some(Interrupted { to, groups }) = &mut self.reshape else {
+            return;
+        };
+        let Some(groups) = groups.take() else {
+            return;
+        };
+        let before = std::mem::replace(&mut spec.groups, groups);
+        spec.topology = to.clone();
+        for group in before {
+            for ordinal in 1..=group.replicas {
+                let leaves = Extra {
+                    group: group.name.clone(),
+                    ordinal,
+                    components: group.components.clone(),
+                };
+                self.extra.insert(group.replica_name(ordinal), leaves);
+            }
+        }
+    }
 }
 
 /// The place of a component of which there is one at a time, which one replica has.

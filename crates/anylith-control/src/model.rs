@@ -39,11 +39,51 @@ fn random(seed: u64) -> Result<(), String> {
     let (from, to) = (dice.roll(SHAPES.len()), dice.roll(SHAPES.len()));
     let faults = dice.roll(4);
     let more = dice.roll(2);
-    let mut world = World::ready(from);
+    let mut world = World::ready(from).with_a_small_disk();
     world.asks_for(to);
     by_chance(world, dice, (faults, more), |world, dice| {
         world.asks_for(dice.roll(SHAPES.len()));
     })
+}
+
+/// The same with other numbers of replicas, among reshapes.
+fn random_of_numbers(seed: u64) -> Result<(), String> {
+    let mut dice = Dice(seed);
+    let (from, faults, more) = (dice.roll(SHAPES.len()), dice.roll(4), dice.roll(3));
+    let ask = |world: &mut World, dice: &mut Dice| match dice.roll(4) {
+        0 => world.asks_for(dice.roll(SHAPES.len())),
+        _ => {
+            let mut number = || (dice.roll(3), 1 + dice.roll(3) as u32);
+            let numbers = [number(), number()];
+            world.asks_to_scale(&numbers[..=dice.roll(2)]);
+        }
+    };
+    let mut world = World::ready(from).with_a_small_disk();
+    ask(&mut world, &mut dice);
+    by_chance(world, dice, (faults, more), ask)
+}
+
+/// The same with groups that sleep until they are called, in both topologies or in one.
+fn random_of_sleepers(seed: u64) -> Result<(), String> {
+    let mut dice = Dice(seed);
+    let (from, to) = (dice.roll(SHAPES.len()), dice.roll(SHAPES.len()));
+    let (faults, calls) = (dice.roll(3), 1 + dice.roll(3));
+    let mut world = World::ready_asleep(from);
+    world.asks_for_asleep(to, dice.roll(2) == 0);
+    let called = (0..calls).map(|_| dice.roll(30)).collect::<Vec<_>>();
+    let mut at = 0;
+    by_chance_with(
+        world,
+        dice,
+        (faults, 0),
+        |_, _| {},
+        |world, dice| {
+            if called.contains(&at) {
+                world.calls(dice);
+            }
+            at += 1;
+        },
+    )
 }
 
 /// The same with one `Cart` at a time. Some changes are restarts.
@@ -66,12 +106,24 @@ fn random_of_one(seed: u64) -> Result<(), String> {
 
 /// Goes on until nothing happens any more, with so many faults, and then with so many more changes.
 fn by_chance(
+    world: World,
+    dice: Dice,
+    numbers: (usize, usize),
+    ask: impl Fn(&mut World, &mut Dice),
+) -> Result<(), String> {
+    by_chance_with(world, dice, numbers, ask, |_, _| {})
+}
+
+/// The same, with something that somebody does before each step.
+fn by_chance_with(
     mut world: World,
     mut dice: Dice,
     (mut faults, mut more): (usize, usize),
     ask: impl Fn(&mut World, &mut Dice),
+    mut meanwhile: impl FnMut(&mut World, &mut Dice),
 ) -> Result<(), String> {
     for _ in 0..10_000 {
+        meanwhile(&mut world, &mut dice);
         let possible = world.possible();
         // Now and then something goes wrong.
         if faults > 0 && dice.roll(12) == 0 {
@@ -104,7 +156,7 @@ fn by_chance(
 
 /// One run in which things happen in turn, and `faults` at their steps. Returns how many steps there were.
 fn in_turn(from: usize, to: usize, faults: &[(usize, usize)]) -> Result<(usize, usize), String> {
-    let mut world = World::ready(from);
+    let mut world = World::ready(from).with_a_small_disk();
     world.asks_for(to);
     run_in_turn(world, faults)
 }
@@ -154,6 +206,22 @@ fn first_wrong(runs: u64, random: impl Fn(u64) -> Result<(), String>) -> Option<
 fn every_interleaving_of_a_reshape_ends_with_the_old_topology_or_the_new_one() {
     plant(None);
     if let Some((seed, wrong)) = first_wrong(interleavings(), random) {
+        panic!("seed {seed}: {wrong}");
+    }
+}
+
+#[test]
+fn every_interleaving_of_a_scale_ends_with_the_old_numbers_or_the_new_ones() {
+    plant(None);
+    if let Some((seed, wrong)) = first_wrong(interleavings() / 2, random_of_numbers) {
+        panic!("seed {seed}: {wrong}");
+    }
+}
+
+#[test]
+fn every_interleaving_of_a_reshape_of_what_sleeps_ends_with_the_old_topology_or_the_new_one() {
+    plant(None);
+    if let Some((seed, wrong)) = first_wrong(interleavings() / 2, random_of_sleepers) {
         panic!("seed {seed}: {wrong}");
     }
 }
@@ -251,6 +319,7 @@ fn a_fault_at_any_moment_of_a_reshape_leaves_the_old_topology_or_the_new_one() {
 fn every_planted_defect_is_found() {
     for defect in [
         Defect::SwitchEarly,
+        Defect::SwitchUnkept,
         Defect::DrainEarly,
         Defect::ForgetComing,
         Defect::ForgetNew,
@@ -261,6 +330,10 @@ fn every_planted_defect_is_found() {
         plant(None);
         assert!(found.is_some(), "{defect:?} was not found");
     }
+    plant(Some(Defect::KeepNumber));
+    let found = first_wrong(INTERLEAVINGS, random_of_numbers);
+    plant(None);
+    assert!(found.is_some(), "a number that is kept was not found");
     for defect in [
         Defect::TwoAtOnce,
         Defect::ForgetHolder,

@@ -53,6 +53,8 @@ pub struct ControlPlane {
     change: Option<UnderWay>,
     /// The reshape in the middle of which the control plane before was killed, until people are told what becomes of it.
     interrupted: Option<Interrupted>,
+    /// The topology to which calls go once it is written down that they do, with its groups.
+    decided: Option<(Name, Vec<GroupSpec>)>,
     watch: Watchlist,
     listeners: BTreeMap<Name, ListenerSocket>,
     seats: Seats,
@@ -157,6 +159,7 @@ impl ControlPlane {
             build: memory.build,
             change: memory.rollout.clone().map(UnderWay::upgrade),
             interrupted: memory.reshape.clone(),
+            decided: None,
             watch: Watchlist::default(),
             listeners,
             directory,
@@ -219,6 +222,7 @@ impl ControlPlane {
                 observe_ms,
             } => self.upgrade(build, interfaces, canary, observe_ms, now, &mut actions),
             Event::Steered(steer) => self.steer(steer, now, &mut actions),
+            Event::Kept => self.carry_out_decision(now, &mut actions),
             Event::StopAsked => self.stop(now, &mut actions),
             Event::KillAsked => {
                 self.stop(now, &mut actions);
@@ -283,6 +287,12 @@ impl ControlPlane {
             rollout: self.rollout(),
             reshape: self.reshape_to_remember(),
         }
+    }
+
+    /// Whether it waits for [`Event::Kept`], once [`ControlPlane::memory`] is written down: what it is about to do cannot be
+    /// undone, and the next control plane must know of it.
+    pub fn awaits_keeping(&self) -> bool {
+        self.decided.is_some()
     }
 
     /// What should be.

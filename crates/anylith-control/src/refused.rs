@@ -86,6 +86,14 @@ pub enum Refused {
         /// What to do instead.
         mend: String,
     },
+    /// It could not be written down for the next control plane.
+    #[error("{what}")]
+    Unkept {
+        /// Why not.
+        what: String,
+        /// What to do about it.
+        mend: String,
+    },
     /// What was said to an upgrade does not fit how things are.
     #[error("{why}")]
     Unsteerable {
@@ -112,6 +120,29 @@ pub enum Refused {
     /// The application stops.
     #[error("the application is being stopped")]
     Stopping,
+}
+
+impl Refused {
+    /// Whether what was asked for is wrong, and not only now.
+    pub fn is_wrong(&self) -> bool {
+        match self {
+            Self::UnknownGroup { .. }
+            | Self::External { .. }
+            | Self::Number { .. }
+            | Self::Crowded { .. }
+            | Self::Range { .. }
+            | Self::Shut { .. }
+            | Self::Twice { .. }
+            | Self::Foreign { .. } => true,
+            Self::Unrollable { .. }
+            | Self::Unkept { .. }
+            | Self::Unsteerable { .. }
+            | Self::Same { .. }
+            | Self::Busy { .. }
+            | Self::Adopting
+            | Self::Stopping => false,
+        }
+    }
 }
 
 /// What to call `group`, where `component` was spoken of.

@@ -522,6 +522,15 @@ impl Replica {
         self.life.state(&self.settled_in(), &self.held)
     }
 
+    /// Those of `components` are to come into it that it does not have.
+    pub(crate) fn takes_in(&mut self, components: &[Name]) {
+        let comes = components.iter();
+        let comes = comes.filter(|name| !self.components.contains(name));
+        let comes: Vec<Name> = comes.cloned().collect();
+        self.coming.extend(comes.iter().cloned());
+        self.components.extend(comes);
+    }
+
     /// Its components, but for those that are coming.
     pub(crate) fn settled_in(&self) -> Vec<Name> {
         let own = self.components.iter();

@@ -24,7 +24,7 @@ use crate::{
     note::{about, not_ready},
     replica::Replica,
     roll::given_up,
-    spec::GroupSpec,
+    spec::{GroupSpec, Spec},
     view::View,
 };
 
@@ -32,6 +32,8 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Reshape {
     from: Name,
+    /// How many replicas each group had when it began. What is woken since is new.
+    before: BTreeMap<Name, u32>,
     to: Name,
     stage: Stage,
 }
@@ -61,37 +63,47 @@ pub(crate) enum Turn {
 }
 
 impl Reshape {
-    /// From the topology called `from` to the one called `to`, which has `groups`.
-    pub(crate) fn new(from: Name, to: Name, groups: Vec<GroupSpec>, by: Instant) -> Self {
-        let stage = Stage::Prepares { groups, by };
-        Self { from, to, stage }
+    /// From what `stands` to the topology called `to`, which has `groups`.
+    pub(crate) fn new(stands: &Spec, to: Name, groups: Vec<GroupSpec>, by: Instant) -> Self {
+        let before = stands.groups.iter();
+        let before = before.map(|group| (group.name.clone(), group.replicas));
+        Self {
+            from: stands.topology.clone(),
+            before: before.collect(),
+            to,
+            stage: Stage::Prepares { groups, by },
+        }
     }
 
     /// Looks at how things are; returns what is to be done about it, or `None` if something has to happen first.
     pub(crate) fn advance(&mut self, view: View<'_>) -> Option<Turn> {
         match &mut self.stage {
-            Stage::Prepares { groups, by } => match prospect(groups, *by, Alone::Waits, view) {
-                Prospect::Waits => None,
-                // Prepares → Moves.
-                Prospect::Ready => {
-                    let groups = std::mem::take(groups);
-                    let by = view.now + patience(view) + view.timing.ready;
-                    self.stage = Stage::Moves { groups, by };
-                    self.advance(view)
+            Stage::Prepares { groups, by } => {
+                match prospect(groups, &self.before, *by, Alone::Waits, view) {
+                    Prospect::Waits => None,
+                    // Prepares → Moves.
+                    Prospect::Ready => {
+                        let groups = std::mem::take(groups);
+                        let by = view.now + patience(view) + view.timing.ready;
+                        self.stage = Stage::Moves { groups, by };
+                        self.advance(view)
+                    }
+                    Prospect::Hopeless(obstacle) => Some(self.take_back(obstacle, view)),
                 }
-                Prospect::Hopeless(obstacle) => Some(self.take_back(obstacle, view)),
-            },
-            Stage::Moves { groups, by } => match prospect(groups, *by, Alone::Begins, view) {
-                Prospect::Waits => None,
-                // Moves → Leaves.
-                Prospect::Ready => {
-                    let (to, groups) = (self.to.clone(), std::mem::take(groups));
-                    let by = view.now + patience(view);
-                    self.stage = Stage::Leaves { by };
-                    Some(Turn::Switch { to, groups })
+            }
+            Stage::Moves { groups, by } => {
+                match prospect(groups, &self.before, *by, Alone::Begins, view) {
+                    Prospect::Waits => None,
+                    // Moves → Leaves.
+                    Prospect::Ready => {
+                        let (to, groups) = (self.to.clone(), std::mem::take(groups));
+                        let by = view.now + patience(view);
+                        self.stage = Stage::Leaves { by };
+                        Some(Turn::Switch { to, groups })
+                    }
+                    Prospect::Hopeless(obstacle) => Some(self.take_back(obstacle, view)),
                 }
-                Prospect::Hopeless(obstacle) => Some(self.take_back(obstacle, view)),
-            },
+            }
             Stage::Leaves { by } => (view.now >= *by || has_settled(view)).then(|| {
                 let to = self.to.clone();
                 Turn::Over(match absent(view) {
@@ -152,13 +164,13 @@ impl Reshape {
         &self.to
     }
 
-    /// Whether it is about to make something of a group called `name`.
-    pub(crate) fn prepares(&self, name: &Name) -> bool {
-        match &self.stage {
+    /// The group called `name` of the new topology, if it is yet to come.
+    pub(crate) fn prepares(&mut self, name: &Name) -> Option<&mut GroupSpec> {
+        match &mut self.stage {
             Stage::Prepares { groups, .. } | Stage::Moves { groups, .. } => {
-                groups.iter().any(|group| group.name == *name)
+                groups.iter_mut().find(|group| group.name == *name)
             }
-            Stage::Leaves { .. } | Stage::Returns { .. } => false,
+            Stage::Leaves { .. } | Stage::Returns { .. } => None,
         }
     }
 
@@ -186,7 +198,9 @@ impl Reshape {
 impl fmt::Display for Reshape {
     /// How far it has come: `reshaping micro to monolith; what is new starts`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { from, to, stage } = self;
+        let Self {
+            from, to, stage, ..
+        } = self;
         write!(f, "reshaping {from} to {to}; ")?;
         match stage {
             Stage::Prepares { .. } => f.write_str("what is new starts"),
@@ -241,7 +255,13 @@ fn patience(view: View<'_>) -> Duration {
 }
 
 /// Looks at all that is new in `groups`.
-fn prospect(groups: &[GroupSpec], by: Instant, alone: Alone, view: View<'_>) -> Prospect {
+fn prospect(
+    groups: &[GroupSpec],
+    before: &BTreeMap<Name, u32>,
+    by: Instant,
+    alone: Alone,
+    view: View<'_>,
+) -> Prospect {
     let may_wait = alone == Alone::Waits || planted(Defect::SwitchUnseated);
     let mut missing = None;
     for group in groups {
@@ -253,7 +273,8 @@ fn prospect(groups: &[GroupSpec], by: Instant, alone: Alone, view: View<'_>) -> 
             };
             let is_there = |it: &Name| is_ready(replica, it) || (may_wait && waits(replica, it));
             let is_whole = group.components.iter().all(is_there);
-            if is_whole || !must_be_ready(replica, group, view) {
+            let before = before.get(&group.name).copied().unwrap_or(0);
+            if is_whole || !must_be_ready(replica, group, before) {
                 continue;
             }
             if let Some(failure) = given_up(replica) {
@@ -287,11 +308,9 @@ fn prospect(groups: &[GroupSpec], by: Instant, alone: Alone, view: View<'_>) -> 
     }
 }
 
-/// Whether `replica`, of `group`, has to be ready before the topology that stands is given up: it is new or takes something
+/// Whether `replica`, of `group`, which had `before` so many, has to be ready before the topology that stands is given up: it is new or takes something
 /// in, or fewer others of its group will be there.
-fn must_be_ready(replica: &Replica, group: &GroupSpec, view: View<'_>) -> bool {
-    let stands = view.group(&group.name);
-    let before = stands.map_or(0, |old| old.replicas);
+fn must_be_ready(replica: &Replica, group: &GroupSpec, before: u32) -> bool {
     let is_new = replica.ordinal > before;
     is_new || group.replicas < before || !replica.coming.is_empty()
 }

@@ -139,7 +139,7 @@ impl GroupSpec {
 
 /// A name may have 48 bytes, so the group's gives way where the ordinal would not fit. Two long groups that
 /// differ only in their last letters are told apart by a hash.
-fn replica_name(group: &Name, ordinal: u32) -> Name {
+pub(crate) fn replica_name(group: &Name, ordinal: u32) -> Name {
     let suffix = format!("-{ordinal}");
     let name = if group.as_str().len() + suffix.len() <= Name::MAX_LEN {
         format!("{group}{suffix}")

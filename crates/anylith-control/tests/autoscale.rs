@@ -262,6 +262,43 @@ fn an_uneven_load_moves_the_number_seldom() {
     assert_eq!(group.number(), 1);
 }
 
+/// Calls under way in each second, as real replicas have said it.
+fn recorded() -> Vec<f64> {
+    let lines = include_str!("autoscale/mill.txt").lines();
+    let seconds = lines.filter(|line| !line.starts_with('#'));
+    let sum = |line: &str| -> f64 { line.split(' ').map(|it| it.parse::<f64>().unwrap()).sum() };
+    seconds.map(|line| sum(line) / 1000.0).collect()
+}
+
+#[test]
+fn a_recorded_step_is_followed_within_three_reports_and_its_noise_moves_nobody() {
+    let recorded = recorded();
+    let (calm, rush) = recorded.split_at(39);
+    for target in [2, 3] {
+        let mut group = Group::new(concurrency(1, 8, target));
+        let mut all = Vec::new();
+        for _ in 0..3 {
+            (0..3).for_each(|_| calm.iter().for_each(|load| group.calls(*load)));
+            assert_eq!(group.number(), 1, "{target}: {:?}", moves(&group));
+            rush[..3].iter().for_each(|load| group.calls(*load));
+            // Between five and seven are under way.
+            let followed = group.number();
+            let needed = 5_u32.div_ceil(target);
+            assert!(
+                (needed..=needed + 2).contains(&followed),
+                "{target}: {:?}",
+                moves(&group)
+            );
+            (0..4).for_each(|_| rush[..9].iter().for_each(|load| group.calls(*load)));
+            assert!(group.number() >= followed, "{:?}", moves(&group));
+            all.push(moves(&group).len());
+        }
+        // Up in a step or three, and down again, each time.
+        assert!(group.turns(0) <= 4, "{target}: {:?}", moves(&group));
+        assert!(all[0] <= 4, "{target}: {:?}", moves(&group));
+    }
+}
+
 #[test]
 fn a_group_that_is_busy_with_computing_grows_until_each_uses_its_part_of_a_core() {
     let scaling = Scaling {

@@ -216,7 +216,11 @@ pub enum Refusal {
     Overloaded(Overload),
     /// The replica is draining, or no longer holds the component.
     #[error("the component has moved")]
-    Moved,
+    Moved {
+        /// The epoch of the directory that the replica knows: it does not name it for this component, if it is newer than that
+        /// of the caller. 0 where it does not say.
+        epoch: u64,
+    },
     /// The connection closed before the request left.
     #[error("the connection closed before the request was sent")]
     NotSent,

@@ -123,9 +123,18 @@ fn unexpected(answer: Result<Answer, AskError>) -> Refusal {
             let mend = suggest(wanted.as_str(), &known, "groups", "leave it out");
             Refusal::wrong(why, mend)
         }
-        Ok(Answer::Refused { why, mend, .. }) => {
+        Ok(Answer::Refused {
+            why,
+            mend,
+            is_wrong,
+            ..
+        }) => {
             let look = || "see how things are, and ask again".to_owned();
-            Refusal::conflict(why, mend.unwrap_or_else(look))
+            let mend = mend.unwrap_or_else(look);
+            match is_wrong {
+                true => Refusal::wrong(why, mend),
+                false => Refusal::conflict(why, mend),
+            }
         }
         Ok(Answer::GivenUp {
             cause: Cause::Stop,

@@ -138,6 +138,8 @@ async fn a_change_that_is_refused_says_why() {
         group: None,
         known: Vec::new(),
         mend: mend.map(str::to_owned),
+        is_wrong: false,
+        is_busy: true,
     };
     for (mend, told) in [
         (Some("wait for it"), "wait for it"),
@@ -161,6 +163,8 @@ async fn who_names_a_group_that_is_not_there_is_told_the_nearest_one() {
         group: Some("Crat".parse().unwrap()),
         known: vec!["Cart".parse().unwrap(), "Web".parse().unwrap()],
         mend: None,
+        is_wrong: true,
+        is_busy: false,
     });
     let answer = stage.post("restart", json!({"group": "Crat"})).await;
     assert_eq!(answer.status(), 400);
@@ -208,7 +212,10 @@ async fn a_scale_is_asked_for_as_the_command_asks() {
     match &stage.supervisor.asked()[..] {
         [
             Request::Reshape { dry_run: true, .. },
-            Request::Scale { groups },
+            Request::Scale {
+                groups,
+                dry_run: false,
+            },
         ] => {
             let web = groups.iter().map(|(group, size)| format!("{group}={size}"));
             assert_eq!(web.collect::<Vec<_>>(), ["Web=2..4"]);

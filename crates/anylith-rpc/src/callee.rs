@@ -25,7 +25,7 @@ use crate::{
     connection::{Call, Progress},
     network::Shared,
     policy::Policy,
-    retry::Attempts,
+    retry::{Attempts, Away},
     routes::{Route, Routes},
     serve::Items,
     tally::Tally,
@@ -203,14 +203,22 @@ impl Callee {
         failure: Failure,
     ) -> Result<Duration, Failure> {
         let Inner { routes, budget, .. } = &*self.inner;
-        let moved = matches!(failure, Failure::NotExecuted(Refusal::Moved));
-        let away = moved.then(|| routes.away_since()).flatten();
+        let moved = match &failure {
+            Failure::NotExecuted(Refusal::Moved { epoch }) => Some(*epoch),
+            _ => None,
+        };
+        let away = match moved {
+            // Where it is by now is yet to be heard.
+            Some(epoch) if request.deadline.is_some() && epoch > routes.epoch() => Away::Ahead,
+            Some(_) => routes.away_since().map_or(Away::No, Away::Since),
+            None => Away::No,
+        };
         let now = Instant::now();
         let pause = attempts.pause(failure, request.idempotent, budget, away, now);
         let pause = pause.map_err(|failure| match away {
             // It is not this call alone: nobody has taken any for as long as calls wait.
-            Some(since)
-                if failure == Failure::NotExecuted(Refusal::Moved)
+            Away::Since(since)
+                if matches!(failure, Failure::NotExecuted(Refusal::Moved { .. }))
                     && now.saturating_duration_since(since) >= routes.reach_timeout() =>
             {
                 routes.nobody_takes(since)

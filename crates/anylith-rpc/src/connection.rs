@@ -120,7 +120,7 @@ impl Over {
             Self::End => Some(Outcome::Answered),
             Self::Failed(failure) => match failure {
                 Failure::NotExecuted(Refusal::Overloaded(_)) => Some(Outcome::Refused),
-                Failure::NotExecuted(Refusal::Moved) => Some(Outcome::Away),
+                Failure::NotExecuted(Refusal::Moved { .. }) => Some(Outcome::Away),
                 // The connection broke: that counts once, and not for each of its calls.
                 Failure::NotExecuted(Refusal::NotSent) | Failure::Unknown(_) => None,
                 Failure::NotExecuted(_) | Failure::Executed(_) => Some(Outcome::Erred),

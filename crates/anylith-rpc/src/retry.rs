@@ -26,6 +26,17 @@ const LOST_ATTEMPTS: u32 = 4;
 /// a host that is gone with several, is survived.
 const DEADLY_ATTEMPTS: u32 = 2;
 
+/// Whether a component is away, for a call that was refused since it has moved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Away {
+    /// Replicas take calls of it.
+    No,
+    /// None has, since then.
+    Since(Instant),
+    /// Who refused it knows of a newer directory, which is on its way here.
+    Ahead,
+}
+
 /// The attempts that were made for one call.
 #[derive(Debug)]
 pub(crate) struct Attempts {
@@ -61,8 +72,7 @@ impl Attempts {
         }
     }
 
-    /// After which pause to try again after `failure`, at `now`. `away`: since when no replica takes calls of the
-    /// component, if none does.
+    /// After which pause to try again after `failure`, at `now`, where the component is `away` or is not.
     ///
     /// # Errors
     ///
@@ -72,7 +82,7 @@ impl Attempts {
         failure: Failure,
         idempotent: bool,
         budget: &Budget,
-        away: Option<Instant>,
+        away: Away,
         now: Instant,
     ) -> Result<Duration, Failure> {
         self.failed += 1;
@@ -83,9 +93,17 @@ impl Attempts {
             }
             // It costs the callee nothing, or next to nothing. But the directory may name for ever, without a
             // control plane, what has moved.
-            Failure::NotExecuted(Refusal::NotSent | Refusal::Moved) => {
+            Failure::NotExecuted(Refusal::NotSent | Refusal::Moved { .. }) => {
                 let first = *self.refused.get_or_insert(now);
-                let since = away.map_or(first, |away| away.min(first));
+                let since = match away {
+                    Away::No => first,
+                    Away::Since(away) => away.min(first),
+                    // As long as the call may: from when that is here it has the time that others have.
+                    Away::Ahead => {
+                        self.refused = None;
+                        now
+                    }
+                };
                 now.saturating_duration_since(since) < self.reach_timeout
                     && budget.spend(Reason::Forward, now)
             }
@@ -163,7 +181,7 @@ mod tests {
     fn pause(attempts: &mut Attempts, failure: Failure, idempotent: bool) -> Option<Failure> {
         let (budget, now) = (Budget::new(20), Instant::now());
         attempts
-            .pause(failure, idempotent, &budget, None, now)
+            .pause(failure, idempotent, &budget, Away::No, now)
             .err()
     }
 
@@ -191,7 +209,7 @@ mod tests {
     fn a_call_whose_items_were_taken_is_not_sent_again() {
         let mut attempts = attempts();
         attempts.items_taken = true;
-        let moved = Failure::NotExecuted(Refusal::Moved);
+        let moved = Failure::NotExecuted(Refusal::Moved { epoch: 0 });
         assert!(pause(&mut attempts, moved, true).is_some());
     }
 
@@ -226,7 +244,7 @@ mod tests {
 
     #[test]
     fn what_has_moved_is_not_asked_for_ever() {
-        let moved = Failure::NotExecuted(Refusal::Moved);
+        let moved = Failure::NotExecuted(Refusal::Moved { epoch: 0 });
         let mut attempts = Attempts::new(Duration::ZERO);
         assert_eq!(pause(&mut attempts, moved.clone(), true), Some(moved));
     }
@@ -234,11 +252,29 @@ mod tests {
     #[test]
     fn what_nobody_has_taken_for_long_is_asked_for_once() {
         let (budget, now) = (Budget::new(20), Instant::now());
-        let moved = || Failure::NotExecuted(Refusal::Moved);
-        let later = now + Duration::from_secs(4);
+        let moved = || Failure::NotExecuted(Refusal::Moved { epoch: 0 });
+        let (away, later) = (Away::Since(now), now + Duration::from_secs(4));
         let mut first = attempts();
-        assert!(first.pause(moved(), true, &budget, Some(now), now).is_ok());
-        let end = attempts().pause(moved(), true, &budget, Some(now), later);
+        assert!(first.pause(moved(), true, &budget, away, now).is_ok());
+        let end = attempts().pause(moved(), true, &budget, away, later);
         assert_eq!(end, Err(moved()));
+    }
+
+    #[test]
+    fn what_has_moved_by_a_newer_directory_is_asked_for_until_that_is_here() {
+        let (budget, now) = (Budget::new(20), Instant::now());
+        let moved = || Failure::NotExecuted(Refusal::Moved { epoch: 7 });
+        let at = |seconds| now + Duration::from_secs(seconds);
+        for idempotent in [true, false] {
+            let mut attempts = attempts();
+            let mut asked = |away, seconds| {
+                let pause = attempts.pause(moved(), idempotent, &budget, away, at(seconds));
+                pause.is_ok()
+            };
+            assert!(asked(Away::Ahead, 0) && asked(Away::Ahead, 9));
+            // It is here, and who is named takes no calls.
+            assert!(asked(Away::No, 9) && asked(Away::No, 11));
+            assert!(!asked(Away::No, 12));
+        }
     }
 }

@@ -241,6 +241,11 @@ impl Routes {
         &self.component
     }
 
+    /// The epoch of the directory that is known here.
+    pub(crate) fn epoch(&self) -> u64 {
+        self.network.directory().epoch
+    }
+
     /// How long calls wait where there is no way.
     pub(crate) fn reach_timeout(&self) -> Duration {
         self.network.limits.reach_timeout()

@@ -33,6 +33,12 @@ pub trait Serve: Send + Sync + 'static {
         Readiness::Well
     }
 
+    /// The epoch of the directory that is known here: who is refused since a component has moved is told, and finds it by a
+    /// directory that is no older. 0 if there is none.
+    fn epoch(&self) -> u64 {
+        0
+    }
+
     /// Begins a call.
     ///
     /// The future is polled once on the connection's own task, at once, and this is what makes quick

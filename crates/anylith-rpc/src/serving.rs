@@ -240,9 +240,15 @@ impl State {
         }
     }
 
+    /// That a call has to go elsewhere.
+    fn moved(&self) -> Failure {
+        let epoch = self.host.service.epoch();
+        Failure::NotExecuted(Refusal::Moved { epoch })
+    }
+
     /// Refuses the calls that were not begun, since it is known of them that they did not run.
     fn refuse_waiting(&mut self) {
-        let moved = Failure::NotExecuted(Refusal::Moved);
+        let moved = self.moved();
         self.waiting_bytes = 0;
         for request in self.waiting.take_all() {
             self.clear(request.call, false);
@@ -282,7 +288,8 @@ impl State {
             } else if !self.end.is_wanted(call) {
                 // It was cancelled, or its component is stopped, before it was begun.
                 self.clear(call, false);
-                self.end.fail(call, &Failure::NotExecuted(Refusal::Moved));
+                let moved = self.moved();
+                self.end.fail(call, &moved);
             } else if aged {
                 self.refuse_overloaded(call, request.component, now);
             } else {

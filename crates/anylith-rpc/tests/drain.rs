@@ -57,7 +57,7 @@ async fn a_request_that_crosses_with_the_go_away_is_refused_and_not_lost() {
         event
     };
     let (told, ()) = soon(futures_util::future::join(told, end)).await;
-    let failure = Failure::NotExecuted(Refusal::Moved);
+    let failure = Failure::NotExecuted(Refusal::Moved { epoch: 0 });
     assert_eq!(told, Some(CallingEvent::Failed { call, failure }));
     assert_eq!(world.counts.begun(), 0);
 }
@@ -128,7 +128,7 @@ async fn a_refusal_as_moved_is_tried_again_within_the_deadline() {
     let world = World::new().start();
     let call = making(&world.callee, MOVED, "").within(Duration::from_millis(200));
     let failure = soon(call.message()).await.unwrap_err();
-    assert_eq!(failure, Failure::NotExecuted(Refusal::Moved));
+    assert_eq!(failure, Failure::NotExecuted(Refusal::Moved { epoch: 0 }));
     assert!(
         world.counts.begun() > 2,
         "it was tried {} times",

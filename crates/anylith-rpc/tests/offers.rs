@@ -53,7 +53,7 @@ impl Serve for Shy {
             return self.echo.call(call);
         }
         self.refused.fetch_add(1, SeqCst);
-        Box::pin(async { Answer::Failed(Failure::NotExecuted(Refusal::Moved)) })
+        Box::pin(async { Answer::Failed(Failure::NotExecuted(Refusal::Moved { epoch: 0 })) })
     }
 }
 

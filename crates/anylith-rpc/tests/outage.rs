@@ -6,6 +6,7 @@ mod support;
 
 use std::{
     path::PathBuf,
+    sync::atomic::Ordering::SeqCst,
     time::{Duration, Instant},
 };
 
@@ -242,6 +243,36 @@ async fn a_component_that_has_moved_is_not_asked_for_until_the_deadline() {
     // One that is taken ends it.
     let call = making(&world.callee, ECHO, "hi").message();
     assert_eq!(soon(call).await.unwrap(), b"hi");
+}
+
+#[tokio::test]
+async fn a_call_that_has_moved_by_a_newer_directory_waits_for_that_as_long_as_it_may() {
+    let world = World::new().limits(limits()).start();
+    let newer = "\u{7}\0\0\0\0\0\0\0";
+    let begin = || {
+        let callee = world.callee.clone();
+        tokio::spawn(async move {
+            let call = making(&callee, MOVED, newer).within(Duration::from_secs(60));
+            call.message().await
+        })
+    };
+    let call = begin();
+    // Nobody asks for so long, unless he knows that it is worth it.
+    tokio::time::sleep(3 * REACH).await;
+    assert!(!call.is_finished());
+    world.counts.arrived.store(true, SeqCst);
+    assert_eq!(soon(call).await.unwrap().unwrap(), b"here");
+    // The directory is here, and still nobody takes the call.
+    world.counts.arrived.store(false, SeqCst);
+    let here = Directory {
+        epoch: 7,
+        ..(*world.network.directory()).clone()
+    };
+    assert!(world.network.update(here));
+    let begun = Instant::now();
+    let failure = soon(begin()).await.unwrap().unwrap_err();
+    assert_eq!(failure.execution(), Execution::NotExecuted);
+    assert!(begun.elapsed() < LONG, "{:?}", begun.elapsed());
 }
 
 #[tokio::test]

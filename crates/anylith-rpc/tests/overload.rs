@@ -149,7 +149,7 @@ async fn a_call_that_was_not_begun_when_its_server_closed_is_told_that_it_was_no
         match puppet.event().await.expect("it ends each call") {
             CallingEvent::Answered { .. } => answered += 1,
             CallingEvent::Failed { failure, .. } => {
-                assert_eq!(failure, Failure::NotExecuted(Refusal::Moved));
+                assert_eq!(failure, Failure::NotExecuted(Refusal::Moved { epoch: 0 }));
                 refused += 1;
             }
             CallingEvent::GoingAway => {}

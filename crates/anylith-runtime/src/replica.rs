@@ -199,7 +199,7 @@ impl Replica {
         let states = watch::Sender::new(setup.components.iter().map(waiting).collect::<States>());
         let doors = setup.components.iter();
         let doors = doors.map(|it| door(it, &measures)).collect();
-        let doors = Arc::new(Doors::new(doors, states.subscribe()));
+        let doors = Arc::new(Doors::new(doors, states.subscribe(), network.clone()));
         let serve = |endpoint| network.serve(endpoint, Arc::<Doors>::clone(&doors));
         let servers = setup.endpoints.iter().map(serve);
         let offering = Offering::new(servers.collect::<io::Result<_>>()?, states.subscribe());

@@ -12,7 +12,7 @@ use std::{
 };
 
 use anylith_core::{CallContext, Edge, Refusal};
-use anylith_rpc::{Answer, Failure, Incoming, Readiness, Serve, ServedComponent};
+use anylith_rpc::{Answer, Failure, Incoming, Network, Readiness, Serve, ServedComponent};
 use anylith_telemetry::{Outcome, Recorder, SpanKind, What};
 use anylith_wire::control::ComponentState;
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -263,6 +263,8 @@ pub(crate) struct Doors {
     rooms: ArcSwap<Rooms>,
     /// What is not ready takes no calls although its door may be open, and what is not well is called last.
     states: watch::Receiver<States>,
+    /// Whose directory says where else a component is.
+    network: Network,
 }
 
 #[derive(Default, Clone)]
@@ -284,12 +286,13 @@ impl Rooms {
 }
 
 impl Doors {
-    pub(crate) fn new(doors: Vec<Door>, states: watch::Receiver<States>) -> Self {
+    pub(crate) fn new(doors: Vec<Door>, states: watch::Receiver<States>, network: Network) -> Self {
         let mut rooms = Rooms::default();
         doors.into_iter().for_each(|door| rooms.add(Arc::new(door)));
         Self {
             rooms: ArcSwap::from_pointee(rooms),
             states,
+            network,
         }
     }
 
@@ -344,6 +347,10 @@ impl Serve for Doors {
         }
     }
 
+    fn epoch(&self) -> u64 {
+        self.network.directory().epoch
+    }
+
     fn call(&self, incoming: Incoming) -> BoxFuture<'static, Answer> {
         let refuse = |refusal| -> BoxFuture<'static, Answer> {
             Box::pin(std::future::ready(Answer::Failed(Failure::NotExecuted(
@@ -360,7 +367,8 @@ impl Serve for Doors {
             caller: None,
         };
         let (Some(implementation), Some(permit)) = (&*open, door.gate.enter(inside)) else {
-            return refuse(Refusal::Moved);
+            let epoch = self.epoch();
+            return refuse(Refusal::Moved { epoch });
         };
         door.recorders.waited(incoming.waited);
         implementation.dispatch(IncomingCall {

@@ -22,7 +22,7 @@ pub enum Answer {
     Metrics(Box<Survey>),
     /// What goes on in it, or went on before.
     Seen(Box<Seen>),
-    /// What a reshape would do.
+    /// What a reshape, or other numbers of replicas, would change.
     Plan(ReshapePlan),
     /// What an upgrade would do.
     UpgradePlan(UpgradePlan),
@@ -64,6 +64,12 @@ pub enum Answer {
         /// What to do instead, where that is known.
         #[serde(default)]
         mend: Option<String>,
+        /// Whether it could not be made at any other time either, since what was asked for is wrong.
+        #[serde(default)]
+        is_wrong: bool,
+        /// Whether another change is in its way.
+        #[serde(default)]
+        is_busy: bool,
     },
     /// The change that was asked for was given up. What has changed stays as it is; of a reshape or an upgrade nothing has,
     /// unless everything stops, or the cause says that it was made.
@@ -142,12 +148,8 @@ pub async fn ask(socket: &Path, request: Request) -> Result<Answer, AskError> {
         .await
         .map_err(AskError::NotRunning)?;
     let is_quick = match &request {
-        Request::Stop
-        | Request::Kill
-        | Request::Restart { .. }
-        | Request::Scale { .. }
-        | Request::Steer(_) => false,
-        Request::Reshape { dry_run, .. } => *dry_run,
+        Request::Stop | Request::Kill | Request::Restart { .. } | Request::Steer(_) => false,
+        Request::Reshape { dry_run, .. } | Request::Scale { dry_run, .. } => *dry_run,
         Request::Upgrade(upgrade) => upgrade.dry_run,
         Request::Status | Request::Metrics | Request::Look(_) | Request::Unknown => true,
     };

@@ -46,12 +46,18 @@ impl Askers {
         };
         let mut why = refused.to_string();
         let (mut mend, mut unknown) = (None, None);
+        let is_wrong = refused.is_wrong();
+        let is_busy = matches!(refused, Refused::Busy { .. });
         let known = match refused {
             Refused::UnknownGroup { group, known } => {
                 unknown = Some(group);
                 known
             }
             Refused::Unrollable {
+                what,
+                mend: instead,
+            }
+            | Refused::Unkept {
                 what,
                 mend: instead,
             } => {
@@ -86,6 +92,8 @@ impl Askers {
             group,
             known,
             mend,
+            is_wrong,
+            is_busy,
         });
         false
     }

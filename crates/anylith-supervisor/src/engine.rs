@@ -1,5 +1,6 @@
 //! The engine: turns what happens on this machine into events, and carries out what the control plane wants.
 
+mod room;
 mod upgrade;
 
 use std::{
@@ -12,7 +13,7 @@ use std::{
 };
 
 use anylith_control::{Action, ControlPlane, Event, GroupSpec, GroupStatus, Refused, Spec, Timing};
-use anylith_core::{Endpoint, Name};
+use anylith_core::{Endpoint, Fingerprint, Name};
 use anylith_pki::Subject;
 use anylith_telemetry::{Survey, TraceId};
 use anylith_wire::control::{FromReplica, Group, Identity, Request, ToReplica};
@@ -31,13 +32,14 @@ use crate::{
     connection::Arrival,
     herald::Herald,
     identities::Identities,
+    ledger::Ledger,
     listener_socket::ListenerSocket,
     listeners::Listeners,
     log_file,
     measures::{LOOK_EVERY, Measures},
     process::{self, Process, Start},
     processes::{End, Processes},
-    record::{Build, Ledger, Legacy, Program, Record, Shape},
+    record::{Build, Legacy, Program, Record, Shape},
     report::Report,
     run_folder::{self, RunFolder},
     supervisor::{Order, Retiring, Supervisor},
@@ -57,6 +59,8 @@ pub(crate) struct Deployment {
     pub(crate) spec: Spec,
     /// The shape that was asked for when it was launched.
     pub(crate) launched: Option<Shape>,
+    /// What replicas are told of the launch that they are of.
+    pub(crate) mark: Fingerprint,
     pub(crate) program: Program,
     pub(crate) build: Build,
     pub(crate) kept: BTreeMap<u32, Kept>,
@@ -75,6 +79,7 @@ pub(crate) struct Engine {
     plane: ControlPlane,
     folder: RunFolder,
     ledger: Ledger,
+    mark: Fingerprint,
     /// What was launched, or what that was which is adopted.
     held: Option<Held>,
     listeners: Listeners,
@@ -116,6 +121,7 @@ impl Engine {
         let Deployment {
             spec,
             launched,
+            mark,
             program,
             build,
             kept,
@@ -165,6 +171,7 @@ impl Engine {
             collector: Collector::start(app, folder.traces(), collection),
             herald: Herald::new(&folder, overview),
             ledger: Ledger::new(record, folder.record()),
+            mark,
             held,
             folder,
             listeners,
@@ -251,7 +258,9 @@ impl Engine {
                 }
                 Wake::Chores => {
                     log_file::trim_all(&self.folder.logs());
-                    self.remember();
+                    if self.remember() && self.plane.awaits_keeping() {
+                        self.feed(Event::Kept, now);
+                    }
                     self.tend_identities();
                     self.herald.catch_up();
                     self.export(now);
@@ -285,9 +294,12 @@ impl Engine {
         let mut events = VecDeque::from([event]);
         while let Some(event) = events.pop_front() {
             let actions = self.plane.on(event, now);
-            self.remember();
+            let is_kept = self.remember();
             for action in actions {
                 events.extend(self.carry_out(action));
+            }
+            if is_kept && self.plane.awaits_keeping() {
+                events.push_back(Event::Kept);
             }
         }
         self.herald.show(self.overview(now));
@@ -312,11 +324,15 @@ impl Engine {
     }
 
     /// Writes down what the control plane now wants remembered, before anything is done about it. What could
-    /// not be written is tried again at the next event.
-    fn remember(&mut self) {
+    /// not be written is tried again at the next event. Returns whether it is written.
+    fn remember(&mut self) -> bool {
+        if self.plane.underway().is_none() {
+            self.ledger.is_over();
+        }
         if let Some(report) = self.ledger.keep(self.plane.spec(), self.plane.memory()) {
             self.herald.report(report);
         }
+        self.ledger.is_kept()
     }
 
     fn carry_out(&mut self, action: Action) -> Option<Event> {
@@ -392,6 +408,7 @@ impl Engine {
             control: &self.folder.control_socket(),
             replica: &replica,
             incarnation,
+            launch: self.mark,
             log: log.ok(),
         };
         let spawned = sockets
@@ -596,12 +613,22 @@ impl Engine {
             }
             Request::Restart { group } => {
                 let allowed = self.plane.check_restart(group.as_ref());
+                let allowed = self.with_room(allowed, 0);
                 if self.askers.ask_change(allowed, answer) {
                     self.feed(Event::RestartAsked { group }, now);
                 }
             }
-            Request::Scale { groups } => {
+            Request::Scale {
+                groups,
+                dry_run: true,
+            } if let Ok(plan) = self.plane.plan_scale(&groups) => {
+                let plan = plan.weighed(&self.memory_used());
+                let _ = answer.send(Answer::Plan(plan));
+            }
+            Request::Scale { groups, .. } => {
                 let allowed = self.plane.check_scale(&groups);
+                let replicas = groups.values().map(|size| u64::from(size.most())).sum();
+                let allowed = self.with_room(allowed, replicas);
                 if self.askers.ask_change(allowed, answer) {
                     self.feed(Event::ScaleAsked { groups }, now);
                 }
@@ -649,7 +676,9 @@ impl Engine {
                 let _ = answer.send(Answer::Changed { left });
             }
             allowed => {
-                if self.askers.ask_change(allowed.map(drop), answer) {
+                let replicas = groups.iter().map(|group| u64::from(group.replicas)).sum();
+                let allowed = self.with_room(allowed.map(drop), replicas);
+                if self.askers.ask_change(allowed, answer) {
                     self.feed(Event::ReshapeAsked { topology, groups }, now);
                 }
             }
@@ -687,7 +716,7 @@ impl Engine {
     /// Leaves nothing behind but the logs, and only then tells those who asked for the stop.
     async fn finish(mut self) -> io::Result<File> {
         let _ = fs::remove_file(self.folder.control_socket());
-        let _ = fs::remove_file(self.folder.record());
+        self.ledger.remove();
         let _ = fs::remove_dir_all(self.folder.authority());
         let _ = fs::remove_dir_all(self.folder.builds());
         // Sockets of replicas that were killed, by whomever.

@@ -8,8 +8,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anylith_control::{GroupSpec, Spec, Timing};
-use anylith_core::Name;
+use anylith_control::{GroupSpec, Memory, Spec, Timing};
+use anylith_core::{Fingerprint, Name};
 use anylith_pki::AuthorityError;
 use tokio::net::UnixListener;
 
@@ -153,8 +153,8 @@ impl Launch {
             Err(LockError::Held { pid }) => return Err(self.already_running(pid, build)),
             Err(LockError::Unusable(source)) => return Err(unusable(source)),
         };
-        let launched = Some(Shape::of(&self.spec));
-        let remains = Remains::of(Record::read(&folder.record()), &folder, Some(path));
+        let (launched, mark) = (Some(Shape::of(&self.spec)), self.mark(build));
+        let remains = self.remains(build);
         self.stand_by_changes(&remains, build);
         if self.keeps_build && !self.can_adopt(&remains) {
             let app = self.spec.app.clone();
@@ -172,6 +172,7 @@ impl Launch {
         let deployment = Deployment {
             identities,
             launched,
+            mark,
             spec: self.spec,
             // What is adopted was started from there, and may have been written over since.
             program: legacy.program.clone().unwrap_or(self.program),
@@ -191,10 +192,35 @@ impl Launch {
     /// asking.
     pub fn adopts(&self) -> bool {
         let mut asked = self.clone();
-        let record = Record::read(&self.folder.record());
-        let remains = Remains::of(record, &self.folder, Some(&self.program.path));
+        let Ok(build) = Build::of(&self.program.path) else {
+            return false;
+        };
+        let remains = self.remains(build);
         asked.take_shape(&remains);
         asked.can_adopt(&remains)
+    }
+
+    /// What an earlier supervisor has left.
+    fn remains(&self, build: Build) -> Remains {
+        let record = Record::read(&self.folder.record());
+        let remains = Remains::of(record, &self.folder, Some(&self.program.path));
+        remains.recognise(self.mark(build), &self.folder, || Record {
+            spec: self.spec.clone(),
+            launched: Some(Shape::of(&self.spec)),
+            program: self.program.clone(),
+            build,
+            kept: BTreeMap::new(),
+            addresses: self.addresses.clone(),
+            memory: Memory::default(),
+            started: BTreeMap::new(),
+        })
+    }
+
+    /// What tells replicas of this launch from those of another one, where nothing else does.
+    fn mark(&self, build: Build) -> Fingerprint {
+        let all = (&self.spec, &self.program, build, &self.addresses);
+        let text = serde_json::to_string(&all).unwrap_or_default();
+        Fingerprint::EMPTY.with(&text)
     }
 
     fn can_adopt(&self, remains: &Remains) -> bool {
@@ -417,6 +443,8 @@ async fn retire(
         // What they have is good until they have stopped.
         identities: None,
         launched: past.launched,
+        // Nothing is started any more.
+        mark: Fingerprint::EMPTY,
         spec: past.spec,
         program: past.program,
         build: past.build,

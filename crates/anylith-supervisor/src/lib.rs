@@ -21,6 +21,7 @@ mod engine;
 mod herald;
 mod identities;
 mod launch;
+mod ledger;
 mod listener_socket;
 mod listeners;
 mod lock;
@@ -38,6 +39,7 @@ mod remains;
 mod renewals;
 mod report;
 mod run_folder;
+mod slots;
 mod stray;
 mod supervisor;
 mod switchboard;
@@ -48,8 +50,8 @@ mod trace_store;
 pub use answer::{Answer, AskError, Overview, Seen, ask};
 pub use anylith_control::{
     Becomes, CRASH_LOOP, Cause, Change, Exit, Failure, GroupChange, GroupSpec, GroupStatus,
-    GroupUpgrade, Note, Notice, Processes, ReplicaState, ReplicaStatus, ReshapePlan, ScalingStatus,
-    Spec, Status, Timing, Underway, UpgradePlan, UpgradeStage,
+    GroupUpgrade, Note, Notice, Processes, ReplicaState, ReplicaStatus, ReshapePlan, ScaleSteps,
+    ScalingStatus, Spec, Status, Timing, Underway, UpgradePlan, UpgradeStage,
 };
 pub use anylith_wire::control::{ENV_CONTROL, ENV_ROLE, Group, Look, Request, Steer, Upgrade};
 pub use builds::{KeepError, NewBuild, previous_build};

@@ -149,6 +149,7 @@ fn is_trouble(report: &Report) -> bool {
         | Report::AuthorityKept
         | Report::CertificateRenewed { .. } => false,
         Report::StateUnkept { .. }
+        | Report::StateCramped { .. }
         | Report::AuthorityUnkept { .. }
         | Report::CertificateFailed { .. }
         | Report::NoLog { .. }

@@ -13,13 +13,13 @@ use std::{
 };
 
 use anylith_control::Exit;
-use anylith_core::Name;
+use anylith_core::{Fingerprint, Name};
 use anylith_wire::control::{ENV_CONTROL, ENV_INCARNATION, ENV_REPLICA, ENV_ROLE};
 use command_fds::{CommandFdExt, FdMapping};
 use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions};
 use tokio::io::{Interest, unix::AsyncFd};
 
-use crate::{listener_socket::ListenerSocket, record::Program};
+use crate::{listener_socket::ListenerSocket, record::Program, stray::ENV_LAUNCH};
 
 /// A process, held by a file descriptor that never means another one.
 #[derive(Debug)]
@@ -36,6 +36,8 @@ pub(crate) struct Start<'a> {
     pub(crate) control: &'a Path,
     pub(crate) replica: &'a Name,
     pub(crate) incarnation: u64,
+    /// Of which launch it is.
+    pub(crate) launch: Fingerprint,
     /// Where its output goes; nowhere, if there is none.
     pub(crate) log: Option<File>,
 }
@@ -62,6 +64,7 @@ impl Start<'_> {
             .env(ENV_CONTROL, self.control)
             .env(ENV_REPLICA, self.replica.as_str())
             .env(ENV_INCARNATION, self.incarnation.to_string())
+            .env(ENV_LAUNCH, self.launch.to_string())
             .stdin(Stdio::null())
             .stdout(out)
             .stderr(err)

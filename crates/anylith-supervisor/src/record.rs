@@ -1,23 +1,24 @@
-//! `state.json`: what a supervisor leaves behind, so that the next one takes over what runs.
+//! What is in `state.json`: what a supervisor leaves behind, so that the next one takes over what runs.
 
 use std::{
     collections::BTreeMap,
-    fmt, fs,
-    io::{self, Write},
-    os::unix::fs::{MetadataExt, OpenOptionsExt},
+    fmt, fs, io,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
 use anylith_control::{Extra, Fate, GroupSpec, Memory, Spec};
-use anylith_core::Name;
+use anylith_core::{Fingerprint, Name};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     builds::Kept,
     process::{self, Process},
-    report::Report,
     stray::Stray,
 };
+
+/// What comes before the sum in the text of a record.
+const SUM: &str = ",\"sum\":\"";
 
 /// The program that a supervisor runs as replicas: the application's own binary. Of its environment `Debug` has the
 /// names only: the values may be secrets.
@@ -191,24 +192,32 @@ impl Record {
     /// Reads the record of an earlier supervisor. One that cannot be understood, of another version
     /// perhaps, is as good as none: its replicas are told to go when they say hello.
     pub(crate) fn read(path: &Path) -> Option<Self> {
-        serde_json::from_slice(&fs::read(path).ok()?).ok()
+        // While it is read it may be written over, though hardly ever twice.
+        let read = || Self::of_text(&fs::read_to_string(path).ok()?);
+        let mut record = (0..5).find_map(|_| read())?;
+        record.memory.carry_out_decision(&mut record.spec);
+        Some(record)
     }
 
-    /// Writes it in one step: who reads finds the old record or the new one, and never half of one. It is
-    /// not forced to the disk: the replicas don't survive what the page cache doesn't.
-    pub(crate) fn write(&self, path: &Path) -> io::Result<()> {
-        let new = path.with_extension("json.new");
-        // The config may hold secrets.
-        let mut file = fs::File::options()
-            .create(true)
-            .truncate(true)
-            .write(true)
-            .mode(0o600)
-            .open(&new)?;
-        let written = file.write_all(&serde_json::to_vec(self)?);
-        // Where the disk is full, what fitted on it is of no use.
-        let renamed = written.and_then(|()| fs::rename(&new, path));
-        renamed.inspect_err(|_| drop(fs::remove_file(&new)))
+    /// What is written of it: an object whose last key is the sum of all before.
+    pub(crate) fn text(&self) -> io::Result<String> {
+        let mut text = serde_json::to_string(self)?;
+        let sum = Fingerprint::EMPTY.with(&text);
+        text.truncate(text.len() - 1);
+        Ok(format!("{text}{SUM}{sum}\"}}"))
+    }
+
+    /// The record of which this is the text; `None` if it is half of one and half of another.
+    fn of_text(text: &str) -> Option<Self> {
+        let text = text.trim_end();
+        let summed = text.strip_suffix("\"}").and_then(|it| it.rsplit_once(SUM));
+        if let Some((before, sum)) = summed
+            && let Ok(sum) = sum.parse::<Fingerprint>()
+            && sum != Fingerprint::EMPTY.with(&format!("{before}}}"))
+        {
+            return None;
+        }
+        serde_json::from_str(text).ok()
     }
 
     /// Takes hold of the processes that live, and forgets the others. What ends from here on is seen. Of `strays` it remembers those that
@@ -298,79 +307,6 @@ impl Record {
             // Perhaps one of more replicas, which nobody has heard of here: it goes once all others are ready.
             past.fate = Fate::StandsIn;
             self.memory.extra.insert(stray.replica.clone(), place);
-        }
-    }
-}
-
-/// `state.json`, kept as a control plane wants it.
-#[derive(Debug)]
-pub(crate) struct Ledger {
-    record: Record,
-    path: PathBuf,
-    state: Recorded,
-}
-
-/// What became of the last attempt to write `state.json`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Recorded {
-    Never,
-    Written,
-    /// And people were told why.
-    Failed(String),
-}
-
-impl Ledger {
-    /// Nothing is written yet.
-    pub(crate) fn new(record: Record, path: PathBuf) -> Self {
-        Self {
-            record,
-            path,
-            state: Recorded::Never,
-        }
-    }
-
-    /// What `state.json` says, or should.
-    pub(crate) fn record(&self) -> &Record {
-        &self.record
-    }
-
-    /// From now on builds are where `kept` says; it is written with what is to be remembered next.
-    pub(crate) fn keep_builds(&mut self, kept: BTreeMap<u32, Kept>) {
-        self.record.kept = kept;
-        self.state = Recorded::Never;
-    }
-
-    /// Writes down what is wanted and what is to be remembered, if that has changed or is not written; returns what
-    /// people must be told.
-    pub(crate) fn keep(&mut self, spec: &Spec, memory: Memory) -> Option<Report> {
-        let is_written = self.state == Recorded::Written && self.path.exists();
-        if is_written && memory == self.record.memory && *spec == self.record.spec {
-            return None;
-        }
-        self.record.spec.clone_from(spec);
-        let pids = memory.replicas.values().filter_map(|replica| replica.pid);
-        let started = |pid| process::started_at(pid).map(|at| (pid, at));
-        self.record.started = pids.filter_map(started).collect();
-        self.record.memory = memory;
-        let state = match self.record.write(&self.path) {
-            Ok(()) => Recorded::Written,
-            Err(error) => Recorded::Failed(error.to_string()),
-        };
-        let before = std::mem::replace(&mut self.state, state);
-        match (before, self.trouble()) {
-            (Recorded::Failed(_), None) => Some(Report::StateKept),
-            (Recorded::Failed(_), Some(_)) => None,
-            (Recorded::Never | Recorded::Written, trouble) => trouble,
-        }
-    }
-
-    /// What is wrong, if the last attempt to write has failed.
-    pub(crate) fn trouble(&self) -> Option<Report> {
-        match &self.state {
-            Recorded::Never | Recorded::Written => None,
-            Recorded::Failed(error) => Some(Report::StateUnkept {
-                error: error.clone(),
-            }),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anylith_core::Name;
+use anylith_core::{Fingerprint, Name};
 
 use crate::{process::Process, record::Record, run_folder::RunFolder, stray::Stray};
 
@@ -36,6 +36,30 @@ impl Remains {
             living,
             strangers,
         }
+    }
+
+    /// Where nothing was written down, because there never was room: those who are of `launch` are what `record` says, in which
+    /// nothing has been changed since.
+    pub(crate) fn recognise(
+        mut self,
+        launch: Fingerprint,
+        folder: &RunFolder,
+        record: impl FnOnce() -> Record,
+    ) -> Self {
+        if self.record.is_some() {
+            return self;
+        }
+        let all = std::mem::take(&mut self.strangers).into_iter();
+        let (own, others): (Vec<Stray>, Vec<Stray>) =
+            all.partition(|stray| stray.launch == Some(launch));
+        self.strangers = others;
+        if !own.is_empty() {
+            let mut record = record();
+            let (living, strangers) = record.hold_living(own, &folder.builds());
+            (self.living, self.record) = (living, Some(record));
+            self.strangers.extend(strangers);
+        }
+        self
     }
 
     /// How many replicas run.

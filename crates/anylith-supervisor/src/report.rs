@@ -34,7 +34,12 @@ pub enum Report {
         /// Why.
         error: String,
     },
-    /// `state.json` could be written again.
+    /// `state.json` is written, and has no room for what a change would add.
+    StateCramped {
+        /// Why.
+        error: String,
+    },
+    /// `state.json` could be written again, and has all the room that it should have.
     StateKept,
     /// A replica was cut off from the control plane, since one of them did not understand the other.
     Disconnected {
@@ -111,6 +116,10 @@ impl fmt::Display for Report {
                 pid.map_or(Ok(()), |pid| write!(f, ", with process {pid}"))
             }
             Self::StateKept => f.write_str("the state can be written again"),
+            Self::StateCramped { error } => write!(
+                f,
+                "the state is written, and has no room for what a change would add, so none is begun: {error}"
+            ),
             Self::AuthorityUnkept { error } => write!(
                 f,
                 "the certificates of this run cannot be kept, and a later run would have to issue new ones: {error}"

@@ -1,4 +1,5 @@
-//! Replicas as the system knows them, for when `state.json` does not: it may be older than what runs, since a full disk kept it from being written.
+//! Replicas as the system knows them, for when `state.json` does not: where the disk was full from the beginning there is none, and where
+//! it is no disk that can be written over in place it may be older than what runs.
 //!
 //! A replica is a process of this user that was given this run folder's control socket to connect to, leads a process group of its own and
 //! no session, and has no input, as the supervisor starts it. So what a component has started in turn is not taken for one, nor
@@ -6,7 +7,7 @@
 
 use std::{ffi::OsStr, fs, os::unix::ffi::OsStrExt, path::Path, time::Duration};
 
-use anylith_core::Name;
+use anylith_core::{Fingerprint, Name};
 use anylith_wire::control::{ENV_CONTROL, ENV_INCARNATION, ENV_REPLICA};
 use rustix::process::Signal;
 
@@ -15,11 +16,16 @@ use crate::{
     run_folder::RunFolder,
 };
 
+/// What all replicas of the same launch have in their environment: of another program, other settings or another topology it
+/// is another one.
+pub(crate) const ENV_LAUNCH: &str = "ANYLITH_LAUNCH";
+
 /// A process that was started as a replica.
 #[derive(Debug)]
 pub(crate) struct Stray {
     pub(crate) replica: Name,
     pub(crate) incarnation: u64,
+    pub(crate) launch: Option<Fingerprint>,
     pub(crate) process: Process,
     started: u64,
 }
@@ -63,6 +69,7 @@ impl Stray {
         Some(Self {
             replica: Name::new(text(ENV_REPLICA)?).ok()?,
             incarnation: text(ENV_INCARNATION)?.parse().ok()?,
+            launch: text(ENV_LAUNCH).and_then(|text| text.parse().ok()),
             process,
             started: stat.started,
         })

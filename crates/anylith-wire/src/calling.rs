@@ -152,7 +152,7 @@ impl CallingEnd {
             return Err(Failure::NotExecuted(Refusal::NotSent));
         }
         if self.going_away {
-            return Err(Failure::NotExecuted(Refusal::Moved));
+            return Err(Failure::NotExecuted(Refusal::Moved { epoch: 0 }));
         }
         // A request that was taken back leaves its place in the outbox empty, but takes it.
         if self.slots.len() >= self.capacity() || self.link.outbox.is_full() {

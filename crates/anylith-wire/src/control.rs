@@ -108,6 +108,9 @@ pub enum Request {
     Scale {
         /// Group, or a component in it → how many.
         groups: BTreeMap<Name, Size>,
+        /// To say what it would do, and do nothing.
+        #[serde(default)]
+        dry_run: bool,
     },
     /// To divide the components into other groups. The answer comes when that is done, or taken back.
     Reshape {

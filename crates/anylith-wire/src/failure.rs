@@ -88,7 +88,7 @@ mod tests {
 
     fn every_failure() -> Vec<Failure> {
         vec![
-            Failure::NotExecuted(Refusal::Moved),
+            Failure::NotExecuted(Refusal::Moved { epoch: 1 << 40 }),
             Failure::NotExecuted(Refusal::TooLarge {
                 size: 1 << 40,
                 limit: 7,

@@ -377,7 +377,7 @@ impl ServingEnd {
             return Err(Refusal::UnknownMethod);
         }
         if self.draining {
-            return Err(Refusal::Moved);
+            return Err(Refusal::Moved { epoch: 0 });
         }
         if context.is_empty() {
             return Ok(CallContext::default());

@@ -22,8 +22,20 @@ const ASK_EVERY: Duration = Duration::from_millis(200);
 /// Asks for a change, and comes back when it is made: then `done` is printed.
 pub(super) fn make(app: &App, request: Request, done: &str) -> Result<(), Failure> {
     settle(app, request)?;
-    writeln!(io::stdout(), "{done}")?;
+    tell(done);
     Ok(())
+}
+
+/// Prints how a change has ended. Where that cannot be printed it has been made all the same.
+pub(super) fn tell(how: &str) {
+    if let Err(error) = writeln!(io::stdout(), "{how}") {
+        let warning = Paint::for_stderr().bold_yellow("warning");
+        // Where nobody can be told, nobody is.
+        let _ = writeln!(
+            io::stderr(),
+            "{warning}: the output cannot be written: {error}; {how}"
+        );
+    }
 }
 
 /// The groups that there are now; none if that is not answered: the change says why it cannot be asked for.
@@ -53,13 +65,11 @@ pub(super) fn begin(app: &App, request: Request, the_one: &Underway) -> Result<(
         loop {
             tokio::select! {
                 answer = &mut changed => return Some(answer),
-                status = ask(&socket, Request::Status) => {
-                    if let Ok(Answer::Status(now)) = status
-                        && now.underway.as_ref() == Some(the_one)
-                    {
-                        return None;
-                    }
-                }
+                status = ask(&socket, Request::Status) => match status {
+                    Ok(Answer::Status(now)) if now.underway.as_ref() == Some(the_one) => return None,
+                    Err(error) if is_silent(&error) => return Some(Err(error)),
+                    Ok(_) | Err(_) => {}
+                },
             }
             tokio::select! {
                 answer = &mut changed => return Some(answer),
@@ -67,9 +77,31 @@ pub(super) fn begin(app: &App, request: Request, the_one: &Underway) -> Result<(
             }
         }
     });
-    over.map_or(Ok(()), |answer| {
-        outcome(app, &folder, kind, answer).map(drop)
-    })
+    match over {
+        None => Ok(()),
+        Some(Err(error)) if is_silent(&error) => Err(silent(app, &folder, kind)),
+        Some(answer) => outcome(app, &folder, kind, answer).map(drop),
+    }
+}
+
+/// Whether a supervisor is there, and says nothing.
+fn is_silent(error: &AskError) -> bool {
+    matches!(error, AskError::Lost(cause) if cause.kind() == io::ErrorKind::TimedOut)
+}
+
+/// A change was asked for, and the supervisor says nothing: it may make it all the same, as soon as it goes on.
+fn silent(app: &App, folder: &RunFolder, kind: Change) -> Failure {
+    let who = folder.supervisor();
+    let who = who.map_or(String::new(), |pid| format!(", process {pid},"));
+    Failure::new(
+        format!(
+            "the supervisor{who} does not answer; the {kind} was asked for, and may yet be made"
+        ),
+        format!(
+            "is it stopped, or is this host busy? `{}` says how things are as soon as it answers",
+            app.hint("status")
+        ),
+    )
 }
 
 /// Asks for a change, shows how far it comes, and comes back when it is made.
@@ -99,7 +131,11 @@ pub(super) fn wait(
     });
     screen.progress("");
     screen.end();
-    answer?.ok_or_else(|| leave(app, kind))
+    match answer? {
+        None => Err(leave(app, kind)),
+        Some(Err(error)) if is_silent(&error) => Err(silent(app, folder, kind)),
+        Some(answer) => Ok(answer),
+    }
 }
 
 /// Which change is asked for.
@@ -163,9 +199,18 @@ pub(super) fn outcome(
                 ),
             ))
         }
-        Ok(Answer::Refused { why, mend, .. }) => {
+        Ok(Answer::Refused {
+            why,
+            mend,
+            is_wrong,
+            ..
+        }) => {
             let look = || format!("see with `{}` how things are", app.hint("status"));
-            Err(Failure::new(why, mend.unwrap_or_else(look)))
+            let refused = Failure::new(why, mend.unwrap_or_else(look));
+            Err(match is_wrong {
+                true => refused.of_input(),
+                false => refused,
+            })
         }
         Ok(Answer::GivenUp {
             cause: Cause::Stop,
@@ -213,9 +258,12 @@ pub(super) fn outcome(
             format!("`{}` and run it again", app.hint("stop")),
         )),
         Err(error @ AskError::NotRunning(_)) => Err(status::no_answer(app, folder, &error)),
-        Err(AskError::Lost(cause)) if cause.kind() != io::ErrorKind::TimedOut => {
-            Err(interrupted(app, folder, kind))
-        }
+        // It was to say what it would do, and no more.
+        Err(error) if is_silent(&error) => Err(Failure::new(
+            "the supervisor does not answer, and nothing was changed",
+            format!("see with `{}` whether it still runs", app.hint("status")),
+        )),
+        Err(AskError::Lost(_)) => Err(interrupted(app, folder, kind)),
         Err(error) => Err(Failure::new(
             with_causes(&error),
             format!("see with `{}` whether it still runs", app.hint("status")),

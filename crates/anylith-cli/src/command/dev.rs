@@ -1,6 +1,10 @@
 //! `anylith dev`.
 
-use std::{io::Write as _, time::Instant};
+use std::{
+    io::Write as _,
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use anylith_core::with_causes;
 use anylith_supervisor::{Answer, Launch, NewBuild, Request, Upgrade, ask};
@@ -18,6 +22,9 @@ use crate::{
     signals::Signals,
     sources::Sources,
 };
+
+/// How often it is looked whether another change is over, where one is in the way.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// Runs an application, and puts each new build of it in its place while it runs.
 pub(crate) fn dev(args: &DevArgs) -> Result<(), Failure> {
@@ -65,6 +72,8 @@ struct Bench<'a> {
     running: Option<Launch>,
     /// Two builds run, and nothing can be put in the place of either.
     stuck: bool,
+    /// The last build has yet to be put in, since another change was under way.
+    waits: bool,
 }
 
 /// What becomes of a new build.
@@ -89,6 +98,7 @@ impl<'a> Bench<'a> {
             sources: Sources::watch(app, package, binary).await?,
             running: None,
             stuck: false,
+            waits: false,
         })
     }
 
@@ -117,8 +127,8 @@ impl<'a> Bench<'a> {
     /// Puts each new build in place; returns one that has to be started anew, once there is such a one.
     async fn work(&mut self) -> Result<Box<Prepared>, Failure> {
         loop {
-            self.sources.changed().await?;
-            say("the sources have changed: building");
+            let news = self.something_to_do().await?;
+            say(news);
             let put = match self.build().await {
                 Ok(prepared) => {
                     let built = Instant::now();
@@ -143,9 +153,29 @@ impl<'a> Bench<'a> {
                 }
                 Err(failure) => {
                     tell(&failure);
-                    say("the build before it serves on");
+                    say(match self.waits {
+                        true => {
+                            "the build before it serves on, and this one is put in place when that is over"
+                        }
+                        false => "the build before it serves on",
+                    });
                 }
             }
+        }
+    }
+
+    /// Waits until the sources change, or until what was built can be put in place; returns what to say of it.
+    async fn something_to_do(&mut self) -> Result<&'static str, Failure> {
+        let changed = "the sources have changed: building";
+        let waits = std::mem::take(&mut self.waits);
+        let Some(running) = self.running.as_ref().filter(|_| waits) else {
+            self.sources.changed().await?;
+            return Ok(changed);
+        };
+        let socket = running.folder.control_socket();
+        tokio::select! {
+            new = self.sources.changed() => new.map(|()| changed),
+            () = is_idle(&socket) => Ok("the other change is over: putting in place what was built meanwhile"),
         }
     }
 
@@ -172,7 +202,10 @@ impl<'a> Bench<'a> {
         }));
         match ask(&folder.control_socket(), request).await {
             Ok(Answer::Changed { .. }) => Ok(Outcome::InPlace),
-            Ok(Answer::Refused { why, mend, .. }) => {
+            Ok(Answer::Refused {
+                why, mend, is_busy, ..
+            }) => {
+                self.waits = is_busy;
                 Err(Failure::new(why, mend.unwrap_or_default()))
             }
             Ok(Answer::GivenUp { why, .. }) => Err(Failure::new(
@@ -186,6 +219,18 @@ impl<'a> Bench<'a> {
             Ok(_) => Err(Failure::new("the supervisor answers something else", "")),
             Err(error) => Err(Failure::new(with_causes(&error), "")),
         }
+    }
+}
+
+/// Comes back when no change is under way.
+async fn is_idle(socket: &Path) {
+    loop {
+        if let Ok(Answer::Status(now)) = ask(socket, Request::Status).await
+            && now.underway.is_none()
+        {
+            return;
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
     }
 }
 

@@ -11,7 +11,7 @@ use anylith_supervisor::{
     Answer, AskError, Change, Group, Outcome, Request, ReshapePlan, RunFolder, ToldReshape,
     Underway, ask, what_runs,
 };
-use anylith_topology::{Plan, Problem, Problems, ReplicaChange, TopologyFile};
+use anylith_topology::{Plan, Problem, Problems, ReplicaChange, TopologyFile, suggest};
 use serde::Serialize;
 
 use super::{change, last_run, runtime};
@@ -34,6 +34,7 @@ struct Refusal<'a> {
 pub(crate) fn reshape(args: &ReshapeArgs) -> Result<(), Failure> {
     let app = super::app(&args.which)?;
     let folder = last_run(&app)?;
+    super::see_record(&folder)?;
     let (topology, groups) = runtime()?.block_on(wanted(&app, &folder, args))?;
     let request = |dry_run| Request::Reshape {
         topology: topology.clone(),
@@ -81,10 +82,17 @@ pub(crate) fn reshape(args: &ReshapeArgs) -> Result<(), Failure> {
         (Ok(()), false) if args.no_wait => {
             let status = app.hint("status");
             let text = format!("reshaping to {topology}; `{status}` says how far it is");
-            Ok(writeln!(io::stdout(), "{text}")?)
+            change::tell(&text);
+            Ok(())
         }
-        (Ok(()), false) => Ok(writeln!(io::stdout(), "reshaped to {topology}")?),
-        (Ok(()), true) => print(&told(outcome, None)),
+        (Ok(()), false) => {
+            change::tell(&format!("reshaped to {topology}"));
+            Ok(())
+        }
+        (Ok(()), true) => {
+            change::tell(&json(&told(outcome, None))?);
+            Ok(())
+        }
         // It goes on, and nobody waits for it.
         (Err(left @ Failure::Said(_)), true) => {
             print(&told(Outcome::Begun, None))?;
@@ -116,8 +124,11 @@ fn runs_already(app: &App, folder: &RunFolder, topology: &Name, json: bool) -> R
 }
 
 fn print(told: &impl Serialize) -> Result<(), Failure> {
-    let json = serde_json::to_string_pretty(told).map_err(io::Error::from)?;
-    Ok(writeln!(io::stdout(), "{json}")?)
+    Ok(writeln!(io::stdout(), "{}", json(told)?)?)
+}
+
+fn json(told: &impl Serialize) -> Result<String, Failure> {
+    Ok(serde_json::to_string_pretty(told).map_err(io::Error::from)?)
 }
 
 /// The topology that is asked for: that of a file, or the one that `anylith.toml` has now.
@@ -137,7 +148,7 @@ async fn wanted(
     let plan = match file {
         Some(file) => planned(&file, &inspection, &replicas, asked)?,
         None => {
-            mistaken_file(&args.topology, &inspection)?;
+            see_topology(&args.topology, &inspection)?;
             inspection.plan(&args.topology, &replicas)?
         }
     };
@@ -169,16 +180,21 @@ fn is_file(topology: &str) -> bool {
     Name::new(topology).is_err() && topology.contains(['.', '/'])
 }
 
-/// Whether a name that no topology has may be meant as that of a file which is there.
-fn mistaken_file(topology: &str, inspection: &Inspection) -> Result<(), Failure> {
+/// Sees that there is a topology of this name, which may be meant as that of a file.
+fn see_topology(topology: &str, inspection: &Inspection) -> Result<(), Failure> {
     let file = format!("{topology}.toml");
-    let is_known = inspection.topologies().iter().any(|it| it == topology);
-    if is_known || !Path::new(&file).is_file() {
+    let known = inspection.topologies();
+    let known: Vec<&str> = known.iter().map(String::as_str).collect();
+    if known.contains(&topology) {
         return Ok(());
     }
+    let mend = match Path::new(&file).is_file() {
+        true => format!("did you mean the file `{file}`? A file is named with its ending"),
+        false => suggest(topology, &known, "topologies", "name a file with one"),
+    };
     Err(Failure::input(
         format!("there is no topology `{topology}` in anylith.toml"),
-        format!("did you mean the file `{file}`? A file is named with its ending"),
+        mend,
     ))
 }
 

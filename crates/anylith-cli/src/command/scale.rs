@@ -1,12 +1,16 @@
 //! `anylith scale`.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::BTreeMap,
+    io::{self, Write as _},
+    path::Path,
+};
 
 use anylith_core::{Name, Size};
-use anylith_supervisor::Request;
+use anylith_supervisor::{Answer, Change, GroupStatus, Request, ScaleSteps, Underway, ask};
 use anylith_topology::{MAX_REPLICAS, read_size};
 
-use super::change;
+use super::{change, last_run, runtime};
 use crate::{app::App, args::ScaleArgs, failure::Failure};
 
 /// Gives groups other numbers of replicas, or ranges for them.
@@ -44,18 +48,47 @@ pub(crate) fn scale(args: &ScaleArgs) -> Result<(), Failure> {
             "write as in `anylith scale Catalog=3`",
         ));
     }
+    let request = |dry_run| Request::Scale {
+        groups: groups.clone(),
+        dry_run,
+    };
+    if args.dry_run {
+        return say(&app, request(true));
+    }
     let known = change::groups(&app)?;
+    let asked = named(&groups, &known);
+    if args.no_wait {
+        change::begin(&app, request(false), &Underway::Scale)?;
+        let status = app.hint("status");
+        let begun = format!("scaling {asked}; `{status}` says how far it is");
+        change::tell(&begun);
+        return Ok(());
+    }
+    change::make(&app, request(false), &format!("scaled {asked}"))
+}
+
+/// Says what it would do.
+fn say(app: &App, request: Request) -> Result<(), Failure> {
+    let folder = last_run(app)?;
+    let planned = runtime()?.block_on(ask(&folder.control_socket(), request));
+    match planned {
+        Ok(Answer::Plan(plan)) => Ok(write!(io::stdout(), "{}", ScaleSteps(&plan))?),
+        other => change::outcome(app, &folder, Change::Scale, other).map(drop),
+    }
+}
+
+/// `Catalog=3 rest=2 (the group of Cart)`
+fn named(groups: &BTreeMap<Name, Size>, known: &[GroupStatus]) -> String {
     let done: Vec<String> = groups
         .iter()
-        .map(|(name, replicas)| match change::meant(&known, name) {
+        .map(|(name, replicas)| match change::meant(known, name) {
             Some(group) if group.name != *name => {
                 format!("{}={replicas} (the group of {name})", group.name)
             }
             Some(_) | None => format!("{name}={replicas}"),
         })
         .collect();
-    let done = format!("scaled {}", done.join(" "));
-    change::make(&app, Request::Scale { groups }, &done)
+    done.join(" ")
 }
 
 /// Whether `word` cannot be meant as the path of an application.

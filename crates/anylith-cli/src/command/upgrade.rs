@@ -46,6 +46,7 @@ fn change(args: &UpgradeArgs) -> Result<(), Failure> {
     let runs = |it: &RunFolder| answers(it) || !living_replicas(it).is_empty();
     let folder = app.last_run()?.filter(runs);
     let folder = folder.ok_or_else(|| nothing_runs(&app))?;
+    super::see_record(&folder)?;
     match (args.pause, args.resume, args.rollback) {
         (true, _, _) => steer(&app, &folder, Steer::Pause, args.json),
         (_, true, _) => steer(&app, &folder, Steer::Resume, args.json),
@@ -139,7 +140,7 @@ fn end(
     }
     let done = words(json, done)?;
     change::finish(app, folder, Change::Upgrade, answer)?;
-    writeln!(io::stdout(), "{done}")?;
+    change::tell(&done);
     Ok(())
 }
 

@@ -165,7 +165,7 @@ impl World {
     }
 
     /// Somebody calls what sleeps, if there is anything.
-    fn calls(&mut self, dice: &mut Dice) {
+    pub(super) fn calls(&mut self, dice: &mut Dice) {
         let spec = self.plane.spec();
         let mut calls: Vec<(Name, Name)> = Vec::new();
         for (replica, process) in self.processes.iter().filter(|(_, one)| one.connected) {

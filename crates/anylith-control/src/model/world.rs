@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anylith_core::{Directory, Name, Scaling, Singleton};
+use anylith_core::{Directory, Name, Scaling, Singleton, Size};
 use anylith_wire::control::{ComponentState, FromReplica, Handed, ToReplica};
 
 pub(super) use self::{
@@ -19,7 +19,7 @@ pub(super) use self::{
 };
 
 use super::upgrade::Builds;
-use crate::{Action, ControlPlane, Event, Exit, Memory, Notice, Spec, Timing};
+use crate::{Action, ControlPlane, Event, Exit, Extra, Memory, Notice, Spec, Timing, fate::Fate};
 
 /// Something that happens by itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +34,8 @@ pub(super) enum Step {
     Moves(Name, Name),
     /// A replica connects.
     Connects(Name),
+    /// The disk has room again.
+    Room,
 }
 
 /// Something that goes wrong.
@@ -51,6 +53,16 @@ pub(super) enum Fault {
     NoSpawn,
     /// The control plane is killed, and another one begins with what it has remembered.
     Control,
+    /// After so many more times nothing can be written down any more.
+    Full(u8),
+}
+
+/// The disk is about to be full, or is.
+struct Full {
+    /// How often something can still be written down.
+    left: u8,
+    /// What was written last.
+    kept: (Spec, Memory),
 }
 
 /// A process that is over.
@@ -73,6 +85,9 @@ pub(super) struct World {
     pub(super) builds: Builds,
     next_pid: u32,
     no_spawn: bool,
+    full: Option<Full>,
+    /// Whether the disk may fill.
+    fills: bool,
     /// Whether all have been ready once.
     began: bool,
     crashed: bool,
@@ -88,6 +103,8 @@ pub(super) struct World {
     has_tried: bool,
     /// A restart was asked for, and no reshape.
     restarts: bool,
+    /// Other numbers were asked for.
+    scales: bool,
     /// How often a state was handed over.
     handed: u64,
     /// What the control plane has been given for the next `Cart`.
@@ -96,6 +113,17 @@ pub(super) struct World {
     begun_with: bool,
     /// The number of what was handed over last, as far as the control plane has heard.
     heard: u64,
+}
+
+/// The groups that nobody visits have nothing that runs until they are called.
+#[cfg(test)]
+fn sleeps(spec: &mut Spec) {
+    let front = name("Front");
+    for group in &mut spec.groups {
+        if !group.components.contains(&front) {
+            (group.replicas, group.scaling) = (0, Some(Scaling::between(0, 2)));
+        }
+    }
 }
 
 /// Signs of life are another matter, which has tests of its own.
@@ -117,12 +145,7 @@ impl World {
     /// The same, and nothing runs of the groups that nobody visits: they sleep until they are called.
     pub(super) fn ready_asleep(shape: usize) -> Self {
         let mut spec = spec(shape);
-        let front = name("Front");
-        for group in &mut spec.groups {
-            if !group.components.contains(&front) {
-                (group.replicas, group.scaling) = (0, Some(Scaling::between(0, 2)));
-            }
-        }
+        sleeps(&mut spec);
         Self::begun(spec, false)
     }
 
@@ -149,6 +172,8 @@ impl World {
             builds: Builds::default(),
             next_pid: 100,
             no_spawn: false,
+            full: None,
+            fills: false,
             began: false,
             crashed: false,
             faults: 0,
@@ -160,6 +185,7 @@ impl World {
             barred: None,
             has_tried: false,
             restarts: false,
+            scales: false,
             handed: 0,
             estate: None,
             begun_with: false,
@@ -175,9 +201,27 @@ impl World {
         world
     }
 
+    /// Among what may go wrong is that the disk fills.
+    pub(super) fn with_a_small_disk(mut self) -> Self {
+        self.fills = true;
+        self
+    }
+
     /// A reshape to another topology is asked for.
     pub(super) fn asks_for(&mut self, shape: usize) {
+        self.asks_for_spec(spec(shape));
+    }
+
+    /// The same, to one in which the groups may sleep that nobody visits, if that is so.
+    pub(super) fn asks_for_asleep(&mut self, shape: usize, asleep: bool) {
         let mut to = spec(shape);
+        if asleep {
+            sleeps(&mut to);
+        }
+        self.asks_for_spec(to);
+    }
+
+    fn asks_for_spec(&mut self, mut to: Spec) {
         to.singletons.clone_from(&self.plane.spec().singletons);
         for group in to.groups.iter_mut().filter(|group| group.burst) {
             // As many as there are by now.
@@ -185,7 +229,7 @@ impl World {
             group.replicas = known.map_or(group.replicas, |known| known.replicas);
         }
         self.begins_anew();
-        self.restarts = false;
+        (self.restarts, self.scales) = (false, false);
         self.asked = Some((self.plane.spec().clone(), to.clone()));
         self.feed(Event::ReshapeAsked {
             topology: to.topology,
@@ -207,10 +251,28 @@ impl World {
         *component == "Cart" && group.is_some_and(|group| self.barred.as_ref() == Some(group))
     }
 
+    /// Each of these groups is to have so many replicas, or the one after it where that is too long a list.
+    pub(super) fn asks_to_scale(&mut self, numbers: &[(usize, u32)]) {
+        let mut to = self.plane.spec().clone();
+        let fixed: Vec<usize> = (0..to.groups.len())
+            .filter(|at| !to.groups[*at].burst)
+            .collect();
+        let mut groups = BTreeMap::new();
+        for (which, replicas) in numbers {
+            let group = &mut to.groups[fixed[which % fixed.len()]];
+            group.replicas = *replicas;
+            groups.insert(group.name.clone(), Size::Fixed(*replicas));
+        }
+        self.begins_anew();
+        (self.restarts, self.scales) = (false, true);
+        self.asked = Some((self.plane.spec().clone(), to));
+        self.feed(Event::ScaleAsked { groups });
+    }
+
     /// All replicas are to be started anew.
     pub(super) fn restarts(&mut self) {
         self.begins_anew();
-        self.restarts = true;
+        (self.restarts, self.scales) = (true, false);
         let spec = self.plane.spec().clone();
         self.asked = Some((spec.clone(), spec));
         self.feed(Event::RestartAsked { group: None });
@@ -221,6 +283,7 @@ impl World {
         self.notices.clear();
         (self.faults, self.controls, self.no_spawn) = (0, 0, false);
         (self.barred, self.has_tried) = (None, false);
+        self.full = None;
         for process in self.processes.values_mut() {
             process.lingers.clear();
         }
@@ -261,6 +324,10 @@ impl World {
             let movable = movable.filter(|component| self.can_move(process, component));
             steps.extend(movable.map(|component| Step::Moves(replica.clone(), component.clone())));
         }
+        // Somebody makes room when nothing goes on without it.
+        if steps.is_empty() && self.full.is_some() {
+            steps.push(Step::Room);
+        }
         steps
     }
 
@@ -294,6 +361,9 @@ impl World {
     /// All that can go wrong now.
     pub(super) fn possible_faults(&self) -> Vec<Fault> {
         let mut faults = vec![Fault::NoSpawn, Fault::Control];
+        if self.fills && self.full.is_none() {
+            faults.extend([Fault::Full(0), Fault::Full(1)]);
+        }
         for (replica, process) in &self.processes {
             faults.push(Fault::Dies(replica.clone()));
             if process.connected {
@@ -322,6 +392,10 @@ impl World {
                 event.into_iter().for_each(|event| self.feed(event));
             }
             Step::Connects(replica) => self.connects(replica),
+            Step::Room => {
+                self.full = None;
+                self.feed(Event::Tick);
+            }
             Step::Reads(replica) => self.reads(replica),
             Step::Hears(replica) => {
                 let process = self.processes.get_mut(replica);
@@ -388,6 +462,10 @@ impl World {
             }
             Fault::NoSpawn => self.no_spawn = true,
             Fault::Control => self.replaces_control(),
+            Fault::Full(left) => {
+                let kept = (self.plane.spec().clone(), self.plane.memory());
+                self.full = Some(Full { left: *left, kept });
+            }
         }
     }
 
@@ -412,7 +490,10 @@ impl World {
 
     fn replaces_control(&mut self) {
         self.controls += 1;
-        let mut memory = self.plane.memory();
+        let kept = self.full.as_ref().map(|full| full.kept.clone());
+        let (mut spec, mut memory) =
+            kept.unwrap_or_else(|| (self.plane.spec().clone(), self.plane.memory()));
+        memory.carry_out_decision(&mut spec);
         for (replica, past) in &mut memory.replicas {
             let process = self.processes.get(replica);
             past.pid = process
@@ -425,10 +506,49 @@ impl World {
             process.outbox.clear();
         }
         self.over.clear();
-        let (spec, lost) = (self.plane.spec().clone(), BTreeSet::new());
+        self.finds_strays(&spec, &mut memory);
+        if self.full.is_some() {
+            // What nobody has heard of who lives may come again.
+            let heard = self.processes.values().map(|it| it.directory.epoch);
+            self.published.epoch = heard.max().unwrap_or(0);
+        }
+        let lost = BTreeSet::new();
         let sockets = PathBuf::from("/run/m");
         self.plane = ControlPlane::new(spec, timing(), sockets, &memory, &lost, self.now);
         self.feed(Event::Tick);
+    }
+
+    /// Processes of which nothing was written down are taken for what they are called, as the supervisor does, or ended.
+    fn finds_strays(&mut self, spec: &Spec, memory: &mut Memory) {
+        let place = |replica: &Name| {
+            let mut places = spec.groups.iter().flat_map(|group| {
+                let ordinals = 1..=group.replicas + 2;
+                ordinals.map(move |ordinal| (group, ordinal))
+            });
+            places.find(|(group, ordinal)| group.replica_name(*ordinal) == *replica)
+        };
+        self.processes.retain(|replica, process| {
+            let past = memory.replicas.get(replica);
+            if past.is_some_and(|past| past.pid == Some(process.pid)) {
+                return true;
+            }
+            let Some((group, ordinal)) = place(replica) else {
+                return false;
+            };
+            let past = memory.replicas.entry(replica.clone()).or_default();
+            (past.pid, past.incarnation) = (Some(process.pid), process.incarnation);
+            (past.build, past.fate) = (process.build, Fate::Stays);
+            if ordinal > group.replicas {
+                past.fate = Fate::StandsIn;
+                let extra = Extra {
+                    group: group.name.clone(),
+                    ordinal,
+                    components: group.components.clone(),
+                };
+                memory.extra.insert(replica.clone(), extra);
+            }
+            true
+        });
     }
 
     fn ends(&mut self, replica: &Name, exit: Exit) {
@@ -497,8 +617,26 @@ impl World {
         }
         let mut events = VecDeque::from([event]);
         while let Some(event) = events.pop_front() {
-            for action in self.plane.on(event, self.now) {
+            let actions = self.plane.on(event, self.now);
+            let is_kept = self.is_kept();
+            for action in actions {
                 events.extend(self.carry_out(action));
+            }
+            if is_kept && self.plane.awaits_keeping() {
+                events.push_back(Event::Kept);
+            }
+        }
+    }
+
+    /// Writes down what is to be remembered, if there is room.
+    fn is_kept(&mut self) -> bool {
+        match &mut self.full {
+            None => true,
+            Some(Full { left: 0, .. }) => false,
+            Some(Full { left, kept }) => {
+                *left -= 1;
+                *kept = (self.plane.spec().clone(), self.plane.memory());
+                true
             }
         }
     }

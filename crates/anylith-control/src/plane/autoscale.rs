@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Instant};
 
 use anylith_core::{Name, Scaling, Target};
 
-use super::{ControlPlane, Phase, change::UnderWay};
+use super::{ControlPlane, Phase};
 use crate::{
     action::{Action, Notice},
     autoscale::{Autoscaler, Burden},
@@ -310,10 +310,6 @@ impl ControlPlane {
             if group.replicas > 0 {
                 continue;
             }
-            if self.is_replaced(&group.name) {
-                self.watch.called.insert(component, caller);
-                continue;
-            }
             let (group, first) = (group.clone(), group.replica_name(1));
             let is_there = self.replicas.contains_key(&first);
             let build = self.build_for(&group, now);
@@ -325,6 +321,21 @@ impl ControlPlane {
             );
             let begun = self.replicas.get_mut(&first).filter(|_| !is_there);
             begun.into_iter().for_each(|one| one.build = build);
+            self.join_reshape(&group, &first);
+        }
+    }
+
+    /// A replica of `group` is woken as it is in the topology that stands. Where a reshape prepares a group of this name, it is
+    /// to become one of that as well: it has the components of both until it is known which stands.
+    fn join_reshape(&mut self, group: &GroupSpec, replica: &Name) {
+        let Some(next) = self.prepared(&group.name) else {
+            return;
+        };
+        next.replicas = next.replicas.max(1);
+        let comes = next.components.clone();
+        if let Some(replica) = self.replicas.get_mut(replica) {
+            replica.takes_in(&group.components);
+            replica.takes_in(&comes);
         }
     }
 
@@ -339,15 +350,6 @@ impl ControlPlane {
         let watched = Watched::new(1, why.clone(), now);
         self.watch.groups.insert(group.clone(), watched);
         self.give(group, 1, why, now, actions);
-    }
-
-    /// Whether a reshape is about to make something else of a group of this name: a replica that began now would not have
-    /// what it brings.
-    fn is_replaced(&self, group: &Name) -> bool {
-        match &self.change {
-            Some(UnderWay::Reshape(reshape)) => reshape.prepares(group),
-            Some(UnderWay::Roll(_) | UnderWay::Scale(_) | UnderWay::Upgrade(_)) | None => false,
-        }
     }
 
     /// The components that are started when they are called, if none of them answers. What has failed again and again is

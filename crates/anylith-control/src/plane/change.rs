@@ -9,6 +9,7 @@ use anylith_topology::MAX_REPLICAS;
 use super::{ControlPlane, Phase};
 use crate::{
     action::{Action, Cause, Change, Notice},
+    defect::{Defect, planted},
     endpoint::endpoint,
     fate::Fate,
     input::Input,
@@ -16,9 +17,9 @@ use crate::{
     memory::Remembered,
     refused::Refused,
     replica::Replica,
-    reshape::{Reshape, Turn},
+    reshape::{Reshape, Turn, plan::ReshapePlan},
     roll::{Move, Roll},
-    scale::Scale,
+    scale::{self, Before, Scale},
     spec::GroupSpec,
     status::{ReplicaState, Underway, UpgradeStage},
     upgrade::{Rollout, Upgrade},
@@ -130,6 +131,25 @@ impl ControlPlane {
         Ok(())
     }
 
+    /// What other numbers of replicas would change now.
+    ///
+    /// # Errors
+    ///
+    /// Why they cannot be had.
+    pub fn plan_scale(&self, groups: &BTreeMap<Name, Size>) -> Result<ReshapePlan, Refused> {
+        self.check_scale(groups)?;
+        let mut wanted = self.spec.groups.clone();
+        for (group, size) in groups {
+            let meant = self.meant(group)?;
+            let mut all = wanted.iter_mut();
+            if let Some(group) = all.find(|group| group.name == meant) {
+                group.set_size(*size);
+            }
+        }
+        let topology = &self.spec.topology;
+        Ok(ReshapePlan::between(&self.spec, topology, &wanted))
+    }
+
     /// Whether the group `meant`, which was called `group`, can have this size.
     fn check_size(&self, meant: &Name, group: &Name, size: Size) -> Result<(), Refused> {
         let (min, max) = match size {
@@ -154,6 +174,12 @@ impl ControlPlane {
 
     /// How far the change has come that is under way, in words.
     pub fn change(&self) -> Option<String> {
+        if let Some((to, _)) = &self.decided {
+            let from = &self.spec.topology;
+            return Some(format!(
+                "reshaping {from} to {to}; what is new is ready, and the state has yet to be written"
+            ));
+        }
         self.change.as_ref().map(ToString::to_string)
     }
 
@@ -247,27 +273,40 @@ impl ControlPlane {
             .iter()
             .filter_map(|(group, size)| Some((self.meant(group).ok()?, *size)))
             .collect();
-        let mut changes = BTreeMap::new();
+        let (mut changes, mut before) = (BTreeMap::new(), BTreeMap::new());
         for group in &mut self.spec.groups {
             if let Some(size) = sizes.get(&group.name) {
-                let before = group.set_size(*size);
-                changes.insert(group.name.clone(), (group.replicas, before));
+                let scaling = group.scaling;
+                let replicas = group.set_size(*size);
+                changes.insert(group.name.clone(), (group.replicas, replicas));
+                before.insert(group.name.clone(), Before { replicas, scaling });
             }
         }
-        let part = |of: fn(&(u32, u32)) -> u32| {
-            let numbers = changes.iter();
-            numbers
-                .map(|(name, both)| (name.clone(), of(both)))
-                .collect()
-        };
-        let groups: BTreeMap<Name, u32> = part(|(now, _)| *now);
-        let before = part(|(_, before)| *before);
+        let numbers = changes.iter();
+        let numbers = numbers.map(|(name, (now, _))| (name.clone(), *now));
+        let groups: BTreeMap<Name, u32> = numbers.collect();
         actions.push(Action::Report(Notice::Scaling { groups: changes }));
         for (name, replicas) in &groups {
             self.resize(name, *replicas, now, actions);
         }
         let by = now + self.timing.ready;
         self.change = Some(UnderWay::Scale(Scale::new(groups, before, by)));
+    }
+
+    /// Groups are to have what they had before their numbers were changed.
+    fn take_back_scale(
+        &mut self,
+        before: BTreeMap<Name, Before>,
+        now: Instant,
+        actions: &mut Vec<Action>,
+    ) {
+        for (name, Before { replicas, scaling }) in before {
+            let mut groups = self.spec.groups.iter_mut();
+            if let Some(group) = groups.find(|group| group.name == name) {
+                (group.replicas, group.scaling) = (replicas, scaling);
+                self.resize(&name, replicas, now, actions);
+            }
+        }
     }
 
     /// Gives the replicas of a group their fates, now that it is to have so many.
@@ -283,8 +322,10 @@ impl ControlPlane {
                 self.add(&group, ordinal, Fate::Stays, now);
             }
         }
+        let prepared = self.prepared(group).map_or(0, |next| next.replicas);
+        let kept = replicas.max(prepared);
         let of_group = self.replicas.values().filter(|one| one.group == *group);
-        let too_many = of_group.filter(|one| one.ordinal > replicas && !one.fate.ends_it());
+        let too_many = of_group.filter(|one| one.ordinal > kept && !one.fate.ends_it());
         let too_many: Vec<Name> = too_many.map(|one| one.name.clone()).collect();
         for replica in too_many {
             self.end(&replica, Fate::Leaves, now, actions);
@@ -322,6 +363,9 @@ impl ControlPlane {
 
     /// Takes every step of the change under way that can be taken now.
     pub(super) fn advance_change(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        if self.awaits_keeping() {
+            return;
+        }
         loop {
             self.bury(now);
             let view = View {
@@ -334,11 +378,22 @@ impl ControlPlane {
             };
             let step = match &mut self.change {
                 Some(UnderWay::Roll(roll)) => roll.advance(view),
-                Some(UnderWay::Scale(scale)) => scale.advance(view).map(Move::Over),
+                Some(UnderWay::Scale(scale)) => match scale.advance(view) {
+                    Some(scale::Turn::TakeBack(before)) => {
+                        self.take_back_scale(before, now, actions);
+                        continue;
+                    }
+                    Some(scale::Turn::Over(notice)) => Some(Move::Over(notice)),
+                    None => None,
+                },
                 Some(UnderWay::Reshape(reshape)) => match reshape.advance(view) {
                     Some(Turn::Switch { to, groups }) => {
-                        self.switch(to, groups, now, actions);
-                        continue;
+                        self.decide(to, groups);
+                        if planted(Defect::SwitchUnkept) {
+                            self.carry_out_decision(now, actions);
+                            continue;
+                        }
+                        return;
                     }
                     Some(Turn::TakeBack { why }) => {
                         self.take_back(why, now, actions);

@@ -47,11 +47,7 @@ impl ControlPlane {
             let own = self.replicas.values_mut();
             // One that is too many leaves, and takes nothing in.
             for replica in own.filter(|one| one.group == group.name && belongs(one, group)) {
-                let comes = group.components.iter();
-                let comes = comes.filter(|name| !replica.components.contains(name));
-                let comes: Vec<Name> = comes.cloned().collect();
-                replica.coming.extend(comes.iter().cloned());
-                replica.components.extend(comes);
+                replica.takes_in(&group.components);
                 if let Some(run) = replica.life.listen() {
                     run.unable.clear();
                 }
@@ -60,17 +56,41 @@ impl ControlPlane {
                 self.add(group, ordinal, Fate::Stays, now);
             }
         }
-        let (from, by) = (self.spec.topology.clone(), now + self.timing.ready);
+        let by = now + self.timing.ready;
         let notice = Notice::Reshaping {
-            from: from.clone(),
+            from: self.spec.topology.clone(),
             to: to.clone(),
         };
         actions.push(Action::Report(notice));
-        self.change = Some(UnderWay::Reshape(Reshape::new(from, to, groups, by)));
+        self.change = Some(UnderWay::Reshape(Reshape::new(&self.spec, to, groups, by)));
+    }
+
+    /// All of what is new is ready: calls go there as soon as that is written down. Who comes after a control plane that was
+    /// killed from here on has them go there.
+    pub(super) fn decide(&mut self, to: Name, groups: Vec<GroupSpec>) {
+        self.decided = Some((to, groups));
+    }
+
+    /// It is written down what was decided, if anything was.
+    pub(super) fn carry_out_decision(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        if let Some((to, groups)) = self.decided.take() {
+            self.switch(to, groups, now, actions);
+        }
+    }
+
+    /// The group called `name` of a topology that is prepared, and does not stand yet.
+    pub(super) fn prepared(&mut self, name: &Name) -> Option<&mut GroupSpec> {
+        if let Some((_, groups)) = &mut self.decided {
+            return groups.iter_mut().find(|group| group.name == *name);
+        }
+        match &mut self.change {
+            Some(UnderWay::Reshape(reshape)) => reshape.prepares(name),
+            Some(UnderWay::Roll(_) | UnderWay::Scale(_) | UnderWay::Upgrade(_)) | None => None,
+        }
     }
 
     /// From now on the topology called `to` stands. What it does not want goes, once the directory says so.
-    pub(super) fn switch(
+    fn switch(
         &mut self,
         to: Name,
         groups: Vec<GroupSpec>,
@@ -103,6 +123,7 @@ impl ControlPlane {
         match &self.change {
             Some(UnderWay::Reshape(reshape)) => Some(Interrupted {
                 to: reshape.to().clone(),
+                groups: self.decided.as_ref().map(|(_, groups)| groups.clone()),
             }),
             Some(UnderWay::Roll(_) | UnderWay::Scale(_) | UnderWay::Upgrade(_)) => None,
             None => self.interrupted.clone(),
@@ -112,7 +133,7 @@ impl ControlPlane {
     /// Says what becomes of the reshape in the middle of which the control plane before was killed: the topology that stands
     /// stays, and what it does not want leaves.
     pub(super) fn resolve_reshape(&mut self, actions: &mut Vec<Action>) {
-        if let Some(Interrupted { to }) = self.interrupted.take() {
+        if let Some(Interrupted { to, .. }) = self.interrupted.take() {
             let stands = self.spec.topology.clone();
             actions.push(Action::Report(Notice::ReshapeResolved { to, stands }));
         }
@@ -142,6 +163,7 @@ impl ControlPlane {
 
     /// Everything is to stop, and nothing new begins: what has not come does not come any more.
     pub(super) fn forget_coming(&mut self) {
+        self.decided = None;
         for replica in self.replicas.values_mut() {
             let here = replica.all_here();
             let coming = std::mem::take(&mut replica.coming);

@@ -98,6 +98,23 @@ impl ReshapePlan {
     /// [`Refused`] if that is no topology of the application that runs, or the one that runs.
     pub fn new(spec: &Spec, to: &Name, groups: &[GroupSpec]) -> Result<Self, Refused> {
         check(spec, groups)?;
+        let ranges = |all: &[GroupSpec]| -> BTreeMap<Name, Option<Scaling>> {
+            let each = all.iter().map(|group| (group.name.clone(), group.scaling));
+            each.collect()
+        };
+        let same_ranges = ranges(groups) == ranges(&spec.groups);
+        let same_names = groups.len() == spec.groups.len();
+        let is_same = |group: &GroupSpec| change(spec.group(&group.name), group).is_none();
+        if *to == spec.topology && same_ranges && same_names && groups.iter().all(is_same) {
+            return Err(Refused::Same {
+                topology: to.clone(),
+            });
+        }
+        Ok(Self::between(spec, to, groups))
+    }
+
+    /// The same, where it is known that it can be.
+    pub(crate) fn between(spec: &Spec, to: &Name, groups: &[GroupSpec]) -> Self {
         let mut changes: Vec<GroupChange> = groups
             .iter()
             .map(|group| change(spec.group(&group.name), group))
@@ -113,16 +130,6 @@ impl ReshapePlan {
             before: old.replicas,
             after: 0,
         }));
-        let ranges = |all: &[GroupSpec]| -> BTreeMap<Name, Option<Scaling>> {
-            let each = all.iter().map(|group| (group.name.clone(), group.scaling));
-            each.collect()
-        };
-        let same_ranges = ranges(groups) == ranges(&spec.groups);
-        if *to == spec.topology && same_ranges && changes.iter().all(GroupChange::is_none) {
-            return Err(Refused::Same {
-                topology: to.clone(),
-            });
-        }
         // Of bursts that are none there is nothing to say.
         let idle = |name: &Name| {
             let all = groups.iter().chain(&spec.groups);
@@ -131,7 +138,7 @@ impl ReshapePlan {
         };
         changes.retain(|change| !idle(&change.name));
         let sum = |of: fn(&GroupChange) -> u32| changes.iter().map(of).sum();
-        Ok(Self {
+        Self {
             from: spec.topology.clone(),
             to: to.clone(),
             processes: Processes {
@@ -141,7 +148,7 @@ impl ReshapePlan {
             },
             groups: changes,
             memory: None,
-        })
+        }
     }
 }
 
@@ -243,17 +250,24 @@ impl fmt::Display for ReshapePlan {
         for group in &self.groups {
             group.fmt(f)?;
         }
-        let Processes {
-            before,
-            peak,
-            after,
-        } = self.processes;
         writeln!(f, "1. start {}", self.starts())?;
         writeln!(
             f,
             "2. when all of that is ready, send calls there and nowhere else"
         )?;
         writeln!(f, "3. drain and stop {}", self.stops())?;
+        self.write_footprint(f)
+    }
+}
+
+impl ReshapePlan {
+    /// How many processes and how much memory it takes, in words.
+    pub(crate) fn write_footprint(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Processes {
+            before,
+            peak,
+            after,
+        } = self.processes;
         let many = match before {
             1 => "1 process".to_owned(),
             many => format!("{many} processes"),

@@ -181,7 +181,10 @@ fn a_change_that_is_given_up_says_what_the_replica_waited_for() {
     world.happens(scale(&[("Cart", 2)]));
     world.pass(Duration::from_secs(61));
     let (_, why) = failure(&world).unwrap();
-    assert_eq!(why, "Cart-2 was not ready within 60s: Cart waits for Stock");
+    assert_eq!(
+        why,
+        "Cart-2 was not ready within 60s: Cart waits for Stock; Cart has 1 replica again"
+    );
     assert_eq!(culprit(&world), Some("Cart-2"));
 }
 
@@ -330,21 +333,56 @@ fn a_replica_that_does_not_drain_in_time_is_killed_and_forgotten() {
 }
 
 #[test]
-fn a_number_that_cannot_be_reached_is_said_and_kept() {
+fn a_number_that_cannot_be_reached_is_taken_back_each_time_that_it_is_asked_for() {
     let mut world = World::ready(micro(1));
-    world.faults.insert("Cart-2", Fault::Mute);
-    world.happens(scale(&[("Cart", 2)]));
+    let before = world.plane.spec().clone();
+    world.faults.insert("Cart-3", Fault::Mute);
+    for _ in 0..2 {
+        world.happens(scale(&[("Cart", 3), ("Stock", 2)]));
+        world.pass(Duration::from_secs(61));
+        let (what, why) = failure(&world).unwrap();
+        assert_eq!(what, Change::Scale);
+        let late = "Cart-3 was not ready within 60s: it failed before: it did not connect";
+        assert!(why.starts_with(late), "{why}");
+        assert!(
+            why.ends_with("; Cart has 1 replica, Stock has 1 again"),
+            "{why}"
+        );
+        assert_eq!(*world.plane.spec(), before);
+        world.pass(Duration::from_secs(15));
+        assert!(world.status().is_ready());
+        assert_eq!(world.processes.len(), 3, "what came has left");
+        world.notices.clear();
+    }
+    // Also where it fails at once, and where there was a range.
+    world.faults.insert("Cart", Fault::Fails);
+    let range = Size::Between { min: 3, max: 4 };
+    world.happens(Event::ScaleAsked {
+        groups: [(name("Cart"), range)].into(),
+    });
+    world.pass(Duration::from_secs(15));
+    let (_, why) = failure(&world).unwrap();
+    assert!(why.starts_with("Cart-2 does not start: "), "{why}");
+    assert_eq!(*world.plane.spec(), before);
+    assert_eq!(world.plane.check_restart(None), Ok(()));
+}
+
+#[test]
+fn who_asks_for_a_number_hears_of_one_that_did_not_start_before() {
+    let mut world = World::ready(micro(2));
+    world.faults.insert("Cart-1", Fault::Mute);
+    world.dies("Cart-1", Exit::Signal(9));
+    world.pass(Duration::from_secs(5));
+    world.happens(scale(&[("Cart", 3)]));
     world.pass(Duration::from_secs(61));
-    let (what, why) = failure(&world).unwrap();
-    assert_eq!(what, Change::Scale);
-    assert!(
-        why.starts_with("Cart-2 was not ready within 60s: it failed before: it did not connect"),
-        "{why}"
-    );
-    world.faults.clear();
-    world.pass(Duration::from_secs(40));
-    assert!(world.status().is_ready());
-    assert_eq!(world.processes.len(), 4);
+    let (_, why) = failure(&world).unwrap();
+    assert!(why.starts_with("Cart-1 "), "{why}");
+    assert!(why.ends_with("; Cart has 3 replicas all the same"), "{why}");
+    // Fewer can be had of what is ill.
+    world.happens(scale(&[("Cart", 1)]));
+    world.pass(Duration::from_secs(15));
+    let groups = [(name("Cart"), 1)].into();
+    assert!(world.notices.contains(&Notice::Scaled { groups }));
 }
 
 #[test]

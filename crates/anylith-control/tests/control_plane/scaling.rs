@@ -377,27 +377,6 @@ fn a_reshape_to_another_target_forgets_what_was_judged_by_the_one_before() {
 }
 
 #[test]
-fn a_call_during_a_reshape_wakes_what_sleeps() {
-    let mut world = asleep();
-    // The new group does not get ready.
-    world.faults.insert("pair-1", Fault::Mute);
-    let mut wanted = spec(&[("pair", &["Front", "Cart"], 1), ("Stock", &["Stock"], 1)]);
-    wanted.groups[1].scaling = Some(Scaling::between(0, 3));
-    world.happens(Event::ReshapeAsked {
-        topology: name("pair"),
-        groups: wanted.groups,
-    });
-    assert!(world.plane.change().is_some());
-    wants(&mut world, "Cart-1");
-    // It might become something else, so it is started when that is settled.
-    assert_eq!(stock(&world), 0);
-    assert!(world.plane.directory().is_asleep("Stock"));
-    world.pass(Duration::from_secs(100));
-    assert_eq!(world.plane.change(), None);
-    assert_eq!(world.plane.directory().replicas("Stock").len(), 1);
-}
-
-#[test]
 fn an_application_of_which_something_sleeps_can_be_stopped() {
     let mut world = asleep();
     wants(&mut world, "Cart-1");
@@ -409,4 +388,64 @@ fn an_application_of_which_something_sleeps_can_be_stopped() {
     let status = world.status();
     let mut replicas = status.replicas();
     assert!(replicas.all(|replica| replica.state == ReplicaState::Stopped));
+}
+
+/// A reshape from [`asleep`], in which `pages-1` does not get ready, and in which `Stock` and `more` are in a group that
+/// is called as before.
+fn reshaped_asleep(more: &[&str], replicas: u32) -> World {
+    let mut world = asleep();
+    world.faults.insert("pages-1", Fault::Mute);
+    let pages = ["Front", "Cart"];
+    let pages: Vec<&str> = pages.into_iter().filter(|it| !more.contains(it)).collect();
+    let stock: Vec<&str> = ["Stock"].iter().chain(more).copied().collect();
+    let mut to = spec(&[("pages", &pages, 1), ("Stock", &stock, replicas)]);
+    to.groups[1].scaling = (replicas == 0).then(|| Scaling::between(0, 3));
+    world.happens(Event::ReshapeAsked {
+        topology: name("night"),
+        groups: to.groups,
+    });
+    assert!(world.plane.change().is_some());
+    world
+}
+
+#[test]
+fn what_sleeps_and_is_called_in_a_reshape_wakes_as_it_was_and_goes_on_as_it_is_to_be() {
+    for (more, replicas) in [
+        (&[][..], 0),
+        (&["Cart"][..], 0),
+        (&["Cart"][..], 1),
+        (&[][..], 1),
+    ] {
+        for ends_well in [true, false] {
+            // Who came is called by nobody when it goes again, as the model sees.
+            if !ends_well && !more.is_empty() {
+                continue;
+            }
+            let mut world = reshaped_asleep(more, replicas);
+            wants(&mut world, "Cart-1");
+            let named = |world: &World, component: &str| -> Vec<String> {
+                let named = world.plane.directory().replicas(component).iter();
+                named.map(|it| it.replica.to_string()).collect()
+            };
+            // It does not wait for the reshape.
+            assert_eq!(named(&world, "Stock"), ["Stock-1"], "{more:?}");
+            assert_eq!(named(&world, "Cart"), ["Cart-1"]);
+            let awake = world.processes[&name("Stock-1")].pid;
+            if ends_well {
+                world.faults.clear();
+            }
+            // Until it is given up; or not so long that it would sleep again.
+            world.pass(Duration::from_secs(if ends_well { 30 } else { 70 }));
+            assert_eq!(world.plane.change(), None);
+            let stands = if ends_well { "night" } else { "test" };
+            assert_eq!(world.plane.spec().topology, stands);
+            if ends_well && !more.is_empty() {
+                assert_eq!(named(&world, "Cart"), ["Stock-1"], "{replicas}");
+            }
+            let process = world.processes.get(&name("Stock-1"));
+            assert!(process.is_none_or(|process| process.pid == awake));
+            assert!(world.status().is_ready(), "{:?}", world.status());
+            world.check_directory();
+        }
+    }
 }

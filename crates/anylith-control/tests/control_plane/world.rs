@@ -330,7 +330,11 @@ impl World {
     }
 
     fn take(&mut self, event: Event) {
-        for action in self.plane.on(event, self.now) {
+        let actions = self.plane.on(event, self.now);
+        if self.plane.awaits_keeping() {
+            self.events.push_front(Event::Kept);
+        }
+        for action in actions {
             match action {
                 Action::Spawn {
                     replica,

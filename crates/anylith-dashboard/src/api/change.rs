@@ -129,7 +129,10 @@ pub(super) async fn scale(
         groups: scaled(&status.groups, &sizes)?,
     };
     let planned = api.control.plan(wanted.request(true)).await?;
-    let make = Request::Scale { groups: sizes };
+    let make = Request::Scale {
+        groups: sizes,
+        dry_run: false,
+    };
     told(&api, &wanted.topology, planned, (!dry_run).then_some(make)).await
 }
 

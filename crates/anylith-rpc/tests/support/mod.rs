@@ -11,12 +11,12 @@ use std::{
     path::PathBuf,
     sync::{
         Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst},
     },
     time::{Duration, Instant, SystemTime},
 };
 
-use anylith_core::{Address, CallContext, Directory, Endpoint, Fingerprint, Limits, Name};
+use anylith_core::{Address, CallContext, Directory, Endpoint, Fingerprint, Limits, Name, Refusal};
 use anylith_pki::{Authority, Identity, Lifetimes, Subject};
 use anylith_rpc::{
     Answer, Answering, Callee, Failure, Incoming, Items, Lead, Network, Reply, Request, Serve,
@@ -47,7 +47,8 @@ pub(crate) const LEFT: u16 = 8;
 pub(crate) const HELD: u16 = 9;
 /// Takes the first item, and answers.
 pub(crate) const FIRST: u16 = 10;
-/// Refuses as moved.
+/// Refuses as moved; by a directory with the epoch that the first eight bytes say, if there are any, and then only until
+/// [`Counts::arrived`].
 pub(crate) const MOVED: u16 = 11;
 /// Answers with the `traceparent`.
 pub(crate) const TRACE: u16 = 12;
@@ -70,6 +71,8 @@ pub(crate) struct Counts {
     pub(crate) dropped: AtomicUsize,
     pub(crate) finished: AtomicUsize,
     pub(crate) release: Notify,
+    /// What has moved is here.
+    pub(crate) arrived: AtomicBool,
     pub(crate) changed: Notify,
 }
 
@@ -201,7 +204,15 @@ async fn answer(call: Incoming, counts: &Counts) -> Answer {
             let first = items.unwrap().next().await.unwrap().unwrap();
             Answer::Message(first.to_vec())
         }
-        MOVED => Answer::Failed(Failure::NotExecuted(anylith_core::Refusal::Moved)),
+        MOVED => {
+            let epoch = arguments
+                .first_chunk()
+                .map_or(0, |it| u64::from_le_bytes(*it));
+            match epoch > 0 && counts.arrived.load(SeqCst) {
+                true => Answer::Message(b"here".to_vec()),
+                false => Answer::Failed(Failure::NotExecuted(Refusal::Moved { epoch })),
+            }
+        }
         COMPUTE | COMPUTE_APART => {
             if method == COMPUTE_APART {
                 tokio::task::yield_now().await;

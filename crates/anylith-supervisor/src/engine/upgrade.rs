@@ -51,6 +51,7 @@ impl Engine {
             }
             (planned, _) => planned.map(drop),
         };
+        let planned = self.with_room(planned, 0);
         let record = self.ledger.record();
         let last = record.kept.keys().max().copied().unwrap_or(0);
         let build = last.max(self.plane.build()) + 1;

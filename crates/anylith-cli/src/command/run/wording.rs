@@ -44,6 +44,7 @@ impl Wording {
                 return Some(report.to_string());
             }
             Report::StateUnkept { .. }
+            | Report::StateCramped { .. }
             | Report::AuthorityUnkept { .. }
             | Report::CertificateFailed { .. }
             | Report::NoLog { .. }

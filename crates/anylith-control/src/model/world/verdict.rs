@@ -6,7 +6,19 @@ use anylith_core::Name;
 use anylith_wire::control::{ComponentState, ToReplica};
 
 use super::{Process, World, name};
-use crate::{Cause, Notice};
+use crate::{Cause, GroupSpec, Notice, Spec};
+
+/// `spec` with as many replicas as `stands` has by now in groups that sleep until they are called.
+fn with_numbers_of(spec: &Spec, stands: &Spec) -> Spec {
+    let mut spec = spec.clone();
+    let may_sleep = |group: &&mut GroupSpec| !group.burst && group.scaling.is_some();
+    for group in spec.groups.iter_mut().filter(may_sleep) {
+        let known = stands.group(&group.name);
+        let known = known.filter(|known| known.scaling == group.scaling);
+        group.replicas = known.map_or(group.replicas, |known| known.replicas);
+    }
+    spec
+}
 
 impl World {
     /// Nobody may be sent away who is still called.
@@ -62,12 +74,47 @@ impl World {
         self.plane.change().is_none() && all_ready && self.possible().is_empty()
     }
 
+    /// Whether the numbers `stand` that were asked for, or those of `from` that were taken back, and people were `told` how often
+    /// that they are reached and that they are not.
+    fn verdict_of_scale(
+        &self,
+        from: &Spec,
+        stand: bool,
+        told: (usize, usize),
+    ) -> Result<(), String> {
+        let of_new = |notice: &Notice| match notice {
+            Notice::ChangeFailed {
+                replica: Some(replica),
+                ..
+            } => {
+                let mut known = from.groups.iter().flat_map(GroupSpec::replica_names);
+                known.all(|known| known != *replica)
+            }
+            _ => false,
+        };
+        let of_new = self.notices.iter().any(of_new);
+        match told {
+            _ if of_new && stand && *from != *self.plane.spec() => {
+                Err("it was given up, and its number stands".to_owned())
+            }
+            // Who has asked is gone with the control plane that he asked.
+            _ if self.controls > 0 => Ok(()),
+            (1, 0) if stand => Ok(()),
+            (0, 1) => Ok(()),
+            told => Err(format!(
+                "people were told {told:?} of numbers that stand: {stand}"
+            )),
+        }
+    }
+
     /// One topology runs, and nothing of another.
     pub(in crate::model) fn final_verdict(&self) -> Result<(), String> {
         let Some((from, to)) = &self.asked else {
             return Ok(());
         };
         let stands = self.plane.spec();
+        let [from, to] = [from, to].map(|asked| with_numbers_of(asked, stands));
+        let (from, to) = (&from, &to);
         if *stands != *from && *stands != *to {
             return Err(format!("neither the one nor the other stands: {stands:?}"));
         }
@@ -118,13 +165,17 @@ impl World {
                 ));
             }
         }
-        let made = |notice: &&Notice| matches!(notice, Notice::Reshaped { .. });
+        let made =
+            |notice: &&Notice| matches!(notice, Notice::Reshaped { .. } | Notice::Scaled { .. });
         let failed = |notice: &&Notice| matches!(notice, Notice::ChangeFailed { .. });
         let made = self.notices.iter().filter(made).count();
         let failed = self.notices.iter().filter(failed).count();
         let told = (made, failed);
         if self.restarts {
             return Ok(());
+        }
+        if self.scales {
+            return self.verdict_of_scale(from, stands == to, told);
         }
         let right = match (from == to, self.controls > 0, stands == to) {
             (true, _, _) => (0, 0),
