@@ -218,10 +218,15 @@ impl Link {
         Ok(())
     }
 
-    /// Tells of calls that were kept in their traces, if there are any or `always`; returns whether more may come soon.
-    async fn tell_spans(&mut self, replica: &Replica, always: bool) -> io::Result<bool> {
+    /// Tells of calls that were kept in their traces, if there are any or `always`; returns after how long to tell of more, if more
+    /// may come.
+    async fn tell_spans(
+        &mut self,
+        replica: &Replica,
+        always: bool,
+    ) -> io::Result<Option<Duration>> {
         let Some(trails) = replica.trails() else {
-            return Ok(false);
+            return Ok(None);
         };
         let (now, wall_ns) = clocks();
         let Batch {
@@ -230,6 +235,10 @@ impl Link {
             dropped,
             more,
         } = trails.tracer.take(MOST_SPANS, now, wall_ns);
+        let pause = match spans.len() {
+            MOST_SPANS => Duration::ZERO,
+            _ => GATHER,
+        };
         if always || !spans.is_empty() || dropped > 0 {
             let spans = FromReplica::Spans {
                 spans,
@@ -238,7 +247,7 @@ impl Link {
             };
             self.send(&spans).await?;
         }
-        Ok(more)
+        Ok(more.then_some(pause))
     }
 
     /// Talks until the connection breaks, or the replica is gone.
@@ -255,7 +264,7 @@ impl Link {
                 self.send(&news).await?;
             }
             if last {
-                self.tell_spans(replica, false).await?;
+                while self.tell_spans(replica, false).await? == Some(Duration::ZERO) {}
                 return self.report(replica, account).await;
             }
             tokio::select! {
@@ -264,11 +273,11 @@ impl Link {
                 Ok(()) = account.wanted.changed() => {}
                 gauge = is_due(&mut account.gauge) => gauge.look(replica),
                 () = spans_are_due(replica, account.spans_at) => {
-                    let more = match account.spans_at {
-                        None => true,
+                    let pause = match account.spans_at {
+                        None => Some(GATHER),
                         Some(_) => self.tell_spans(replica, false).await?,
                     };
-                    account.spans_at = more.then(|| Instant::now() + GATHER);
+                    account.spans_at = pause.map(|pause| Instant::now() + pause);
                 }
                 report = account.reports.recv() => match report {
                     Some(report) => account.made.push(report),

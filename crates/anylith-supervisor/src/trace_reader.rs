@@ -70,7 +70,7 @@ impl TraceReader {
         }
         let wanted = met.into_values().filter(|(_, is_wanted)| *is_wanted);
         let mut traces: Vec<TraceSummary> = wanted.map(|(sketch, _)| sketch.summary()).collect();
-        traces.sort_by(|one, other| (other.begun_us, other.id).cmp(&(one.begun_us, one.id)));
+        traces.sort_by_key(|trace| std::cmp::Reverse((trace.begun_us, trace.id)));
         let more = traces.len() > most;
         traces.truncate(most);
         Ok(FoundTraces { traces, more })

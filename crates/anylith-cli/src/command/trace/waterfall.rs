@@ -233,9 +233,9 @@ GET /cart\u{fffd}[2J  8.0 ms
 0000000000000000000000000af76519  2026-01-02T03:00:00.001  3 spans, 1 failed; kept because it was sampled
 
 Frontend GET /cart\u{fffd}[2J 8.0 ms web-1   ███████████████████████████████
-  Frontend → Cart/add   4.0 ms web-1 ⇢    ████████████████
-  ✗ erred: Full
-    Cart/add answers    2.0 ms web-1               ████████
+  Frontend → Cart/add  4.0 ms web-1 ⇢    ████████████████
+    ✗ erred: Full
+    Cart/add answers   2.0 ms web-1              ████████
 "
         );
         for columns in [0, 1, 20, 80, 400] {
