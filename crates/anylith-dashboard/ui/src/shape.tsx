@@ -150,7 +150,7 @@ function Process({ replica, components, copies, load, need, told, indices, open 
       <footer>
         {pid === null ? 'no process' : `process ${pid}`}
         {restarts > 0 && <span class="restarts"> · {count(restarts, 'restart')}</span>}
-        {told && <span class="need">{need?.memory_bytes === undefined ? '' : ` · ${needs(need)}`}</span>}
+        {told && <span class="need">{need?.memory_bytes !== undefined && ` · ${needs(need)}`}</span>}
       </footer>
     </article>
   );
