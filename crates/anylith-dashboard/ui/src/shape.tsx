@@ -98,6 +98,7 @@ function GroupBox({ group, numbers, indices, ask, open }: GroupProps) {
             copies={replicas.length}
             load={numbers.load(replica.id)}
             need={numbers.replica(replica.id)}
+            told={numbers.now === undefined || numbers.counted}
             indices={indices}
             open={open}
           />
@@ -121,11 +122,13 @@ interface ProcessProps {
   /** Of this host's cores, from 0 to 1. */
   load: number | undefined;
   need: ReplicaNow | undefined;
+  /** Whether that is told, or will be: it has its room before it comes, or all boxes would move when it does. */
+  told: boolean;
   indices: Map<string, number>;
   open: (component: string) => void;
 }
 
-function Process({ replica, components, copies, load, need, indices, open }: ProcessProps) {
+function Process({ replica, components, copies, load, need, told, indices, open }: ProcessProps) {
   const { id, pid, restarts } = replica;
   const { word, tone } = meaning(replica);
   return (
@@ -147,9 +150,7 @@ function Process({ replica, components, copies, load, need, indices, open }: Pro
       <footer>
         {pid === null ? 'no process' : `process ${pid}`}
         {restarts > 0 && <span class="restarts"> · {count(restarts, 'restart')}</span>}
-        {need?.memory_bytes !== undefined && (
-          <span class="need"> · {needs(need)}</span>
-        )}
+        {told && <span class="need">{need?.memory_bytes !== undefined && ` · ${needs(need)}`}</span>}
       </footer>
     </article>
   );
