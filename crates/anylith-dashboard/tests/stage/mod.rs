@@ -51,8 +51,11 @@ pub(crate) struct Supervisor {
     /// What it answers to a change that is not a dry run.
     changed: Mutex<Answer>,
     /// What it answers to who looks; without it, it is one that knows no numbers.
-    seen: Mutex<Option<fn(&Look) -> Seen>>,
+    seen: Mutex<Option<Eye>>,
 }
+
+/// What is seen by who looks.
+type Eye = fn(&Look) -> Seen;
 
 /// An application of two components, of which the first is dependent on the second.
 pub(crate) fn manifest() -> Manifest {

@@ -1,6 +1,6 @@
 //! Writes out an implementation: how the runtime builds it, runs it and ends it.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 use syn::{Ident, ext::IdentExt as _, spanned::Spanned};
 
@@ -38,19 +38,22 @@ fn filled(
         ..
     }: &Field,
 ) -> TokenStream {
+    // What is wrong with a field is to be said at its type; but where a macro of the user's has brought that type along, a
+    // name with its span would not be the argument's.
+    let wiring = Ident::new("__wiring", Span::call_site());
     match source {
-        Source::Config => quote_spanned!(written.span()=> #name: __wiring.config::<#written>()?),
+        Source::Config => quote_spanned!(written.span()=> #name: #wiring.config::<#written>()?),
         Source::Listener(text) => {
-            quote_spanned!(written.span()=> #name: __wiring.listener(#text)?)
+            quote_spanned!(written.span()=> #name: #wiring.listener(#text)?)
         }
         Source::Shared(client) => quote_spanned! {written.span()=>
-            #name: ::std::sync::Arc::new(__wiring.client::<#client>())
+            #name: ::std::sync::Arc::new(#wiring.client::<#client>())
         },
         Source::Default => {
             quote_spanned!(written.span()=> #name: ::core::default::Default::default())
         }
         Source::Dependency | Source::Init | Source::Unknown => {
-            quote_spanned!(written.span()=> #name: __wiring.client::<#written>())
+            quote_spanned!(written.span()=> #name: #wiring.client::<#written>())
         }
     }
 }
