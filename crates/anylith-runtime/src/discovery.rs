@@ -224,10 +224,13 @@ mod tests {
 
     use super::*;
 
+    /// What is told, and when that was said.
+    type Answer = (Instant, Vec<IpAddr>);
+
     /// Says what a test has told it, so much later.
     #[derive(Debug, Clone, Default)]
     struct Told {
-        answers: Arc<Mutex<Vec<(Instant, Vec<IpAddr>)>>>,
+        answers: Arc<Mutex<Vec<Answer>>>,
         lag: Duration,
     }
 

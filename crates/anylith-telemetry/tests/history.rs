@@ -66,6 +66,7 @@ fn after(seconds: u64) -> Survey {
             replica("Cart-1", "Cart", "ready"),
             replica("Cart-2", "Cart", "starting"),
         ],
+        spans: None,
     }
 }
 

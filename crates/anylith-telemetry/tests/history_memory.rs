@@ -28,6 +28,7 @@ fn emporium() -> (Survey, BTreeMap<Name, Vec<Name>>) {
         numbers: Numbers::default(),
         restarts: BTreeMap::new(),
         replicas: Vec::new(),
+        spans: None,
     };
     let mut took = Histogram::new();
     for step in 0..30 {

@@ -237,6 +237,8 @@ impl Host {
             secrets: BTreeMap::new(),
             identity: None,
             grace_ms: 1000,
+            discovery: None,
+            health: None,
         };
         let file = self.0.path().join(format!("{replica}.json"));
         fs::write(&file, serde_json::to_vec(&orders).unwrap()).unwrap();

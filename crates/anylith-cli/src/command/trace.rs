@@ -88,7 +88,9 @@ fn one(args: &TraceArgs, folder: &RunFolder, prefix: &str, app: &App) -> Result<
         Ok(id) => id,
         Err(_) => {
             let filter = TraceFilter::default().with_text(prefix);
-            let found = reader.find(&filter, usize::MAX).map_err(unreadable)?;
+            let found = reader
+                .find(&filter, usize::MAX)
+                .map_err(|error| unreadable(&error))?;
             let ids = found.traces.iter().map(|trace| trace.id);
             let mut ids = ids.filter(|id| id.to_string().starts_with(prefix));
             match (ids.next(), ids.next()) {
@@ -103,7 +105,7 @@ fn one(args: &TraceArgs, folder: &RunFolder, prefix: &str, app: &App) -> Result<
             }
         }
     };
-    let trace = reader.trace(id).map_err(unreadable)?;
+    let trace = reader.trace(id).map_err(|error| unreadable(&error))?;
     let trace = trace.ok_or_else(|| no_such(prefix, app))?;
     match args.json {
         true => json(&trace),
@@ -128,7 +130,7 @@ fn list(args: &TraceArgs, folder: &RunFolder, app: &App) -> Result<String, Failu
     let texts = args.text.iter().flat_map(|text| text.split_whitespace());
     let filter = texts.fold(filter, TraceFilter::with_text);
     let found = TraceReader::of(folder).find(&filter, args.lines);
-    let found = found.map_err(unreadable)?;
+    let found = found.map_err(|error| unreadable(&error))?;
     if args.json {
         return json(&found);
     }
@@ -169,7 +171,7 @@ fn no_such(prefix: &str, app: &App) -> Failure {
     )
 }
 
-fn unreadable(error: io::Error) -> Failure {
+fn unreadable(error: &io::Error) -> Failure {
     Failure::new(
         format!("the traces cannot be read: {error}"),
         "do they belong to this user?",

@@ -172,6 +172,7 @@ async fn a_replica_that_counts_nothing_reports_nothing() {
     let running = join(&control, &Arc::default());
     let telemetry = Telemetry {
         metrics: Metrics::Off,
+        ..Telemetry::default()
     };
     let mut line = control
         .welcomed_to_tell(&["Kettle", "Cook"], telemetry)
