@@ -1,6 +1,6 @@
 //! A reshape, as the control plane carries it out; and the components that come and go in replicas that run.
 
-use std::{slice, time::Instant};
+use std::{collections::BTreeSet, slice, time::Instant};
 
 use anylith_core::Name;
 use anylith_wire::control::{Additions, ComponentState};
@@ -116,6 +116,15 @@ impl ControlPlane {
         let stays = self.spec.topology.clone();
         actions.push(Action::Report(Notice::TakingBack { stays, why }));
         self.conform(now, actions);
+        // What was woken meanwhile may have come into a process of the new topology, and not have begun there.
+        self.renew_where(
+            |replica, run| {
+                let mut own = replica.components.iter();
+                own.any(|component| run.unable.contains_key(component))
+            },
+            now,
+            actions,
+        );
     }
 
     /// What the next control plane must know of the reshape that is under way.
@@ -136,6 +145,42 @@ impl ControlPlane {
         if let Some(Interrupted { to, .. }) = self.interrupted.take() {
             let stands = self.spec.topology.clone();
             actions.push(Action::Report(Notice::ReshapeResolved { to, stands }));
+        }
+    }
+
+    /// Has those of `heard` be started anew that were to take in what they are to have, and have not: the control plane was
+    /// killed that began it.
+    pub(super) fn renew_unfinished(
+        &mut self,
+        heard: &BTreeSet<Name>,
+        now: Instant,
+        actions: &mut Vec<Action>,
+    ) {
+        self.renew_where(
+            |replica, run| {
+                let mut own = replica.components.iter();
+                heard.contains(&replica.name) && own.any(|component| !run.has(component))
+            },
+            now,
+            actions,
+        );
+    }
+
+    /// Has those be started anew that stay, and of which `is_ill` says so.
+    fn renew_where(
+        &mut self,
+        is_ill: impl Fn(&Replica, &Run) -> bool,
+        now: Instant,
+        actions: &mut Vec<Action>,
+    ) {
+        let ill = self.replicas.values().filter(|replica| {
+            let run = replica.run().filter(|run| run.connected);
+            let stays = replica.fate == Fate::Stays && !replica.external;
+            stays && run.is_some_and(|run| is_ill(replica, run))
+        });
+        let ill: Vec<Name> = ill.map(|replica| replica.name.clone()).collect();
+        for replica in ill {
+            self.end(&replica, Fate::Renewed, now, actions);
         }
     }
 
