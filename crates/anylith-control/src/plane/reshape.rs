@@ -117,14 +117,8 @@ impl ControlPlane {
         actions.push(Action::Report(Notice::TakingBack { stays, why }));
         self.conform(now, actions);
         // What was woken meanwhile may have come into a process of the new topology, and not have begun there.
-        self.renew_where(
-            |replica, run| {
-                let mut own = replica.components.iter();
-                own.any(|component| run.unable.contains_key(component))
-            },
-            now,
-            actions,
-        );
+        let lacks = |_: &Name, component: &Name, run: &Run| run.unable.contains_key(component);
+        self.renew_where(lacks, now, actions);
     }
 
     /// What the next control plane must know of the reshape that is under way.
@@ -156,27 +150,29 @@ impl ControlPlane {
         now: Instant,
         actions: &mut Vec<Action>,
     ) {
-        self.renew_where(
-            |replica, run| {
-                let mut own = replica.components.iter();
-                heard.contains(&replica.name) && own.any(|component| !run.has(component))
-            },
-            now,
-            actions,
-        );
+        let lacks = |replica: &Name, component: &Name, run: &Run| {
+            heard.contains(replica) && !run.has(component)
+        };
+        self.renew_where(lacks, now, actions);
     }
 
-    /// Has those be started anew that stay, and of which `is_ill` says so.
+    /// Has those be started anew that stay, and of which `lacks` says so of a component. What there is one of comes to its place
+    /// by itself.
     fn renew_where(
         &mut self,
-        is_ill: impl Fn(&Replica, &Run) -> bool,
+        lacks: impl Fn(&Name, &Name, &Run) -> bool,
         now: Instant,
         actions: &mut Vec<Action>,
     ) {
+        let alone = &self.spec.singletons;
         let ill = self.replicas.values().filter(|replica| {
-            let run = replica.run().filter(|run| run.connected);
             let stays = replica.fate == Fate::Stays && !replica.external;
-            stays && run.is_some_and(|run| is_ill(replica, run))
+            let run = replica.run().filter(|run| stays && run.connected);
+            run.is_some_and(|run| {
+                let own = replica.components.iter();
+                let mut own = own.filter(|component| !alone.contains_key(*component));
+                own.any(|component| lacks(&replica.name, component, run))
+            })
         });
         let ill: Vec<Name> = ill.map(|replica| replica.name.clone()).collect();
         for replica in ill {
