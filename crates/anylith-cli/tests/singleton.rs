@@ -189,7 +189,7 @@ fn more_than_one_is_refused_wherever_it_is_asked_for() {
         .is_wrong(&["Counter is a singleton", "add Counter=1 to it"]);
     let _url = plain.detached("micro");
     let call = plain.call("scale Counter=2");
-    assert_eq!(call.code(), 1, "{}", call.err());
+    assert_eq!(call.code(), 2, "{}", call.err());
     assert!(
         call.err().contains("Counter is a singleton"),
         "{}",

@@ -548,12 +548,14 @@ impl ControlPlane {
             Phase::Adopting { heard } => {
                 let waits = |replica: &Replica| matches!(replica.life, Life::Adopting { .. });
                 if !self.replicas.values().any(waits) {
+                    let heard = std::mem::take(heard);
                     if !heard.is_empty() {
                         let replicas = heard.len();
                         actions.push(Action::Report(Notice::Adopted { replicas }));
                     }
                     self.phase = Phase::Running(Readiness::Never);
                     self.resolve_reshape(actions);
+                    self.renew_unfinished(&heard, now, actions);
                     self.advance_change(now, actions);
                     self.dismiss_stand_ins(now, actions);
                     // What was called meanwhile has waited for this.

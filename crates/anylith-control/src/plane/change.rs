@@ -338,7 +338,13 @@ impl ControlPlane {
         if let Some(replica) = self.replicas.get_mut(&name) {
             replica.fate = match replica.fate {
                 Fate::Stays | Fate::StandsIn => fate,
-                Fate::Renewed | Fate::Leaves => Fate::Renewed,
+                Fate::Renewed => Fate::Renewed,
+                Fate::Leaves => {
+                    // What leaves may be of a topology that is not wanted any more.
+                    replica.components.clone_from(&group.components);
+                    replica.coming.clear();
+                    Fate::Renewed
+                }
             };
             return;
         }

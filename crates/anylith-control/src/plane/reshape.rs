@@ -1,6 +1,6 @@
 //! A reshape, as the control plane carries it out; and the components that come and go in replicas that run.
 
-use std::{slice, time::Instant};
+use std::{collections::BTreeSet, slice, time::Instant};
 
 use anylith_core::Name;
 use anylith_wire::control::{Additions, ComponentState};
@@ -116,6 +116,9 @@ impl ControlPlane {
         let stays = self.spec.topology.clone();
         actions.push(Action::Report(Notice::TakingBack { stays, why }));
         self.conform(now, actions);
+        // What was woken meanwhile may have come into a process of the new topology, and not have begun there.
+        let lacks = |_: &Name, component: &Name, run: &Run| run.unable.contains_key(component);
+        self.renew_where(lacks, now, actions);
     }
 
     /// What the next control plane must know of the reshape that is under way.
@@ -136,6 +139,44 @@ impl ControlPlane {
         if let Some(Interrupted { to, .. }) = self.interrupted.take() {
             let stands = self.spec.topology.clone();
             actions.push(Action::Report(Notice::ReshapeResolved { to, stands }));
+        }
+    }
+
+    /// Has those of `heard` be started anew that were to take in what they are to have, and have not: the control plane was
+    /// killed that began it.
+    pub(super) fn renew_unfinished(
+        &mut self,
+        heard: &BTreeSet<Name>,
+        now: Instant,
+        actions: &mut Vec<Action>,
+    ) {
+        let lacks = |replica: &Name, component: &Name, run: &Run| {
+            heard.contains(replica) && !run.has(component)
+        };
+        self.renew_where(lacks, now, actions);
+    }
+
+    /// Has those be started anew that stay, and of which `lacks` says so of a component. What there is one of comes to its place
+    /// by itself.
+    fn renew_where(
+        &mut self,
+        lacks: impl Fn(&Name, &Name, &Run) -> bool,
+        now: Instant,
+        actions: &mut Vec<Action>,
+    ) {
+        let alone = &self.spec.singletons;
+        let ill = self.replicas.values().filter(|replica| {
+            let stays = replica.fate == Fate::Stays && !replica.external;
+            let run = replica.run().filter(|run| stays && run.connected);
+            run.is_some_and(|run| {
+                let own = replica.components.iter();
+                let mut own = own.filter(|component| !alone.contains_key(*component));
+                own.any(|component| lacks(&replica.name, component, run))
+            })
+        });
+        let ill: Vec<Name> = ill.map(|replica| replica.name.clone()).collect();
+        for replica in ill {
+            self.end(&replica, Fate::Renewed, now, actions);
         }
     }
 

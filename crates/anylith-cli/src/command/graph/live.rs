@@ -192,7 +192,7 @@ mod tests {
         let name = |text: String| Name::new(&text).expect("a name");
         let edge = |number: usize| EdgeMoment {
             caller: name(format!("Caller{}", number / 3)),
-            callee: name(format!("{}{number}", "Recommendation".repeat(4))),
+            callee: name(format!("{}{number}", "Recommendation".repeat(3))),
             flow: Flow {
                 calls_per_second: number as f64,
                 remote_per_second: (number % 3) as f64,
