@@ -89,10 +89,9 @@ impl Stage {
             Fault::Snag(snag) => return self.snag(snag, strike),
             Fault::NoDescriptors => return self.exhaust(),
             Fault::DiskFull => {
-                let since = self.log_bytes();
                 self.deployment.home.fill_disk();
                 self.disk_full = true;
-                Remedy::FreeDisk(since)
+                Remedy::FreeDisk
             }
             Fault::ClockJump => {
                 let jump = match strike.pick.is_multiple_of(2) {

@@ -62,8 +62,8 @@ pub(crate) enum Remedy {
     Pass(Trap, String),
     /// These processes have the room for descriptors that they had, and the suite lets go of them.
     Descriptors(Vec<(u32, Rlimit)>, Knocks, usize),
-    /// There is room on the disk. The log was so long before.
-    FreeDisk(usize),
+    /// There is room on the disk.
+    FreeDisk,
     /// The clock on the wall is right.
     SetClock(u64),
     /// Every replica has the certificate that is its own, once the one that it had was met; of this one the process is
@@ -124,7 +124,7 @@ impl Stage {
                     since_bytes,
                 }
             }
-            Remedy::FreeDisk(since_bytes) => self.free_disk(since_bytes)?,
+            Remedy::FreeDisk => self.free_disk()?,
             Remedy::Certify(reborn, claim, since) => return self.certify(reborn, claim, since),
             Remedy::SetClock(since_ns) => {
                 fs::write(self.deployment.home.clock(), "+0")?;
@@ -250,21 +250,17 @@ impl Stage {
         Claim::of(cut >= wanted, text)
     }
 
-    fn free_disk(&mut self, since_bytes: usize) -> anyhow::Result<Claim> {
+    /// Makes room again. The control plane says nothing of it: its state has a place that the disk has given before.
+    fn free_disk(&mut self) -> anyhow::Result<Claim> {
         let probe = self.deployment.home.try_disk();
         self.deployment.home.free_disk();
         self.disk_full = false;
         // One that had only just begun has ended for want of room.
         self.deployment.launch()?;
         Ok(match probe {
-            Err(error) if error.kind() == io::ErrorKind::StorageFull => match self.alone {
-                false => Claim::Seen(format!("a write was refused: {error}")),
-                true => Claim::Logged {
-                    what: format!("a write was refused: {error}"),
-                    words: &["cannot be written"],
-                    since_bytes,
-                },
-            },
+            Err(error) if error.kind() == io::ErrorKind::StorageFull => {
+                Claim::Seen(format!("a write was refused: {error}"))
+            }
             other => Claim::Unseen(format!("a write to the disk: {other:?}")),
         })
     }
