@@ -1,24 +1,14 @@
 //! The shop as a cluster would run it: what is rendered, pods that find each other by name, and what happens to them.
 
-use std::{
-    collections::BTreeSet,
-    fs,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
-    },
-    thread,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeSet, fs, sync::Arc, time::Duration};
 
 use anyhow::ensure;
-use e2e::{App, Cluster, ORDER, Visitor, repository};
+use e2e::{App, Cluster, Load, PRODUCT, Visitor, buy, buy_in_the_end, repository};
 use netns::Lan;
 use rustix::process::Signal;
 
 /// Generous: other tests run at the same time.
 const PATIENCE: Duration = Duration::from_secs(90);
-const PRODUCT: &str = "OLJCESPC7Z";
 
 /// So much later than a pod comes or goes the DNS says so.
 const LAG: Duration = Duration::from_secs(5);
@@ -34,77 +24,28 @@ fn hosts(number: u8) -> Option<Lan> {
     }
 }
 
-/// Puts something into a cart and buys it: all components have a part in it.
-async fn buy(visitor: &mut Visitor) -> anyhow::Result<()> {
-    let index = visitor.get("/").await?;
-    ensure!(index.status == 200, "{index:?}");
-    let added = visitor
-        .post("/cart", &[("product_id", PRODUCT), ("quantity", "2")])
-        .await?;
-    ensure!(added.status == 302, "{added:?}");
-    let bought = visitor.post("/cart/checkout", &ORDER).await?;
-    ensure!(
-        bought.status == 200 && bought.body.contains("order is complete"),
-        "{bought:?}"
-    );
-    Ok(())
-}
-
-/// Buys until it works.
-async fn buys_in_the_end(visitor: &mut Visitor) -> anyhow::Result<()> {
-    let end = Instant::now() + PATIENCE;
-    loop {
-        match buy(visitor).await {
-            Err(error) if Instant::now() > end => return Err(error),
-            Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
-            Ok(()) => return Ok(()),
-        }
-    }
-}
-
 /// Visits `cluster` without a pause while `work` goes on, which waits for more requests by its second argument. No request may
 /// fail. Returns how many visits there were.
 fn under_load(
     cluster: &mut Cluster,
     work: impl FnOnce(&mut Cluster, &dyn Fn(usize)) -> anyhow::Result<()>,
 ) -> anyhow::Result<usize> {
-    let url = cluster.pages()?;
-    let (over, visits) = (AtomicBool::new(false), AtomicUsize::new(0));
-    let lan = Arc::clone(&cluster.lan);
-    let load = || -> anyhow::Result<()> {
-        // Each request has a connection of its own, which comes from the node.
-        lan.host(0).enter(|| {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()?;
-            runtime.block_on(async {
-                let mut visitor = Visitor::new(&url)?;
-                while !over.load(SeqCst) {
-                    buy(&mut visitor).await?;
-                    let page = visitor.get(&format!("/product/{PRODUCT}")).await?;
-                    ensure!(page.status == 200, "{page:?}");
-                    visits.fetch_add(1, SeqCst);
-                }
-                Ok(())
-            })
-        })?
-    };
-    let worked = thread::scope(|scope| {
-        let load = scope.spawn(load);
-        let wait = |count: usize| {
-            let wanted = visits.load(SeqCst) + count;
-            let end = Instant::now() + PATIENCE;
-            while visits.load(SeqCst) < wanted && !load.is_finished() && Instant::now() < end {
-                thread::sleep(Duration::from_millis(5));
+    let (url, lan) = (cluster.pages()?, Arc::clone(&cluster.lan));
+    let visits = |load: &Load| {
+        Visitor::at(lan.host(0), &url, async |visitor| {
+            while load.is_wanted() {
+                buy(visitor).await?;
+                let page = visitor.get(&format!("/product/{PRODUCT}")).await?;
+                ensure!(page.status == 200, "{page:?}");
+                load.visited();
             }
-        };
+            Ok(())
+        })
+    };
+    Load::during(PATIENCE, visits, |wait| {
         wait(3);
-        let worked = work(cluster, &wait);
-        over.store(true, SeqCst);
-        load.join().expect("a visit does not panic").and(worked)
-    });
-    worked?;
-    Ok(visits.load(SeqCst))
+        work(cluster, wait)
+    })
 }
 
 fn start(topology: (&str, &str), lag: Duration, spare: u8) -> anyhow::Result<Option<Cluster>> {
@@ -238,7 +179,7 @@ fn a_pod_that_dies_is_replaced_at_another_address_and_one_that_is_cut_off_comes_
     let rest = cluster.first("rest")?;
     let new = cluster.replace(rest)?;
     cluster.ready()?;
-    cluster.visit(buys_in_the_end_of)?;
+    cluster.visit(buys_in_the_end)?;
     // All that are left but the new one are cut off: it is found, though nobody knew its address before.
     let others = (0..cluster.pods.len())
         .filter(|index| *index != new && cluster.pods[*index].group == "rest");
@@ -246,16 +187,17 @@ fn a_pod_that_dies_is_replaced_at_another_address_and_one_that_is_cut_off_comes_
     for host in &others {
         cluster.lan.host(*host).cut()?;
     }
-    cluster.visit(buys_in_the_end_of)?;
+    cluster.visit(buys_in_the_end)?;
     for host in &others {
         cluster.lan.host(*host).heal()?;
     }
     cluster.pods[new].signal(Signal::KILL)?;
-    cluster.visit(buys_in_the_end_of)
+    cluster.visit(buys_in_the_end)
 }
 
-async fn buys_in_the_end_of(visitor: &mut Visitor) -> anyhow::Result<()> {
-    buys_in_the_end(visitor).await
+/// Buys until it works.
+async fn buys_in_the_end(visitor: &mut Visitor) -> anyhow::Result<()> {
+    buy_in_the_end(visitor, PATIENCE).await
 }
 
 #[test]

@@ -2,19 +2,16 @@
 
 use std::{
     fs,
-    sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
-    thread,
     time::{Duration, Instant},
 };
 
 use anyhow::ensure;
-use e2e::{HostedShop, ORDER, Visitor};
+use e2e::{HostedShop, Load, PRODUCT, Visitor, buy, buy_in_the_end};
 use netns::Lan;
 use rustix::process::Signal;
 
 /// Generous: other tests run at the same time.
 const PATIENCE: Duration = Duration::from_secs(60);
-const PRODUCT: &str = "OLJCESPC7Z";
 
 /// The shop on two hosts, ready; `None` where there can be no hosts, which is said.
 fn shop() -> anyhow::Result<Option<HostedShop>> {
@@ -30,32 +27,9 @@ fn shop() -> anyhow::Result<Option<HostedShop>> {
     Ok(Some(shop))
 }
 
-/// Puts something into a cart and buys it: all components on both hosts have a part in it.
-async fn buy(visitor: &mut Visitor) -> anyhow::Result<()> {
-    let index = visitor.get("/").await?;
-    ensure!(index.status == 200, "{index:?}");
-    let added = visitor
-        .post("/cart", &[("product_id", PRODUCT), ("quantity", "2")])
-        .await?;
-    ensure!(added.status == 302, "{added:?}");
-    let bought = visitor.post("/cart/checkout", &ORDER).await?;
-    ensure!(
-        bought.status == 200 && bought.body.contains("order is complete"),
-        "{bought:?}"
-    );
-    Ok(())
-}
-
 /// Buys until it works.
 async fn buys_in_the_end(visitor: &mut Visitor) -> anyhow::Result<()> {
-    let end = Instant::now() + PATIENCE;
-    loop {
-        match buy(visitor).await {
-            Err(error) if Instant::now() > end => return Err(error),
-            Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
-            Ok(()) => return Ok(()),
-        }
-    }
+    buy_in_the_end(visitor, PATIENCE).await
 }
 
 #[test]
@@ -94,17 +68,13 @@ fn a_host_that_was_cut_off_and_a_replica_that_died_are_found_again() -> anyhow::
         failed.1
     );
     shop.lan.host(1).heal()?;
-    shop.visit(buys_in_the_end_of)?;
+    shop.visit(buys_in_the_end)?;
     let orders = shop.index("orders-two-1");
     shop.replicas[orders].signal(Signal::KILL)?;
     ensure!(!shop.replicas[orders].ended()?, "it was killed");
     shop.begin(orders)?;
-    shop.visit(buys_in_the_end_of)?;
+    shop.visit(buys_in_the_end)?;
     Ok(())
-}
-
-async fn buys_in_the_end_of(visitor: &mut Visitor) -> anyhow::Result<()> {
-    buys_in_the_end(visitor).await
 }
 
 #[test]
@@ -114,25 +84,17 @@ fn new_certificates_are_taken_under_load_and_no_page_fails() -> anyhow::Result<(
     };
     let key = shop.folder().join("out/two/replicas/orders-two-1/key.pem");
     let before = fs::read(&key)?;
-    let (over, pages) = (AtomicBool::new(false), AtomicUsize::new(0));
-    let rotated = thread::scope(|scope| {
-        let load = scope.spawn(|| {
-            shop.visit(async |visitor| {
-                while !over.load(SeqCst) {
-                    let page = visitor.get(&format!("/product/{PRODUCT}")).await?;
-                    ensure!(page.status == 200, "{page:?}");
-                    pages.fetch_add(1, SeqCst);
-                }
-                Ok(())
-            })
-        });
-        let wait = |count: usize| {
-            let wanted = pages.load(SeqCst) + count;
-            let end = Instant::now() + PATIENCE;
-            while pages.load(SeqCst) < wanted && !load.is_finished() && Instant::now() < end {
-                thread::sleep(Duration::from_millis(5));
+    let visits = |load: &Load| {
+        shop.visit(async |visitor| {
+            while load.is_wanted() {
+                let page = visitor.get(&format!("/product/{PRODUCT}")).await?;
+                ensure!(page.status == 200, "{page:?}");
+                load.visited();
             }
-        };
+            Ok(())
+        })
+    };
+    Load::during(PATIENCE, visits, |wait| {
         wait(20);
         let rendered = shop.render().and_then(|_| {
             // Only now: until they are told, or look by themselves, replicas go on with what they have.
@@ -141,15 +103,13 @@ fn new_certificates_are_taken_under_load_and_no_page_fails() -> anyhow::Result<(
                 .try_for_each(|replica| replica.signal(Signal::HUP))
         });
         wait(100);
-        over.store(true, SeqCst);
-        load.join().expect("a visit does not panic").and(rendered)
-    });
-    rotated?;
+        rendered
+    })?;
     ensure!(fs::read(&key)? != before, "the key is the old one");
     // Whoever connects anew proves himself with the new certificate to those who run on.
     let orders = shop.index("orders-two-1");
     shop.replicas[orders].signal(Signal::KILL)?;
     shop.replicas[orders].ended()?;
     shop.begin(orders)?;
-    shop.visit(buys_in_the_end_of)
+    shop.visit(buys_in_the_end)
 }

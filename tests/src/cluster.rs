@@ -288,14 +288,7 @@ impl Cluster {
         &self,
         work: impl AsyncFnOnce(&mut Visitor) -> anyhow::Result<T> + Send,
     ) -> anyhow::Result<T> {
-        let url = self.pages()?;
-        self.lan.host(0).enter(|| {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()?;
-            let mut visitor = Visitor::new(&url)?;
-            runtime.block_on(work(&mut visitor))
-        })?
+        Visitor::at(self.lan.host(0), &self.pages()?, work)
     }
 
     /// Issues new certificates to all groups, and lets the Secrets that pods have mounted change, as a kubelet does it.

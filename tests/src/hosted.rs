@@ -201,13 +201,7 @@ impl HostedShop {
     ) -> anyhow::Result<T> {
         let host = self.lan.host(0);
         let url = format!("http://{}:8080", host.address());
-        host.enter(|| {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()?;
-            let mut visitor = Visitor::new(&url)?;
-            runtime.block_on(work(&mut visitor))
-        })?
+        Visitor::at(host, &url, work)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use netns::Host;
 use reqwest::{Client, Method, RequestBuilder, header, redirect};
 
 use crate::Page;
@@ -45,6 +46,25 @@ impl Visitor {
             client,
             cookies: BTreeMap::new(),
         })
+    }
+
+    /// Runs `work` with somebody who visits `shop` from `host`.
+    ///
+    /// # Errors
+    ///
+    /// Those of `work`.
+    pub fn at<T: Send>(
+        host: &Host,
+        shop: &str,
+        work: impl AsyncFnOnce(&mut Self) -> anyhow::Result<T> + Send,
+    ) -> anyhow::Result<T> {
+        host.enter(|| {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()?;
+            let mut visitor = Self::new(shop)?;
+            runtime.block_on(work(&mut visitor))
+        })?
     }
 
     /// A request to `path`, which [`Visitor::send`] sends.
