@@ -142,7 +142,7 @@ impl Cart for CartClient {
                 let __object = __call.object();
                 ::anylith::__rt::AnswerOf::<Result<u32, CartError>>::new()
                     .checked()
-                    .arrived(__call, __object.__call_count(user))
+                    .local(__call, __object.__call_count(user))
                     .await
             }
             ::anylith::__rt::Call::Remote(__call) => {
@@ -176,7 +176,7 @@ impl Cart for CartClient {
                 let __object = __call.object();
                 ::anylith::__rt::AnswerOf::<Result<(), CartError>>::new()
                     .checked()
-                    .arrived(__call, __object.__call_add(user, line))
+                    .local(__call, __object.__call_add(user, line))
                     .await
             }
             ::anylith::__rt::Call::Remote(__call) => {
@@ -229,7 +229,7 @@ impl Cart for CartClient {
                 let __object = __call.object();
                 ::anylith::__rt::StreamOf::<Result<Line, CartError>, CartError>::new()
                     .checked()
-                    .arrived(__call, __object.__call_watch(user))
+                    .local(__call, __object.__call_watch(user))
                     .await
             }
             ::anylith::__rt::Call::Remote(__call) => {

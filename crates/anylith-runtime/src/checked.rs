@@ -15,7 +15,7 @@ use futures_core::Stream;
 use crate::{
     edge::{RemoteCall, WriteArguments},
     interface::{CallResult, FromCallError, InterfacePrint, Travels},
-    local::{ArrivedFuture, LocalCall, LocalFuture},
+    local::{LocalCall, LocalFuture},
     message::{self, ArgumentReader, ArgumentWriter, IncomingItems, PassedAs},
     serve::BoxFuture,
     streaming::{Streaming, StreamingOf},
@@ -143,16 +143,6 @@ where
         call.run(future)
     }
 
-    /// Makes a call to what has come into this process.
-    #[inline]
-    pub fn arrived<'c, O: ?Sized + Send + Sync + 'static>(
-        &self,
-        call: LocalCall<'c, O>,
-        future: BoxFuture<'c, R>,
-    ) -> ArrivedFuture<'c, R, O> {
-        ArrivedFuture(call.run(future))
-    }
-
     /// Makes a call to another process.
     ///
     /// It is boxed, so that a call which stays in this process does not carry the room for one that leaves it around:
@@ -186,14 +176,6 @@ impl<R: Send> Stub<AnswerOf<R>> {
         future
     }
 
-    pub fn arrived<'c, O: ?Sized>(
-        &self,
-        _: LocalCall<'c, O>,
-        future: BoxFuture<'c, R>,
-    ) -> BoxFuture<'c, R> {
-        future
-    }
-
     pub fn remote<'c, O: ?Sized>(
         &self,
         _: RemoteCall<'c, O>,
@@ -219,15 +201,6 @@ where
 {
     /// Makes a call in this process that is answered by a stream.
     pub fn local<'c, O: ?Sized + Send + Sync + 'static>(
-        &self,
-        call: LocalCall<'c, O>,
-        future: BoxFuture<'c, Result<StreamingOf<R>, E>>,
-    ) -> impl Future<Output = Result<StreamingOf<R>, E>> + Send + use<'c, R, E, O> {
-        call.run_streaming::<R, E>(future)
-    }
-
-    /// Makes a call to what has come into this process, which is answered by a stream.
-    pub fn arrived<'c, O: ?Sized + Send + Sync + 'static>(
         &self,
         call: LocalCall<'c, O>,
         future: BoxFuture<'c, Result<StreamingOf<R>, E>>,
@@ -277,14 +250,6 @@ where
 
 impl<R: CallResult, E: Send> Stub<StreamOf<R, E>> {
     pub fn local<'c, O: ?Sized>(
-        &self,
-        _: LocalCall<'c, O>,
-        future: BoxFuture<'c, Result<StreamingOf<R>, E>>,
-    ) -> BoxFuture<'c, Result<StreamingOf<R>, E>> {
-        future
-    }
-
-    pub fn arrived<'c, O: ?Sized>(
         &self,
         _: LocalCall<'c, O>,
         future: BoxFuture<'c, Result<StreamingOf<R>, E>>,

@@ -227,30 +227,26 @@ impl<O: ?Sized + Send + Sync + 'static> ClientEdge<O> {
     fn begin_elsewhere(edge: &Arc<EdgeState<O>>, method: u16) -> Call<'_, O> {
         let first = edge.local.as_ref();
         if let Some(here) = first.filter(|local| local.routing.now() != LEFT) {
-            let call = |counted| {
-                Call::Local(LocalCall {
+            return match edge.relief(here, method) {
+                Some(lead) => edge.away(method, Some(lead)),
+                None => Call::Local(LocalCall {
                     edge,
                     here,
                     method,
-                    counted,
-                })
+                    counted: here.routing.now() != HERE,
+                }),
             };
-            return edge.here_or_away(here, method, call);
         }
-        match edge.later.load_full() {
-            Some(here) => edge.here_or_away(&here, method, |counted| {
-                Call::Arrived(ArrivedCall {
-                    edge,
-                    here: Arc::clone(&here),
-                    method,
-                    counted,
-                })
-            }),
-            None => Call::Remote(RemoteCall {
+        let Some(here) = edge.later.load_full() else {
+            return edge.away(method, None);
+        };
+        match edge.relief(&here, method) {
+            Some(lead) => edge.away(method, Some(lead)),
+            None => Call::Arrived(ArrivedCall {
                 edge,
                 method,
-                key: None,
-                lead: None,
+                counted: here.routing.now() != HERE,
+                here,
             }),
         }
     }
@@ -329,30 +325,22 @@ impl<O: ?Sized> EdgeState<O> {
         *self.hedges.as_ref()?.get(usize::from(method))?
     }
 
-    /// What becomes of a call of the method at `method` that could be answered `here`: `call`, which is told whether it is
-    /// counted, or one that is given away.
-    fn here_or_away<'e>(
-        self: &'e Arc<Self>,
-        here: &Local<O>,
-        method: u16,
-        call: impl FnOnce(bool) -> Call<'e, O>,
-    ) -> Call<'e, O> {
-        let routing = here.routing.now();
-        let lead = (routing == SHARED).then(|| self.relief(here, method));
-        match lead.flatten() {
-            Some(lead) => Call::Remote(RemoteCall {
-                edge: self,
-                method,
-                key: None,
-                lead: Some(Box::new(lead)),
-            }),
-            None => call(routing != HERE),
-        }
+    /// A call of the method at `method` that leaves the process; by `lead`, if that was chosen.
+    fn away(self: &Arc<Self>, method: u16, lead: Option<Lead>) -> Call<'_, O> {
+        Call::Remote(RemoteCall {
+            edge: self,
+            method,
+            key: None,
+            lead: lead.map(Box::new),
+        })
     }
 
     /// The replica that a call of the method at `method` is given to, where it had better not be answered `here`: one that was
     /// started for a burst, and has fewer calls of this process than are inside here. A call that is routed by a key stays.
     fn relief(&self, here: &Local<O>, method: u16) -> Option<Lead> {
+        if here.routing.now() != SHARED {
+            return None;
+        }
         let inside = here.gate.as_ref()?.inside();
         let is_routed = self.methods.get(usize::from(method))?.routed.is_some();
         if inside == 0 || is_routed {

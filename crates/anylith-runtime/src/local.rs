@@ -339,8 +339,7 @@ where
 {
     type Output = R;
 
-    // Where it is not inlined, the answer is moved once more, which costs as much as to count the call.
-    #[inline(always)]
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<R> {
         let this = &mut *self;
         if this.waiting.is_some() {
@@ -352,23 +351,6 @@ where
             return this.poll_timed(lane, frame.trail, cx);
         }
         this.poll_first(lane, frame, None, cx)
-    }
-}
-
-/// The future of a call to an implementation that has come into this process: the same one, without a second copy of its
-/// code in that of the caller.
-pub struct ArrivedFuture<'c, R, O: ?Sized>(pub(crate) LocalFuture<'c, R, O>);
-
-impl<R, O> Future for ArrivedFuture<'_, R, O>
-where
-    R: CallResult<Error: Travels + From<CallError>>,
-    O: ?Sized + Send + Sync + 'static,
-{
-    type Output = R;
-
-    #[inline(never)]
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<R> {
-        Pin::new(&mut self.0).poll(cx)
     }
 }
 

@@ -256,8 +256,8 @@ impl Lane<'_> {
         self.sheet.left.load(Relaxed) == 0
     }
 
-    /// Counts a call that was ready at once. `took` is how long it took where [`Lane::is_due`] has asked for it before; a
-    /// call of which it is not known is taken to be like the last of which it was.
+    /// Counts a call that was ready at once. `took` is how long it took, if that is known: [`Lane::is_due`] asks for it before
+    /// the call, and a trace may have. A call of which it is not known is taken to be like the last of which it was.
     #[inline]
     pub fn at_once(self, outcome: Outcome, took: Option<Duration>) {
         match took {

@@ -13,7 +13,7 @@ pub(crate) fn metrics(args: &MetricsArgs) -> Result<(), Failure> {
     let app = super::app(&args.which)?;
     let folder = last_run(&app)?;
     let survey = runtime()?.block_on(survey(&app, &folder))?;
-    counts(&survey)?;
+    counts(survey.app.as_str(), survey.metrics)?;
     let text = prometheus::render(&survey);
     io::stdout().lock().write_all(text.as_bytes())?;
     Ok(())
@@ -23,34 +23,25 @@ pub(crate) fn metrics(args: &MetricsArgs) -> Result<(), Failure> {
 pub(super) async fn survey(app: &App, folder: &RunFolder) -> Result<Survey, Failure> {
     match ask(&folder.control_socket(), Request::Metrics).await {
         Ok(Answer::Metrics(survey)) => Ok(*survey),
-        // One of an earlier version answers with what it knows.
-        Ok(Answer::Status(_)) => Err(Failure::new(
-            "the supervisor that runs the application knows no metrics",
-            format!("start it anew with `{}`", app.hint("run")),
-        )),
-        Ok(
-            Answer::Stopped { .. }
-            | Answer::Seen(_)
-            | Answer::Changed { .. }
-            | Answer::Plan(_)
-            | Answer::UpgradePlan(_)
-            | Answer::Paused { .. }
-            | Answer::Stuck { .. }
-            | Answer::Refused { .. }
-            | Answer::GivenUp { .. },
-        ) => Err(not_running(app)),
+        Ok(Answer::Status(_)) => Err(too_old(app, "no metrics")),
+        Ok(_) => Err(not_running(app)),
         Err(error) => Err(no_answer(app, folder, &error)),
     }
 }
 
-/// Whether anything is counted at all.
-pub(super) fn counts(survey: &Survey) -> Result<(), Failure> {
-    match survey.metrics {
+/// The supervisor is of an earlier version, which answers with what it knows: `what` it does not.
+pub(super) fn too_old(app: &App, what: &str) -> Failure {
+    Failure::new(
+        format!("the supervisor that runs the application knows {what}"),
+        format!("start it anew with `{}`", app.hint("run")),
+    )
+}
+
+/// Whether anything is counted at all in the application called `app`.
+pub(super) fn counts(app: &str, metrics: Metrics) -> Result<(), Failure> {
+    match metrics {
         Metrics::Off => Err(Failure::new(
-            format!(
-                "{} counts nothing: `[telemetry] metrics` is \"off\"",
-                survey.app
-            ),
+            format!("{app} counts nothing: `[telemetry] metrics` is \"off\""),
             "take that out of anylith.toml, and start it anew",
         )),
         Metrics::Counters | Metrics::All => Ok(()),

@@ -32,19 +32,7 @@ pub(super) async fn ask_patiently(
                 Ok(Answer::Status(now)) => show(now),
                 Err(error @ AskError::Lost(_)) => return Err(error),
                 // It is about to end, and says so itself.
-                Ok(
-                    Answer::Stopped { .. }
-                    | Answer::Changed { .. }
-                    | Answer::Plan(_)
-                    | Answer::UpgradePlan(_)
-                    | Answer::Paused { .. }
-                    | Answer::Stuck { .. }
-                    | Answer::Refused { .. }
-                    | Answer::Metrics(_)
-                    | Answer::Seen(_)
-                    | Answer::GivenUp { .. },
-                )
-                | Err(AskError::NotRunning(_) | AskError::Malformed(_)) => {}
+                Ok(_) | Err(AskError::NotRunning(_) | AskError::Malformed(_)) => {}
             }
         }
     }

@@ -22,18 +22,7 @@ pub(crate) fn status(args: &StatusArgs) -> Result<(), Failure> {
     let answer = runtime()?.block_on(ask(&folder.control_socket(), Request::Status));
     let overview = match answer {
         Ok(Answer::Status(overview)) => overview,
-        Ok(
-            Answer::Stopped { .. }
-            | Answer::Changed { .. }
-            | Answer::Plan(_)
-            | Answer::UpgradePlan(_)
-            | Answer::Paused { .. }
-            | Answer::Stuck { .. }
-            | Answer::Refused { .. }
-            | Answer::Metrics(_)
-            | Answer::Seen(_)
-            | Answer::GivenUp { .. },
-        ) => return Err(not_running(&app)),
+        Ok(_) => return Err(not_running(&app)),
         Err(error) => return Err(no_answer(&app, &folder, &error)),
     };
     let text = match args.json {

@@ -32,7 +32,7 @@ pub(crate) fn top(args: &TopArgs) -> Result<(), Failure> {
     let folder = last_run(&app)?;
     runtime()?.block_on(async {
         let first = Look::take(&app, &folder).await?;
-        metrics::counts(&first.survey)?;
+        metrics::counts(first.survey.app.as_str(), first.survey.metrics)?;
         let terminal = match args.json {
             true => None,
             false => Terminal::open()?,

@@ -277,7 +277,7 @@ fn client_implements_trait(interface: &Interface) -> TokenStream {
                     ::anylith::__rt::Call::Arrived(__call) => {
                         let __call = __call.call();
                         let __object = __call.object();
-                        #question.arrived(__call, __object.#object_method(#(#passed),*)).await
+                        #question.local(__call, __object.#object_method(#(#passed),*)).await
                     }
                     ::anylith::__rt::Call::Remote(__call) => {
                         #question

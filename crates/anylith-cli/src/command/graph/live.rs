@@ -8,13 +8,15 @@ use std::{
 
 use anylith_core::Name;
 use anylith_supervisor::{Answer, Look, Request, RunFolder, Seen, ask};
-use anylith_telemetry::{EdgeMoment, Flow, Metrics, Moment};
+use anylith_telemetry::{EdgeMoment, Flow, Moment};
 
 use crate::{
     app::App,
     command::{
         figures::{cut, fit, length, rate, width},
-        last_run, not_running, runtime,
+        last_run,
+        metrics::{counts, too_old},
+        not_running, runtime,
         status::no_answer,
         terminal::{Key, Room, Terminal},
     },
@@ -78,26 +80,12 @@ async fn now(app: &App, folder: &RunFolder) -> Result<Moment, Failure> {
             Seen::Now(moment) => moment,
             Seen::Edge(_) | Seen::Past(_) => return Err(not_running(app)),
         },
-        // One of an earlier version answers with what it knows.
-        Ok(Answer::Status(_)) => {
-            return Err(Failure::new(
-                "the supervisor that runs the application knows no numbers of edges",
-                format!("start it anew with `{}`", app.hint("run")),
-            ));
-        }
+        Ok(Answer::Status(_)) => return Err(too_old(app, "no numbers of edges")),
         Ok(_) => return Err(not_running(app)),
         Err(error) => return Err(no_answer(app, folder, &error)),
     };
-    match moment.metrics {
-        Metrics::Off => Err(Failure::new(
-            format!(
-                "{} counts nothing: `[telemetry] metrics` is \"off\"",
-                app.title()
-            ),
-            "take that out of anylith.toml, and start it anew",
-        )),
-        Metrics::Counters | Metrics::All => Ok(moment),
-    }
+    counts(&app.title(), moment.metrics)?;
+    Ok(moment)
 }
 
 /// ```text
