@@ -9,7 +9,7 @@ use axum::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{Api, graph::unreadable};
+use super::Api;
 use crate::{refusal::Refusal, state::Now};
 
 /// What goes on now, over the last five seconds.
@@ -63,7 +63,7 @@ pub(super) async fn history(
     State(api): State<Api>,
     asked: Result<Query<Asked>, QueryRejection>,
 ) -> Result<Json<Past>, Refusal> {
-    let Query(asked) = asked.map_err(|error| unreadable(&error))?;
+    let Query(asked) = asked?;
     let subject = match (asked.component, asked.caller, asked.callee) {
         (None, None, None) => Subject::Application,
         (Some(component), None, None) => Subject::Component { component },
