@@ -10,7 +10,7 @@ use axum::{
 use serde::{Deserialize, Serialize};
 
 use super::Api;
-use crate::{refusal::Refusal, state::Now};
+use crate::{now::Now, refusal::Refusal};
 
 /// What goes on now, over the last five seconds.
 pub(super) async fn now(State(api): State<Api>) -> Result<Json<Now>, Refusal> {
