@@ -156,11 +156,15 @@ impl Hub {
             return;
         };
         let at_ms = Some(moment.at_ms);
+        // Who has come meanwhile is told all before this.
+        let is_due = |client: &Client| client.knows && client.told_ms != at_ms;
+        if !self.with_clients(|clients| clients.iter().any(is_due)) {
+            return;
+        }
         let event = event("now", &Now::from(moment));
         self.with_clients(|clients| {
             clients.retain_mut(|client| {
-                // Who has come meanwhile is told all before this.
-                if !client.knows || client.told_ms == at_ms {
+                if !is_due(client) {
                     return true;
                 }
                 client.told_ms = at_ms;
