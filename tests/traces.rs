@@ -83,6 +83,13 @@ fn groups(shop: &Shop) -> anyhow::Result<BTreeMap<String, String>> {
     Ok(found)
 }
 
+/// From when to when a span went on, in nanoseconds since its trace began.
+fn interval(span: &Value) -> anyhow::Result<(u64, u64)> {
+    let number = |key: &str| span[key].as_u64().with_context(|| format!("no {key}"));
+    let (from, took) = (number("offset_ns")?, number("duration_ns")?);
+    Ok((from, from + took))
+}
+
 /// Checks that each span of `trace` was caused by the one that it names, and returns the calls in it.
 fn calls(trace: &Value, groups: &BTreeMap<String, String>) -> anyhow::Result<Calls> {
     let spans = trace["spans"].as_array().context("it has spans")?;
@@ -98,18 +105,13 @@ fn calls(trace: &Value, groups: &BTreeMap<String, String>) -> anyhow::Result<Cal
         }
         let parent = by_id.get(text(span, "parent")).copied();
         let parent = parent.with_context(|| format!("nothing has caused {span:#}"))?;
-        let is_within = |edge: &str| -> Option<bool> {
-            let (begin, end) = (span["offset_ns"].as_u64()?, parent["offset_ns"].as_u64()?);
-            Some(match edge {
-                "begin" => begin >= end,
-                _ => {
-                    begin + span["duration_ns"].as_u64()?
-                        <= end + parent["duration_ns"].as_u64()? + 1_000_000
-                }
-            })
-        };
         // All processes look at one clock, within a millisecond.
-        ensure!(is_within("end") == Some(true), "{span:#}\nin {parent:#}");
+        let (from, to) = interval(span)?;
+        let (earliest, latest) = interval(parent)?;
+        ensure!(
+            from + 1_000_000 >= earliest && to <= latest + 1_000_000,
+            "{span:#}\nin {parent:#}"
+        );
         let group = |component: &str| groups.get(component).map(String::as_str);
         match kind {
             "client" | "local" => {
