@@ -410,9 +410,7 @@ async fn the_graph_tells_remote_edges_from_local_ones_and_a_component_tells_all(
         )
         .await?;
     ensure!(!visit.text("dialog .log").await?.contains("no product"));
-    visit.screenshot("component-light").await?;
-    visit.prefer("prefers-color-scheme", "dark").await?;
-    visit.screenshot("component-dark").await?;
+    visit.screenshots("component").await?;
     visit.press(ESCAPE).await?;
     visit
         .wait_until("document.querySelector('dialog') === null")

@@ -194,6 +194,19 @@ impl Browser {
         Ok(())
     }
 
+    /// The same in each colour scheme, as `…-light.png` and `…-dark.png`.
+    ///
+    /// # Errors
+    ///
+    /// If a file cannot be written.
+    pub async fn screenshots(&self, page: &str) -> anyhow::Result<()> {
+        for scheme in ["light", "dark"] {
+            self.prefer("prefers-color-scheme", scheme).await?;
+            self.screenshot(&format!("{page}-{scheme}")).await?;
+        }
+        Ok(())
+    }
+
     /// Waits until the JavaScript expression `condition` is true on the page.
     ///
     /// # Errors
