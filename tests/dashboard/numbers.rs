@@ -1,7 +1,5 @@
 //! The numbers in the page, of a shop under load.
 
-use std::time::Duration;
-
 use anyhow::ensure;
 use e2e::{Samples, Shop, Shoppers};
 use rustix::process::{Pid, Signal, kill_process};
@@ -329,7 +327,6 @@ impl Visit {
             if self.wait_until(condition).await.is_ok() {
                 return Ok(());
             }
-            tokio::time::sleep(Duration::from_millis(10)).await;
         }
         self.wait_until(condition).await
     }
