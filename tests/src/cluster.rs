@@ -30,7 +30,7 @@ use crate::{Visitor, shop::App};
 const PATIENCE: Duration = Duration::from_secs(90);
 
 /// Who asks for an image needs to name one; nobody pulls it here.
-const IMAGE: &str = "registry.example.com/apps/it:1.4.0";
+pub const IMAGE: &str = "registry.example.com/apps/it:1.4.0";
 
 /// The shop as pods.
 #[derive(Debug)]
@@ -363,9 +363,7 @@ fn render(app: &App, topology: &str, replicas: &str) -> anyhow::Result<BTreeMap<
         "--image",
         IMAGE,
     ]);
-    if !replicas.is_empty() {
-        command.args(["--replicas", replicas]);
-    }
+    command.args(["--replicas", replicas]);
     said(&mut command)?;
     let mut workloads = BTreeMap::new();
     for entry in fs::read_dir(app.folder().join("kubernetes/groups"))? {
