@@ -29,7 +29,7 @@ mod workshop;
 pub use browser::Browser;
 pub use build::{repository, target_folder};
 pub use claim::{Outage, fault};
-pub use cluster::{Cluster, IMAGE, Names, Pod};
+pub use cluster::{Cluster, IMAGE, Pod};
 pub use course::{Course, Outcome, Plan, Step, Strike};
 pub use crowd::Crowd;
 pub use door::{Door, Moment, Out};
