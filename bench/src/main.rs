@@ -141,7 +141,7 @@ const BENCHMARKS: &[Benchmark] = &[
 /// Those that take so long that they only run where they are named.
 const LONG: &[Benchmark] = &[Benchmark {
     name: "soak",
-    about: "an hour of a hundred components at 2,000 calls a second with the dashboard open (BENCH_MINUTES): what it takes of memory",
+    about: "an hour of a hundred components at 2,000 calls a second with the dashboard open (BENCH_MINUTES, BENCH_TOPOLOGY): what it takes of memory",
     run: soak::soak,
 }];
 
