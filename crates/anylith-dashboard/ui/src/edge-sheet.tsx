@@ -2,17 +2,13 @@ import { useEffect, useState } from 'preact/hooks';
 
 import type { Api } from './api';
 import { Dialog } from './dialog';
-import { type Reach, reach } from './edges';
+import { type EdgeName, REACH, reach } from './edges';
 import { bytes, percent, plain, rate, time } from './figures';
 import type { EdgeDetail, EdgeSettings, Failure, Flow, State } from './model';
 import type { Numbers } from './numbers';
 import { type Period, usePast } from './past';
+import { timeOf } from './subject';
 import { Charts, NothingCounted, PeriodChoice } from './time';
-
-export interface EdgeName {
-  caller: string;
-  callee: string;
-}
 
 interface Props {
   edge: EdgeName;
@@ -22,12 +18,6 @@ interface Props {
   open: (component: string) => void;
   close: () => void;
 }
-
-export const REACH: Record<Reach, string> = {
-  local: 'within a process',
-  remote: 'between processes',
-  both: 'within a process, and between processes',
-};
 
 /** One edge: what goes along it now, method by method, and how that went. */
 export function EdgeSheet({ edge, api, state, numbers, open, close }: Props) {
@@ -74,7 +64,7 @@ export function EdgeSheet({ edge, api, state, numbers, open, close }: Props) {
           <a href={tracesOf(edge, {})} onClick={close}>
             All traces
           </a>
-          <a href={`#/time?of=${encodeURIComponent(`${caller} ${callee}`)}`} onClick={close}>
+          <a href={timeOf({ of: 'edge', ...edge })} onClick={close}>
             In the view Time, with what has happened
           </a>
         </p>

@@ -2,11 +2,13 @@ import { useMemo, useState } from 'preact/hooks';
 
 import type { Api } from './api';
 import { type Axis, Chart, MARKS, type Series, nearest } from './chart';
+import { edgeKey } from './edges';
 import { bytes, clock, cores, rate, time } from './figures';
 import { count } from './kind';
 import type { Graph, Mark, Past } from './model';
 import type { Numbers } from './numbers';
-import { type Period, type Subject, usePast } from './past';
+import { type Period, usePast } from './past';
+import { type Subject, nameOf, subjectOf } from './subject';
 
 interface Props {
   api: Api;
@@ -47,7 +49,7 @@ export function Time({ api, numbers, graph, subject, choose }: Props) {
               <optgroup label="Edges">
                 {graph?.components.flatMap(({ name, dependencies }) =>
                   dependencies.map((other) => (
-                    <option key={`${name} ${other}`} value={`${name} ${other}`}>
+                    <option key={edgeKey(name, other)} value={edgeKey(name, other)}>
                       {name} → {other}
                     </option>
                   )),
@@ -94,16 +96,6 @@ function aboutOf(subject: Subject): string {
     case 'edge':
       return `calls of ${subject.callee} by ${subject.caller}`;
   }
-}
-
-/** A subject as one word, for a link or an option. */
-export function nameOf(subject: Subject): string {
-  return subject.of === 'all' ? '' : subject.of === 'component' ? subject.component : `${subject.caller} ${subject.callee}`;
-}
-
-export function subjectOf(name: string): Subject {
-  const [one, other] = name.split(' ');
-  return !one ? { of: 'all' } : other === undefined ? { of: 'component', component: one } : { of: 'edge', caller: one, callee: other };
 }
 
 /** A chart, before it is known how it went. */
