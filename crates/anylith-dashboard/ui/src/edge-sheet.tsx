@@ -1,14 +1,15 @@
 import { useEffect, useState } from 'preact/hooks';
 
 import type { Api } from './api';
+import { Charts, NothingCounted, PeriodChoice } from './charts';
 import { Dialog } from './dialog';
 import { type EdgeName, REACH, reach } from './edges';
+import { Fact } from './fact';
 import { bytes, percent, plain, rate, time } from './figures';
 import type { EdgeDetail, EdgeSettings, Failure, Flow, State } from './model';
 import type { Numbers } from './numbers';
 import { type Period, usePast } from './past';
 import { timeOf } from './subject';
-import { Charts, NothingCounted, PeriodChoice } from './time';
 
 interface Props {
   edge: EdgeName;
@@ -90,15 +91,6 @@ function Name({ name, open }: { name: string; open: (component: string) => void 
     <button type="button" class="plain link inline" onClick={() => open(name)}>
       {name}
     </button>
-  );
-}
-
-export function Fact({ title, value }: { title: string; value: string }) {
-  return (
-    <div>
-      <dt>{title}</dt>
-      <dd>{value}</dd>
-    </div>
   );
 }
 
