@@ -30,6 +30,7 @@ mod slow;
 mod soak;
 mod survive;
 mod telemetry;
+mod upgrade;
 
 use std::process::ExitCode;
 
@@ -130,6 +131,11 @@ const BENCHMARKS: &[Benchmark] = &[
         name: "reshape-kill",
         about: "the same, and in each of them a replica or the supervisor is killed",
         run: reshape::reshape_kill,
+    },
+    Benchmark {
+        name: "upgrade",
+        about: "builds with a changed interface rolled into each other while people ask, and one that crashes",
+        run: upgrade::upgrade,
     },
     Benchmark {
         name: "dev",

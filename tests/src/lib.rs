@@ -37,7 +37,7 @@ pub use groupings::Groupings;
 pub use hosted::{HostedReplica, HostedShop};
 pub use load::Load;
 pub use pages::{Page, VISIT};
-pub use parcels::{Answers, Askers, Parcel, Parcels};
+pub use parcels::{Answers, Asked, Askers, Parcel, Parcels};
 pub use payments::{Payments, Settlement, Told};
 pub use purchase::{PRODUCT, buy, buy_in_the_end};
 pub use samples::Samples;

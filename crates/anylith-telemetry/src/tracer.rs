@@ -164,9 +164,13 @@ impl Tracer {
         }
     }
 
+    /// Whether anybody takes what is noted.
+    pub fn is_collected(&self) -> bool {
+        self.collected
+    }
+
     /// Whether a call that took so long is slow.
-    #[inline]
-    pub fn is_slow(&self, took: Duration) -> bool {
+    fn is_slow(&self, took: Duration) -> bool {
         took >= self.slow
     }
 
