@@ -85,9 +85,9 @@ impl Image<'_> {
         Archive::new(
             digest(&manifest),
             &index.to_string(),
-            blobs
+            &blobs
                 .map(|bytes| Blob::new(digest(&bytes), bytes))
-                .collect(),
+                .collect::<Vec<_>>(),
         )
     }
 
