@@ -2,17 +2,18 @@
 
 use std::{collections::BTreeMap, io};
 
-use crate::layer::{Entry, tar};
+use crate::layer::{Entry, digest, tar};
 
 /// A part of an image, by its digest.
 #[derive(Debug)]
 pub(crate) struct Blob {
-    digest: String,
-    bytes: Vec<u8>,
+    pub(crate) digest: String,
+    pub(crate) bytes: Vec<u8>,
 }
 
 impl Blob {
-    pub(crate) fn new(digest: String, bytes: Vec<u8>) -> Self {
+    pub(crate) fn new(bytes: Vec<u8>) -> Self {
+        let digest = digest(&bytes);
         Self { digest, bytes }
     }
 }

@@ -6,6 +6,8 @@ use flate2::{Compression, GzBuilder};
 use sha2::{Digest as _, Sha256};
 use tar::{EntryType, Header};
 
+use crate::archive::Blob;
+
 /// What is at a path in an archive.
 #[derive(Debug, Clone)]
 pub(crate) enum Entry<'a> {
@@ -20,7 +22,7 @@ pub(crate) enum Entry<'a> {
 pub(crate) struct Layer {
     /// The digest of what is in it before it is compressed.
     pub(crate) content: String,
-    pub(crate) blob: Vec<u8>,
+    pub(crate) blob: Blob,
 }
 
 /// A digest, as images have it.
@@ -41,7 +43,7 @@ impl Layer {
         io::Write::write_all(&mut packed, &plain)?;
         Ok(Self {
             content: digest(&plain),
-            blob: packed.finish()?,
+            blob: Blob::new(packed.finish()?),
         })
     }
 }
