@@ -92,12 +92,9 @@ impl Image<'_> {
             mode: 0o644,
             bytes: text.as_bytes(),
         };
-        let libraries = self.libraries.found.iter().map(|(path, library)| {
+        let libraries = self.libraries.found.iter().map(|(path, bytes)| {
             let path = path.to_string_lossy();
-            let file = Entry::File {
-                mode: 0o755,
-                bytes: &library.bytes,
-            };
+            let file = Entry::File { mode: 0o755, bytes };
             (path.trim_start_matches('/').to_owned(), file)
         });
         let mut entries: BTreeMap<String, Entry<'_>> = libraries.collect();
