@@ -13,7 +13,7 @@ use crate::{
     kubernetes::{is_domain, is_label},
     quantity,
     source::At,
-    tree::{Entry, Item, Table, Value},
+    tree::{Entry, Item, Table},
 };
 
 /// What a cluster must know of an application: `[kubernetes]`.
@@ -149,6 +149,9 @@ impl Default for Exposure {
 /// The longest lag. Nobody waits longer for a pod to go.
 const LONGEST_LAG: Duration = Duration::from_secs(300);
 
+/// The least and the most of a core that a component can need, in thousandths.
+const CPU: std::ops::RangeInclusive<f64> = 1.0..=256_000.0;
+
 const MEMORY: std::ops::RangeInclusive<u64> = (1 << 20)..=(4 << 40);
 
 const KEYS: [&str; 6] = [
@@ -258,7 +261,11 @@ fn component(table: &Table, section: &str, reader: &mut Reader<'_>) -> Component
     for Entry { key, item, .. } in &table.entries {
         let name = format!("`{key}` of {section}");
         match key.as_str() {
-            "cpu" => needs.cpu_millis = cores(item, &name, reader).unwrap_or(needs.cpu_millis),
+            "cpu" => {
+                let mend = "write how many cores it needs, from 0.001 to 256: cpu = 0.1";
+                let cores = reader.cores(item, &name, CPU, mend);
+                needs.cpu_millis = cores.unwrap_or(needs.cpu_millis);
+            }
             "memory" => {
                 let bytes = bytes(item, &name, "memory = \"64MiB\"", reader);
                 needs.memory_bytes = bytes.unwrap_or(needs.memory_bytes);
@@ -269,23 +276,6 @@ fn component(table: &Table, section: &str, reader: &mut Reader<'_>) -> Component
         }
     }
     needs
-}
-
-/// A part of a core, or several, in thousandths.
-fn cores(item: &Item, name: &str, reader: &mut Reader<'_>) -> Option<u32> {
-    let what = match &item.value {
-        Value::Number(number) => {
-            let millis = number.as_f64().map(|cores| (cores * 1000.0).round());
-            match millis.filter(|millis| (1.0..=256_000.0).contains(millis)) {
-                Some(millis) => return Some(millis as u32),
-                None => format!("{name} is {number}"),
-            }
-        }
-        other => format!("{name} is {}, not a number", other.kind()),
-    };
-    let mend = "write how many cores it needs, from 0.001 to 256: cpu = 0.1";
-    reader.report(&item.at, what, mend);
-    None
 }
 
 fn bytes(item: &Item, name: &str, example: &str, reader: &mut Reader<'_>) -> Option<u64> {
