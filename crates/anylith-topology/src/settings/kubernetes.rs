@@ -7,7 +7,7 @@ use anylith_core::Name;
 use super::{
     Settings,
     reader::Reader,
-    sections::{Length, checked_name},
+    sections::{Length, Named},
 };
 use crate::{
     kubernetes::{is_domain, is_label},
@@ -237,21 +237,17 @@ fn issuer(item: &Item, name: &str, reader: &mut Reader<'_>) -> Option<Issuer> {
 }
 
 fn components(item: &Item, reader: &mut Reader<'_>, settings: &mut Settings) {
-    const MEND: &str = "write [kubernetes.components.NAME], then memory = \"64MiB\"";
-    let Some(table) = reader.table(item, "`components` of [kubernetes]", MEND) else {
-        return;
+    const NAMED: Named = Named {
+        of: "kubernetes",
+        key: "components",
+        mend: "write [kubernetes.components.NAME], then memory = \"64MiB\"",
     };
-    for Entry { key, at, item } in &table.entries {
-        let section = format!("[kubernetes.components.{key}]");
-        let name = checked_name(key, at, &section, reader);
-        let Some(table) = reader.table(item, &section, MEND) else {
-            continue;
-        };
-        let needs = component(table, &section, reader);
-        if let Some(name) = name {
-            settings.on_kubernetes.push((name.clone(), at.clone()));
-            settings.kubernetes.components.insert(name, needs);
-        }
+    let read = NAMED.read(item, reader, |table, _, section, reader| {
+        component(table, section, reader)
+    });
+    for (name, at, needs) in read {
+        settings.on_kubernetes.push((name.clone(), at));
+        settings.kubernetes.components.insert(name, needs);
     }
 }
 
@@ -387,21 +383,14 @@ fn range_and_port(text: &str) -> Option<Egress> {
 }
 
 fn listeners(item: &Item, reader: &mut Reader<'_>, settings: &mut Settings) {
-    const MEND: &str = "write [kubernetes.listeners.NAME], then port = 80";
-    let Some(table) = reader.table(item, "`listeners` of [kubernetes]", MEND) else {
-        return;
+    const NAMED: Named = Named {
+        of: "kubernetes",
+        key: "listeners",
+        mend: "write [kubernetes.listeners.NAME], then port = 80",
     };
-    for Entry { key, at, item } in &table.entries {
-        let section = format!("[kubernetes.listeners.{key}]");
-        let name = checked_name(key, at, &section, reader);
-        let Some(table) = reader.table(item, &section, MEND) else {
-            continue;
-        };
-        let exposure = exposure(table, at, &section, reader);
-        if let Some(name) = name {
-            settings.exposed.push((name.clone(), at.clone()));
-            settings.kubernetes.listeners.insert(name, exposure);
-        }
+    for (name, at, exposure) in NAMED.read(item, reader, exposure) {
+        settings.exposed.push((name.clone(), at));
+        settings.kubernetes.listeners.insert(name, exposure);
     }
 }
 
