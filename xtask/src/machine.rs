@@ -59,14 +59,12 @@ pub(crate) const ALWAYS: &[Need] = &[
         package: "python3-venv",
         why: "to have manifests judged by the schemas of Kubernetes",
     },
+    Need {
+        program: "pip3",
+        package: "python3-pip",
+        why: "to get an OTLP collector that others have written",
+    },
 ];
-
-/// For getting a collector.
-pub(crate) const PYTHON: &[Need] = &[Need {
-    program: "pip3",
-    package: "python3-pip",
-    why: "to get an OTLP collector that others have written",
-}];
 
 /// The collector, and its version.
 const COLLECTOR: &str = "rotel==0.0.1a15";

@@ -5,7 +5,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    env, fs,
+    fs,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -14,7 +14,7 @@ use anyhow::Context as _;
 
 use crate::{
     machine,
-    step::Stop,
+    step::{Stop, left_out},
     transcript::{self, Show},
 };
 
@@ -86,13 +86,7 @@ fn able() -> Result<Option<String>, Stop> {
     }
     let (major, minor) = OLDEST_NODE;
     let needs = format!("the page needs Node {major}.{minor} or later, and npm");
-    match env::var_os("CI").is_some_and(|value| !value.is_empty()) {
-        true => Err(Stop::Unable(needs)),
-        false => {
-            println!("left out: {needs}");
-            Ok(None)
-        }
-    }
+    left_out(needs).map(|()| None)
 }
 
 /// Whether `v20.20.2` is not older than [`OLDEST_NODE`].

@@ -4,6 +4,7 @@ use std::{
     env,
     io::{self, IsTerminal as _},
     iter,
+    path::PathBuf,
     time::{Duration, Instant},
 };
 
@@ -211,7 +212,6 @@ fn machine(options: &Options) -> Result<(), Stop> {
         &machine::COMPILER
             .iter()
             .chain(machine::ALWAYS)
-            .chain(machine::PYTHON)
             .chain(browser)
             .chain(root)
             .collect::<Vec<_>>(),
@@ -311,8 +311,7 @@ fn end_to_end(options: &Options) -> Result<(), Stop> {
             .end_to_end
             .retain(|name| !in_browser.contains(&name.as_str()));
     }
-    let metadata = MetadataCommand::new().no_deps().exec()?;
-    let collector = machine::collector(metadata.target_directory.as_std_path())?;
+    let collector = machine::collector(&programs.target)?;
     let cargo = Cargo::new(["test", "--workspace", "--no-fail-fast"])
         .with("E2E_BUILT", 1)
         .with("ANYLITH_TEST_OTLP_RECEIVER", collector.display());
@@ -335,6 +334,8 @@ fn named(cargo: Cargo, options: &Options) -> Cargo {
 struct TestPrograms {
     end_to_end: Vec<String>,
     others: Vec<String>,
+    /// The folder in which they are built.
+    target: PathBuf,
 }
 
 impl TestPrograms {
@@ -343,6 +344,7 @@ impl TestPrograms {
         let mut programs = Self {
             end_to_end: Vec::new(),
             others: Vec::new(),
+            target: metadata.target_directory.clone().into(),
         };
         for package in metadata.workspace_packages() {
             let list = match package.name.as_str() {

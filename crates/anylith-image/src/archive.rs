@@ -2,17 +2,18 @@
 
 use std::{collections::BTreeMap, io};
 
-use tar::{EntryType, Header};
+use crate::layer::{Entry, digest, tar};
 
 /// A part of an image, by its digest.
 #[derive(Debug)]
 pub(crate) struct Blob {
-    digest: String,
-    bytes: Vec<u8>,
+    pub(crate) digest: String,
+    pub(crate) bytes: Vec<u8>,
 }
 
 impl Blob {
-    pub(crate) fn new(digest: String, bytes: Vec<u8>) -> Self {
+    pub(crate) fn new(bytes: Vec<u8>) -> Self {
+        let digest = digest(&bytes);
         Self { digest, bytes }
     }
 }
@@ -30,48 +31,27 @@ pub struct Archive {
 
 impl Archive {
     /// Puts `blobs`, to which `index` leads, into one.
-    pub(crate) fn new(digest: String, index: &str, blobs: Vec<Blob>) -> io::Result<Self> {
+    pub(crate) fn new(digest: String, index: &str, blobs: &[Blob]) -> io::Result<Self> {
         let size = blobs.iter().map(|blob| blob.bytes.len()).sum();
-        let mut files: BTreeMap<String, Vec<u8>> = blobs
-            .into_iter()
+        let file = |bytes| Entry::File { mode: 0o644, bytes };
+        let mut entries: BTreeMap<String, Entry<'_>> = blobs
+            .iter()
             .map(|blob| {
-                (
-                    format!("blobs/{}", blob.digest.replacen(':', "/", 1)),
-                    blob.bytes,
-                )
+                let path = format!("blobs/{}", blob.digest.replacen(':', "/", 1));
+                (path, file(&blob.bytes))
             })
             .collect();
-        files.insert("index.json".to_owned(), index.as_bytes().to_vec());
-        let layout = br#"{"imageLayoutVersion":"1.0.0"}"#;
-        files.insert("oci-layout".to_owned(), layout.to_vec());
-        let mut tar = tar::Builder::new(Vec::new());
-        for folder in ["blobs", "blobs/sha256"] {
-            append(&mut tar, folder, EntryType::Directory, 0o755, &[])?;
-        }
-        for (path, bytes) in &files {
-            append(&mut tar, path, EntryType::Regular, 0o644, bytes)?;
-        }
+        entries.extend([
+            ("index.json".to_owned(), file(index.as_bytes())),
+            (
+                "oci-layout".to_owned(),
+                file(br#"{"imageLayoutVersion":"1.0.0"}"#),
+            ),
+        ]);
         Ok(Self {
             digest,
-            bytes: tar.into_inner()?,
+            bytes: tar(&entries)?,
             size,
         })
     }
-}
-
-fn append(
-    tar: &mut tar::Builder<Vec<u8>>,
-    path: &str,
-    kind: EntryType,
-    mode: u32,
-    bytes: &[u8],
-) -> io::Result<()> {
-    let mut header = Header::new_gnu();
-    header.set_entry_type(kind);
-    header.set_mtime(0);
-    header.set_uid(0);
-    header.set_gid(0);
-    header.set_mode(mode);
-    header.set_size(bytes.len() as u64);
-    tar.append_data(&mut header, path, bytes)
 }

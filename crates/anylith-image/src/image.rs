@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::{
     Libraries,
     archive::{Archive, Blob},
-    layer::{Entry, Layer, digest},
+    layer::{Entry, Layer},
 };
 
 /// Who runs the program: nobody in particular, and not root.
@@ -46,12 +46,12 @@ impl Image<'_> {
             (surroundings, "libraries and users"),
             (program, "the program"),
         ];
-        let config = self.config(&layers).to_string().into_bytes();
-        let descriptor = |media: &str, bytes: &[u8]| {
+        let config = Blob::new(self.config(&layers).to_string().into_bytes());
+        let descriptor = |media: &str, blob: &Blob| {
             json!({
                 "mediaType": format!("application/vnd.oci.image.{media}"),
-                "digest": digest(bytes),
-                "size": bytes.len(),
+                "digest": blob.digest,
+                "size": blob.bytes.len(),
             })
         };
         let described: Vec<_> = layers
@@ -64,7 +64,7 @@ impl Image<'_> {
             "config": descriptor("config.v1+json", &config),
             "layers": described,
         });
-        let manifest = manifest.to_string().into_bytes();
+        let manifest = Blob::new(manifest.to_string().into_bytes());
         let mut entry = descriptor("manifest.v1+json", &manifest);
         entry["platform"] = json!({
             "architecture": self.libraries.elf.architecture().unwrap_or("unknown"),
@@ -80,15 +80,10 @@ impl Image<'_> {
             "mediaType": "application/vnd.oci.image.index.v1+json",
             "manifests": [entry],
         });
-        let layers = layers.map(|(layer, _)| layer.blob);
-        let blobs = layers.into_iter().chain([config, manifest.clone()]);
-        Archive::new(
-            digest(&manifest),
-            &index.to_string(),
-            blobs
-                .map(|bytes| Blob::new(digest(&bytes), bytes))
-                .collect(),
-        )
+        let digest = manifest.digest.clone();
+        let [surroundings, program] = layers.map(|(layer, _)| layer.blob);
+        let blobs = [surroundings, program, config, manifest];
+        Archive::new(digest, &index.to_string(), &blobs)
     }
 
     /// All but the program: what changes seldom is a layer of its own, which nodes have already.
@@ -97,12 +92,9 @@ impl Image<'_> {
             mode: 0o644,
             bytes: text.as_bytes(),
         };
-        let libraries = self.libraries.found.iter().map(|(path, library)| {
+        let libraries = self.libraries.found.iter().map(|(path, bytes)| {
             let path = path.to_string_lossy();
-            let file = Entry::File {
-                mode: 0o755,
-                bytes: &library.bytes,
-            };
+            let file = Entry::File { mode: 0o755, bytes };
             (path.trim_start_matches('/').to_owned(), file)
         });
         let mut entries: BTreeMap<String, Entry<'_>> = libraries.collect();

@@ -6,7 +6,9 @@ use flate2::{Compression, GzBuilder};
 use sha2::{Digest as _, Sha256};
 use tar::{EntryType, Header};
 
-/// What is at a path in a layer.
+use crate::archive::Blob;
+
+/// What is at a path in an archive.
 #[derive(Debug, Clone)]
 pub(crate) enum Entry<'a> {
     /// A folder, of this user, with these permissions.
@@ -20,7 +22,7 @@ pub(crate) enum Entry<'a> {
 pub(crate) struct Layer {
     /// The digest of what is in it before it is compressed.
     pub(crate) content: String,
-    pub(crate) blob: Vec<u8>,
+    pub(crate) blob: Blob,
 }
 
 /// A digest, as images have it.
@@ -31,28 +33,9 @@ pub(crate) fn digest(bytes: &[u8]) -> String {
 }
 
 impl Layer {
-    /// Makes one of `entries`, by their paths without the first slash. Folders on the way to them are made.
+    /// Makes one of `entries`, as [`tar()`] has them.
     pub(crate) fn new(entries: &BTreeMap<String, Entry<'_>>) -> io::Result<Self> {
-        let mut all: BTreeMap<&str, Entry<'_>> = BTreeMap::new();
-        for path in entries.keys() {
-            for (slash, _) in path.match_indices('/') {
-                let way = Entry::Folder {
-                    user: 0,
-                    mode: 0o755,
-                };
-                all.insert(&path[..slash], way);
-            }
-        }
-        all.extend(
-            entries
-                .iter()
-                .map(|(path, entry)| (path.as_str(), entry.clone())),
-        );
-        let mut tar = tar::Builder::new(Vec::new());
-        for (path, entry) in all {
-            append(&mut tar, path, &entry)?;
-        }
-        let plain = tar.into_inner()?;
+        let plain = tar(entries)?;
         // Neither the time nor the machine is in it.
         let mut packed = GzBuilder::new()
             .mtime(0)
@@ -60,9 +43,33 @@ impl Layer {
         io::Write::write_all(&mut packed, &plain)?;
         Ok(Self {
             content: digest(&plain),
-            blob: packed.finish()?,
+            blob: Blob::new(packed.finish()?),
         })
     }
+}
+
+/// A tar archive of `entries`, by their paths without the first slash. Folders on the way to them are made.
+pub(crate) fn tar(entries: &BTreeMap<String, Entry<'_>>) -> io::Result<Vec<u8>> {
+    let mut all: BTreeMap<&str, Entry<'_>> = BTreeMap::new();
+    for path in entries.keys() {
+        for (slash, _) in path.match_indices('/') {
+            let way = Entry::Folder {
+                user: 0,
+                mode: 0o755,
+            };
+            all.insert(&path[..slash], way);
+        }
+    }
+    all.extend(
+        entries
+            .iter()
+            .map(|(path, entry)| (path.as_str(), entry.clone())),
+    );
+    let mut tar = tar::Builder::new(Vec::new());
+    for (path, entry) in all {
+        append(&mut tar, path, &entry)?;
+    }
+    tar.into_inner()
 }
 
 fn append(tar: &mut tar::Builder<Vec<u8>>, path: &str, entry: &Entry<'_>) -> io::Result<()> {

@@ -15,4 +15,4 @@ mod libraries;
 pub use archive::Archive;
 pub use elf::{Elf, NotAProgram};
 pub use image::{Image, USER};
-pub use libraries::{Libraries, Library, LibraryError};
+pub use libraries::{Libraries, LibraryError};

@@ -23,16 +23,7 @@ pub struct Libraries {
     /// What the program says of itself.
     pub elf: Elf,
     /// The libraries, by where they are in the image; the loader among them. None for a program that needs none.
-    pub found: BTreeMap<PathBuf, Library>,
-}
-
-/// A library.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Library {
-    /// Where it was found on this machine.
-    pub from: PathBuf,
-    /// What is in it.
-    pub bytes: Vec<u8>,
+    pub found: BTreeMap<PathBuf, Vec<u8>>,
 }
 
 /// Why a program cannot be put into an image.
@@ -105,7 +96,7 @@ impl Libraries {
 struct Search {
     elf: Elf,
     usual: Vec<PathBuf>,
-    found: BTreeMap<PathBuf, Library>,
+    found: BTreeMap<PathBuf, Vec<u8>>,
     /// The folder of the C library, in which its loader looks for certain.
     home: Option<PathBuf>,
 }
@@ -114,8 +105,7 @@ impl Search {
     fn all(&mut self, program: &Path) -> Result<(), LibraryError> {
         if let Some(loader) = self.elf.interpreter.clone() {
             let bytes = read(Path::new(&loader))?;
-            let from = PathBuf::from(&loader);
-            self.found.insert(from.clone(), Library { from, bytes });
+            self.found.insert(loader.into(), bytes);
         }
         let mut seen: Vec<String> = Vec::new();
         let mut todo = VecDeque::from([(program.to_owned(), self.elf.clone())]);
@@ -132,26 +122,25 @@ impl Search {
                 if name.starts_with("libc.so") {
                     self.home = Some(folder.clone());
                 }
-                todo.push_back((from.clone(), needs));
-                let library = Library { from, bytes };
+                todo.push_back((from, needs));
                 // What lies beside the program here does not lie beside it there.
                 let is_said = elf.paths.iter().any(|path| folder == Path::new(path));
                 match is_said || is_trusted(&self.elf, &folder) {
-                    true => drop(self.found.insert(folder.join(name), library)),
-                    false => elsewhere.push((name.clone(), library)),
+                    true => drop(self.found.insert(folder.join(name), bytes)),
+                    false => elsewhere.push((name.clone(), bytes)),
                 }
             }
         }
         let home = self.home.clone().unwrap_or_else(|| "/lib".into());
         // What only a cache of this machine leads to, nothing would lead to in the image.
-        for (name, library) in elsewhere {
-            self.found.insert(home.join(name), library);
+        for (name, bytes) in elsewhere {
+            self.found.insert(home.join(name), bytes);
         }
         if self.home.is_some() {
             for name in OPENED_LATER {
-                let from = home.join(name);
-                if let Ok(bytes) = fs::read(&from) {
-                    self.found.insert(from.clone(), Library { from, bytes });
+                let path = home.join(name);
+                if let Ok(bytes) = fs::read(&path) {
+                    self.found.insert(path, bytes);
                 }
             }
         }

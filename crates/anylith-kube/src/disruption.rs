@@ -8,11 +8,7 @@ use crate::render::{Of, Request};
 impl Request<'_> {
     /// One at a time, where there are several. A budget for a single pod would keep its node from ever being emptied.
     pub(crate) fn disruption_budget(&self, group: &ClusterGroup, of: Of<'_>) -> Option<Value> {
-        let most = of
-            .plan
-            .scaling
-            .map_or(of.plan.replicas, |scaling| scaling.max);
-        (most > 1).then(|| {
+        (of.plan.most_replicas() > 1).then(|| {
             json!({
                 "apiVersion": "policy/v1",
                 "kind": "PodDisruptionBudget",

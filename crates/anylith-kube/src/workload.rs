@@ -98,12 +98,7 @@ impl Request<'_> {
         if let Some(secret) = &self.kubernetes.pull_secret {
             spec["imagePullSecrets"] = json!([{ "name": secret }]);
         }
-        if of
-            .plan
-            .scaling
-            .map_or(of.plan.replicas, |scaling| scaling.max)
-            > 1
-        {
+        if of.plan.most_replicas() > 1 {
             let spread = |key: &str| {
                 json!({
                     "labelSelector": { "matchLabels": self.selector(group) },

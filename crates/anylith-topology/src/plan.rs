@@ -76,6 +76,13 @@ pub struct GroupPlan {
     pub bursts: Vec<Burst>,
 }
 
+impl GroupPlan {
+    /// How many replicas it has at most.
+    pub fn most_replicas(&self) -> u32 {
+        self.scaling.map_or(self.replicas, |scaling| scaling.max)
+    }
+}
+
 impl Plan {
     /// The group that runs `component`.
     pub fn group_of(&self, component: &str) -> Option<&GroupPlan> {

@@ -35,10 +35,9 @@ pub(crate) fn check(groups: &[GroupPlan], asked: &ReplicaChange, problems: &mut 
     if *asked == ReplicaChange::NONE {
         return;
     }
-    let most = |group: &GroupPlan| group.scaling.map_or(group.replicas, |scaling| scaling.max);
-    for group in groups.iter().filter(|group| most(group) > 1) {
+    for group in groups.iter().filter(|group| group.most_replicas() > 1) {
         if let Some(component) = group.singletons.first() {
-            let what = too_many(component, &group.name, most(group));
+            let what = too_many(component, &group.name, group.most_replicas());
             let mend = match group.components.len() {
                 1 => format!("add {}=1 to it", group.name),
                 many => mend(component, many),

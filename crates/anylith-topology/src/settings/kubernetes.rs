@@ -7,13 +7,13 @@ use anylith_core::Name;
 use super::{
     Settings,
     reader::Reader,
-    sections::{Length, checked_name},
+    sections::{Length, Named},
 };
 use crate::{
     kubernetes::{is_domain, is_label},
     quantity,
     source::At,
-    tree::{Entry, Item, Table, Value},
+    tree::{Entry, Item, Table},
 };
 
 /// What a cluster must know of an application: `[kubernetes]`.
@@ -149,6 +149,9 @@ impl Default for Exposure {
 /// The longest lag. Nobody waits longer for a pod to go.
 const LONGEST_LAG: Duration = Duration::from_secs(300);
 
+/// The least and the most of a core that a component can need, in thousandths.
+const CPU: std::ops::RangeInclusive<f64> = 1.0..=256_000.0;
+
 const MEMORY: std::ops::RangeInclusive<u64> = (1 << 20)..=(4 << 40);
 
 const KEYS: [&str; 6] = [
@@ -234,21 +237,17 @@ fn issuer(item: &Item, name: &str, reader: &mut Reader<'_>) -> Option<Issuer> {
 }
 
 fn components(item: &Item, reader: &mut Reader<'_>, settings: &mut Settings) {
-    const MEND: &str = "write [kubernetes.components.NAME], then memory = \"64MiB\"";
-    let Some(table) = reader.table(item, "`components` of [kubernetes]", MEND) else {
-        return;
+    const NAMED: Named = Named {
+        of: "kubernetes",
+        key: "components",
+        mend: "write [kubernetes.components.NAME], then memory = \"64MiB\"",
     };
-    for Entry { key, at, item } in &table.entries {
-        let section = format!("[kubernetes.components.{key}]");
-        let name = checked_name(key, at, &section, reader);
-        let Some(table) = reader.table(item, &section, MEND) else {
-            continue;
-        };
-        let needs = component(table, &section, reader);
-        if let Some(name) = name {
-            settings.on_kubernetes.push((name.clone(), at.clone()));
-            settings.kubernetes.components.insert(name, needs);
-        }
+    let read = NAMED.read(item, reader, |table, _, section, reader| {
+        component(table, section, reader)
+    });
+    for (name, at, needs) in read {
+        settings.on_kubernetes.push((name.clone(), at));
+        settings.kubernetes.components.insert(name, needs);
     }
 }
 
@@ -258,7 +257,11 @@ fn component(table: &Table, section: &str, reader: &mut Reader<'_>) -> Component
     for Entry { key, item, .. } in &table.entries {
         let name = format!("`{key}` of {section}");
         match key.as_str() {
-            "cpu" => needs.cpu_millis = cores(item, &name, reader).unwrap_or(needs.cpu_millis),
+            "cpu" => {
+                let mend = "write how many cores it needs, from 0.001 to 256: cpu = 0.1";
+                let cores = reader.cores(item, &name, CPU, mend);
+                needs.cpu_millis = cores.unwrap_or(needs.cpu_millis);
+            }
             "memory" => {
                 let bytes = bytes(item, &name, "memory = \"64MiB\"", reader);
                 needs.memory_bytes = bytes.unwrap_or(needs.memory_bytes);
@@ -269,23 +272,6 @@ fn component(table: &Table, section: &str, reader: &mut Reader<'_>) -> Component
         }
     }
     needs
-}
-
-/// A part of a core, or several, in thousandths.
-fn cores(item: &Item, name: &str, reader: &mut Reader<'_>) -> Option<u32> {
-    let what = match &item.value {
-        Value::Number(number) => {
-            let millis = number.as_f64().map(|cores| (cores * 1000.0).round());
-            match millis.filter(|millis| (1.0..=256_000.0).contains(millis)) {
-                Some(millis) => return Some(millis as u32),
-                None => format!("{name} is {number}"),
-            }
-        }
-        other => format!("{name} is {}, not a number", other.kind()),
-    };
-    let mend = "write how many cores it needs, from 0.001 to 256: cpu = 0.1";
-    reader.report(&item.at, what, mend);
-    None
 }
 
 fn bytes(item: &Item, name: &str, example: &str, reader: &mut Reader<'_>) -> Option<u64> {
@@ -397,21 +383,14 @@ fn range_and_port(text: &str) -> Option<Egress> {
 }
 
 fn listeners(item: &Item, reader: &mut Reader<'_>, settings: &mut Settings) {
-    const MEND: &str = "write [kubernetes.listeners.NAME], then port = 80";
-    let Some(table) = reader.table(item, "`listeners` of [kubernetes]", MEND) else {
-        return;
+    const NAMED: Named = Named {
+        of: "kubernetes",
+        key: "listeners",
+        mend: "write [kubernetes.listeners.NAME], then port = 80",
     };
-    for Entry { key, at, item } in &table.entries {
-        let section = format!("[kubernetes.listeners.{key}]");
-        let name = checked_name(key, at, &section, reader);
-        let Some(table) = reader.table(item, &section, MEND) else {
-            continue;
-        };
-        let exposure = exposure(table, at, &section, reader);
-        if let Some(name) = name {
-            settings.exposed.push((name.clone(), at.clone()));
-            settings.kubernetes.listeners.insert(name, exposure);
-        }
+    for (name, at, exposure) in NAMED.read(item, reader, exposure) {
+        settings.exposed.push((name.clone(), at));
+        settings.kubernetes.listeners.insert(name, exposure);
     }
 }
 

@@ -7,7 +7,7 @@ use anylith_core::{ComponentLimits, Concurrency};
 use super::{
     Settings,
     reader::Reader,
-    sections::{LONGEST_WAIT, Length, checked_name},
+    sections::{LONGEST_WAIT, Length, Named},
 };
 use crate::{
     quantity,
@@ -92,25 +92,21 @@ fn concurrency(item: &Item, name: &str, reader: &mut Reader<'_>) -> Option<Concu
 }
 
 fn components(item: &Item, reader: &mut Reader<'_>, settings: &mut Settings) {
-    const MEND: &str = "write [limits.components.NAME], then concurrency = 64";
-    let Some(table) = reader.table(item, "`components` of [limits]", MEND) else {
-        return;
+    const NAMED: Named = Named {
+        of: "limits",
+        key: "components",
+        mend: "write [limits.components.NAME], then concurrency = 64",
     };
-    for Entry { key, at, item } in &table.entries {
-        let section = format!("[limits.components.{key}]");
-        let name = checked_name(key, at, &section, reader);
-        let Some(table) = reader.table(item, &section, MEND) else {
-            continue;
-        };
-        reader.only(table, &["concurrency"], &section);
+    let read = NAMED.read(item, reader, |table, _, section, reader| {
+        reader.only(table, &["concurrency"], section);
         let own = table.get("concurrency");
         let own = own.and_then(|entry| {
             concurrency(&entry.item, &format!("`concurrency` of {section}"), reader)
         });
-        if let Some(name) = name {
-            settings.limited.push((name.clone(), at.clone()));
-            let limits = ComponentLimits { concurrency: own };
-            settings.limits.components.insert(name, limits);
-        }
+        ComponentLimits { concurrency: own }
+    });
+    for (name, at, limits) in read {
+        settings.limited.push((name.clone(), at));
+        settings.limits.components.insert(name, limits);
     }
 }

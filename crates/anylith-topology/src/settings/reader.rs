@@ -1,5 +1,9 @@
 //! Takes values out of the tree, and keeps a problem for each that is not what it should be.
 
+use std::ops::RangeInclusive;
+
+use serde_json::Number;
+
 use crate::{
     Problem,
     nearest::suggest,
@@ -111,23 +115,49 @@ impl<'a> Reader<'a> {
         &mut self,
         item: &Item,
         name: &str,
-        range: std::ops::RangeInclusive<u32>,
+        range: RangeInclusive<u32>,
     ) -> Option<u32> {
         let mend = format!(
             "write a whole number from {} to {}",
             range.start(),
             range.end()
         );
+        self.number(item, name, &mend, |number| {
+            let count = number
+                .as_u64()
+                .and_then(|number| u32::try_from(number).ok());
+            count.filter(|count| range.contains(count))
+        })
+    }
+
+    /// A part of a core, or several, in thousandths out of `range`.
+    pub(crate) fn cores(
+        &mut self,
+        item: &Item,
+        name: &str,
+        range: RangeInclusive<f64>,
+        mend: &str,
+    ) -> Option<u32> {
+        self.number(item, name, mend, |number| {
+            let millis = number.as_f64().map(|cores| (cores * 1000.0).round());
+            let millis = millis.filter(|millis| range.contains(millis));
+            millis.map(|millis| millis as u32)
+        })
+    }
+
+    /// What `take` makes of a number.
+    fn number(
+        &mut self,
+        item: &Item,
+        name: &str,
+        mend: &str,
+        take: impl FnOnce(&Number) -> Option<u32>,
+    ) -> Option<u32> {
         let what = match &item.value {
-            Value::Number(number) => {
-                let count = number
-                    .as_u64()
-                    .and_then(|number| u32::try_from(number).ok());
-                match count.filter(|count| range.contains(count)) {
-                    Some(count) => return Some(count),
-                    None => format!("{name} is {number}"),
-                }
-            }
+            Value::Number(number) => match take(number) {
+                Some(taken) => return Some(taken),
+                None => format!("{name} is {number}"),
+            },
             other => format!("{name} is {}, not a number", other.kind()),
         };
         self.report(&item.at, what, mend);

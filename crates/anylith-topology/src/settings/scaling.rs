@@ -125,7 +125,10 @@ pub(super) fn target(item: &Item, name: &str, reader: &mut Reader<'_>) -> Option
             let calls = reader.count(&entry.item, &of, 1..=MOST_CALLS)?;
             Some(Target::Concurrency(calls))
         }
-        "cpu" => cores(&entry.item, &of, reader).map(Target::Cpu),
+        "cpu" => {
+            let mend = "write how many cores each replica is to use, from 0.05 to 256: cpu = 0.7";
+            reader.cores(&entry.item, &of, CPU, mend).map(Target::Cpu)
+        }
         _ => {
             let length = Length {
                 name: of,
@@ -136,21 +139,4 @@ pub(super) fn target(item: &Item, name: &str, reader: &mut Reader<'_>) -> Option
             Some(Target::P99(length.as_millis() as u64))
         }
     }
-}
-
-/// A part of a core, or several, in thousandths.
-fn cores(item: &Item, name: &str, reader: &mut Reader<'_>) -> Option<u32> {
-    let what = match &item.value {
-        Value::Number(number) => {
-            let millis = number.as_f64().map(|cores| (cores * 1000.0).round());
-            match millis.filter(|millis| CPU.contains(millis)) {
-                Some(millis) => return Some(millis as u32),
-                None => format!("{name} is {number}"),
-            }
-        }
-        other => format!("{name} is {}, not a number", other.kind()),
-    };
-    let mend = "write how many cores each replica is to use, from 0.05 to 256: cpu = 0.7";
-    reader.report(&item.at, what, mend);
-    None
 }

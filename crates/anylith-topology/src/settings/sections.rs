@@ -413,3 +413,38 @@ impl Length {
         None
     }
 }
+
+/// A table of sections, one for each component or listener: `[of.key.NAME]`.
+pub(super) struct Named {
+    pub(super) of: &'static str,
+    pub(super) key: &'static str,
+    /// The mend, where something else is in its place.
+    pub(super) mend: &'static str,
+}
+
+impl Named {
+    /// Has `read` read each section, of which it is told where it is written and what it is called. Returns what came of
+    /// those with a name that can be one, with it.
+    pub(super) fn read<T>(
+        &self,
+        item: &Item,
+        reader: &mut Reader<'_>,
+        mut read: impl FnMut(&Table, &At, &str, &mut Reader<'_>) -> T,
+    ) -> Vec<(Name, At, T)> {
+        let Self { of, key, mend } = self;
+        let mut found = Vec::new();
+        let Some(table) = reader.table(item, &format!("`{key}` of [{of}]"), mend) else {
+            return found;
+        };
+        for Entry { key: one, at, item } in &table.entries {
+            let section = format!("[{of}.{key}.{one}]");
+            let name = checked_name(one, at, &section, reader);
+            let Some(table) = reader.table(item, &section, mend) else {
+                continue;
+            };
+            let has = read(table, at, &section, reader);
+            found.extend(name.map(|name| (name, at.clone(), has)));
+        }
+        found
+    }
+}

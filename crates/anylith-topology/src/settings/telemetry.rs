@@ -26,81 +26,63 @@ const KEYS: [&str; 5] = ["metrics", "traces", "slow", "traces_size", "otlp"];
 
 pub(super) fn read(table: &Table, reader: &mut Reader<'_>, settings: &mut Settings) {
     reader.only(table, &KEYS, "[telemetry]");
+    let Settings {
+        telemetry,
+        collection,
+        ..
+    } = settings;
     let mend = "write metrics = \"all\", \"counters\" or \"off\"";
-    text(
-        table,
-        reader,
-        "metrics",
-        mend,
-        |reader, text, at| match text.parse() {
-            Ok(metrics) => settings.telemetry.metrics = metrics,
-            Err(()) => {
-                let what = format!("`metrics` of [telemetry] is `{text}`");
-                let mend = suggest(text, &Metrics::WORDS, "words", mend);
-                reader.report(at, what, mend);
-            }
-        },
-    );
+    let metrics = text(table, reader, "metrics", (&Metrics::WORDS, mend), |text| {
+        text.parse().ok()
+    });
+    telemetry.metrics = metrics.unwrap_or(telemetry.metrics);
     let mend = "write the share of all traces that are kept, from \"0%\" to \"100%\", such as \"0.1%\"; or \"off\"";
-    text(table, reader, "traces", mend, |reader, text, at| {
-        let traces = &mut settings.telemetry.traces;
-        match (text, quantity::parts_per_million(text)) {
-            ("off", _) => *traces = Traces::OFF,
-            (_, Some(ppm)) => traces.sampled_ppm = ppm,
-            (_, None) => reader.report(at, format!("`traces` of [telemetry] is `{text}`"), mend),
-        }
+    let before = telemetry.traces;
+    let traces = text(table, reader, "traces", (&[], mend), |text| match text {
+        "off" => Some(Traces::OFF),
+        _ => quantity::parts_per_million(text).map(|sampled_ppm| Traces {
+            sampled_ppm,
+            ..before
+        }),
     });
+    telemetry.traces = traces.unwrap_or(before);
     let mend = "write after how long a call is kept with what belongs to it, such as \"500ms\"";
-    text(table, reader, "slow", mend, |reader, text, at| {
-        match quantity::duration(text) {
-            // Without traces there is nothing slow.
-            Some(slow) if settings.telemetry.traces.on => {
-                settings.telemetry.traces.slow_ms = slow.as_millis() as u64;
-            }
-            Some(_) => {}
-            None => reader.report(at, format!("`slow` of [telemetry] is `{text}`"), mend),
-        }
-    });
+    let slow = text(table, reader, "slow", (&[], mend), quantity::duration);
+    // Without traces there is nothing slow.
+    if let Some(slow) = slow
+        && telemetry.traces.on
+    {
+        telemetry.traces.slow_ms = slow.as_millis() as u64;
+    }
     let mend = "write what traces may take on the disk, such as \"32MiB\"; \"0B\" keeps none";
-    text(
-        table,
-        reader,
-        "traces_size",
-        mend,
-        |reader, text, at| match quantity::size(text).filter(|size| *size <= MOST_BYTES) {
-            Some(size) => settings.collection.traces_bytes = Some(size),
-            None => reader.report(
-                at,
-                format!("`traces_size` of [telemetry] is `{text}`"),
-                mend,
-            ),
-        },
-    );
+    collection.traces_bytes = text(table, reader, "traces_size", (&[], mend), |text| {
+        quantity::size(text).filter(|size| *size <= MOST_BYTES)
+    });
     let mend = "write the address of a collector, such as \"http://127.0.0.1:4318\"";
-    text(table, reader, "otlp", mend, |reader, text, at| {
+    collection.otlp = text(table, reader, "otlp", (&[], mend), |text| {
         let host = text
             .strip_prefix("http://")
-            .or(text.strip_prefix("https://"));
-        match host.is_some_and(|host| !host.is_empty() && !host.starts_with('/')) {
-            true => settings.collection.otlp = Some(text.to_owned()),
-            false => reader.report(at, format!("`otlp` of [telemetry] is `{text}`"), mend),
-        }
+            .or(text.strip_prefix("https://"))?;
+        (!host.is_empty() && !host.starts_with('/')).then(|| text.to_owned())
     });
 }
 
-/// Gives the text at `key` to `take`, if there is one.
-fn text(
+/// What `parse` makes of the text at `key`, if there is one. What it makes nothing of is reported: it is to be one of some
+/// `words`, or as `mend` says where there are none.
+fn text<T>(
     table: &Table,
     reader: &mut Reader<'_>,
     key: &str,
-    mend: &str,
-    take: impl FnOnce(&mut Reader<'_>, &str, &crate::source::At),
-) {
-    let Some(Entry { item, .. }) = table.get(key) else {
-        return;
-    };
+    (words, mend): (&[&str], &str),
+    parse: impl FnOnce(&str) -> Option<T>,
+) -> Option<T> {
+    let Entry { item, .. } = table.get(key)?;
     let name = format!("`{key}` of [telemetry]");
-    if let Some(text) = reader.text(item, &name, mend) {
-        take(reader, text, &item.at);
+    let text = reader.text(item, &name, mend)?;
+    let parsed = parse(text);
+    if parsed.is_none() {
+        let mend = suggest(text, words, "words", mend);
+        reader.report(&item.at, format!("{name} is `{text}`"), mend);
     }
+    parsed
 }
