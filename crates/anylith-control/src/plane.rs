@@ -53,8 +53,6 @@ pub struct ControlPlane {
     change: Option<UnderWay>,
     /// The reshape in the middle of which the control plane before was killed, until people are told what becomes of it.
     interrupted: Option<Interrupted>,
-    /// The topology to which calls go once it is written down that they do, with its groups.
-    decided: Option<(Name, Vec<GroupSpec>)>,
     watch: Watchlist,
     listeners: BTreeMap<Name, ListenerSocket>,
     seats: Seats,
@@ -159,7 +157,6 @@ impl ControlPlane {
             build: memory.build,
             change: memory.rollout.clone().map(UnderWay::upgrade),
             interrupted: memory.reshape.clone(),
-            decided: None,
             watch: Watchlist::default(),
             listeners,
             directory,
@@ -292,7 +289,10 @@ impl ControlPlane {
     /// Whether it waits for [`Event::Kept`], once [`ControlPlane::memory`] is written down: what it is about to do cannot be
     /// undone, and the next control plane must know of it.
     pub fn awaits_keeping(&self) -> bool {
-        self.decided.is_some()
+        match &self.change {
+            Some(UnderWay::Reshape(reshape)) => reshape.decided().is_some(),
+            Some(UnderWay::Roll(_) | UnderWay::Scale(_) | UnderWay::Upgrade(_)) | None => false,
+        }
     }
 
     /// What should be.

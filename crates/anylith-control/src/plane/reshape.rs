@@ -65,24 +65,18 @@ impl ControlPlane {
         self.change = Some(UnderWay::Reshape(Reshape::new(&self.spec, to, groups, by)));
     }
 
-    /// All of what is new is ready: calls go there as soon as that is written down. Who comes after a control plane that was
-    /// killed from here on has them go there.
-    pub(super) fn decide(&mut self, to: Name, groups: Vec<GroupSpec>) {
-        self.decided = Some((to, groups));
-    }
-
     /// It is written down what was decided, if anything was.
     pub(super) fn carry_out_decision(&mut self, now: Instant, actions: &mut Vec<Action>) {
-        if let Some((to, groups)) = self.decided.take() {
+        if let Some(UnderWay::Reshape(reshape)) = &mut self.change
+            && let Some(groups) = reshape.kept(&self.spec, &self.timing, now)
+        {
+            let to = reshape.to().clone();
             self.switch(to, groups, now, actions);
         }
     }
 
     /// The group called `name` of a topology that is prepared, and does not stand yet.
     pub(super) fn prepared(&mut self, name: &Name) -> Option<&mut GroupSpec> {
-        if let Some((_, groups)) = &mut self.decided {
-            return groups.iter_mut().find(|group| group.name == *name);
-        }
         match &mut self.change {
             Some(UnderWay::Reshape(reshape)) => reshape.prepares(name),
             Some(UnderWay::Roll(_) | UnderWay::Scale(_) | UnderWay::Upgrade(_)) | None => None,
@@ -126,7 +120,7 @@ impl ControlPlane {
         match &self.change {
             Some(UnderWay::Reshape(reshape)) => Some(Interrupted {
                 to: reshape.to().clone(),
-                groups: self.decided.as_ref().map(|(_, groups)| groups.clone()),
+                groups: reshape.decided().map(<[GroupSpec]>::to_vec),
             }),
             Some(UnderWay::Roll(_) | UnderWay::Scale(_) | UnderWay::Upgrade(_)) => None,
             None => self.interrupted.clone(),
@@ -204,7 +198,6 @@ impl ControlPlane {
 
     /// Everything is to stop, and nothing new begins: what has not come does not come any more.
     pub(super) fn forget_coming(&mut self) {
-        self.decided = None;
         for replica in self.replicas.values_mut() {
             let here = replica.all_here();
             let coming = std::mem::take(&mut replica.coming);
