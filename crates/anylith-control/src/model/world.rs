@@ -507,11 +507,8 @@ impl World {
         }
         self.over.clear();
         self.finds_strays(&spec, &mut memory);
-        if self.full.is_some() {
-            // What nobody has heard of who lives may come again.
-            let heard = self.processes.values().map(|it| it.directory.epoch);
-            self.published.epoch = heard.max().unwrap_or(0);
-        }
+        // Of others only those know who have seen them, for as long as they live.
+        self.published.epoch = memory.epoch;
         let lost = BTreeSet::new();
         let sockets = PathBuf::from("/run/m");
         self.plane = ControlPlane::new(spec, timing(), sockets, &memory, &lost, self.now);
@@ -700,7 +697,11 @@ impl World {
     }
 
     fn publish(&mut self, directory: Directory) {
-        if directory.epoch <= self.published.epoch {
+        let seen = self.processes.values().map(|it| it.directory.epoch);
+        if seen
+            .chain([self.published.epoch])
+            .any(|seen| directory.epoch <= seen)
+        {
             self.finds(format!("epoch {} came again", directory.epoch));
         }
         for (component, whereabouts) in &directory.components {
