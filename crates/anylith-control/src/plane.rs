@@ -556,17 +556,13 @@ impl ControlPlane {
                     self.phase = Phase::Running(Readiness::Never);
                     self.resolve_reshape(actions);
                     self.renew_unfinished(&heard, now, actions);
-                    self.advance_change(now, actions);
-                    self.dismiss_stand_ins(now, actions);
                     // What was called meanwhile has waited for this.
-                    self.autoscale(now, actions);
+                    self.change_on(now, actions);
                 }
                 self.go_on(now, actions);
             }
             Phase::Running(_) => {
-                self.advance_change(now, actions);
-                self.dismiss_stand_ins(now, actions);
-                self.autoscale(now, actions);
+                self.change_on(now, actions);
                 self.go_on(now, actions);
             }
             Phase::Stopping { by } => {
@@ -594,6 +590,14 @@ impl ControlPlane {
             }
             Phase::Done => {}
         }
+    }
+
+    /// Changes what should be: by what was asked for, by what is called, and by what is ill for good.
+    fn change_on(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        self.advance_change(now, actions);
+        self.renew_unable(now, actions);
+        self.dismiss_stand_ins(now, actions);
+        self.autoscale(now, actions);
     }
 
     /// Brings what runs nearer to what should.

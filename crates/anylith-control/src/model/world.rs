@@ -18,6 +18,7 @@ pub(super) use self::{
     shapes::{SHAPES, SHAPES_OF_ONE, name, spec},
 };
 
+use self::process::not_started;
 use super::upgrade::Builds;
 use crate::{Action, ControlPlane, Event, Exit, Extra, Memory, Notice, Spec, Timing, fate::Fate};
 
@@ -479,12 +480,9 @@ impl World {
         process
             .components
             .insert(component.clone(), ComponentState::Stopped);
+        process.unable.insert(component.clone());
         if process.connected {
-            let (component, message) = (component.clone(), "no table".to_owned());
-            process.outbox.push_back(Event::Said {
-                replica: replica.clone(),
-                message: FromReplica::NotStarted { component, message },
-            });
+            process.outbox.push_back(not_started(replica, component));
         }
     }
 

@@ -110,9 +110,6 @@ impl ControlPlane {
         let stays = self.spec.topology.clone();
         actions.push(Action::Report(Notice::TakingBack { stays, why }));
         self.conform(now, actions);
-        // What was woken meanwhile may have come into a process of the new topology, and not have begun there.
-        let lacks = |_: &Name, component: &Name, run: &Run| run.unable.contains_key(component);
-        self.renew_where(lacks, now, actions);
     }
 
     /// What the next control plane must know of the reshape that is under way.
@@ -144,8 +141,18 @@ impl ControlPlane {
         now: Instant,
         actions: &mut Vec<Action>,
     ) {
-        let lacks = |replica: &Name, component: &Name, run: &Run| {
-            heard.contains(replica) && !run.has(component)
+        let lacks = |replica: &Replica, component: &Name, run: &Run| {
+            heard.contains(&replica.name) && !run.has(component)
+        };
+        self.renew_where(lacks, now, actions);
+    }
+
+    /// Has those be started anew in which a component could not start that stays theirs: it was woken during a reshape, came
+    /// into a process of the new topology, and that was taken back.
+    pub(super) fn renew_unable(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        let lacks = |replica: &Replica, component: &Name, run: &Run| {
+            // What is still coming keeps the reshape from being made.
+            !replica.coming.contains(component) && run.unable.contains_key(component)
         };
         self.renew_where(lacks, now, actions);
     }
@@ -154,7 +161,7 @@ impl ControlPlane {
     /// by itself.
     fn renew_where(
         &mut self,
-        lacks: impl Fn(&Name, &Name, &Run) -> bool,
+        lacks: impl Fn(&Replica, &Name, &Run) -> bool,
         now: Instant,
         actions: &mut Vec<Action>,
     ) {
@@ -165,7 +172,7 @@ impl ControlPlane {
             run.is_some_and(|run| {
                 let own = replica.components.iter();
                 let mut own = own.filter(|component| !alone.contains_key(*component));
-                own.any(|component| lacks(&replica.name, component, run))
+                own.any(|component| lacks(replica, component, run))
             })
         });
         let ill: Vec<Name> = ill.map(|replica| replica.name.clone()).collect();
@@ -236,14 +243,16 @@ impl ControlPlane {
         }
     }
 
-    /// The components that are coming into `replica`, and can start there now.
+    /// The components that are coming into `replica`, and can start there now; and those of its own that it does not know of,
+    /// since its connection broke before it heard that they come.
     fn comes(&self, replica: &Replica, run: &Run) -> Vec<Name> {
         let starts = |component: &&Name| {
-            !run.has(component)
+            let comes = replica.coming.contains(*component) && !run.has(component);
+            (comes || !run.components.contains_key(*component))
                 && !run.unable.contains_key(*component)
                 && self.has_sockets_of(slice::from_ref(component))
         };
-        replica.coming.iter().filter(starts).cloned().collect()
+        replica.components.iter().filter(starts).cloned().collect()
     }
 
     pub(super) fn additions(&self, components: Vec<Name>) -> Additions {
