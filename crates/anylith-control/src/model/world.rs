@@ -112,6 +112,8 @@ pub(super) struct World {
     estate: Option<Handed>,
     /// It was begun with, and nobody was sent there: the next one may begin with the same, or without.
     begun_with: bool,
+    /// The control plane was killed that knew more of `Cart` than was written down.
+    forgotten: bool,
     /// The number of what was handed over last, as far as the control plane has heard.
     heard: u64,
 }
@@ -190,6 +192,7 @@ impl World {
             handed: 0,
             estate: None,
             begun_with: false,
+            forgotten: false,
             heard: 0,
         };
         world.feed(Event::Tick);
@@ -361,7 +364,12 @@ impl World {
 
     /// All that can go wrong now.
     pub(super) fn possible_faults(&self) -> Vec<Fault> {
-        let mut faults = vec![Fault::NoSpawn, Fault::Control];
+        let mut faults = vec![Fault::NoSpawn];
+        // Nobody else knows of a grant that was not written down and has had no effect yet. That takes a write that fails
+        // although its room was set aside, and a kill at this moment.
+        if self.full.is_none() || !self.processes.values().any(Process::is_about_to_begin) {
+            faults.push(Fault::Control);
+        }
         if self.fills && self.full.is_none() {
             faults.extend([Fault::Full(0), Fault::Full(1)]);
         }
@@ -507,6 +515,10 @@ impl World {
         self.finds_strays(&spec, &mut memory);
         // Of others only those know who have seen them, for as long as they live.
         self.published.epoch = memory.epoch;
+        if self.alone && self.full.is_some() {
+            // What was handed over is lost with who knew of it, and so is that it is on its way. There is one all the same.
+            (self.forgotten, self.crashed) = (true, true);
+        }
         let lost = BTreeSet::new();
         let sockets = PathBuf::from("/run/m");
         self.plane = ControlPlane::new(spec, timing(), sockets, &memory, &lost, self.now);
@@ -647,7 +659,7 @@ impl World {
 
     /// Whether the next `Cart` may begin with `state`.
     fn may_begin_with(&self, state: Option<&Handed>) -> bool {
-        state == self.estate.as_ref() || (self.begun_with && state.is_none())
+        self.forgotten || state == self.estate.as_ref() || (self.begun_with && state.is_none())
     }
 
     fn carry_out(&mut self, action: Action) -> Option<Event> {
@@ -735,7 +747,7 @@ impl World {
         }
         if !directory.replicas("Cart").is_empty() {
             // From now on it is called, and what it began with is no more what it has.
-            (self.estate, self.begun_with) = (None, false);
+            (self.estate, self.begun_with, self.forgotten) = (None, false, false);
         }
         for process in self.processes.values_mut().filter(|one| one.connected) {
             process

@@ -42,6 +42,12 @@ pub(in crate::model) struct Process {
 }
 
 impl Process {
+    /// Whether it was granted `Cart`, and does not say so yet.
+    pub(super) fn is_about_to_begin(&self) -> bool {
+        let waits = self.components.get("Cart") == Some(&ComponentState::Waiting);
+        waits && !self.held.contains("Cart")
+    }
+
     /// Until when the start of `component` takes, if it takes any time.
     pub(super) fn busy_until(&self, component: &Name) -> Option<Instant> {
         self.busy.get(component).copied()
