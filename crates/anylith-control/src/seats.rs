@@ -38,8 +38,6 @@ struct Place {
     told: bool,
     /// The holder was asked to make room.
     asked: bool,
-    /// The holder was not known as such, and may say once more what it handed over long ago.
-    stale: bool,
     /// Others in which the component drained when they were heard of. They may have had it as well, or only waited for it.
     drains: Vec<Holder>,
     /// How often it could not start in its place since it was last ready there.
@@ -61,13 +59,13 @@ impl Place {
             self.seat.lost.get_or_insert(why);
         }
         self.seat.holder = None;
-        self.stale = false;
+        self.seat.stale = false;
     }
 
     /// Somebody has it who is not remembered for it: what is remembered may be older than what runs, where it could not be
     /// written down. Where the component `drains` there, it may have handed over long ago.
     fn recognise(&mut self, holder: Holder, drains: bool) {
-        self.stale = drains;
+        self.seat.stale = drains;
         self.seat.holder = Some(holder);
         self.seat.begun = true;
         (self.told, self.asked) = (false, false);
@@ -167,7 +165,7 @@ impl Seats {
         (state, lost): (Option<Handed>, Option<String>),
     ) {
         let place = self.0.get_mut(component);
-        if let Some(place) = place.filter(|place| place.is_held_by(replica) && !place.stale) {
+        if let Some(place) = place.filter(|place| place.is_held_by(replica) && !place.seat.stale) {
             (place.seat.state, place.seat.lost) = (state, lost);
         }
     }
