@@ -84,6 +84,9 @@ pub struct Seat {
     /// Whether the component was ready there.
     #[serde(default)]
     pub begun: bool,
+    /// Whether the holder was not known as such when it already drained: it may say once more what it handed over long ago.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stale: bool,
     /// Whether it goes from one place to another, in good order: calls wait for it.
     #[serde(default)]
     pub moving: bool,

@@ -38,8 +38,8 @@ struct Place {
     told: bool,
     /// The holder was asked to make room.
     asked: bool,
-    /// The holder was not known as such, and may say once more what it handed over long ago.
-    stale: bool,
+    /// Others in which the component drained when they were heard of. They may have had it as well, or only waited for it.
+    drains: Vec<Holder>,
     /// How often it could not start in its place since it was last ready there.
     failures: u32,
     /// When to try again.
@@ -59,26 +59,48 @@ impl Place {
             self.seat.lost.get_or_insert(why);
         }
         self.seat.holder = None;
-        self.stale = false;
+        self.seat.stale = false;
     }
 
-    /// Gives it to `replica` if that has it by the `state` of its component, and is not known for that: what is remembered
-    /// may be older than what runs, where it could not be written down. Who drains may only have waited for it, so that
-    /// counts where nobody is known to have it, and if it `drains` by its own account.
-    fn recognise(&mut self, replica: &Replica, state: Option<ComponentState>, drains: bool) {
-        let has_it = match state {
-            Some(ComponentState::Waiting | ComponentState::Stopped) | None => false,
-            // Nobody begins before it is over with the one before.
-            Some(ComponentState::Starting | ComponentState::Ready | ComponentState::Unhealthy) => {
-                true
-            }
-            Some(ComponentState::Draining) => drains && self.seat.holder.is_none(),
-        };
-        if has_it && !self.is_held_by(replica) {
-            self.stale = state == Some(ComponentState::Draining);
-            self.seat.holder = Some(holder(replica));
-            self.seat.begun = true;
+    /// Somebody has it who is not remembered for it: what is remembered may be older than what runs, where it could not be
+    /// written down. Where the component `drains` there, it may have handed over long ago.
+    fn recognise(&mut self, holder: Holder, drains: bool) {
+        self.seat.stale = drains;
+        self.seat.holder = Some(holder);
+        self.seat.begun = true;
+        (self.told, self.asked) = (false, false);
+    }
+
+    /// `replica` has a new connection, and its component is in `state`.
+    fn greeted(&mut self, replica: &Replica, state: Option<ComponentState>) {
+        self.drains.retain(|it| it.replica != replica.name);
+        let drains = state == Some(ComponentState::Draining);
+        if self.is_held_by(replica) {
             (self.told, self.asked) = (false, false);
+        } else if has_begun(state) || (drains && self.seat.holder.is_none()) {
+            self.recognise(holder(replica), drains);
+        } else if drains {
+            self.drains.push(holder(replica));
+        }
+    }
+
+    /// Sees who has begun meanwhile, and who still drains where nobody else has it.
+    fn find_holder(&mut self, component: &Name, replicas: &BTreeMap<Name, Replica>) {
+        let state = |replica: &Replica| replica.run()?.components.get(component).copied();
+        let mut all = replicas.values();
+        if let Some(replica) = all.find(|replica| has_begun(state(replica)))
+            && !self.is_held_by(replica)
+        {
+            self.recognise(holder(replica), false);
+        }
+        while self.seat.holder.is_none()
+            && let Some(next) = self.drains.pop()
+        {
+            let replica = replicas.get(&next.replica);
+            let replica = replica.filter(|replica| replica.incarnation == next.incarnation);
+            if replica.and_then(state) == Some(ComponentState::Draining) {
+                self.recognise(next, true);
+            }
         }
     }
 
@@ -131,11 +153,7 @@ impl Seats {
             return;
         }
         for (component, place) in &mut self.0 {
-            let state = hello.components.get(component).copied();
-            place.recognise(replica, state, true);
-            if place.is_held_by(replica) {
-                (place.told, place.asked) = (false, false);
-            }
+            place.greeted(replica, hello.components.get(component).copied());
         }
     }
 
@@ -147,20 +165,18 @@ impl Seats {
         (state, lost): (Option<Handed>, Option<String>),
     ) {
         let place = self.0.get_mut(component);
-        if let Some(place) = place.filter(|place| place.is_held_by(replica) && !place.stale) {
+        if let Some(place) = place.filter(|place| place.is_held_by(replica) && !place.seat.stale) {
             (place.seat.state, place.seat.lost) = (state, lost);
         }
     }
 
     /// Sees who has a seat no more, and whose component is ready. While a change `may_go_back` nobody has to give up what is
-    /// on its way: it comes to one place or to the other. While the control plane `adopts` what runs, what drains has not
-    /// been told so by it.
+    /// on its way: it comes to one place or to the other.
     pub(crate) fn look(
         &mut self,
         homes: Homes<'_>,
         replicas: &BTreeMap<Name, Replica>,
         may_go_back: bool,
-        adopts: bool,
     ) {
         for (component, place) in &mut self.0 {
             if let Some(holder) = place.seat.holder.clone() {
@@ -201,10 +217,7 @@ impl Seats {
                     Some(_) => {}
                 }
             }
-            for replica in replicas.values() {
-                let state = replica.run().and_then(|run| run.components.get(component));
-                place.recognise(replica, state.copied(), adopts);
-            }
+            place.find_holder(component, replicas);
         }
     }
 
@@ -378,6 +391,16 @@ impl Seats {
             }
         }
         actions
+    }
+}
+
+/// Whether a component in `state` has begun, and goes on. It has its seat then, whoever is remembered for it: nobody begins
+/// before it is over with the one before.
+fn has_begun(state: Option<ComponentState>) -> bool {
+    match state {
+        Some(ComponentState::Starting | ComponentState::Ready | ComponentState::Unhealthy) => true,
+        Some(ComponentState::Waiting | ComponentState::Draining | ComponentState::Stopped)
+        | None => false,
     }
 }
 

@@ -127,7 +127,7 @@ fn an_epoch_that_a_replica_has_seen_never_comes_again() {
         pid: world.processes["Cart-1"].pid,
         endpoint: None,
         epoch: 1000,
-        components: BTreeMap::new(),
+        components: BTreeMap::from([(name("Cart"), ComponentState::Stopped)]),
     };
     hello.endpoint = Some("unix:/run/r/Cart-1.1.sock".parse().unwrap());
     world.last_epoch = hello.epoch;
