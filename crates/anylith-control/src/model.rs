@@ -234,6 +234,19 @@ fn in_every_interleaving_there_is_one_of_a_singleton_and_it_has_what_was_handed_
     }
 }
 
+/// They were found where more are tried than in every run of the tests.
+#[test]
+fn what_has_found_a_defect_once_finds_none() {
+    plant(None);
+    for seed in [74_022, 140_617] {
+        random_of_sleepers(seed).unwrap();
+    }
+    for seed in [361, 106_896, 143_779, 625_485] {
+        random_of_one(seed).unwrap();
+    }
+    random_of_numbers(63_291).unwrap();
+}
+
 #[test]
 fn a_fault_at_any_moment_leaves_one_of_a_singleton() {
     plant(None);

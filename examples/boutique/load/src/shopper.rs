@@ -302,14 +302,18 @@ fn wants(wanted: StatusCode, status: StatusCode, page: &str) -> Result<(), Wrong
     Err(format!("{status}, and not {wanted}: `{}`", beginning(page)))
 }
 
-/// The visible text of a page, as much of it as fits on a line.
+/// What a page is quoted with at most. The longest that the shop says of what has failed must fit, since who reads it judges
+/// by the end.
+const QUOTED: usize = 400;
+
+/// The visible text of a page, as much of it as is quoted.
 fn beginning(page: &str) -> String {
     let text = Page::parse(page).into_text().replace('`', "'");
     // What has failed stands below the head of the page.
     let text = text
-        .split_once("This is what we know")
+        .split_once("This is what we know about it:")
         .map_or(text.as_str(), |(_, what)| what);
-    text.trim().chars().take(160).collect()
+    text.trim().chars().take(QUOTED).collect()
 }
 
 /// An error and everything behind it, on one line.
@@ -322,4 +326,23 @@ fn causes(error: &dyn std::error::Error) -> String {
         next = cause.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_that_is_said_of_an_order_is_quoted_to_its_end() {
+        let message = "failed to complete the order: failed to charge card: could not charge the card: \
+                       the payment component gave no answer";
+        let page = format!(
+            "<p>Something has failed. This is what we know about it:</p>\
+             <p>HTTP Status: 500 Internal Server Error</p><pre>{message}</pre>"
+        );
+        let quoted = beginning(&page);
+        assert!(quoted.starts_with("HTTP Status: 500"), "{quoted}");
+        assert!(quoted.ends_with(message), "{quoted}");
+        assert!(beginning(&"long ".repeat(1000)).chars().count() <= QUOTED);
+    }
 }
