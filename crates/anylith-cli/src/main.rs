@@ -13,6 +13,7 @@ mod failure;
 mod inspection;
 mod log_format;
 mod paint;
+mod registry;
 mod screen;
 mod secrets;
 mod signals;
