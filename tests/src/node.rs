@@ -188,15 +188,8 @@ impl Node {
         self.lan.host(0)
     }
 
-    /// Runs podman, and returns what it said.
-    ///
-    /// # Errors
-    ///
-    /// It fails, or does not end.
-    pub fn podman<I: IntoIterator<Item: AsRef<OsStr>>>(
-        &self,
-        arguments: I,
-    ) -> anyhow::Result<String> {
+    /// Podman, yet to be run.
+    pub fn command<I: IntoIterator<Item: AsRef<OsStr>>>(&self, arguments: I) -> Command {
         let of = format!("/proc/{}/ns", self.first.id());
         let mut command = Command::new("nsenter");
         command.args([
@@ -206,16 +199,32 @@ impl Node {
             "--wd=/".to_owned(),
         ]);
         // It waits for locks, for which nobody may have to wait for ever.
-        command.args(["timeout", "300", "podman"]).args(arguments);
+        command
+            .args(["timeout", "300", "podman"])
+            .args(arguments)
+            .stdin(Stdio::null());
         for (name, file) in [
             ("CONTAINERS_CONF", "containers.conf"),
             ("CONTAINERS_STORAGE_CONF", "storage.conf"),
         ] {
             command.env(name, self.home.path().join(file));
         }
-        let output = command.stdin(Stdio::null()).output()?;
+        command
+    }
+
+    /// Runs podman, and returns what it said.
+    ///
+    /// # Errors
+    ///
+    /// It fails, or does not end.
+    pub fn podman<I: IntoIterator<Item: AsRef<OsStr>>>(
+        &self,
+        arguments: I,
+    ) -> anyhow::Result<String> {
+        let arguments: Vec<_> = arguments.into_iter().collect();
+        let output = self.command(&arguments).output()?;
         let said = String::from_utf8_lossy(&output.stderr);
-        let asked: Vec<_> = command.get_args().skip(7).collect();
+        let asked: Vec<&OsStr> = arguments.iter().map(AsRef::as_ref).collect();
         ensure!(
             output.status.success(),
             "podman {}: {}",
