@@ -183,35 +183,37 @@ async fn the_picture_agrees_with_the_status_in_every_shape() -> anyhow::Result<(
     Ok(())
 }
 
+/// Within this the page shows that a process has ended.
+const GONE_WITHIN_MS: u64 = 2_000;
+
 #[tokio::test]
 async fn a_replica_that_is_killed_is_seen_to_be_gone_and_to_come_back() -> anyhow::Result<()> {
     let visit = Visit::to(Shop::with().topology("micro"), "dashboard-killed").await?;
     visit.agree().await?;
-    let replica = visit.shop.replica("Cart-1")?;
-    let pid = replica
-        .pid
-        .and_then(Pid::from_raw)
-        .context("Cart-1 has no process")?;
-    // How long the page shows the old process after its end, by the page's own clock.
-    visit
-        .run(&format!(
-            "window.shown = () => document.querySelector('[data-replica=Cart-1] footer').textContent.includes('{}'); \
-             new MutationObserver(() => {{ if (!shown()) window.gone ??= performance.now() }}) \
-                 .observe(document.querySelector('.host'), {{ subtree: true, childList: true, characterData: true }}); \
-             window.began = performance.now()",
-            replica.pid.unwrap_or_default()
-        ))
-        .await?;
-    kill_process(pid, Signal::KILL)?;
-    visit.wait_until("window.gone !== undefined").await?;
-    println!(
-        "gone from the page after {} ms",
-        visit.run("return Math.round(gone - began)").await?
+    let mut pids = Vec::new();
+    for id in ["Cart-1", "Ad-1", "Email-1", "Currency-1"] {
+        let pid = visit.shop.replica(id)?.pid.and_then(Pid::from_raw);
+        pids.push((id, pid.with_context(|| format!("{id} has no process"))?));
+    }
+    let mut after_ms = Vec::new();
+    for (id, pid) in pids {
+        after_ms.push(shown_after_its_end(&visit, id, pid).await?);
+        let shown = format!("document.querySelector('[data-replica={id}]");
+        visit
+            .wait_until(&format!(
+                "{shown} .restarts').textContent.includes('1 restart')"
+            ))
+            .await?;
+        visit.wait_until(&format!("{shown}.is-ready')")).await?;
+    }
+    // A busy machine delays some of them, so the best counts. It is no luck: all but the first were killed when the page had
+    // just shown something new, so one that looks every three seconds would be nearly three seconds late each time.
+    let best = after_ms[1..].iter().min().context("nobody was killed")?;
+    println!("gone from the page after {best} ms at best, of {after_ms:?}");
+    ensure!(
+        *best <= GONE_WITHIN_MS,
+        "the page still shows processes {after_ms:?} ms after their end"
     );
-    visit.wait_until("document.querySelector('[data-replica=Cart-1] .restarts').textContent.includes('1 restart')").await?;
-    visit
-        .wait_until("document.querySelector('[data-replica=Cart-1].is-ready')")
-        .await?;
     visit.agree().await?;
     visit.view("problems").await?;
     visit
@@ -221,6 +223,25 @@ async fn a_replica_that_is_killed_is_seen_to_be_gone_and_to_come_back() -> anyho
         )
         .await?;
     visit.end().await
+}
+
+/// Kills a replica; returns for how many milliseconds the page still shows its process, by the page's own clock.
+async fn shown_after_its_end(visit: &Visit, id: &str, pid: Pid) -> anyhow::Result<u64> {
+    visit
+        .run(&format!(
+            "const shown = () => document.querySelector('[data-replica={id}] footer').textContent.includes('{}'); \
+             window.gone = undefined; \
+             new MutationObserver((_, observer) => {{ \
+                 if (!shown()) {{ window.gone = performance.now(); observer.disconnect() }} \
+             }}).observe(document.querySelector('.host'), {{ subtree: true, childList: true, characterData: true }}); \
+             window.began = performance.now()",
+            pid.as_raw_nonzero()
+        ))
+        .await?;
+    kill_process(pid, Signal::KILL)?;
+    visit.wait_until("window.gone !== undefined").await?;
+    let ms = visit.run("return Math.round(gone - began)").await?;
+    ms.as_u64().with_context(|| format!("no time: {ms}"))
 }
 
 #[tokio::test]
@@ -410,9 +431,7 @@ async fn the_graph_tells_remote_edges_from_local_ones_and_a_component_tells_all(
         )
         .await?;
     ensure!(!visit.text("dialog .log").await?.contains("no product"));
-    visit.screenshot("component-light").await?;
-    visit.prefer("prefers-color-scheme", "dark").await?;
-    visit.screenshot("component-dark").await?;
+    visit.screenshots("component").await?;
     visit.press(ESCAPE).await?;
     visit
         .wait_until("document.querySelector('dialog') === null")
@@ -557,7 +576,7 @@ async fn an_error_with_a_script_in_it_is_shown_and_does_nothing() -> anyhow::Res
         Ok(visit.shop.replica("Cart-1")?.pid.and_then(Pid::from_raw))
     };
     // A replica that is killed again and again is one that keeps failing; its last words are these.
-    let mut killed = 0;
+    let (mut killed, mut last) = (0, None);
     while visit
         .run("return document.querySelector('.card.failing .log') !== null")
         .await?
@@ -567,10 +586,11 @@ async fn an_error_with_a_script_in_it_is_shown_and_does_nothing() -> anyhow::Res
             killed < 60,
             "a replica that keeps failing is no problem to the page"
         );
-        if let Some(pid) = pid()? {
+        // Until the supervisor has seen its end, the status has the process that was killed already.
+        if let Some(pid) = pid()?.filter(|pid| Some(*pid) != last) {
             writeln!(File::options().append(true).open(log)?, "{hostile}")?;
             kill_process(pid, Signal::KILL)?;
-            killed += 1;
+            (killed, last) = (killed + 1, Some(pid));
         }
     }
     visit.wait_until("document.querySelector('.card .log').textContent.includes('<script>document.title=1</script>')").await?;

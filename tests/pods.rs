@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, fs, sync::Arc, time::Duration};
 
 use anyhow::ensure;
-use e2e::{App, Cluster, Load, Visitor, buy, buy_in_the_end, repository};
+use e2e::{App, Cluster, IMAGE, Load, Visitor, buy, buy_in_the_end, repository};
 use netns::Lan;
 use rustix::process::Signal;
 
@@ -72,7 +72,7 @@ fn the_shop_is_rendered_as_it_was_looked_at() -> anyhow::Result<()> {
             "--replicas",
             replicas,
         ]);
-        command.args(["--image", "registry.example.com/apps/it:1.4.0", "-o"]);
+        command.args(["--image", IMAGE, "-o"]);
         let output = command.arg(&out).output()?;
         ensure!(
             output.status.success(),

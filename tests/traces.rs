@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::{Context as _, ensure};
-use e2e::{App, ORDER, Shop, VISIT, Visitor};
+use e2e::{Answer, App, ORDER, Shop, VISIT, Visitor};
 use reqwest::Method;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -83,6 +83,13 @@ fn groups(shop: &Shop) -> anyhow::Result<BTreeMap<String, String>> {
     Ok(found)
 }
 
+/// From when to when a span went on, in nanoseconds since its trace began.
+fn interval(span: &Value) -> anyhow::Result<(u64, u64)> {
+    let number = |key: &str| span[key].as_u64().with_context(|| format!("no {key}"));
+    let (from, took) = (number("offset_ns")?, number("duration_ns")?);
+    Ok((from, from + took))
+}
+
 /// Checks that each span of `trace` was caused by the one that it names, and returns the calls in it.
 fn calls(trace: &Value, groups: &BTreeMap<String, String>) -> anyhow::Result<Calls> {
     let spans = trace["spans"].as_array().context("it has spans")?;
@@ -98,18 +105,13 @@ fn calls(trace: &Value, groups: &BTreeMap<String, String>) -> anyhow::Result<Cal
         }
         let parent = by_id.get(text(span, "parent")).copied();
         let parent = parent.with_context(|| format!("nothing has caused {span:#}"))?;
-        let is_within = |edge: &str| -> Option<bool> {
-            let (begin, end) = (span["offset_ns"].as_u64()?, parent["offset_ns"].as_u64()?);
-            Some(match edge {
-                "begin" => begin >= end,
-                _ => {
-                    begin + span["duration_ns"].as_u64()?
-                        <= end + parent["duration_ns"].as_u64()? + 1_000_000
-                }
-            })
-        };
         // All processes look at one clock, within a millisecond.
-        ensure!(is_within("end") == Some(true), "{span:#}\nin {parent:#}");
+        let (from, to) = interval(span)?;
+        let (earliest, latest) = interval(parent)?;
+        ensure!(
+            from + 1_000_000 >= earliest && to <= latest + 1_000_000,
+            "{span:#}\nin {parent:#}"
+        );
         let group = |component: &str| groups.get(component).map(String::as_str);
         match kind {
             "client" | "local" => {
@@ -202,6 +204,17 @@ async fn a_page_is_one_trace_with_the_calls_that_it_costs_in_every_topology() ->
     pages_are_traces("window").await
 }
 
+/// Sends the form by which a cart is bought, as a part of the trace that `traceparent` names.
+async fn checkout(
+    visitor: &mut Visitor,
+    form: &[(&str, &str)],
+    traceparent: &str,
+) -> anyhow::Result<Answer> {
+    let request = visitor.request(Method::POST, "/cart/checkout").form(form);
+    let request = request.header("traceparent", traceparent);
+    Ok(visitor.send(request).await?)
+}
+
 /// Buys with a card that has expired.
 async fn fail_to_buy(shop: &Shop, traceparent: &str) -> anyhow::Result<()> {
     let mut visitor = Visitor::new(&shop.url)?;
@@ -214,10 +227,7 @@ async fn fail_to_buy(shop: &Shop, traceparent: &str) -> anyhow::Result<()> {
             _ => (*name, *value),
         })
         .collect();
-    let request = visitor.request(Method::POST, "/cart/checkout").form(&form);
-    let answer = visitor
-        .send(request.header("traceparent", traceparent))
-        .await?;
+    let answer = checkout(&mut visitor, &form, traceparent).await?;
     ensure!(answer.status >= 400, "{}", answer.body);
     Ok(())
 }
@@ -281,9 +291,8 @@ async fn a_line_of_the_log_says_for_which_trace_it_was_written_and_is_found_by_i
     let mut visitor = Visitor::new(&shop.url)?;
     visitor.visit(&VISIT[3]).await?;
     let id = format!("{:032x}", 0x109);
-    let request = visitor.request(Method::POST, "/cart/checkout").form(&ORDER);
-    let request = request.header("traceparent", format!("00-{id}-b7ad6b7169203331-00"));
-    let answer = visitor.send(request).await?;
+    let traceparent = format!("00-{id}-b7ad6b7169203331-00");
+    let answer = checkout(&mut visitor, &ORDER, &traceparent).await?;
     ensure!(answer.status < 400, "{}", answer.body);
     let lines = |id: &str| -> anyhow::Result<String> {
         let said = block_in_place(|| shop.command(&["logs", "--trace", id]))?;
@@ -399,9 +408,8 @@ async fn a_collector_that_others_have_written_gets_every_span_with_its_parent_an
     let mut visitor = Visitor::new(&shop.url)?;
     visitor.visit(&VISIT[3]).await?;
     let id = format!("{:032x}", 0x0771);
-    let request = visitor.request(Method::POST, "/cart/checkout").form(&ORDER);
-    let request = request.header("traceparent", format!("00-{id}-b7ad6b7169203331-01"));
-    let answer = visitor.send(request).await?;
+    let traceparent = format!("00-{id}-b7ad6b7169203331-01");
+    let answer = checkout(&mut visitor, &ORDER, &traceparent).await?;
     ensure!(answer.status < 400, "{}", answer.body);
     let calls: u64 = VISIT[6].calls.iter().map(|(.., calls)| calls).sum();
     // Of one line less in the cart than in the visit.

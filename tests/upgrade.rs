@@ -84,7 +84,12 @@ async fn a_broken_build_is_rolled_back_by_itself() -> anyhow::Result<()> {
         told.answered,
         told.wrong.len()
     );
-    ensure!(told.wrong.is_empty(), "{:?}", told.wrong);
+    ensure!(
+        told.wrong.is_empty(),
+        "{:?}\n{}",
+        told.wrong,
+        parcels.said()
+    );
 
     // One that fails in its calls is found by that, and is gone when the command comes back.
     let done = upgraded(&parcels, &["--binary", &Parcels::binary("panicking")?])?;
@@ -148,7 +153,12 @@ async fn a_canary_waits_and_goes_on_or_back() -> anyhow::Result<()> {
     }
     let told = askers.end().await;
     println!("{} answered, {} not", told.answered, told.wrong.len());
-    ensure!(told.wrong.is_empty(), "{:?}", told.wrong);
+    ensure!(
+        told.wrong.is_empty(),
+        "{:?}\n{}",
+        told.wrong,
+        parcels.said()
+    );
     Ok(())
 }
 
@@ -304,7 +314,12 @@ async fn a_rollback_to_a_build_that_does_not_start_ends_and_says_where_it_stands
     ensure!(parcels.builds()? == BTreeSet::from([2]));
     let told = askers.end().await;
     println!("{} answered, {} not", told.answered, told.wrong.len());
-    ensure!(told.wrong.is_empty(), "{:?}", told.wrong);
+    ensure!(
+        told.wrong.is_empty(),
+        "{:?}\n{}",
+        told.wrong,
+        parcels.said()
+    );
     Ok(())
 }
 

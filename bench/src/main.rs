@@ -31,6 +31,7 @@ mod slow;
 mod soak;
 mod survive;
 mod telemetry;
+mod upgrade;
 
 use std::process::ExitCode;
 
@@ -138,6 +139,11 @@ const BENCHMARKS: &[Benchmark] = &[
         run: reshape::reshape_kill,
     },
     Benchmark {
+        name: "upgrade",
+        about: "builds with a changed interface rolled into each other while people ask, and one that crashes",
+        run: upgrade::upgrade,
+    },
+    Benchmark {
         name: "dev",
         about: "an edit of a page of the shop, from the file to who visits it, beyond what cargo takes",
         run: dev::dev,
@@ -147,7 +153,7 @@ const BENCHMARKS: &[Benchmark] = &[
 /// Those that take so long that they only run where they are named.
 const LONG: &[Benchmark] = &[Benchmark {
     name: "soak",
-    about: "an hour of a hundred components at 2,000 calls a second with the dashboard open (BENCH_MINUTES): what it takes of memory",
+    about: "an hour of a hundred components at 2,000 calls a second with the dashboard open (BENCH_MINUTES, BENCH_TOPOLOGY): what it takes of memory",
     run: soak::soak,
 }];
 

@@ -1,7 +1,5 @@
 //! The numbers in the page, of a shop under load.
 
-use std::time::Duration;
-
 use anyhow::ensure;
 use e2e::{Samples, Shop, Shoppers};
 use rustix::process::{Pid, Signal, kill_process};
@@ -69,10 +67,7 @@ async fn the_edge_that_is_slow_is_the_one_that_is_coloured() -> anyhow::Result<(
             width("Frontend Cart")
         ))
         .await?;
-    for theme in ["light", "dark"] {
-        visit.prefer("prefers-color-scheme", theme).await?;
-        visit.screenshot(&format!("graph-{theme}")).await?;
-    }
+    visit.screenshots("graph").await?;
     visit.view("problems").await?;
     visit
         .wait_until("document.querySelector('[data-problem=\"Frontend Catalog slow\"]')")
@@ -105,18 +100,12 @@ async fn a_slow_trace_is_found(visit: &Visit) -> anyhow::Result<()> {
     visit
         .wait_long("document.querySelectorAll('main.calls [data-trace]').length > 0")
         .await?;
-    for theme in ["dark", "light"] {
-        visit.prefer("prefers-color-scheme", theme).await?;
-        visit.screenshot(&format!("calls-{theme}")).await?;
-    }
+    visit.screenshots("calls").await?;
     visit.click("main.calls [data-trace] button.link").await?;
     let waits = "[...document.querySelectorAll('.waterfall li.client')] \
         .some((it) => it.textContent.includes('Catalog/') && it.querySelector('.bar').getBoundingClientRect().width > 20)";
     visit.wait_until(waits).await?;
-    for theme in ["light", "dark"] {
-        visit.prefer("prefers-color-scheme", theme).await?;
-        visit.screenshot(&format!("trace-{theme}")).await?;
-    }
+    visit.screenshots("trace").await?;
     visit.press(ESCAPE).await
 }
 
@@ -149,10 +138,7 @@ async fn an_edge_tells_its_methods_and_how_it_went() -> anyhow::Result<()> {
     visit
         .wait_until("document.querySelector('dialog [data-chart=Calls] .plot .series').getAttribute('d').split('L').length > 8")
         .await?;
-    for theme in ["light", "dark"] {
-        visit.prefer("prefers-color-scheme", theme).await?;
-        visit.screenshot(&format!("edge-{theme}")).await?;
-    }
+    visit.screenshots("edge").await?;
     load.end().await?;
     // Now that nobody calls any more, all that were counted are told, by method.
     let counted = block_in_place(|| Samples::of(&visit.shop))?;
@@ -238,10 +224,7 @@ async fn what_happens_is_marked_on_the_axis_of_time() -> anyhow::Result<()> {
             "document.querySelector('[data-chart=Replicas] .value b').textContent === '{replicas}'"
         ))
         .await?;
-    for theme in ["light", "dark"] {
-        visit.prefer("prefers-color-scheme", theme).await?;
-        visit.screenshot(&format!("minutes-{theme}")).await?;
-    }
+    visit.screenshots("minutes").await?;
     // The arrow keys go back, and say what was then.
     visit
         .run("document.querySelector('.timeline').focus(); window.before = document.querySelector('.timeline').getAttribute('aria-valuetext')")
@@ -283,10 +266,7 @@ async fn what_happens_is_marked_on_the_axis_of_time() -> anyhow::Result<()> {
     visit
         .wait_long("document.querySelector('[data-chart=Calls] .plot .series').getAttribute('d').split(/[ML]/).length > 2")
         .await?;
-    for theme in ["light", "dark"] {
-        visit.prefer("prefers-color-scheme", theme).await?;
-        visit.screenshot(&format!("hour-{theme}")).await?;
-    }
+    visit.screenshots("hour").await?;
     load.end().await?;
     visit.end().await
 }
@@ -316,10 +296,7 @@ async fn the_load_of_each_process_is_seen_in_the_shape() -> anyhow::Result<()> {
             ))
             .await?;
     }
-    for theme in ["light", "dark"] {
-        visit.prefer("prefers-color-scheme", theme).await?;
-        visit.screenshot(&format!("load-{theme}")).await?;
-    }
+    visit.screenshots("load").await?;
     load.end().await?;
     visit.end().await
 }
@@ -350,7 +327,6 @@ impl Visit {
             if self.wait_until(condition).await.is_ok() {
                 return Ok(());
             }
-            tokio::time::sleep(Duration::from_millis(10)).await;
         }
         self.wait_until(condition).await
     }

@@ -72,10 +72,7 @@ async fn a_trace_is_found_from_the_page_of_its_edge() -> anyhow::Result<()> {
     browser
         .wait_until("document.querySelectorAll('[data-trace]').length === 12")
         .await?;
-    for theme in ["light", "dark"] {
-        browser.prefer("prefers-color-scheme", theme).await?;
-        browser.screenshot(&format!("calls-{theme}")).await?;
-    }
+    browser.screenshots("calls").await?;
     browser.click("nav a[href='#/graph']").await?;
     browser
         .wait_until("document.querySelector('[data-edge=\"Web Cart\"]')")
@@ -111,10 +108,7 @@ async fn a_trace_is_found_from_the_page_of_its_edge() -> anyhow::Result<()> {
     browser
         .wait_until("document.querySelector('.waterfall .facts').textContent.includes('<img src=x onerror=')")
         .await?;
-    for theme in ["light", "dark"] {
-        browser.prefer("prefers-color-scheme", theme).await?;
-        browser.screenshot(&format!("trace-{theme}")).await?;
-    }
+    browser.screenshots("trace").await?;
     ensure!(
         browser
             .run("return document.querySelectorAll('dialog img').length")

@@ -194,6 +194,19 @@ impl Browser {
         Ok(())
     }
 
+    /// The same in each colour scheme, as `…-light.png` and `…-dark.png`.
+    ///
+    /// # Errors
+    ///
+    /// If a file cannot be written.
+    pub async fn screenshots(&self, page: &str) -> anyhow::Result<()> {
+        for scheme in ["light", "dark"] {
+            self.prefer("prefers-color-scheme", scheme).await?;
+            self.screenshot(&format!("{page}-{scheme}")).await?;
+        }
+        Ok(())
+    }
+
     /// Waits until the JavaScript expression `condition` is true on the page.
     ///
     /// # Errors
@@ -256,8 +269,8 @@ impl Browser {
     /// What the browser says.
     pub async fn prefer(&self, feature: &str, value: &str) -> anyhow::Result<()> {
         let params = json!({"features": [{"name": feature, "value": value}]});
-        let body = json!({"cmd": "Emulation.setEmulatedMedia", "params": params});
-        self.ask_driver("goog/cdp/execute", &body).await.map(drop)
+        let done = self.devtools("Emulation.setEmulatedMedia", &params).await;
+        done.map(drop)
     }
 
     /// What the pages have complained of since this was asked last.
@@ -315,17 +328,18 @@ impl Browser {
     ///
     /// What the browser says.
     pub async fn heap(&self) -> anyhow::Result<(u64, u64)> {
-        self.devtools("HeapProfiler.collectGarbage").await?;
-        let used = self.devtools("Runtime.getHeapUsage").await?;
-        let counted = self.devtools("Memory.getDOMCounters").await?;
+        let none = json!({});
+        self.devtools("HeapProfiler.collectGarbage", &none).await?;
+        let used = self.devtools("Runtime.getHeapUsage", &none).await?;
+        let counted = self.devtools("Memory.getDOMCounters", &none).await?;
         // Chromium has sizes as floating-point numbers.
         let bytes = used["usedSize"].as_f64().context("no size of the heap")?;
         let nodes = counted["nodes"].as_u64().context("no number of nodes")?;
         Ok((bytes as u64, nodes))
     }
 
-    async fn devtools(&self, command: &str) -> anyhow::Result<Value> {
-        let body = json!({"cmd": command, "params": {}});
+    async fn devtools(&self, command: &str, params: &Value) -> anyhow::Result<Value> {
+        let body = json!({"cmd": command, "params": params});
         self.ask_driver("goog/cdp/execute", &body).await
     }
 

@@ -9,10 +9,7 @@ use std::{
     net::{Ipv4Addr, SocketAddr, UdpSocket},
     path::{Path, PathBuf},
     process::{Child, Stdio},
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering::SeqCst},
-    },
+    sync::{Arc, Mutex, PoisonError},
     thread,
     time::{Duration, Instant},
 };
@@ -38,7 +35,7 @@ pub struct Cluster {
     /// The node's own host is the first; each pod has one more.
     pub lan: Arc<Lan>,
     /// What names mean.
-    pub names: Names,
+    names: Names,
     rendered: Rendered,
     next_host: usize,
     _resolvers: Vec<Resolver>,
@@ -78,10 +75,9 @@ impl Cluster {
         let Some(lan) = lan(1 + u8::try_from(pods)? + spare) else {
             return Ok(None);
         };
-        let names = Names::new(lag);
         let node = lan.host(0);
         let socket = node.enter(|| UdpSocket::bind((node.address(), 53)))??;
-        names.answer(socket)?;
+        let names = Names::at(socket, lag)?;
         let resolvers = lan.hosts().iter();
         let resolvers = resolvers
             .map(|host| Resolver::of(host, node.address()))
@@ -369,33 +365,29 @@ impl Drop for Resolver {
 type Said = BTreeMap<String, Vec<(Instant, Vec<Ipv4Addr>)>>;
 
 /// The DNS of a cluster, which is told of changes late.
-#[derive(Debug, Clone)]
-pub struct Names {
+#[derive(Debug)]
+struct Names {
     said: Arc<Mutex<Said>>,
     lag: Duration,
-    over: Arc<AtomicBool>,
-    /// Who stops with the last of these.
-    _owner: Arc<Owner>,
-}
-
-#[derive(Debug)]
-struct Owner(Arc<AtomicBool>);
-
-impl Drop for Owner {
-    fn drop(&mut self) {
-        self.0.store(true, SeqCst);
-    }
 }
 
 impl Names {
-    fn new(lag: Duration) -> Self {
-        let over = Arc::new(AtomicBool::new(false));
-        Self {
-            said: Arc::default(),
-            lag,
-            _owner: Arc::new(Owner(Arc::clone(&over))),
-            over,
-        }
+    /// Answers questions that come to `socket`, until it is dropped.
+    fn at(socket: UdpSocket, lag: Duration) -> anyhow::Result<Self> {
+        socket.set_read_timeout(Some(Duration::from_millis(200)))?;
+        let said = Arc::<Mutex<Said>>::default();
+        let asked = Arc::downgrade(&said);
+        thread::spawn(move || {
+            let mut question = [0; 512];
+            while let Some(said) = asked.upgrade() {
+                if let Ok((length, from)) = socket.recv_from(&mut question)
+                    && let Some(answer) = reply(&question[..length], |name| known(&said, lag, name))
+                {
+                    let _ = socket.send_to(&answer, from);
+                }
+            }
+        });
+        Ok(Self { said, lag })
     }
 
     fn set(&self, name: &str, addresses: Vec<Ipv4Addr>) {
@@ -405,25 +397,8 @@ impl Names {
     }
 
     /// What `name` means as far as it is known by now.
-    pub fn known(&self, name: &str) -> Vec<Ipv4Addr> {
+    fn known(&self, name: &str) -> Vec<Ipv4Addr> {
         known(&self.said, self.lag, name)
-    }
-
-    /// Answers questions that come to `socket`, until the end.
-    fn answer(&self, socket: UdpSocket) -> anyhow::Result<()> {
-        socket.set_read_timeout(Some(Duration::from_millis(200)))?;
-        let (said, lag, over) = (Arc::clone(&self.said), self.lag, Arc::clone(&self.over));
-        thread::spawn(move || {
-            let mut question = [0; 512];
-            while !over.load(SeqCst) {
-                if let Ok((length, from)) = socket.recv_from(&mut question)
-                    && let Some(answer) = reply(&question[..length], |name| known(&said, lag, name))
-                {
-                    let _ = socket.send_to(&answer, from);
-                }
-            }
-        });
-        Ok(())
     }
 }
 

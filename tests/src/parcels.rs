@@ -11,7 +11,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, bail, ensure};
@@ -259,6 +259,16 @@ struct Account {
     answered: AtomicUsize,
     wrong: Mutex<Vec<String>>,
     builds: Mutex<BTreeSet<String>>,
+    times: Mutex<Vec<Asked>>,
+}
+
+/// A request that was answered rightly.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked {
+    /// When it was sent.
+    pub begun: Instant,
+    /// How long its answer took.
+    pub took: Duration,
 }
 
 /// What people were told.
@@ -270,6 +280,8 @@ pub struct Answers {
     pub wrong: Vec<String>,
     /// The builds that answered.
     pub builds: BTreeSet<String>,
+    /// How long the right answers took.
+    pub times: Vec<Asked>,
 }
 
 impl Askers {
@@ -286,6 +298,7 @@ impl Askers {
                 let mut id = number;
                 while !over.load(Ordering::Acquire) {
                     id += 1000;
+                    let begun = Instant::now();
                     let asked = timeout(
                         Duration::from_secs(30),
                         ask(&address, &mut connection, id, id % 3000 < 1000),
@@ -295,6 +308,9 @@ impl Askers {
                             account.answered.fetch_add(1, Ordering::AcqRel);
                             let mut builds = account.builds.lock().expect("nobody panics");
                             builds.insert(build);
+                            let took = begun.elapsed();
+                            let mut times = account.times.lock().expect("nobody panics");
+                            times.push(Asked { begun, took });
                         }
                         Err(error) => {
                             connection = None;
@@ -339,6 +355,7 @@ impl Askers {
             answered: self.account.answered.swap(0, Ordering::AcqRel),
             wrong: std::mem::take(&mut self.account.wrong.lock().expect("nobody panics")),
             builds: std::mem::take(&mut self.account.builds.lock().expect("nobody panics")),
+            times: std::mem::take(&mut self.account.times.lock().expect("nobody panics")),
         }
     }
 

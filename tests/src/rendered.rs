@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::shop::App;
 
 /// Who asks for an image needs to name one; nobody pulls it here.
-pub(crate) const IMAGE: &str = "registry.example.com/apps/it:1.4.0";
+pub const IMAGE: &str = "registry.example.com/apps/it:1.4.0";
 
 /// Name → what is in the file.
 type Files = BTreeMap<String, String>;

@@ -99,7 +99,7 @@ fn random_of_one(seed: u64) -> Result<(), String> {
             }
         }
     };
-    let mut world = World::ready_alone(SHAPES_OF_ONE[from]);
+    let mut world = World::ready_alone(SHAPES_OF_ONE[from]).with_a_small_disk();
     ask(&mut world, &mut dice);
     by_chance(world, dice, (faults, more), ask)
 }

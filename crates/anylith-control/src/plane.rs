@@ -53,8 +53,6 @@ pub struct ControlPlane {
     change: Option<UnderWay>,
     /// The reshape in the middle of which the control plane before was killed, until people are told what becomes of it.
     interrupted: Option<Interrupted>,
-    /// The topology to which calls go once it is written down that they do, with its groups.
-    decided: Option<(Name, Vec<GroupSpec>)>,
     watch: Watchlist,
     listeners: BTreeMap<Name, ListenerSocket>,
     seats: Seats,
@@ -159,7 +157,6 @@ impl ControlPlane {
             build: memory.build,
             change: memory.rollout.clone().map(UnderWay::upgrade),
             interrupted: memory.reshape.clone(),
-            decided: None,
             watch: Watchlist::default(),
             listeners,
             directory,
@@ -292,7 +289,10 @@ impl ControlPlane {
     /// Whether it waits for [`Event::Kept`], once [`ControlPlane::memory`] is written down: what it is about to do cannot be
     /// undone, and the next control plane must know of it.
     pub fn awaits_keeping(&self) -> bool {
-        self.decided.is_some()
+        match &self.change {
+            Some(UnderWay::Reshape(reshape)) => reshape.decided().is_some(),
+            Some(UnderWay::Roll(_) | UnderWay::Scale(_) | UnderWay::Upgrade(_)) | None => false,
+        }
     }
 
     /// What should be.
@@ -556,17 +556,13 @@ impl ControlPlane {
                     self.phase = Phase::Running(Readiness::Never);
                     self.resolve_reshape(actions);
                     self.renew_unfinished(&heard, now, actions);
-                    self.advance_change(now, actions);
-                    self.dismiss_stand_ins(now, actions);
                     // What was called meanwhile has waited for this.
-                    self.autoscale(now, actions);
+                    self.change_on(now, actions);
                 }
                 self.go_on(now, actions);
             }
             Phase::Running(_) => {
-                self.advance_change(now, actions);
-                self.dismiss_stand_ins(now, actions);
-                self.autoscale(now, actions);
+                self.change_on(now, actions);
                 self.go_on(now, actions);
             }
             Phase::Stopping { by } => {
@@ -594,6 +590,14 @@ impl ControlPlane {
             }
             Phase::Done => {}
         }
+    }
+
+    /// Changes what should be: by what was asked for, by what is called, and by what is ill for good.
+    fn change_on(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        self.advance_change(now, actions);
+        self.renew_unable(now, actions);
+        self.dismiss_stand_ins(now, actions);
+        self.autoscale(now, actions);
     }
 
     /// Brings what runs nearer to what should.

@@ -25,6 +25,7 @@ use crate::{
     replica::Replica,
     roll::given_up,
     spec::{GroupSpec, Spec},
+    timing::Timing,
     view::View,
 };
 
@@ -38,13 +39,17 @@ pub(crate) struct Reshape {
     stage: Stage,
 }
 
-/// Prepares → Moves → Leaves → over, where nothing has to move without the second; or Prepares | Moves → Returns → over.
+/// Prepares → Moves → Decided → Leaves → over, where nothing has to move without the second; or Prepares | Moves → Returns →
+/// over.
 #[derive(Debug)]
 enum Stage {
     /// What is new has until then to be ready.
     Prepares { groups: Vec<GroupSpec>, by: Instant },
     /// It is, and what there is one of has until then to begin there.
     Moves { groups: Vec<GroupSpec>, by: Instant },
+    /// It has begun there, too: the new topology stands as soon as that is written down. Who comes after a control plane that
+    /// was killed from here on has it stand.
+    Decided { groups: Vec<GroupSpec> },
     /// The new topology stands, and what was before leaves. It has limits of its own; this is for what nobody thought of.
     Leaves { by: Instant },
     /// The old topology stands, because of this obstacle, and what was new leaves.
@@ -54,8 +59,6 @@ enum Stage {
 /// What a reshape asks of the control plane.
 #[derive(Debug)]
 pub(crate) enum Turn {
-    /// From now on the topology called `to` stands.
-    Switch { to: Name, groups: Vec<GroupSpec> },
     /// What is new is to leave.
     TakeBack { why: String },
     /// It is over: tell people.
@@ -84,7 +87,7 @@ impl Reshape {
                     // Prepares → Moves.
                     Prospect::Ready => {
                         let groups = std::mem::take(groups);
-                        let by = view.now + patience(view) + view.timing.ready;
+                        let by = view.now + patience(view.spec, view.timing) + view.timing.ready;
                         self.stage = Stage::Moves { groups, by };
                         self.advance(view)
                     }
@@ -94,16 +97,16 @@ impl Reshape {
             Stage::Moves { groups, by } => {
                 match prospect(groups, &self.before, *by, Alone::Begins, view) {
                     Prospect::Waits => None,
-                    // Moves → Leaves.
+                    // Moves → Decided.
                     Prospect::Ready => {
-                        let (to, groups) = (self.to.clone(), std::mem::take(groups));
-                        let by = view.now + patience(view);
-                        self.stage = Stage::Leaves { by };
-                        Some(Turn::Switch { to, groups })
+                        let groups = std::mem::take(groups);
+                        self.stage = Stage::Decided { groups };
+                        None
                     }
                     Prospect::Hopeless(obstacle) => Some(self.take_back(obstacle, view)),
                 }
             }
+            Stage::Decided { .. } => None,
             Stage::Leaves { by } => (view.now >= *by || has_settled(view)).then(|| {
                 let to = self.to.clone();
                 Turn::Over(match absent(view) {
@@ -129,16 +132,36 @@ impl Reshape {
         }
     }
 
+    /// It is written down what was decided, if anything was: returns the groups of the topology that stands from now on.
+    pub(crate) fn kept(
+        &mut self,
+        spec: &Spec,
+        timing: &Timing,
+        now: Instant,
+    ) -> Option<Vec<GroupSpec>> {
+        let Stage::Decided { groups } = &mut self.stage else {
+            return None;
+        };
+        // Decided → Leaves.
+        let groups = std::mem::take(groups);
+        let by = now + patience(spec, timing);
+        self.stage = Stage::Leaves { by };
+        Some(groups)
+    }
+
     /// Prepares | Moves → Returns.
     fn take_back(&mut self, obstacle: Obstacle, view: View<'_>) -> Turn {
         let why = obstacle.why.clone();
+        let patience = patience(view.spec, view.timing);
         // What was to come elsewhere begins once more where it was.
-        let by = match &self.stage {
-            Stage::Moves { .. } => view.now + patience(view) + view.timing.ready,
-            Stage::Prepares { .. } | Stage::Leaves { .. } | Stage::Returns { .. } => {
-                view.now + patience(view)
-            }
-        };
+        let by = view.now
+            + match &self.stage {
+                Stage::Moves { .. } => patience + view.timing.ready,
+                Stage::Prepares { .. }
+                | Stage::Decided { .. }
+                | Stage::Leaves { .. }
+                | Stage::Returns { .. } => patience,
+            };
         self.stage = Stage::Returns { obstacle, by };
         Turn::TakeBack { why }
     }
@@ -146,7 +169,7 @@ impl Reshape {
     /// The groups to which those components come now of which there is one at a time.
     pub(crate) fn come_to(&self) -> &[GroupSpec] {
         match &self.stage {
-            Stage::Moves { groups, .. } => groups,
+            Stage::Moves { groups, .. } | Stage::Decided { groups } => groups,
             Stage::Prepares { .. } | Stage::Leaves { .. } | Stage::Returns { .. } => &[],
         }
     }
@@ -155,7 +178,7 @@ impl Reshape {
     pub(crate) fn may_go_back(&self) -> bool {
         match &self.stage {
             Stage::Moves { .. } | Stage::Returns { .. } => true,
-            Stage::Prepares { .. } | Stage::Leaves { .. } => false,
+            Stage::Prepares { .. } | Stage::Decided { .. } | Stage::Leaves { .. } => false,
         }
     }
 
@@ -164,12 +187,23 @@ impl Reshape {
         &self.to
     }
 
+    /// The groups of the new topology, if it is decided that it stands, and it does not yet.
+    pub(crate) fn decided(&self) -> Option<&[GroupSpec]> {
+        match &self.stage {
+            Stage::Decided { groups } => Some(groups),
+            Stage::Prepares { .. }
+            | Stage::Moves { .. }
+            | Stage::Leaves { .. }
+            | Stage::Returns { .. } => None,
+        }
+    }
+
     /// The group called `name` of the new topology, if it is yet to come.
     pub(crate) fn prepares(&mut self, name: &Name) -> Option<&mut GroupSpec> {
         match &mut self.stage {
-            Stage::Prepares { groups, .. } | Stage::Moves { groups, .. } => {
-                groups.iter_mut().find(|group| group.name == *name)
-            }
+            Stage::Prepares { groups, .. }
+            | Stage::Moves { groups, .. }
+            | Stage::Decided { groups } => groups.iter_mut().find(|group| group.name == *name),
             Stage::Leaves { .. } | Stage::Returns { .. } => None,
         }
     }
@@ -180,7 +214,7 @@ impl Reshape {
             Stage::Prepares { .. } => true,
             // That takes as long as calls take to end besides.
             Stage::Moves { .. } => false,
-            Stage::Leaves { .. } | Stage::Returns { .. } => false,
+            Stage::Decided { .. } | Stage::Leaves { .. } | Stage::Returns { .. } => false,
         }
     }
 
@@ -191,6 +225,8 @@ impl Reshape {
             | Stage::Moves { by, .. }
             | Stage::Leaves { by }
             | Stage::Returns { by, .. } => Some(*by),
+            // Time changes nothing about it.
+            Stage::Decided { .. } => None,
         }
     }
 }
@@ -206,6 +242,9 @@ impl fmt::Display for Reshape {
             Stage::Prepares { .. } => f.write_str("what is new starts"),
             Stage::Moves { .. } => {
                 f.write_str("all that is new is ready, and what there is one of moves")
+            }
+            Stage::Decided { .. } => {
+                f.write_str("what is new is ready, and the state has yet to be written")
             }
             Stage::Leaves { .. } => f.write_str("calls go to what is new, and the rest drains"),
             Stage::Returns { obstacle, .. } => write!(f, "taken back, since {}", obstacle.why),
@@ -245,10 +284,9 @@ enum Alone {
 }
 
 /// For how long what drains may do so, before nobody waits for it any more.
-fn patience(view: View<'_>) -> Duration {
-    let timing = view.timing;
+fn patience(spec: &Spec, timing: &Timing) -> Duration {
     let drains = (timing.grace + timing.margin()) * 2 + timing.reconnect;
-    match view.spec.singletons.is_empty() {
+    match spec.singletons.is_empty() {
         true => drains,
         false => drains + SUCCESSION,
     }

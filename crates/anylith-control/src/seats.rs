@@ -62,6 +62,26 @@ impl Place {
         self.stale = false;
     }
 
+    /// Gives it to `replica` if that has it by the `state` of its component, and is not known for that: what is remembered
+    /// may be older than what runs, where it could not be written down. Who drains may only have waited for it, so that
+    /// counts where nobody is known to have it, and if it `drains` by its own account.
+    fn recognise(&mut self, replica: &Replica, state: Option<ComponentState>, drains: bool) {
+        let has_it = match state {
+            Some(ComponentState::Waiting | ComponentState::Stopped) | None => false,
+            // Nobody begins before it is over with the one before.
+            Some(ComponentState::Starting | ComponentState::Ready | ComponentState::Unhealthy) => {
+                true
+            }
+            Some(ComponentState::Draining) => drains && self.seat.holder.is_none(),
+        };
+        if has_it && !self.is_held_by(replica) {
+            self.stale = state == Some(ComponentState::Draining);
+            self.seat.holder = Some(holder(replica));
+            self.seat.begun = true;
+            (self.told, self.asked) = (false, false);
+        }
+    }
+
     /// Its component could not start in its place. It may still be on its way to another one.
     fn fail(&mut self, is_on_its_way: bool) {
         self.failures += 1;
@@ -111,21 +131,8 @@ impl Seats {
             return;
         }
         for (component, place) in &mut self.0 {
-            let at_work = match hello.components.get(component) {
-                Some(ComponentState::Waiting | ComponentState::Stopped) | None => false,
-                Some(
-                    ComponentState::Starting
-                    | ComponentState::Ready
-                    | ComponentState::Unhealthy
-                    | ComponentState::Draining,
-                ) => true,
-            };
-            if at_work && place.seat.holder.is_none() {
-                let state = hello.components.get(component);
-                place.stale = state == Some(&ComponentState::Draining);
-                place.seat.holder = Some(holder(replica));
-                place.seat.begun = true;
-            }
+            let state = hello.components.get(component).copied();
+            place.recognise(replica, state, true);
             if place.is_held_by(replica) {
                 (place.told, place.asked) = (false, false);
             }
@@ -146,12 +153,14 @@ impl Seats {
     }
 
     /// Sees who has a seat no more, and whose component is ready. While a change `may_go_back` nobody has to give up what is
-    /// on its way: it comes to one place or to the other.
+    /// on its way: it comes to one place or to the other. While the control plane `adopts` what runs, what drains has not
+    /// been told so by it.
     pub(crate) fn look(
         &mut self,
         homes: Homes<'_>,
         replicas: &BTreeMap<Name, Replica>,
         may_go_back: bool,
+        adopts: bool,
     ) {
         for (component, place) in &mut self.0 {
             if let Some(holder) = place.seat.holder.clone() {
@@ -191,6 +200,10 @@ impl Seats {
                     }
                     Some(_) => {}
                 }
+            }
+            for replica in replicas.values() {
+                let state = replica.run().and_then(|run| run.components.get(component));
+                place.recognise(replica, state.copied(), adopts);
             }
         }
     }

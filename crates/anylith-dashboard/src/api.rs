@@ -8,7 +8,7 @@ mod numbers;
 mod status;
 mod traces;
 
-use std::sync::Arc;
+use std::{io, sync::Arc};
 
 use axum::{
     Router,
@@ -18,6 +18,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{self, MethodRouter},
 };
+use tokio::task::spawn_blocking;
 
 use crate::{
     assets,
@@ -141,6 +142,23 @@ impl Api {
             )
         })
     }
+}
+
+/// Reads files where that may take its time; `what` is in them, for people.
+async fn blocking<T: Send + 'static>(
+    what: &str,
+    read: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> Result<T, Refusal> {
+    let unreadable = |why: String| {
+        Refusal::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            format!("the {what} cannot be read: {why}"),
+            "do they belong to the user who runs the application?",
+        )
+    };
+    let read = spawn_blocking(read).await;
+    let read = read.map_err(|error| unreadable(error.to_string()))?;
+    read.map_err(|error| unreadable(error.to_string()))
 }
 
 #[cfg(test)]

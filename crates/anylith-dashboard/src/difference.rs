@@ -3,10 +3,8 @@
 use std::collections::BTreeMap;
 
 use anylith_core::Name;
-use anylith_supervisor::{GroupStatus, Note, Underway};
+use anylith_supervisor::{GroupStatus, Note, Overview, Underway};
 use serde::Serialize;
-
-use crate::state::State;
 
 /// What has changed; a field that is not there has not.
 #[derive(Debug, Clone, PartialEq, Serialize, Default)]
@@ -39,29 +37,28 @@ pub(crate) struct Difference {
 
 impl Difference {
     /// What `now` has that `before` had not; `None` if that is nothing.
-    pub(crate) fn between(before: &State, now: &State) -> Option<Self> {
-        let (old, new) = (&before.overview, &now.overview);
-        let names = |state: &State| -> Vec<Name> {
-            let groups = state.overview.status.groups.iter();
+    pub(crate) fn between(before: &Overview, now: &Overview) -> Option<Self> {
+        let names = |state: &Overview| -> Vec<Name> {
+            let groups = state.status.groups.iter();
             groups.map(|group| group.name.clone()).collect()
         };
         let before_of = |group: &GroupStatus| {
-            let mut groups = old.status.groups.iter();
+            let mut groups = before.status.groups.iter();
             groups.find(|known| known.name == group.name)
         };
-        let groups = new.status.groups.iter();
+        let groups = now.status.groups.iter();
         let groups = groups.filter(|group| before_of(group) != Some(*group));
         let difference = Self {
-            topology: differs(&old.status.topology, &new.status.topology),
-            epoch: differs(&old.status.epoch, &new.status.epoch),
-            listeners: differs(&old.status.listeners, &new.status.listeners),
+            topology: differs(&before.status.topology, &now.status.topology),
+            epoch: differs(&before.status.epoch, &now.status.epoch),
+            listeners: differs(&before.status.listeners, &now.status.listeners),
             groups: groups.cloned().collect(),
             order: differs(&names(before), &names(now)),
-            notes: differs(&old.notes, &new.notes),
-            supervisor: differs(&old.supervisor, &new.supervisor),
-            troubles: differs(&old.troubles, &new.troubles),
-            change: differs(&old.change, &new.change),
-            underway: differs(&old.underway, &new.underway),
+            notes: differs(&before.notes, &now.notes),
+            supervisor: differs(&before.supervisor, &now.supervisor),
+            troubles: differs(&before.troubles, &now.troubles),
+            change: differs(&before.change, &now.change),
+            underway: differs(&before.underway, &now.underway),
         };
         (difference != Self::default()).then_some(difference)
     }
@@ -73,7 +70,6 @@ fn differs<T: Clone + PartialEq>(before: &T, now: &T) -> Option<T> {
 
 #[cfg(test)]
 mod tests {
-    use anylith_supervisor::Overview;
     use serde_json::{Value, json};
 
     use super::*;
@@ -86,7 +82,7 @@ mod tests {
         })
     }
 
-    fn state(groups: &[Value], change: Option<(&str, Value)>) -> State {
+    fn state(groups: &[Value], change: Option<(&str, Value)>) -> Overview {
         let (change, underway) = change.unzip();
         let overview = json!({
             "status": {"app": "shop", "topology": "micro", "epoch": 1, "groups": groups, "listeners": {}},
@@ -95,10 +91,10 @@ mod tests {
             "change": change,
             "underway": underway,
         });
-        State::of(serde_json::from_value::<Overview>(overview).unwrap())
+        serde_json::from_value(overview).unwrap()
     }
 
-    fn told(before: &State, now: &State) -> Value {
+    fn told(before: &Overview, now: &Overview) -> Value {
         serde_json::to_value(Difference::between(before, now)).unwrap()
     }
 

@@ -8,17 +8,12 @@ use std::{
     time::{Duration, Instant},
 };
 
+use anylith_supervisor::Overview;
 use axum::response::sse::Event;
 use serde::Serialize;
 use tokio::sync::{Notify, mpsc};
 
-use crate::{
-    control::Control,
-    difference::Difference,
-    line::Line,
-    refusal::Refusal,
-    state::{Now, State},
-};
+use crate::{control::Control, difference::Difference, line::Line, now::Now, refusal::Refusal};
 
 /// How often the supervisor is asked while somebody looks.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
@@ -59,7 +54,7 @@ struct Client {
 enum Seen {
     #[default]
     Nothing,
-    State(Box<State>),
+    State(Box<Overview>),
     /// It does not answer.
     Lost,
 }
@@ -121,10 +116,9 @@ impl Hub {
     }
 
     /// Tells everybody what he does not know yet; returns what was seen.
-    fn tell(&self, before: &Seen, now: Result<anylith_supervisor::Overview, Refusal>) -> Seen {
+    fn tell(&self, before: &Seen, now: Result<Overview, Refusal>) -> Seen {
         let (all, change, seen) = match now {
-            Ok(overview) => {
-                let state = State::of(overview);
+            Ok(state) => {
                 let all = event("state", &state);
                 let change = match before {
                     Seen::State(before) => Difference::between(before, &state)
@@ -162,11 +156,15 @@ impl Hub {
             return;
         };
         let at_ms = Some(moment.at_ms);
+        // Who has come meanwhile is told all before this.
+        let is_due = |client: &Client| client.knows && client.told_ms != at_ms;
+        if !self.with_clients(|clients| clients.iter().any(is_due)) {
+            return;
+        }
         let event = event("now", &Now::from(moment));
         self.with_clients(|clients| {
             clients.retain_mut(|client| {
-                // Who has come meanwhile is told all before this.
-                if !client.knows || client.told_ms == at_ms {
+                if !is_due(client) {
                     return true;
                 }
                 client.told_ms = at_ms;

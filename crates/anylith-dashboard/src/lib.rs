@@ -18,13 +18,12 @@ mod hub;
 mod impatient;
 mod invitation;
 mod line;
+mod now;
 mod premises;
 mod refusal;
-mod state;
 mod token;
 
 pub use door::{Dashboard, Door};
 pub use invitation::Invitation;
 pub use premises::{Look, Looked, Premises};
-pub use state::State;
 pub use token::Token;

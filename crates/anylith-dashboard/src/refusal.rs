@@ -2,6 +2,7 @@
 
 use axum::{
     Json,
+    extract::rejection::QueryRejection,
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -54,6 +55,16 @@ impl Refusal {
             StatusCode::BAD_GATEWAY,
             what,
             "see with `anylith status` how it is",
+        )
+    }
+}
+
+/// What was asked for cannot be read.
+impl From<QueryRejection> for Refusal {
+    fn from(error: QueryRejection) -> Self {
+        Self::wrong(
+            error.body_text(),
+            "GET /api/v1/openapi.json says what can be asked for",
         )
     }
 }

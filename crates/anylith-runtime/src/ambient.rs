@@ -11,7 +11,7 @@ use std::{
 };
 
 use anylith_core::{CallContext, TraceContext};
-use anylith_telemetry::TraceId;
+use anylith_telemetry::{SpanId, TraceId};
 
 use crate::{
     deadline::Deadline,
@@ -100,19 +100,21 @@ pub(crate) fn settle_own(now: Instant) -> Option<Instant> {
 
 /// The context of the code that asks, at its own place in its trace.
 pub(crate) fn context() -> CallContext {
+    let (trail, span) = whereabouts();
+    let mut context = CONTEXT.with_borrow(Clone::clone);
+    if let Some(span) = span {
+        let trace = trail.own_trace();
+        locate(&mut context, trace, span.get(), trail.is_sampled());
+    }
+    context
+}
+
+/// Where the code that asks stands, and its span, which has a name from now on.
+fn whereabouts() -> (Trail, Option<SpanId>) {
     let mut frame = FRAME.get();
     let span = frame.trail.name_span();
     FRAME.set(frame);
-    let mut context = CONTEXT.with_borrow(Clone::clone);
-    if let Some(span) = span {
-        locate(
-            &mut context,
-            frame.trail.own_trace(),
-            span.get(),
-            frame.trail.is_sampled(),
-        );
-    }
-    context
+    (frame.trail, span)
 }
 
 /// The context of a call that takes this `step` away from the code that asks.
@@ -137,9 +139,7 @@ fn locate(context: &mut CallContext, trace: Option<TraceId>, span: u64, sampled:
 
 /// The step of a call that the code which asks makes, and which stands at `own`.
 pub(crate) fn step(own: &mut Trail) -> Option<Step> {
-    let mut frame = FRAME.get();
-    let parent = frame.trail.name_span();
-    FRAME.set(frame);
+    let (_, parent) = whereabouts();
     Some(Step {
         trace: trace_of(*own)?,
         id: own.name_span()?,
@@ -178,8 +178,7 @@ pub(crate) fn with_context<T>(context: &mut CallContext, poll: impl FnOnce() -> 
         }
     }
     let outer = FRAME.get();
-    let trace = context.trace.as_ref();
-    let trail = Trail::carried(trace, trace.map_or(0, |trace| trace.span_id));
+    let trail = Trail::carried(context.trace.as_ref());
     FRAME.set(Frame { trail, ..outer });
     let _outer = Outer(outer.trail);
     carrying(context, poll)

@@ -22,7 +22,7 @@ pub(crate) struct AnswerItems<R: Borrow<Recorder>> {
 impl<R: Borrow<Recorder> + Send + Unpin + 'static> AnswerItems<R> {
     /// The answer `items` to a call, which has begun with them.
     pub(crate) fn of(items: Items, mut underway: Underway<R>) -> Items {
-        underway.flow();
+        underway.flow(None);
         Box::pin(Self { items, underway })
     }
 }

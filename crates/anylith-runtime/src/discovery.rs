@@ -14,6 +14,7 @@ use std::{
 
 use anylith_core::{Address, Directory, Endpoint};
 use anylith_rpc::Network;
+use anylith_telemetry::share;
 use anylith_topology::MAX_REPLICAS;
 use anylith_wire::{PeerGroup, control::ToReplica, replica_at};
 use tokio::{
@@ -114,7 +115,7 @@ impl<L: Lookup> Finder<L> {
     /// Waits until it is time for the next look.
     async fn rest(&self, network: &Network) {
         // Not all pods of a group that began together are to ask at the same time.
-        let pause = |most: Duration| most.mul_f64(0.8 + 0.2 * fraction());
+        let pause = |most: Duration| most.mul_f64(0.8 + 0.2 * share());
         sleep(pause(RESTLESS)).await;
         if self.sought.iter().any(|sought| sought.is_missing) {
             return;
@@ -207,12 +208,6 @@ fn usable(found: Vec<IpAddr>) -> BTreeSet<IpAddr> {
         .filter(|address| !address.is_unspecified() && !address.is_multicast())
         .collect();
     all.into_iter().take(MAX_REPLICAS as usize).collect()
-}
-
-/// Something from 0 to 1 that differs between processes.
-fn fraction() -> f64 {
-    use std::hash::{BuildHasher as _, RandomState};
-    (RandomState::new().hash_one(0) % 1000) as f64 / 1000.0
 }
 
 #[cfg(test)]

@@ -562,18 +562,10 @@ impl<O: ?Sized + Send + Sync + 'static> RemoteCall<'_, O> {
             Ok(Reply::Stream(_)) => Err(unexpected_stream()),
             Err(failure) => Err(failure),
         };
-        let (outcome, over) = (outcome(&result, R::is_error), Instant::now());
-        if let Some(underway) = underway {
-            underway.end(outcome, Some(over));
-        }
+        let outcome = outcome(&result, R::is_error);
         let result = result.map_err(|failure| self.fail(failure, begun, end));
-        if let Some(span) = span {
-            let error = match &result {
-                Ok(answer) => answer.error().and_then(variants),
-                Err(error) => Some(error.to_string()),
-            };
-            end_span(span, outcome, over, (error, repeats.into_inner()));
-        }
+        let error = |answer: &R| answer.error().and_then(variants);
+        conclude(&result, (outcome, error), underway, span, repeats);
         result.unwrap_or_else(|error| R::from_result(Err(error.into())))
     }
 
@@ -615,18 +607,10 @@ impl<O: ?Sized + Send + Sync + 'static> RemoteCall<'_, O> {
             }
             Err(failure) => Err(failure),
         };
-        let (outcome, over) = (outcome(&result, Result::is_err), Instant::now());
-        if let Some(underway) = underway {
-            underway.end(outcome, Some(over));
-        }
+        let outcome = outcome(&result, Result::is_err);
         let result = result.map_err(|failure| self.fail(failure, begun, end));
-        if let Some(span) = span {
-            let error = match &result {
-                Ok(answer) => answer.as_ref().err().and_then(variants),
-                Err(error) => Some(error.to_string()),
-            };
-            end_span(span, outcome, over, (error, repeats.into_inner()));
-        }
+        let error = |answer: &Result<_, E>| answer.as_ref().err().and_then(variants);
+        conclude(&result, (outcome, error), underway, span, repeats);
         result.unwrap_or_else(|error| Err(error.into()))
     }
 
@@ -717,23 +701,38 @@ impl<'a, O: ?Sized + Send + Sync + 'static> RemoteCall<'a, O> {
         let Some(step) = ambient::step(&mut trail) else {
             return (ambient::context(), None);
         };
-        let what = edge.what(self.method, SpanKind::Client);
-        let span = OpenSpan::begin(trails, step, what, begun);
-        (ambient::context_at(&step), Some(span))
+        let span = trails.are_collected().then(|| {
+            let what = edge.what(self.method, SpanKind::Client);
+            OpenSpan::begin(trails, step, what, begun)
+        });
+        (ambient::context_at(&step), span)
     }
 }
 
-/// Ends the span of a call that left the process. `error` is what went wrong; the call was made `repeats` times more.
-fn end_span(
-    mut span: OpenSpan<&Trails>,
-    outcome: Outcome,
-    over: Instant,
-    (error, repeats): (Option<String>, u32),
+/// Counts the end of a call that left the process, and ends its span, which says with `error` what the callee's own error was.
+/// It was made `repeats` times more.
+fn conclude<T, C: Borrow<Recorder>>(
+    result: &Result<T, CallError>,
+    (outcome, error): (Outcome, impl FnOnce(&T) -> Option<String>),
+    underway: Option<Underway<C>>,
+    span: Option<OpenSpan<&Trails>>,
+    repeats: AtomicU32,
 ) {
-    if repeats > 0 {
-        span.detail().repeats = repeats;
+    let over = (underway.is_some() || span.is_some()).then(Instant::now);
+    if let Some(underway) = underway {
+        underway.end(outcome, over);
     }
-    span.end(outcome, over, error);
+    if let Some((mut span, over)) = span.zip(over) {
+        let repeats = repeats.into_inner();
+        if repeats > 0 {
+            span.detail().repeats = repeats;
+        }
+        let error = match result {
+            Ok(answer) => error(answer),
+            Err(error) => Some(error.to_string()),
+        };
+        span.end(outcome, over, error);
+    }
 }
 
 /// What counts the calls along an edge, for what outlives the call.

@@ -132,11 +132,21 @@ impl<'c, O: ?Sized> LocalCall<'c, O> {
         outer.entered(self.edge.place(), limit, self.edge.trail(outer.trail))
     }
 
+    /// The same, after these have become of it.
+    fn framed(self, deadline: Deadline, trail: Trail) -> Frame {
+        Frame {
+            place: self.edge.place(),
+            deadline,
+            trail,
+        }
+    }
+
     /// What is kept of it where it waits under `frame`, or is counted. `begun` is when it began, if that is known.
     fn waiting(self, mut frame: Frame, begun: Option<Instant>) -> Box<Waiting<'c>> {
         let LocalCall { edge, method, .. } = self;
         let underway = Underway::begin(edge.recorder(), lane(method, Way::Local), begun);
-        let span = edge.trails().and_then(|trails| {
+        let trails = edge.trails().filter(|trails| trails.are_collected());
+        let span = trails.and_then(|trails| {
             let step = ambient::step(&mut frame.trail)?;
             // The clock was looked at already, where calls are timed.
             let begun = begun.or(underway.as_ref().and_then(Underway::begun));
@@ -198,11 +208,7 @@ impl<'c, R: CallResult<Error: Travels + From<CallError>>, O: ?Sized> LocalFuture
         cx: &mut Context<'_>,
     ) -> Poll<R> {
         let call = self.call;
-        let frame = Frame {
-            place: call.edge.place(),
-            deadline,
-            trail,
-        };
+        let frame = call.framed(deadline, trail);
         let waiting = match &mut self.waiting {
             Some(waiting) => {
                 waiting.frame.deadline = deadline;
@@ -247,7 +253,12 @@ impl<'c, R: CallResult<Error: Travels + From<CallError>>, O: ?Sized> LocalFuture
 
     /// Notes a call that was ready at once, and is worth it.
     #[cold]
-    fn note(&self, mut trail: Trail, begun: Option<Instant>, end: (Outcome, Option<String>)) {
+    fn note(
+        &self,
+        mut trail: Trail,
+        begun: Option<Instant>,
+        end: (Outcome, impl FnOnce() -> Option<String>),
+    ) {
         let LocalCall { edge, method, .. } = self.call;
         if let Some(trails) = edge.trails() {
             let what = edge.what(method, SpanKind::Local);
@@ -259,7 +270,7 @@ impl<'c, R: CallResult<Error: Travels + From<CallError>>, O: ?Sized> LocalFuture
     #[cold]
     #[inline(never)]
     fn note_answer(&self, trail: Trail, begun: Option<Instant>, (outcome, answer): (Outcome, &R)) {
-        let error = answer.error().and_then(variants);
+        let error = || answer.error().and_then(variants);
         self.note(trail, begun, (outcome, error));
     }
 
@@ -283,7 +294,8 @@ impl<'c, R: CallResult<Error: Travels + From<CallError>>, O: ?Sized> LocalFuture
             if let Some(lane) = lane {
                 lane.at_once(outcome, begun.map(|begun| begun.elapsed()));
             }
-            self.note(frame.trail, begun, (outcome, Some(failure.to_string())));
+            let error = || Some(failure.to_string());
+            self.note(frame.trail, begun, (outcome, error));
             return Poll::Ready(R::from_result(Err(failure.into())));
         }
         let Poll::Ready(answer) = &polled else {
@@ -304,13 +316,10 @@ impl<'c, R: CallResult<Error: Travels + From<CallError>>, O: ?Sized> LocalFuture
     fn poll_timed(
         &mut self,
         lane: Option<Lane<'_>>,
-        trail: Trail,
+        (deadline, trail): (Deadline, Trail),
         cx: &mut Context<'_>,
     ) -> Poll<R> {
-        let frame = Frame {
-            trail,
-            ..self.frame()
-        };
+        let frame = self.call.framed(deadline, trail);
         self.poll_first(lane, frame, Some(Instant::now()), cx)
     }
 
@@ -348,7 +357,7 @@ where
         let lane = this.call.edge.lane(this.call.method, Way::Local);
         let frame = this.call.frame();
         if lane.is_some_and(Lane::is_due) | frame.trail.is_sampled() {
-            return this.poll_timed(lane, frame.trail, cx);
+            return this.poll_timed(lane, (frame.deadline, frame.trail), cx);
         }
         this.poll_first(lane, frame, None, cx)
     }

@@ -192,13 +192,15 @@ impl Replica {
         }
         let tracer = Tracer::new(setup.telemetry.traces, setup.collected);
         let trails = tracer.map(Trails::new);
-        let measures = Measures::new(metrics, trails.clone());
+        let measures = Measures::new(metrics);
         let held = setup.held;
         let is_held = |it: &Registration| held.iter().any(|name| *name == it.name);
         let waiting = |it: &Registration| (checked(it.name), Standing::waiting(is_held(it)));
         let states = watch::Sender::new(setup.components.iter().map(waiting).collect::<States>());
         let doors = setup.components.iter();
-        let doors = doors.map(|it| door(it, &measures)).collect();
+        let doors = doors
+            .map(|it| door(it, &measures, trails.clone()))
+            .collect();
         let doors = Arc::new(Doors::new(doors, states.subscribe(), network.clone()));
         let serve = |endpoint| network.serve(endpoint, Arc::<Doors>::clone(&doors));
         let servers = setup.endpoints.iter().map(serve);
@@ -612,7 +614,7 @@ impl Replica {
     }
 }
 
-fn door(registration: &Registration, measures: &Measures) -> Door {
+fn door(registration: &Registration, measures: &Measures, trails: Option<Arc<Trails>>) -> Door {
     Door {
         served: ServedComponent {
             name: checked(registration.name),
@@ -623,7 +625,7 @@ fn door(registration: &Registration, measures: &Measures) -> Door {
         methods: registration.methods,
         gate: Arc::new(Gate::default()),
         recorders: measures.recorders(registration),
-        trails: measures.trails(),
+        trails,
         open: ArcSwapOption::empty(),
     }
 }

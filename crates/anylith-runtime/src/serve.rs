@@ -74,19 +74,20 @@ impl IncomingCall {
             mut incoming,
             ..
         } = self;
-        let span = trails.map(|trails| {
+        let span = trails.and_then(|trails| {
             let step = Step::arriving(&trails, &mut incoming.context.trace);
+            if !trails.are_collected() {
+                return None;
+            }
             let what = What {
                 kind: SpanKind::Server,
                 caller: "",
                 component: place.component,
                 method,
             };
-            OpenSpan::begin(trails, step, what, Instant::now())
+            Some(OpenSpan::begin(trails, step, what, Instant::now()))
         });
-        let trace = incoming.context.trace.as_ref();
-        let own = span.as_ref().map(|span| span.step().id.get());
-        let trail = Trail::carried(trace, own.or(trace.map(|trace| trace.span_id)).unwrap_or(0));
+        let trail = Trail::carried(incoming.context.trace.as_ref());
         let lane = usize::from(incoming.method);
         let items = incoming.items.map(|items| IncomingItems {
             items,

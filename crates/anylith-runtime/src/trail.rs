@@ -41,11 +41,11 @@ impl Trail {
         }
     }
 
-    /// At `span` of the trace that the context has.
-    pub(crate) fn carried(trace: Option<&TraceContext>, span: u64) -> Self {
+    /// At the span that the context names, in the trace that it has.
+    pub(crate) fn carried(trace: Option<&TraceContext>) -> Self {
         trace.map_or(Self::NONE, |trace| Self {
             root: CARRIED | u64::from(trace.flags) & SAMPLED,
-            span,
+            span: trace.span_id,
         })
     }
 

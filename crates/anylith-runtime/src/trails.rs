@@ -7,7 +7,9 @@ use std::{
 };
 
 use anylith_core::TraceContext;
-use anylith_telemetry::{Detail, Note, Outcome, SpanId, TraceId, Tracer, What, draw, name_of};
+use anylith_telemetry::{
+    Detail, Note, Outcome, SpanId, TraceId, Tracer, What, bounded, draw, name_of,
+};
 use tokio::sync::Notify;
 
 use crate::{ambient, trail::Trail};
@@ -67,6 +69,11 @@ impl Trails {
         }
     }
 
+    /// Whether anybody takes what is noted: a process that runs by itself has nobody who does.
+    pub(crate) fn are_collected(&self) -> bool {
+        self.tracer.is_collected()
+    }
+
     /// Others have found that these traces are worth keeping.
     pub(crate) fn want(&self, traces: &[TraceId]) {
         if self.tracer.want(traces, Instant::now()) {
@@ -80,21 +87,25 @@ impl Trails {
         }
     }
 
-    /// Notes a call that was over before anybody looked at it. `begun` is when it began, if that is known.
+    /// Notes a call that was over before anybody looked at it. `begun` is when it began, if that is known; `error` says what went
+    /// wrong.
     #[cold]
     pub(crate) fn note_at_once(
         &self,
         trail: &mut Trail,
         what: What,
         begun: Option<Instant>,
-        (outcome, error): (Outcome, Option<String>),
+        (outcome, error): (Outcome, impl FnOnce() -> Option<String>),
     ) {
+        if !self.are_collected() {
+            return;
+        }
         let Some(step) = ambient::step(trail) else {
             return;
         };
         let now = Instant::now();
         let span = OpenSpan::begin(self, step, what, begun.unwrap_or(now));
-        span.end(outcome, now, error);
+        span.end(outcome, now, error());
     }
 }
 
@@ -122,11 +133,6 @@ impl<T: Borrow<Trails>> OpenSpan<T> {
         }
     }
 
-    /// Its place in its trace.
-    pub(crate) fn step(&self) -> Step {
-        self.step
-    }
-
     /// What else there is to say of it.
     pub(crate) fn detail(&mut self) -> &mut Detail {
         self.detail.get_or_insert_default()
@@ -134,8 +140,8 @@ impl<T: Borrow<Trails>> OpenSpan<T> {
 
     /// It has ended, at `end`. `error` is what went wrong, for people.
     pub(crate) fn end(mut self, outcome: Outcome, end: Instant, error: Option<String>) {
-        if error.is_some() {
-            self.detail().error = error;
+        if let Some(error) = error {
+            self.detail().error = Some(bounded(&error));
         }
         self.close(outcome, end);
     }
@@ -167,19 +173,19 @@ impl<T: Borrow<Trails>> Drop for OpenSpan<T> {
 }
 
 impl Step {
-    /// The one that work takes which came from outside of this process with `trace`, or begins one.
+    /// The one that work takes which came from outside of this process with `trace`, or begins one. `trace` names it then.
     pub(crate) fn arriving(trails: &Trails, trace: &mut Option<TraceContext>) -> Self {
         let trace = trace.get_or_insert_with(|| {
             let root = trails.tracer.begin();
-            let trail = Trail::begun(root);
-            let trace = trail.own_trace().map_or(1, TraceId::get);
-            TraceContext::new(trace, 0, u8::from(root.sampled))
+            let id = name_of(root.drawn).get();
+            TraceContext::new(id, 0, u8::from(root.sampled))
         });
+        let id = SpanId::new(draw()).expect("what is drawn is not 0");
         Self {
             // Another process has made a name that is none.
             trace: TraceId::new(trace.trace_id).unwrap_or_else(|| name_of(draw())),
-            id: SpanId::new(draw()).expect("what is drawn is not 0"),
-            parent: SpanId::new(trace.span_id),
+            id,
+            parent: SpanId::new(std::mem::replace(&mut trace.span_id, id.get())),
             sampled: trace.is_sampled(),
         }
     }

@@ -54,9 +54,9 @@ impl<R: Borrow<Recorder>> Underway<R> {
         self.depart();
     }
 
-    /// Its answer has begun, which is a stream: it is in flight until this is dropped.
-    pub(crate) fn flow(&mut self) {
-        self.count(Outcome::Answered, None);
+    /// Its answer has begun, at `over` if that is known, which is a stream: it is in flight until this is dropped.
+    pub(crate) fn flow(&mut self, over: Option<Instant>) {
+        self.count(Outcome::Answered, over);
         self.end = End::Flows;
     }
 

@@ -315,8 +315,8 @@ impl Launch {
             replicas,
             differences: differences.clone(),
         });
-        let timing = self.timing.clone();
-        let lock = retire(past, living, &self.folder, timing, lock, tell).await?;
+        let told = (self.timing.clone(), self.collection.clone());
+        let lock = retire(past, living, &self.folder, told, lock, tell).await?;
         self.folder.sweep()?;
         let replaced = Report::Replaced {
             topology,
@@ -421,7 +421,13 @@ pub async fn stop_orphans(
     if let Some(record) = remains.record
         && !remains.living.is_empty()
     {
-        retire(record, remains.living, folder, timing, lock, &mut tell)
+        // Nobody has said how much may be kept of what they tell at their end, or where it goes.
+        let nothing = Collection {
+            traces_bytes: 0,
+            otlp: None,
+        };
+        let told = (timing, nothing);
+        retire(record, remains.living, folder, told, lock, &mut tell)
             .await
             .map_err(unusable)?;
     }
@@ -433,7 +439,7 @@ async fn retire(
     past: Record,
     living: BTreeMap<Name, Process>,
     folder: &RunFolder,
-    timing: Timing,
+    (timing, collection): (Timing, Collection),
     lock: File,
     tell: &mut impl FnMut(Retiring),
 ) -> io::Result<File> {
@@ -452,7 +458,7 @@ async fn retire(
         addresses: past.addresses,
         timing,
         folder: folder.clone(),
-        collection: Collection::default(),
+        collection,
         kill_on_drop: false,
     };
     let legacy = Legacy {

@@ -20,7 +20,7 @@ use std::{
 };
 
 use anylith_core::Name;
-use anylith_telemetry::{Span, Survey, draw};
+use anylith_telemetry::{Span, Survey, share};
 use opentelemetry_proto::tonic::{
     collector::trace::v1::ExportTraceServiceResponse,
     common::v1::{AnyValue, InstrumentationScope, KeyValue, any_value},
@@ -189,8 +189,7 @@ impl Sender {
         let mut delivery = Delivery::default();
         loop {
             let (attempt, answer) = self.attempt(url, body);
-            let share = (draw() >> 11) as f64 / (1_u64 << 53) as f64;
-            match delivery.on(attempt, share) {
+            match delivery.on(attempt, share()) {
                 Step::Done => return Some(answer),
                 Step::Drop => return None,
                 Step::Again(pause) => {

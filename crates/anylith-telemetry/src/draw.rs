@@ -27,6 +27,11 @@ pub fn draw() -> u64 {
     ((product >> 64) as u64 ^ product as u64).max(1)
 }
 
+/// Something from 0 up to 1, drawn.
+pub fn share() -> f64 {
+    (draw() >> 11) as f64 / (1_u64 << 53) as f64
+}
+
 /// What the standard library's maps are seeded with, which the system has drawn.
 #[cold]
 fn seed() -> u64 {

@@ -263,7 +263,7 @@ fn replicas(survey: &Survey) -> Vec<Family> {
             "1",
             Kind::Gauge,
             all.iter().map(|(labels, it)| {
-                let ready = Value::Count(u64::from(it.state == "ready"));
+                let ready = Value::Count(u64::from(it.is_ready()));
                 (labels.clone(), ready)
             }),
         ),

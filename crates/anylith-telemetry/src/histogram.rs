@@ -114,6 +114,12 @@ impl Histogram {
         Some(Duration::from_nanos(middle_of(*bucket)))
     }
 
+    /// The same in microseconds.
+    pub fn quantile_us(&self, share: f64) -> Option<f64> {
+        let length = self.quantile(share)?;
+        Some(length.as_nanos() as f64 / 1e3)
+    }
+
     /// Whether nothing was counted.
     pub fn is_empty(&self) -> bool {
         self.buckets.is_empty()

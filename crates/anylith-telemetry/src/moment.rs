@@ -1,9 +1,6 @@
 //! What goes on in an application now, as the difference between two surveys.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use anylith_core::{Metrics, Name};
 use serde::{Deserialize, Serialize};
@@ -16,11 +13,6 @@ use crate::{
     survey::{ReplicaNumbers, Survey},
     way::Way,
 };
-
-/// The word for a replica of which all components answer, as [`ReplicaNumbers::state`] has it.
-const READY: &str = "ready";
-/// The word for one that has no process and gets none.
-const STOPPED: &str = "stopped";
 
 /// What went on in an application for some seconds, up to one moment.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -252,7 +244,7 @@ impl<'s> Change<'s> {
             .map(|(method, (part, calls))| MethodDetail {
                 method: method.clone(),
                 flow: self.flow(&part),
-                p90_us: part.calls.took().quantile(0.9).map(micros),
+                p90_us: part.calls.took().quantile_us(0.9),
                 retries_per_second: self.rate(part.calls.retries),
                 hedges_per_second: self.rate(part.calls.hedges),
                 sent_bytes_per_second: self.rate(part.calls.sent_bytes),
@@ -284,20 +276,17 @@ impl<'s> Change<'s> {
                 .map(|(outcome, ended)| (*outcome, self.rate(ended.calls)))
                 .collect(),
             in_flight: calls.in_flight,
-            p50_us: took.quantile(0.5).map(micros),
-            p99_us: took.quantile(0.99).map(micros),
+            p50_us: took.quantile_us(0.5),
+            p99_us: took.quantile_us(0.99),
         }
     }
 
     /// What was called, by edge, method and way: with what has come to it.
     fn lanes(&self) -> impl Iterator<Item = (&'s EdgeNumbers, Calls)> {
-        let (before, none) = (&self.before.numbers.edges, Calls::default());
+        let (before, none) = (&self.before.numbers, Calls::default());
         self.after.numbers.edges.iter().map(move |edge| {
-            let place = |it: &EdgeNumbers| {
-                let sought = (&edge.caller, &edge.callee, &edge.method, edge.way);
-                (&it.caller, &it.callee, &it.method, it.way).cmp(&sought)
-            };
-            let was = before.binary_search_by(place).map(|at| &before[at].calls);
+            let EdgeNumbers { caller, callee, .. } = edge;
+            let was = before.find_edge(caller, callee, &edge.method, edge.way);
             (edge, edge.calls.since(was.unwrap_or(&none)))
         })
     }
@@ -324,8 +313,7 @@ impl<'s> Change<'s> {
         let computed = self.after.numbers.components.iter();
         let busy: BTreeMap<&Name, u64> = computed
             .map(|it| {
-                let mut before = self.before.numbers.components.iter();
-                let was = before.find(|was| was.name == it.name);
+                let was = self.before.numbers.find_component(&it.name);
                 let was = was.map_or(0, |was| was.busy_us);
                 (&it.name, it.busy_us.saturating_sub(was))
             })
@@ -358,25 +346,18 @@ impl<'s> Change<'s> {
         for (numbers, replica) in all.filter(|(numbers, _)| is_of(&numbers.group)) {
             need.cores += replica.cores.unwrap_or(0.0);
             need.memory_bytes += replica.memory_bytes.unwrap_or(0);
-            need.ready += u32::from(numbers.state == READY);
-            need.total += u32::from(numbers.state != STOPPED);
+            need.ready += u32::from(numbers.is_ready());
+            need.total += u32::from(!numbers.is_stopped());
         }
         need
     }
 
     fn replica(&self, is: &ReplicaNumbers) -> ReplicaMoment {
-        let mut all = self.before.replicas.iter();
-        let was = all.find(|was| was.id == is.id && was.since_ms == is.since_ms);
-        let was = was.filter(|_| is.since_ms.is_some());
-        let used = was.map(|was| is.process.cpu_us.saturating_sub(was.process.cpu_us));
+        let used = is.cpu_us_since(self.before);
         ReplicaMoment {
             id: is.id.clone(),
             cores: used.map(|used| self.rate(used) / 1e6),
             memory_bytes: is.since_ms.map(|_| is.process.memory_bytes),
         }
     }
-}
-
-fn micros(length: Duration) -> f64 {
-    length.as_nanos() as f64 / 1e3
 }

@@ -82,10 +82,7 @@ impl Numbers {
 
     /// The calls of a method along an edge, one way.
     pub fn edge(&mut self, caller: &Name, callee: &Name, method: &Name, way: Way) -> &mut Calls {
-        let sought = (caller, callee, method, way);
-        let found = self
-            .edges
-            .binary_search_by(|it| (&it.caller, &it.callee, &it.method, it.way).cmp(&sought));
+        let found = self.place_of_edge(caller, callee, method, way);
         let at = found.unwrap_or_else(|at| {
             let new = EdgeNumbers {
                 caller: caller.clone(),
@@ -98,6 +95,30 @@ impl Numbers {
             at
         });
         &mut self.edges[at].calls
+    }
+
+    /// The same, if there were any.
+    pub fn find_edge(
+        &self,
+        caller: &Name,
+        callee: &Name,
+        method: &Name,
+        way: Way,
+    ) -> Option<&Calls> {
+        let at = self.place_of_edge(caller, callee, method, way).ok()?;
+        Some(&self.edges[at].calls)
+    }
+
+    fn place_of_edge(
+        &self,
+        caller: &Name,
+        callee: &Name,
+        method: &Name,
+        way: Way,
+    ) -> Result<usize, usize> {
+        let sought = (caller, callee, method, way);
+        self.edges
+            .binary_search_by(|it| (&it.caller, &it.callee, &it.method, it.way).cmp(&sought))
     }
 
     /// The calls of other processes of a method.
@@ -120,8 +141,7 @@ impl Numbers {
 
     /// What a component did besides.
     pub fn component(&mut self, name: &Name) -> &mut ComponentNumbers {
-        let found = self.components.binary_search_by(|it| it.name.cmp(name));
-        let at = found.unwrap_or_else(|at| {
+        let at = self.place_of_component(name).unwrap_or_else(|at| {
             let new = ComponentNumbers {
                 name: name.clone(),
                 queued: Histogram::new(),
@@ -131,6 +151,16 @@ impl Numbers {
             at
         });
         &mut self.components[at]
+    }
+
+    /// The same, if anything is known of it.
+    pub fn find_component(&self, name: &Name) -> Option<&ComponentNumbers> {
+        let at = self.place_of_component(name).ok()?;
+        Some(&self.components[at])
+    }
+
+    fn place_of_component(&self, name: &Name) -> Result<usize, usize> {
+        self.components.binary_search_by(|it| it.name.cmp(name))
     }
 
     /// What stays of them when their process is over: nothing of it is in flight any more.

@@ -147,12 +147,18 @@ pub(crate) fn is_failure(outcome: Outcome) -> bool {
     }
 }
 
-/// Cuts `text` after [`MOST_TEXT_BYTES`], between two characters.
+/// `text`, or its first [`MOST_TEXT_BYTES`] up to the last whole character: as much as is kept of it, and room for no more.
+pub fn bounded(text: &str) -> String {
+    if text.len() <= MOST_TEXT_BYTES {
+        return text.to_owned();
+    }
+    let end = text.floor_char_boundary(MOST_TEXT_BYTES);
+    format!("{}…", &text[..end])
+}
+
 fn cut(text: &mut String) {
     if text.len() > MOST_TEXT_BYTES {
-        let end = text.floor_char_boundary(MOST_TEXT_BYTES);
-        text.truncate(end);
-        text.push('…');
+        *text = bounded(text);
     }
 }
 

@@ -66,13 +66,38 @@ pub struct ReplicaNumbers {
     pub process: ProcessNumbers,
 }
 
+/// The states of a replica that numbers depend on, as a status has them.
+const READY: &str = "ready";
+const STOPPED: &str = "stopped";
+
+impl ReplicaNumbers {
+    /// Whether all of its components answer.
+    pub fn is_ready(&self) -> bool {
+        self.state == READY
+    }
+
+    /// Whether it has no process and gets none.
+    pub fn is_stopped(&self) -> bool {
+        self.state == STOPPED
+    }
+
+    /// What its process has used of all cores since `before`, in microseconds; `None` if that is another process, or nothing is
+    /// known of one of them.
+    pub fn cpu_us_since(&self, before: &Survey) -> Option<u64> {
+        self.since_ms?;
+        let mut all = before.replicas.iter();
+        let was = all.find(|was| was.id == self.id && was.since_ms == self.since_ms)?;
+        Some(self.process.cpu_us.saturating_sub(was.process.cpu_us))
+    }
+}
+
 impl Survey {
     /// That of a process which is the whole application, and has reported this to itself.
     pub fn of_one(app: Name, replica: Name, group: Name, report: Report) -> Self {
         let replica = ReplicaNumbers {
             id: replica,
             group: group.clone(),
-            state: "ready".to_owned(),
+            state: READY.to_owned(),
             restarts: 0,
             since_ms: Some(report.since_ms),
             process: report.process,

@@ -164,9 +164,13 @@ impl Tracer {
         }
     }
 
+    /// Whether anybody takes what is noted.
+    pub fn is_collected(&self) -> bool {
+        self.collected
+    }
+
     /// Whether a call that took so long is slow.
-    #[inline]
-    pub fn is_slow(&self, took: Duration) -> bool {
+    fn is_slow(&self, took: Duration) -> bool {
         took >= self.slow
     }
 
@@ -270,16 +274,21 @@ impl Desk {
     fn keep(&mut self, note: Note, kept: Kept) {
         let (trace, over) = (note.trace, note.begun + note.took);
         self.put(note, kept);
-        if kept != Kept::Sampled && self.may_tell(over) && self.look_for(trace, over) {
+        // Of a trace that is looked for the others know: to fail once more in it takes nothing away from the next one.
+        let is_news = kept != Kept::Sampled && !self.is_looked_for(trace);
+        if is_news && self.may_tell(over) && self.look_for(trace, over) {
             self.told.push(trace);
         }
+    }
+
+    fn is_looked_for(&self, trace: TraceId) -> bool {
+        self.wanted.iter().any(|(wanted, _)| *wanted == trace)
     }
 
     /// Looks for what belongs to a trace from now on; returns whether that is new.
     fn look_for(&mut self, trace: TraceId, now: Instant) -> bool {
         let most = TOLD_PER_SECOND as usize * LOOKED_FOR.as_secs() as usize * 4;
-        let is_known = self.wanted.iter().any(|(wanted, _)| *wanted == trace);
-        if is_known || self.wanted.len() >= most {
+        if self.is_looked_for(trace) || self.wanted.len() >= most {
             return false;
         }
         self.wanted.push_back((trace, now + LOOKED_FOR));

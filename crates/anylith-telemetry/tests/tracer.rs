@@ -146,6 +146,23 @@ fn what_is_remembered_on_any_thread_is_found_and_told_once() {
 }
 
 #[test]
+fn a_trace_that_fails_a_hundred_times_takes_nothing_away_from_the_next_ones() {
+    let tracer = tracer();
+    let begun = Instant::now();
+    let traces = std::iter::repeat_n(7, 100).chain(8..18);
+    for (trace, id) in traces.zip(1..) {
+        tracer.note(Note {
+            outcome: Outcome::Unknown,
+            begun,
+            ..note(trace, id)
+        });
+    }
+    let wanted = take(&tracer).wanted;
+    let wanted: BTreeSet<u128> = wanted.iter().map(|trace| trace.get()).collect();
+    assert_eq!(wanted, (7..18).collect());
+}
+
+#[test]
 fn nobody_looks_for_a_trace_for_ever() {
     let tracer = tracer();
     tracer.want(&[TraceId::new(7).unwrap()], Instant::now());

@@ -18,6 +18,7 @@ pub(super) use self::{
     shapes::{SHAPES, SHAPES_OF_ONE, name, spec},
 };
 
+use self::process::not_started;
 use super::upgrade::Builds;
 use crate::{Action, ControlPlane, Event, Exit, Extra, Memory, Notice, Spec, Timing, fate::Fate};
 
@@ -111,6 +112,8 @@ pub(super) struct World {
     estate: Option<Handed>,
     /// It was begun with, and nobody was sent there: the next one may begin with the same, or without.
     begun_with: bool,
+    /// The control plane was killed that knew more of `Cart` than was written down.
+    forgotten: bool,
     /// The number of what was handed over last, as far as the control plane has heard.
     heard: u64,
 }
@@ -189,6 +192,7 @@ impl World {
             handed: 0,
             estate: None,
             begun_with: false,
+            forgotten: false,
             heard: 0,
         };
         world.feed(Event::Tick);
@@ -360,7 +364,12 @@ impl World {
 
     /// All that can go wrong now.
     pub(super) fn possible_faults(&self) -> Vec<Fault> {
-        let mut faults = vec![Fault::NoSpawn, Fault::Control];
+        let mut faults = vec![Fault::NoSpawn];
+        // Nobody else knows of a grant that was not written down and has had no effect yet. That takes a write that fails
+        // although its room was set aside, and a kill at this moment.
+        if self.full.is_none() || !self.processes.values().any(Process::is_about_to_begin) {
+            faults.push(Fault::Control);
+        }
         if self.fills && self.full.is_none() {
             faults.extend([Fault::Full(0), Fault::Full(1)]);
         }
@@ -479,12 +488,9 @@ impl World {
         process
             .components
             .insert(component.clone(), ComponentState::Stopped);
+        process.unable.insert(component.clone());
         if process.connected {
-            let (component, message) = (component.clone(), "no table".to_owned());
-            process.outbox.push_back(Event::Said {
-                replica: replica.clone(),
-                message: FromReplica::NotStarted { component, message },
-            });
+            process.outbox.push_back(not_started(replica, component));
         }
     }
 
@@ -507,10 +513,11 @@ impl World {
         }
         self.over.clear();
         self.finds_strays(&spec, &mut memory);
-        if self.full.is_some() {
-            // What nobody has heard of who lives may come again.
-            let heard = self.processes.values().map(|it| it.directory.epoch);
-            self.published.epoch = heard.max().unwrap_or(0);
+        // Of others only those know who have seen them, for as long as they live.
+        self.published.epoch = memory.epoch;
+        if self.alone && self.full.is_some() {
+            // What was handed over is lost with who knew of it, and so is that it is on its way. There is one all the same.
+            (self.forgotten, self.crashed) = (true, true);
         }
         let lost = BTreeSet::new();
         let sockets = PathBuf::from("/run/m");
@@ -652,7 +659,7 @@ impl World {
 
     /// Whether the next `Cart` may begin with `state`.
     fn may_begin_with(&self, state: Option<&Handed>) -> bool {
-        state == self.estate.as_ref() || (self.begun_with && state.is_none())
+        self.forgotten || state == self.estate.as_ref() || (self.begun_with && state.is_none())
     }
 
     fn carry_out(&mut self, action: Action) -> Option<Event> {
@@ -700,7 +707,11 @@ impl World {
     }
 
     fn publish(&mut self, directory: Directory) {
-        if directory.epoch <= self.published.epoch {
+        let seen = self.processes.values().map(|it| it.directory.epoch);
+        if seen
+            .chain([self.published.epoch])
+            .any(|seen| directory.epoch <= seen)
+        {
             self.finds(format!("epoch {} came again", directory.epoch));
         }
         for (component, whereabouts) in &directory.components {
@@ -736,7 +747,7 @@ impl World {
         }
         if !directory.replicas("Cart").is_empty() {
             // From now on it is called, and what it began with is no more what it has.
-            (self.estate, self.begun_with) = (None, false);
+            (self.estate, self.begun_with, self.forgotten) = (None, false, false);
         }
         for process in self.processes.values_mut().filter(|one| one.connected) {
             process

@@ -174,12 +174,6 @@ impl ControlPlane {
 
     /// How far the change has come that is under way, in words.
     pub fn change(&self) -> Option<String> {
-        if let Some((to, _)) = &self.decided {
-            let from = &self.spec.topology;
-            return Some(format!(
-                "reshaping {from} to {to}; what is new is ready, and the state has yet to be written"
-            ));
-        }
         self.change.as_ref().map(ToString::to_string)
     }
 
@@ -369,9 +363,6 @@ impl ControlPlane {
 
     /// Takes every step of the change under way that can be taken now.
     pub(super) fn advance_change(&mut self, now: Instant, actions: &mut Vec<Action>) {
-        if self.awaits_keeping() {
-            return;
-        }
         loop {
             self.bury(now);
             let view = View {
@@ -393,19 +384,15 @@ impl ControlPlane {
                     None => None,
                 },
                 Some(UnderWay::Reshape(reshape)) => match reshape.advance(view) {
-                    Some(Turn::Switch { to, groups }) => {
-                        self.decide(to, groups);
-                        if planted(Defect::SwitchUnkept) {
-                            self.carry_out_decision(now, actions);
-                            continue;
-                        }
-                        return;
-                    }
                     Some(Turn::TakeBack { why }) => {
                         self.take_back(why, now, actions);
                         continue;
                     }
                     Some(Turn::Over(notice)) => Some(Move::Over(notice)),
+                    None if planted(Defect::SwitchUnkept) && reshape.decided().is_some() => {
+                        self.carry_out_decision(now, actions);
+                        continue;
+                    }
                     None => None,
                 },
                 Some(UnderWay::Upgrade(upgrade)) => match upgrade.advance(view) {

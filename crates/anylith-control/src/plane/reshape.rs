@@ -65,24 +65,18 @@ impl ControlPlane {
         self.change = Some(UnderWay::Reshape(Reshape::new(&self.spec, to, groups, by)));
     }
 
-    /// All of what is new is ready: calls go there as soon as that is written down. Who comes after a control plane that was
-    /// killed from here on has them go there.
-    pub(super) fn decide(&mut self, to: Name, groups: Vec<GroupSpec>) {
-        self.decided = Some((to, groups));
-    }
-
     /// It is written down what was decided, if anything was.
     pub(super) fn carry_out_decision(&mut self, now: Instant, actions: &mut Vec<Action>) {
-        if let Some((to, groups)) = self.decided.take() {
+        if let Some(UnderWay::Reshape(reshape)) = &mut self.change
+            && let Some(groups) = reshape.kept(&self.spec, &self.timing, now)
+        {
+            let to = reshape.to().clone();
             self.switch(to, groups, now, actions);
         }
     }
 
     /// The group called `name` of a topology that is prepared, and does not stand yet.
     pub(super) fn prepared(&mut self, name: &Name) -> Option<&mut GroupSpec> {
-        if let Some((_, groups)) = &mut self.decided {
-            return groups.iter_mut().find(|group| group.name == *name);
-        }
         match &mut self.change {
             Some(UnderWay::Reshape(reshape)) => reshape.prepares(name),
             Some(UnderWay::Roll(_) | UnderWay::Scale(_) | UnderWay::Upgrade(_)) | None => None,
@@ -116,9 +110,6 @@ impl ControlPlane {
         let stays = self.spec.topology.clone();
         actions.push(Action::Report(Notice::TakingBack { stays, why }));
         self.conform(now, actions);
-        // What was woken meanwhile may have come into a process of the new topology, and not have begun there.
-        let lacks = |_: &Name, component: &Name, run: &Run| run.unable.contains_key(component);
-        self.renew_where(lacks, now, actions);
     }
 
     /// What the next control plane must know of the reshape that is under way.
@@ -126,7 +117,7 @@ impl ControlPlane {
         match &self.change {
             Some(UnderWay::Reshape(reshape)) => Some(Interrupted {
                 to: reshape.to().clone(),
-                groups: self.decided.as_ref().map(|(_, groups)| groups.clone()),
+                groups: reshape.decided().map(<[GroupSpec]>::to_vec),
             }),
             Some(UnderWay::Roll(_) | UnderWay::Scale(_) | UnderWay::Upgrade(_)) => None,
             None => self.interrupted.clone(),
@@ -150,8 +141,18 @@ impl ControlPlane {
         now: Instant,
         actions: &mut Vec<Action>,
     ) {
-        let lacks = |replica: &Name, component: &Name, run: &Run| {
-            heard.contains(replica) && !run.has(component)
+        let lacks = |replica: &Replica, component: &Name, run: &Run| {
+            heard.contains(&replica.name) && !run.has(component)
+        };
+        self.renew_where(lacks, now, actions);
+    }
+
+    /// Has those be started anew in which a component could not start that stays theirs: it was woken during a reshape, came
+    /// into a process of the new topology, and that was taken back.
+    pub(super) fn renew_unable(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        let lacks = |replica: &Replica, component: &Name, run: &Run| {
+            // What is still coming keeps the reshape from being made.
+            !replica.coming.contains(component) && run.unable.contains_key(component)
         };
         self.renew_where(lacks, now, actions);
     }
@@ -160,7 +161,7 @@ impl ControlPlane {
     /// by itself.
     fn renew_where(
         &mut self,
-        lacks: impl Fn(&Name, &Name, &Run) -> bool,
+        lacks: impl Fn(&Replica, &Name, &Run) -> bool,
         now: Instant,
         actions: &mut Vec<Action>,
     ) {
@@ -171,7 +172,7 @@ impl ControlPlane {
             run.is_some_and(|run| {
                 let own = replica.components.iter();
                 let mut own = own.filter(|component| !alone.contains_key(*component));
-                own.any(|component| lacks(&replica.name, component, run))
+                own.any(|component| lacks(replica, component, run))
             })
         });
         let ill: Vec<Name> = ill.map(|replica| replica.name.clone()).collect();
@@ -204,7 +205,6 @@ impl ControlPlane {
 
     /// Everything is to stop, and nothing new begins: what has not come does not come any more.
     pub(super) fn forget_coming(&mut self) {
-        self.decided = None;
         for replica in self.replicas.values_mut() {
             let here = replica.all_here();
             let coming = std::mem::take(&mut replica.coming);
@@ -243,14 +243,16 @@ impl ControlPlane {
         }
     }
 
-    /// The components that are coming into `replica`, and can start there now.
+    /// The components that are coming into `replica`, and can start there now; and those of its own that it does not know of,
+    /// since its connection broke before it heard that they come.
     fn comes(&self, replica: &Replica, run: &Run) -> Vec<Name> {
         let starts = |component: &&Name| {
-            !run.has(component)
+            let comes = replica.coming.contains(*component) && !run.has(component);
+            (comes || !run.components.contains_key(*component))
                 && !run.unable.contains_key(*component)
                 && self.has_sockets_of(slice::from_ref(component))
         };
-        replica.coming.iter().filter(starts).cloned().collect()
+        replica.components.iter().filter(starts).cloned().collect()
     }
 
     pub(super) fn additions(&self, components: Vec<Name>) -> Additions {

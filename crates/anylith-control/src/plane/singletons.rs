@@ -11,9 +11,10 @@ use crate::{action::Action, homes::Homes, input::Input, spec::Spec};
 impl ControlPlane {
     /// Sees who has what of which there is one, after an event.
     pub(super) fn look_at_seats(&mut self) {
+        let adopts = matches!(self.phase, Phase::Adopting { .. });
         let may_go_back = self.may_go_back();
         let homes = homes_of(&self.spec, self.change.as_ref());
-        self.seats.look(homes, &self.replicas, may_go_back);
+        self.seats.look(homes, &self.replicas, may_go_back, adopts);
         self.tell_seats_apart();
     }
 

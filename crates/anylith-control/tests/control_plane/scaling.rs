@@ -449,3 +449,54 @@ fn what_sleeps_and_is_called_in_a_reshape_wakes_as_it_was_and_goes_on_as_it_is_t
         }
     }
 }
+
+#[test]
+fn what_was_woken_into_a_new_process_and_fails_there_after_that_was_taken_back_begins_anew() {
+    let mut world = asleep();
+    world.faults.insert("pages-1", Fault::Mute);
+    world.faults.insert("Stock in Stock-1", Fault::Lazy);
+    let to = spec(&[("pages", &["Cart", "Stock"], 1), ("Stock", &["Front"], 1)]);
+    world.happens(Event::ReshapeAsked {
+        topology: name("night"),
+        groups: to.groups,
+    });
+    let new = world.processes[&name("Stock-1")].pid;
+    wants(&mut world, "Cart-1");
+    // It does not sleep again meanwhile.
+    world.load = calls(1.0);
+    world.pass(Duration::from_secs(61));
+    assert_eq!(world.plane.spec().topology, "test");
+    assert_eq!(world.processes[&name("Stock-1")].pid, new);
+    world.faults.clear();
+    world.cannot_start("Stock-1", "Stock");
+    assert_ne!(world.processes[&name("Stock-1")].pid, new);
+    assert!(world.status().is_ready(), "{:?}", world.status());
+    assert_eq!(world.plane.directory().replicas("Stock").len(), 1);
+    assert_eq!(world.plane.change(), None);
+}
+
+#[test]
+fn what_was_woken_into_a_new_process_and_is_not_known_there_after_that_was_taken_back_comes() {
+    let mut world = asleep();
+    world.faults.insert("pages-1", Fault::Mute);
+    let to = spec(&[("pages", &["Cart", "Stock"], 1), ("Stock", &["Front"], 1)]);
+    world.happens(Event::ReshapeAsked {
+        topology: name("night"),
+        groups: to.groups,
+    });
+    let new = world.processes[&name("Stock-1")].pid;
+    world.load = calls(1.0);
+    world.pass(Duration::from_secs(55));
+    // The connection breaks before it hears of it.
+    world.freezes("Stock-1");
+    wants(&mut world, "Cart-1");
+    world.loses_connection("Stock-1");
+    world.thaws("Stock-1");
+    world.pass(Duration::from_secs(6));
+    assert_eq!(world.plane.spec().topology, "test");
+    world.connects("Stock-1");
+    assert!(world.status().is_ready(), "{:?}", world.status());
+    assert_eq!(world.plane.directory().replicas("Stock").len(), 1);
+    assert_eq!(world.processes[&name("Stock-1")].pid, new);
+    assert_eq!(world.plane.change(), None);
+}

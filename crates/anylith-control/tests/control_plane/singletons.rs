@@ -243,6 +243,23 @@ fn one_that_does_not_start_in_a_process_that_runs_is_back_at_once() {
 }
 
 #[test]
+fn who_is_at_work_has_the_seat_whoever_is_remembered_for_it() {
+    let mut world = apart();
+    let kept = world.kept();
+    world.happens(brought());
+    assert_eq!(begun(&world).last().unwrap(), "shop-1 begins Cart");
+    world.told.clear();
+    // Nothing could be written down since then.
+    world.replaces_control_by(kept);
+    for replica in ["rest-1", "shop-1"] {
+        world.connects(replica);
+    }
+    assert_eq!(said(&world), ["shop-1 yields", "rest-1 begins Cart"]);
+    assert!(world.status().is_ready(), "{:?}", world.status());
+    assert_eq!(world.plane.directory().replicas("Cart").len(), 1);
+}
+
+#[test]
 fn one_that_does_not_get_ready_in_its_new_place_is_back_after_a_while() {
     let mut world = apart();
     world.faults.insert("Cart in shop-1", Fault::Lazy);

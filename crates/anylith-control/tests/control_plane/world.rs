@@ -306,14 +306,22 @@ impl World {
         self.happens(Event::Hello(hello));
     }
 
+    /// What is written down.
+    pub(crate) fn kept(&self) -> (Spec, Memory) {
+        (self.plane.spec().clone(), self.plane.memory())
+    }
+
     /// Kills the control plane and starts the next one, which has only what was remembered. Who connects
     /// again is up to the test.
     pub(crate) fn replaces_control(&mut self) {
-        let mut memory = self.plane.memory();
+        self.replaces_control_by(self.kept());
+    }
+
+    /// The same, with what was kept before: since then nothing could be written down.
+    pub(crate) fn replaces_control_by(&mut self, (spec, mut memory): (Spec, Memory)) {
         for (replica, past) in &mut memory.replicas {
             past.pid = past.pid.filter(|_| self.processes.contains_key(replica));
         }
-        let spec = self.plane.spec().clone();
         let held = |listener: &&Name| {
             let group = spec.group_of(spec.listeners[*listener].as_str()).unwrap();
             group

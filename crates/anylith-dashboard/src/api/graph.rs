@@ -24,18 +24,11 @@ pub(super) async fn graph(
     State(api): State<Api>,
     asked: Result<Query<Asked>, QueryRejection>,
 ) -> Result<Response, Refusal> {
-    let Query(asked) = asked.map_err(|error| unreadable(&error))?;
+    let Query(asked) = asked?;
     let looked = api.look().await?;
     let plan = asked.topology.map(|topology| plan(&looked, &topology));
     let json = draw::json(&looked.manifest, plan.transpose()?.as_ref());
     Ok(([(header::CONTENT_TYPE, "application/json")], json).into_response())
-}
-
-pub(super) fn unreadable(error: &QueryRejection) -> Refusal {
-    Refusal::wrong(
-        error.body_text(),
-        "GET /api/v1/openapi.json says what can be asked for",
-    )
 }
 
 /// The graph, laid out.

@@ -1,13 +1,11 @@
 //! The logs of all replicas as one.
 
-use std::{convert::Infallible, io, time::Duration};
+use std::{convert::Infallible, time::Duration};
 
 use anylith_supervisor::{Level, LogFilter, LogLine, LogReader};
-use anylith_telemetry::InvalidId;
 use axum::{
     Json,
     extract::{Query, State, rejection::QueryRejection},
-    http::StatusCode,
     response::{
         IntoResponse,
         sse::{Event, Sse},
@@ -17,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use tokio_stream::{StreamExt as _, wrappers::ReceiverStream};
 
-use super::{Api, events::alive, graph::unreadable};
+use super::{Api, blocking, events::alive, traces::trace_id};
 use crate::{hub::event, refusal::Refusal};
 
 /// How many lines are told if nobody says how many.
@@ -90,10 +88,7 @@ impl Asked {
             filter = filter.at_least(level.parse().map_err(wrong)?);
         }
         if let Some(trace) = &self.trace {
-            let wrong = |error: InvalidId| {
-                Refusal::wrong(error.to_string(), "GET /api/v1/traces has their names")
-            };
-            filter = filter.of_trace(trace.parse().map_err(wrong)?);
+            filter = filter.of_trace(trace_id(trace)?);
         }
         if let Some(age) = &self.since {
             let wrong = |error: humantime::DurationError| {
@@ -116,9 +111,9 @@ pub(super) async fn logs(
     State(api): State<Api>,
     asked: Result<Query<Asked>, QueryRejection>,
 ) -> Result<Json<Vec<Told>>, Refusal> {
-    let Query(asked) = asked.map_err(|error| unreadable(&error))?;
-    let (reader, lines) = (reader(&api, &asked)?, asked.lines());
-    let (_, lines) = blocking(reader, move |reader| reader.skim(lines)).await?;
+    let Query(asked) = asked?;
+    let (mut reader, lines) = (reader(&api, &asked)?, asked.lines());
+    let lines = blocking("logs", move || reader.skim(lines)).await?;
     Ok(Json(lines.into_iter().map(Told::from).collect()))
 }
 
@@ -127,9 +122,10 @@ pub(super) async fn follow(
     State(api): State<Api>,
     asked: Result<Query<Asked>, QueryRejection>,
 ) -> Result<impl IntoResponse, Refusal> {
-    let Query(asked) = asked.map_err(|error| unreadable(&error))?;
-    let (reader, lines) = (reader(&api, &asked)?, asked.lines());
-    let (reader, first) = blocking(reader, move |reader| reader.skim(lines)).await?;
+    let Query(asked) = asked?;
+    let (mut reader, lines) = (reader(&api, &asked)?, asked.lines());
+    let skim = move || reader.skim(lines).map(|first| (reader, first));
+    let (reader, first) = blocking("logs", skim).await?;
     let (outbox, events) = mpsc::channel(MOST_WAITING);
     tokio::spawn(pass_on(reader, first, outbox));
     let events = ReceiverStream::new(events).map(Ok::<_, Infallible>);
@@ -158,30 +154,10 @@ async fn pass_on(mut reader: LogReader, first: Vec<LogLine>, outbox: mpsc::Sende
             () = outbox.closed() => return,
             () = tokio::time::sleep(LOOK_EVERY) => {}
         }
-        match blocking(reader, LogReader::poll).await {
+        let poll = move || reader.poll().map(|more| (reader, more));
+        match blocking("logs", poll).await {
             Ok((same, more)) => (reader, lines) = (same, more),
             Err(_) => return,
         }
     }
-}
-
-/// Reads where it may take its time.
-async fn blocking(
-    mut reader: LogReader,
-    read: impl FnOnce(&mut LogReader) -> io::Result<Vec<LogLine>> + Send + 'static,
-) -> Result<(LogReader, Vec<LogLine>), Refusal> {
-    let unreadable = |why: String| {
-        Refusal::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            format!("the logs cannot be read: {why}"),
-            "do they belong to the user who runs the application?",
-        )
-    };
-    let task = tokio::task::spawn_blocking(move || {
-        let lines = read(&mut reader);
-        (reader, lines)
-    });
-    let (reader, lines) = task.await.map_err(|error| unreadable(error.to_string()))?;
-    let lines = lines.map_err(|error| unreadable(error.to_string()))?;
-    Ok((reader, lines))
 }

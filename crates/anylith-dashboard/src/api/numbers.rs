@@ -9,8 +9,8 @@ use axum::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{Api, graph::unreadable};
-use crate::{refusal::Refusal, state::Now};
+use super::Api;
+use crate::{now::Now, refusal::Refusal};
 
 /// What goes on now, over the last five seconds.
 pub(super) async fn now(State(api): State<Api>) -> Result<Json<Now>, Refusal> {
@@ -63,7 +63,7 @@ pub(super) async fn history(
     State(api): State<Api>,
     asked: Result<Query<Asked>, QueryRejection>,
 ) -> Result<Json<Past>, Refusal> {
-    let Query(asked) = asked.map_err(|error| unreadable(&error))?;
+    let Query(asked) = asked?;
     let subject = match (asked.component, asked.caller, asked.callee) {
         (None, None, None) => Subject::Application,
         (Some(component), None, None) => Subject::Component { component },

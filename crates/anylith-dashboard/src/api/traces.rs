@@ -1,12 +1,9 @@
 //! The traces that are kept.
 
-use std::{
-    io,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anylith_supervisor::{FoundTraces, TraceReader};
-use anylith_telemetry::{EdgePattern, Trace, TraceFilter, TraceId};
+use anylith_telemetry::{EdgePattern, InvalidId, Trace, TraceFilter, TraceId};
 use axum::{
     Json,
     extract::{Path, Query, State, rejection::QueryRejection},
@@ -14,7 +11,7 @@ use axum::{
 };
 use serde::Deserialize;
 
-use super::{Api, graph::unreadable};
+use super::{Api, blocking};
 use crate::refusal::Refusal;
 
 /// How many traces are told if nobody says how many.
@@ -72,17 +69,24 @@ fn moment(age: &str) -> Result<u64, Refusal> {
     Ok(u64::try_from(at.as_nanos()).unwrap_or(u64::MAX))
 }
 
+/// The name of a trace.
+pub(super) fn trace_id(text: &str) -> Result<TraceId, Refusal> {
+    let wrong =
+        |error: InvalidId| Refusal::wrong(error.to_string(), "GET /api/v1/traces has their names");
+    text.parse().map_err(wrong)
+}
+
 /// The newest traces that are wanted.
 pub(super) async fn traces(
     State(api): State<Api>,
     asked: Result<Query<Asked>, QueryRejection>,
 ) -> Result<Json<FoundTraces>, Refusal> {
-    let Query(asked) = asked.map_err(|error| unreadable(&error))?;
+    let Query(asked) = asked?;
     let most = asked.limit.unwrap_or(TRACES).min(MOST_TRACES);
     let filter = asked.filter()?;
-    blocking(&api, move |reader| reader.find(&filter, most))
-        .await
-        .map(Json)
+    let reader = TraceReader::of(api.control.folder());
+    let found = blocking("traces", move || reader.find(&filter, most)).await?;
+    Ok(Json(found))
 }
 
 /// One trace with all of its spans.
@@ -90,10 +94,9 @@ pub(super) async fn trace(
     State(api): State<Api>,
     Path(id): Path<String>,
 ) -> Result<Json<Trace>, Refusal> {
-    let id: TraceId = id.parse().map_err(|error: anylith_telemetry::InvalidId| {
-        Refusal::wrong(error.to_string(), "GET /api/v1/traces has their names")
-    })?;
-    let trace = blocking(&api, move |reader| reader.trace(id)).await?;
+    let id = trace_id(&id)?;
+    let reader = TraceReader::of(api.control.folder());
+    let trace = blocking("traces", move || reader.trace(id)).await?;
     trace.map(Json).ok_or_else(|| {
         Refusal::new(
             StatusCode::NOT_FOUND,
@@ -101,22 +104,4 @@ pub(super) async fn trace(
             "GET /api/v1/traces has those that are kept",
         )
     })
-}
-
-/// Reads where it may take its time.
-async fn blocking<T: Send + 'static>(
-    api: &Api,
-    read: impl FnOnce(&TraceReader) -> io::Result<T> + Send + 'static,
-) -> Result<T, Refusal> {
-    let reader = TraceReader::of(api.control.folder());
-    let unreadable = |why: String| {
-        Refusal::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            format!("the traces cannot be read: {why}"),
-            "do they belong to the user who runs the application?",
-        )
-    };
-    let task = tokio::task::spawn_blocking(move || read(&reader));
-    let found = task.await.map_err(|error| unreadable(error.to_string()))?;
-    found.map_err(|error| unreadable(error.to_string()))
 }

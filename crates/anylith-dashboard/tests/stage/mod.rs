@@ -119,13 +119,16 @@ pub(crate) fn seen(look: &Look) -> Seen {
     let mark =
         json!({"at_ms": 7000, "kind": "failure", "text": "Cart-1 has failed", "about": "Cart-1"});
     let value = match look {
-        Look::Now => json!({
-            "look": "now", "at_ms": 9000, "seconds": 5.0, "metrics": "all",
-            "components": [with(json!({"name": "Cart"}), &[&flow, &need])],
-            "edges": [with(json!({"caller": "Web", "callee": "Cart"}), &[&flow])],
-            "replicas": [{"id": "Cart-1", "cores": 0.25, "memory_bytes": 4096}, {"id": "Web-1"}],
-            "marks": [mark],
-        }),
+        Look::Now => with(
+            json!({
+                "look": "now", "at_ms": 9000, "seconds": 5.0, "metrics": "all",
+                "components": [with(json!({"name": "Cart"}), &[&flow, &need])],
+                "edges": [with(json!({"caller": "Web", "callee": "Cart"}), &[&flow])],
+                "replicas": [{"id": "Cart-1", "cores": 0.25, "memory_bytes": 4096}, {"id": "Web-1"}],
+                "marks": [mark],
+            }),
+            &[&flow, &need],
+        ),
         Look::Edge { caller, callee } => json!({
             "look": "edge", "caller": caller, "callee": callee, "at_ms": 9000, "seconds": 5.0,
             "methods": [with(
@@ -145,10 +148,6 @@ pub(crate) fn seen(look: &Look) -> Seen {
                 _ => json!({"cores": [0.0, 0.25], "memory_bytes": [0, 4096], "ready": [0, 1], "total": [1, 2]}),
             },
         }),
-    };
-    let value = match look {
-        Look::Now => with(value, &[&flow, &need]),
-        _ => value,
     };
     serde_json::from_value(value).unwrap()
 }

@@ -5,7 +5,8 @@ import type { Api } from './api';
 import { Calls } from './calls';
 import { type Asking, ChangeDialog, type Ending, make } from './changes';
 import { ComponentSheet } from './component-sheet';
-import { type EdgeName, EdgeSheet } from './edge-sheet';
+import { EdgeSheet } from './edge-sheet';
+import { type EdgeName, edgeKey } from './edges';
 import { indices } from './glyph';
 import { Graph } from './graph';
 import { count } from './kind';
@@ -16,8 +17,9 @@ import { Numbers } from './numbers';
 import { Problems } from './problem-list';
 import { problemsOf } from './problems';
 import { Shape } from './shape';
+import { subjectOf, timeOf } from './subject';
 import { type Theme, keptTheme, setTheme } from './theme';
-import { Time, nameOf, subjectOf } from './time';
+import { Time } from './time';
 
 const VIEWS = ['shape', 'graph', 'calls', 'time', 'problems', 'logs'] as const;
 type ViewName = (typeof VIEWS)[number];
@@ -87,8 +89,7 @@ export function App({ api, live }: { api: Api; live: Live }) {
           graph={drawn?.graph}
           subject={subjectOf(wish.get('of') ?? '')}
           choose={(subject) => {
-            const name = nameOf(subject);
-            location.hash = name === '' ? '#/time' : `#/time?of=${encodeURIComponent(name)}`;
+            location.hash = timeOf(subject);
           }}
         />
       )}
@@ -110,7 +111,7 @@ export function App({ api, live }: { api: Api; live: Live }) {
       )}
       {sheet?.of === 'edge' && (
         <EdgeSheet
-          key={`${sheet.edge.caller} ${sheet.edge.callee}`}
+          key={edgeKey(sheet.edge.caller, sheet.edge.callee)}
           edge={sheet.edge}
           api={api}
           state={state}

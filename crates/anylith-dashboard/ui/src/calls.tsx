@@ -2,9 +2,9 @@ import { useEffect, useState } from 'preact/hooks';
 
 import { type Api, told } from './api';
 import { clock, time } from './figures';
+import { Choice, useSettled } from './filters';
 import { count } from './kind';
 import type { Graph, TraceSummary } from './model';
-import { Choice, useSettled } from './logs';
 import { TraceSheet } from './trace-sheet';
 
 interface Props {

@@ -2,6 +2,7 @@ import { useEffect, useState } from 'preact/hooks';
 
 import { type Api, told } from './api';
 import { Dialog } from './dialog';
+import { TYPING_MS } from './filters';
 import { count } from './kind';
 import type { Plan, Restarted, State, TopologyPlan } from './model';
 import { costOf, linesOf, wrongIn } from './plan';
@@ -199,9 +200,6 @@ interface Planned {
 }
 
 const NOT_PLANNED: Planned = { plan: undefined, failure: undefined, asked: false };
-
-/** After a letter was typed it is not asked at once: more will follow. */
-const TYPING_MS = 250;
 
 /** What the change would do, asked anew for each other `body`; not asked where it is known to be wrong. */
 function usePlan(api: Api, path: string, body: object | undefined, wrong: string | undefined): Planned {

@@ -3,13 +3,14 @@ import { useEffect, useState } from 'preact/hooks';
 import type { Api } from './api';
 import type { Asking } from './changes';
 import { Dialog } from './dialog';
-import { type EdgeName, Fact } from './edge-sheet';
-import { dependents } from './edges';
+import { type EdgeName, dependents, edgeKey } from './edges';
+import { Fact } from './fact';
 import { bytes, cores, rate, time } from './figures';
 import { LogList } from './log-list';
 import type { Graph, State } from './model';
 import type { Numbers } from './numbers';
 import { Sign } from './sign';
+import { timeOf } from './subject';
 
 interface Props {
   name: string;
@@ -69,7 +70,7 @@ export function ComponentSheet({ name, api, state, numbers, graph, ask, open, op
             <Fact title="Its own code" value={cores(now.cores)} />
           </dl>
           <p>
-            <a href={`#/time?of=${encodeURIComponent(name)}`} onClick={close}>
+            <a href={timeOf({ of: 'component', component: name })} onClick={close}>
               In the view Time
             </a>
           </p>
@@ -170,7 +171,7 @@ function Edges({ name, numbers, callees, callers, openEdge }: EdgesProps) {
           const now = numbers.edge(caller, callee);
           const verdict = numbers.verdict(caller, callee);
           return (
-            <li key={`${caller} ${callee}`} class={verdict?.tone ?? 'idle'}>
+            <li key={edgeKey(caller, callee)} class={verdict?.tone ?? 'idle'}>
               <button type="button" class="plain link" onClick={() => openEdge({ caller, callee })}>
                 {caller} → {callee}
               </button>

@@ -1,18 +1,15 @@
 import { useEffect, useState } from 'preact/hooks';
 
 import type { Api } from './api';
+import { Charts, NothingCounted, PeriodChoice } from './charts';
 import { Dialog } from './dialog';
-import { type Reach, reach } from './edges';
+import { type EdgeName, REACH, reach } from './edges';
+import { Fact } from './fact';
 import { bytes, percent, plain, rate, time } from './figures';
 import type { EdgeDetail, EdgeSettings, Failure, Flow, State } from './model';
 import type { Numbers } from './numbers';
 import { type Period, usePast } from './past';
-import { Charts, NothingCounted, PeriodChoice } from './time';
-
-export interface EdgeName {
-  caller: string;
-  callee: string;
-}
+import { timeOf } from './subject';
 
 interface Props {
   edge: EdgeName;
@@ -22,12 +19,6 @@ interface Props {
   open: (component: string) => void;
   close: () => void;
 }
-
-export const REACH: Record<Reach, string> = {
-  local: 'within a process',
-  remote: 'between processes',
-  both: 'within a process, and between processes',
-};
 
 /** One edge: what goes along it now, method by method, and how that went. */
 export function EdgeSheet({ edge, api, state, numbers, open, close }: Props) {
@@ -74,7 +65,7 @@ export function EdgeSheet({ edge, api, state, numbers, open, close }: Props) {
           <a href={tracesOf(edge, {})} onClick={close}>
             All traces
           </a>
-          <a href={`#/time?of=${encodeURIComponent(`${caller} ${callee}`)}`} onClick={close}>
+          <a href={timeOf({ of: 'edge', ...edge })} onClick={close}>
             In the view Time, with what has happened
           </a>
         </p>
@@ -100,15 +91,6 @@ function Name({ name, open }: { name: string; open: (component: string) => void 
     <button type="button" class="plain link inline" onClick={() => open(name)}>
       {name}
     </button>
-  );
-}
-
-export function Fact({ title, value }: { title: string; value: string }) {
-  return (
-    <div>
-      <dt>{title}</dt>
-      <dd>{value}</dd>
-    </div>
   );
 }
 

@@ -1,7 +1,6 @@
 import { useLayoutEffect, useRef, useState } from 'preact/hooks';
 
-import { type EdgeName, REACH } from './edge-sheet';
-import { dependents, reach } from './edges';
+import { type EdgeName, REACH, dependents, edgeKey, reach } from './edges';
 import { plain, rate, time } from './figures';
 import { count } from './kind';
 import type { Graph as GraphModel, Group, Picture, PlacedBox, PlacedLine, State } from './model';
@@ -59,7 +58,7 @@ export function Graph({ state, numbers, graph, picture, open, openEdge }: Props)
         >
           {picture.lines.map((line) => (
             <Edge
-              key={`${line.from} ${line.to}`}
+              key={edgeKey(line.from, line.to)}
               line={line}
               groups={groups}
               numbers={numbers}
@@ -157,7 +156,7 @@ function Edge({ line, groups, numbers, near, told, open }: EdgeProps) {
   return (
     <g
       class={`line ${tone} ${near ? '' : 'far'}`}
-      data-edge={`${from} ${to}`}
+      data-edge={edgeKey(from, to)}
       data-reach={kind}
       data-tone={tone}
       role="button"

@@ -1,11 +1,9 @@
-import { useEffect, useState } from 'preact/hooks';
+import { useState } from 'preact/hooks';
 
 import type { Api } from './api';
+import { Choice, useSettled } from './filters';
 import { LogList, type LogQuery } from './log-list';
 import { type State, replicasOf } from './model';
-
-/** After a letter was typed it is not looked for at once: more will follow. */
-const TYPING_MS = 250;
 
 /** The logs of all replicas as one. */
 export function Logs({ api, state, wish }: { api: Api; state: State; wish: URLSearchParams }) {
@@ -50,38 +48,4 @@ export function Logs({ api, state, wish }: { api: Api; state: State; wish: URLSe
       <LogList api={api} query={query} paused={paused} />
     </main>
   );
-}
-
-interface ChoiceProps {
-  name: string;
-  title: string;
-  value: string;
-  set: (value: string) => void;
-  all: string;
-  options: string[];
-}
-
-export function Choice({ name, title, value, set, all, options }: ChoiceProps) {
-  return (
-    <label>
-      {title}{' '}
-      <select name={name} value={value} onChange={(event) => set(event.currentTarget.value)}>
-        <option value="">{all}</option>
-        {options.map((option) => (
-          <option key={option} value={option}>
-            {option}
-          </option>
-        ))}
-      </select>
-    </label>
-  );
-}
-
-export function useSettled(text: string): string {
-  const [settled, settle] = useState(text);
-  useEffect(() => {
-    const timer = setTimeout(() => settle(text), TYPING_MS);
-    return () => clearTimeout(timer);
-  }, [text]);
-  return settled;
 }

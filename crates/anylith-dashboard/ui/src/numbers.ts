@@ -1,3 +1,4 @@
+import { edgeKey } from './edges';
 import type { ComponentNow, EdgeNow, Now, ReplicaNow } from './model';
 import { type Verdict, verdicts } from './verdict';
 
@@ -13,7 +14,7 @@ export class Numbers {
 
   constructor(readonly now: Now | undefined) {
     const called = now?.edges.filter((edge) => edge.calls_per_second > 0 || edge.in_flight > 0) ?? [];
-    this.edges = new Map(called.map((edge) => [key(edge.caller, edge.callee), edge]));
+    this.edges = new Map(called.map((edge) => [edgeKey(edge.caller, edge.callee), edge]));
     this.components = new Map(now?.components.map((component) => [component.name, component]));
     this.replicas = new Map(now?.replicas.map((replica) => [replica.id, replica]));
     this.judged = verdicts(called);
@@ -40,12 +41,12 @@ export class Numbers {
 
   /** What goes along an edge; nothing where nobody calls. */
   edge(from: string, to: string): EdgeNow | undefined {
-    return this.edges.get(key(from, to));
+    return this.edges.get(edgeKey(from, to));
   }
 
   /** How it is with an edge along which anybody calls. */
   verdict(from: string, to: string): Verdict | undefined {
-    return this.judged.get(key(from, to));
+    return this.judged.get(edgeKey(from, to));
   }
 
   /** How wide an edge is drawn, in pixels: wider the more goes along it, and by its logarithm, or one would hide all others. */
@@ -55,8 +56,4 @@ export class Numbers {
     }
     return 1.3 + Math.min(5.2, Math.log10(1 + (this.edge(from, to)?.calls_per_second ?? 0)) * 1.8);
   }
-}
-
-function key(from: string, to: string): string {
-  return `${from} ${to}`;
 }

@@ -2,9 +2,7 @@ import { useEffect, useState } from 'preact/hooks';
 
 import { type Api, told } from './api';
 import type { Flow, Mark, Need, Now, Past } from './model';
-
-/** Whose past is looked at. */
-export type Subject = { of: 'all' } | { of: 'component'; component: string } | { of: 'edge'; caller: string; callee: string };
+import { type Subject, queryOf } from './subject';
 
 export type Period = 'minutes' | 'hour';
 
@@ -51,17 +49,6 @@ export function usePast(api: Api, subject: Subject, period: Period, now: Now | u
     }
   }, [now?.at_ms]);
   return { past, failure };
-}
-
-function queryOf(subject: Subject): Record<string, string> {
-  switch (subject.of) {
-    case 'all':
-      return {};
-    case 'component':
-      return { component: subject.component };
-    case 'edge':
-      return { caller: subject.caller, callee: subject.callee };
-  }
 }
 
 const NOTHING: Flow & Need = {

@@ -1,7 +1,7 @@
 import { useEffect, useState } from 'preact/hooks';
 
 import type { Api } from './api';
-import type { EdgeName } from './edge-sheet';
+import type { EdgeName } from './edges';
 import { LogList, Line } from './log-list';
 import type { LogLine, State } from './model';
 import type { Numbers } from './numbers';

@@ -1,4 +1,4 @@
-import type { EdgeName } from './edge-sheet';
+import { type EdgeName, edgeKey } from './edges';
 import { rate } from './figures';
 import { count } from './kind';
 import { type Failure, type State, replicasOf } from './model';
@@ -93,7 +93,7 @@ function problemsOfEdges(numbers: Numbers): Problem[] {
     const ways = kinds.map(([kind, perSecond]) => `${rate(perSecond)} ${FAILED[kind] ?? kind}`);
     const text = verdict.tone === 'failing' ? ways.join('; ') : verdict.text;
     const title = verdict.tone === 'failing' ? `${caller} → ${callee}: ${verdict.text}` : `${caller} → ${callee} is slow`;
-    return [{ key: `${caller} ${callee} ${verdict.tone}`, gravity: 'warning', title, text, edge: { caller, callee } }];
+    return [{ key: `${edgeKey(caller, callee)} ${verdict.tone}`, gravity: 'warning', title, text, edge: { caller, callee } }];
   });
 }
 

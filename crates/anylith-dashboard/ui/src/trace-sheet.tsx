@@ -2,7 +2,7 @@ import { useEffect, useState } from 'preact/hooks';
 
 import { type Api, told } from './api';
 import { Dialog } from './dialog';
-import { Fact } from './edge-sheet';
+import { Fact } from './fact';
 import { clock, time } from './figures';
 import { count } from './kind';
 import type { Trace, TraceSpan } from './model';

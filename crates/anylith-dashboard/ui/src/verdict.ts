@@ -1,3 +1,4 @@
+import { edgeKey } from './edges';
 import { percent, time } from './figures';
 import type { EdgeNow, Flow } from './model';
 
@@ -23,7 +24,7 @@ const FAILING = 0.01;
 /** The share of its time that an edge may have from what its callee calls itself, and still be the one that is slow. */
 const OWN = 0.5;
 
-/** How it is with each edge, by `caller callee`. */
+/** How it is with each edge, by its key. */
 export function verdicts(edges: EdgeNow[]): Map<string, Verdict> {
   const slowest = new Map<string, EdgeNow>();
   for (const edge of edges) {
@@ -32,7 +33,7 @@ export function verdicts(edges: EdgeNow[]): Map<string, Verdict> {
       slowest.set(edge.caller, edge);
     }
   }
-  return new Map(edges.map((edge) => [`${edge.caller} ${edge.callee}`, judge(edge, slowest.get(edge.callee))]));
+  return new Map(edges.map((edge) => [edgeKey(edge.caller, edge.callee), judge(edge, slowest.get(edge.callee))]));
 }
 
 /** `next`: the slowest of the edges that its callee calls along. */
@@ -57,7 +58,7 @@ function judge(edge: EdgeNow, next: EdgeNow | undefined): Verdict {
 }
 
 /** The share of calls that end otherwise than with what was asked for. Those that their callers gave up are not among them. */
-export function failedShare(flow: Flow): number {
+function failedShare(flow: Flow): number {
   const failed = flow.failed_per_second - (flow.failures?.cancelled ?? 0);
   return flow.calls_per_second > 0 ? Math.max(0, failed / flow.calls_per_second) : 0;
 }

@@ -375,7 +375,11 @@ impl Future for Driver {
 
 impl Drop for Driver {
     fn drop(&mut self) {
-        self.end(&disconnected(&"its network was dropped"));
+        let reason = match std::thread::panicking() {
+            true => "what drives it panicked",
+            false => "its network was dropped",
+        };
+        self.end(&disconnected(&reason));
     }
 }
 

@@ -15,13 +15,11 @@ use crate::{
     interface::{Method, checked},
     place::Place,
     serve::Recorders,
-    trails::Trails,
 };
 
 /// What is kept for as long as the replica lives, whichever components come and go.
 pub(super) struct Measures {
     metrics: Metrics,
-    trails: Option<Arc<Trails>>,
     /// In milliseconds of Unix time.
     since_ms: u64,
     served: Mutex<BTreeMap<&'static str, Served>>,
@@ -36,20 +34,14 @@ struct Served {
 }
 
 impl Measures {
-    pub(super) fn new(metrics: Metrics, trails: Option<Arc<Trails>>) -> Self {
+    pub(super) fn new(metrics: Metrics) -> Self {
         // A clock that stands before 1970 tells one process from the next as well as it can.
         let since = SystemTime::now().duration_since(UNIX_EPOCH);
         Self {
             metrics,
-            trails,
             since_ms: since.unwrap_or_default().as_millis() as u64,
             served: Mutex::default(),
         }
-    }
-
-    /// Where the spans of calls go that a component serves.
-    pub(super) fn trails(&self) -> Option<Arc<Trails>> {
-        self.trails.clone()
     }
 
     /// What counts the calls that a component serves.

@@ -140,7 +140,11 @@ impl Replica {
         }
         let begun = |registration: Registration| {
             self.failures.forget(&checked(registration.name));
-            self.doors.add(door(&registration, &self.measures));
+            self.doors.add(door(
+                &registration,
+                &self.measures,
+                self.panel.trails.clone(),
+            ));
             Hosted::new(registration, &held)
         };
         let come: Vec<Arc<Hosted>> = come.into_iter().map(begun).collect();

@@ -57,14 +57,15 @@ impl Counting {
                 *self = Self::Underway(None);
                 over
             }
-            Self::Underway(Some(underway)) if flows => {
-                underway.flow();
-                over
-            }
             Self::Underway(underway) => {
-                let underway = underway.take()?;
-                let over = underway.begun().map(|_| Instant::now());
-                underway.end(outcome, over);
+                let mut of = underway.take()?;
+                let over = over.or_else(|| of.begun().map(|_| Instant::now()));
+                if flows {
+                    of.flow(over);
+                    *underway = Some(of);
+                } else {
+                    of.end(outcome, over);
+                }
                 over
             }
         }

@@ -88,10 +88,6 @@ fn components(before: &Survey, after: &Survey, rate: impl Fn(u64) -> f64) -> Vec
     let called = after.numbers.edges.iter().map(|edge| &edge.callee);
     let computed = after.numbers.components.iter().map(|it| &it.name);
     let names: BTreeSet<&Name> = called.chain(computed).collect();
-    let of = |survey: &Survey, name: &Name| {
-        let mut all = survey.numbers.components.iter();
-        all.find(|it| it.name == *name).cloned()
-    };
     let mut paces: Vec<ComponentPace> = names
         .into_iter()
         .map(|name| {
@@ -100,14 +96,14 @@ fn components(before: &Survey, after: &Survey, rate: impl Fn(u64) -> f64) -> Vec
                 queued: Histogram::new(),
                 busy_us: 0,
             };
-            let (was, is) = (of(before, name), of(after, name));
-            let (was, is) = (was.as_ref().unwrap_or(&none), is.as_ref().unwrap_or(&none));
+            let [was, is] =
+                [before, after].map(|survey| survey.numbers.find_component(name).unwrap_or(&none));
             let calls = after.calls_of(name).saturating_sub(before.calls_of(name));
             ComponentPace {
                 name: name.clone(),
                 calls_per_second: rate(calls),
                 cores: rate(is.busy_us.saturating_sub(was.busy_us)) / 1e6,
-                queue_p99_us: is.queued.since(&was.queued).quantile(0.99).map(micros),
+                queue_p99_us: is.queued.since(&was.queued).quantile_us(0.99),
                 restarts: after.restarts.get(name).copied().unwrap_or(0),
             }
         })
@@ -133,8 +129,8 @@ fn edges(before: &Survey, after: &Survey, rate: impl Fn(u64) -> f64) -> Vec<Edge
                 calls_per_second: rate(calls.all()),
                 failed_per_second: rate(calls.failed()),
                 in_flight: all.in_flight,
-                p50_us: took.quantile(0.5).map(micros),
-                p99_us: took.quantile(0.99).map(micros),
+                p50_us: took.quantile_us(0.5),
+                p99_us: took.quantile_us(0.99),
                 calls: all.all(),
             }
         })
@@ -155,10 +151,7 @@ fn by_edge(survey: &Survey) -> BTreeMap<(&Name, &Name, Way), Calls> {
 
 fn replicas(before: &Survey, after: &Survey, rate: impl Fn(u64) -> f64) -> Vec<ReplicaPace> {
     let of = |is: &ReplicaNumbers| {
-        let mut all = before.replicas.iter();
-        let was = all.find(|was| was.id == is.id && was.since_ms == is.since_ms);
-        let was = was.filter(|_| is.since_ms.is_some());
-        let used = was.map(|was| is.process.cpu_us.saturating_sub(was.process.cpu_us));
+        let used = is.cpu_us_since(before);
         ReplicaPace {
             id: is.id.clone(),
             group: is.group.clone(),
@@ -169,8 +162,4 @@ fn replicas(before: &Survey, after: &Survey, rate: impl Fn(u64) -> f64) -> Vec<R
         }
     };
     after.replicas.iter().map(of).collect()
-}
-
-fn micros(length: Duration) -> f64 {
-    length.as_nanos() as f64 / 1e3
 }

@@ -23,6 +23,8 @@ pub(in crate::model) struct Process {
     pub(in crate::model) components: BTreeMap<Name, ComponentState>,
     /// Those that it was given while it ran.
     pub(super) added: BTreeSet<Name>,
+    /// Those of them that could not start.
+    pub(super) unable: BTreeSet<Name>,
     pub(super) lingers: BTreeSet<Name>,
     /// Those whose start takes its time, and until when.
     pub(super) busy: BTreeMap<Name, Instant>,
@@ -40,6 +42,12 @@ pub(in crate::model) struct Process {
 }
 
 impl Process {
+    /// Whether it was granted `Cart`, and does not say so yet.
+    pub(super) fn is_about_to_begin(&self) -> bool {
+        let waits = self.components.get("Cart") == Some(&ComponentState::Waiting);
+        waits && !self.held.contains("Cart")
+    }
+
     /// Until when the start of `component` takes, if it takes any time.
     pub(super) fn busy_until(&self, component: &Name) -> Option<Instant> {
         self.busy.get(component).copied()
@@ -80,6 +88,10 @@ impl World {
             epoch: process.directory.epoch,
             components,
         }));
+        // The greeting says that they have stopped. That it was so from the beginning is said, too.
+        let unable = process.unable.iter();
+        let unable = unable.map(|component| not_started(replica, component));
+        process.outbox.extend(unable);
         if told_later.is_some() {
             let (replica, cart) = (replica.clone(), name("Cart"));
             let message = handed_over(&cart, handed);
@@ -115,6 +127,9 @@ impl World {
                     state.is_none_or(|state| *state == ComponentState::Stopped)
                 });
                 process.added.extend(begun.iter().cloned());
+                process
+                    .unable
+                    .retain(|component| !begun.contains(component));
                 for component in begun.iter().filter(|it| additions.held.contains(it)) {
                     process.held.insert(component.clone());
                     (process.begun, process.yields, process.handed) = (false, false, None);
@@ -179,6 +194,15 @@ impl World {
                 },
             });
         }
+    }
+}
+
+/// That `component` could not start in `replica`, which goes on without it.
+pub(super) fn not_started(replica: &Name, component: &Name) -> Event {
+    let (component, message) = (component.clone(), "no table".to_owned());
+    Event::Said {
+        replica: replica.clone(),
+        message: FromReplica::NotStarted { component, message },
     }
 }
 

@@ -37,6 +37,24 @@ impl World {
         if named && !self.stopping {
             self.finds(format!("{replica} is told {message:?}, and is called"));
         }
+        if self.goes_back(replica, message) {
+            self.finds(format!("{replica} is told {message:?}, and Cart has moved"));
+        }
+    }
+
+    /// Whether `replica` is told to have `Cart` again, and it is decided that this is elsewhere.
+    fn goes_back(&self, replica: &Name, message: &ToReplica) -> bool {
+        let cart = name("Cart");
+        let starts = match message {
+            ToReplica::Start(additions) => additions.held.contains(&cart),
+            ToReplica::Grant { component, .. } => *component == cart,
+            _ => false,
+        };
+        let groups = self.plane.memory().reshape.and_then(|it| it.groups);
+        let mut groups = groups.into_iter().flatten();
+        let home = groups.find(|it| !it.burst && it.components.contains(&cart));
+        let group = self.plane.group_of(replica);
+        starts && home.is_some_and(|home| group != Some(&home.name))
     }
 
     /// What has been wrong so far.

@@ -288,6 +288,25 @@ impl World {
         }
     }
 
+    /// A component that was to start in `replica` beside others turns out to be unable to.
+    pub(crate) fn cannot_start(&mut self, replica: &str, component: &str) {
+        self.says_that_it_cannot_start(&name(replica), name(component));
+        self.settle();
+    }
+
+    fn says_that_it_cannot_start(&mut self, replica: &Name, component: Name) {
+        let process = self.processes.get_mut(replica).unwrap();
+        process
+            .components
+            .insert(component.clone(), ComponentState::Stopped);
+        let message = FromReplica::NotStarted {
+            component,
+            message: "no table".to_owned(),
+        };
+        let replica = replica.clone();
+        self.events.push_back(Event::Said { replica, message });
+    }
+
     fn start_components(&mut self, replica: &Name) {
         loop {
             let spec = self.plane.spec();
@@ -320,16 +339,7 @@ impl World {
                 return;
             }
             if fault == Some(&Fault::Unable) {
-                let process = self.processes.get_mut(replica).unwrap();
-                process
-                    .components
-                    .insert(next.clone(), ComponentState::Stopped);
-                let message = FromReplica::NotStarted {
-                    component: next,
-                    message: "no table".to_owned(),
-                };
-                let replica = replica.clone();
-                self.events.push_back(Event::Said { replica, message });
+                self.says_that_it_cannot_start(replica, next);
                 continue;
             }
             if fault == Some(&Fault::Fails) {

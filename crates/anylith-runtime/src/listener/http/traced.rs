@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Instant};
 
 use anylith_core::CallContext;
-use anylith_telemetry::{Outcome, SpanKind, What};
+use anylith_telemetry::{Outcome, SpanKind, What, bounded};
 use hyper::{HeaderMap, Method, Request, StatusCode, header::HeaderValue};
 
 use crate::{
@@ -25,10 +25,10 @@ impl Traced {
     /// One that has come now.
     pub(super) fn of<B>(request: &Request<B>, trails: Option<&Arc<Trails>>) -> Self {
         let mut context = carried_by(request.headers());
-        let span = trails.map(|trails| {
+        let span = trails.and_then(|trails| {
             let step = Step::arriving(trails, &mut context.trace);
-            if let Some(trace) = &mut context.trace {
-                trace.span_id = step.id.get();
+            if !trails.are_collected() {
+                return None;
             }
             let what = What {
                 kind: SpanKind::Request,
@@ -37,8 +37,8 @@ impl Traced {
                 method: known(request.method()),
             };
             let mut span = OpenSpan::begin(Arc::clone(trails), step, what, Instant::now());
-            span.detail().path = Some(request.uri().path().to_owned());
-            span
+            span.detail().path = Some(bounded(request.uri().path()));
+            Some(span)
         });
         Self {
             context,
@@ -62,15 +62,17 @@ impl RequestSpan {
 
 /// What a request brings along of the trace that it is a part of.
 fn carried_by(headers: &HeaderMap) -> CallContext {
-    let text = |value: &HeaderValue| value.to_str().ok().map(str::to_owned);
+    fn text(value: &HeaderValue) -> Option<&str> {
+        value.to_str().ok()
+    }
     let mut parents = headers.get_all("traceparent").iter();
     let parent = parents.next().and_then(text);
     // Of several none is right.
     let parent = parent.filter(|_| parents.next().is_none());
     let state = headers.get_all("tracestate").iter();
-    let state: Option<Vec<String>> = state.map(text).collect();
+    let state: Option<Vec<&str>> = state.map(text).collect();
     let state = state.unwrap_or_default().join(",");
-    context::of_headers(parent.as_deref(), Some(&state))
+    context::of_headers(parent, Some(&state))
 }
 
 /// The name of a method, as traces have it: those that nobody knows have one between them.

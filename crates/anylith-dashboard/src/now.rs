@@ -1,27 +1,11 @@
-//! The application as the page shows it.
+//! What goes on in the application, as the page is told.
 
 use std::{num::NonZero, thread};
 
-use anylith_supervisor::Overview;
 use anylith_telemetry::Moment;
 use serde::Serialize;
 
-/// The application as the page shows it: how the supervisor says it is.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct State {
-    /// How the supervisor says it is.
-    #[serde(flatten)]
-    pub overview: Overview,
-}
-
-impl State {
-    /// What `overview` says.
-    pub fn of(overview: Overview) -> Self {
-        Self { overview }
-    }
-}
-
-/// What goes on in it, and what there is for it to go on with.
+/// What goes on in the application, and what there is for it to go on with.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct Now {
     /// What goes on.

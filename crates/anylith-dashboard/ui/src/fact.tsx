@@ -1,0 +1,9 @@
+/** One fact of a list of them. */
+export function Fact({ title, value }: { title: string; value: string }) {
+  return (
+    <div>
+      <dt>{title}</dt>
+      <dd>{value}</dd>
+    </div>
+  );
+}
