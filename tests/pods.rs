@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, fs, sync::Arc, time::Duration};
 
 use anyhow::ensure;
-use e2e::{App, Cluster, IMAGE, Load, PRODUCT, Visitor, buy, buy_in_the_end, repository};
+use e2e::{App, Cluster, IMAGE, Load, Visitor, buy, buy_in_the_end, repository};
 use netns::Lan;
 use rustix::process::Signal;
 
@@ -31,18 +31,7 @@ fn under_load(
     work: impl FnOnce(&mut Cluster, &dyn Fn(usize)) -> anyhow::Result<()>,
 ) -> anyhow::Result<usize> {
     let (url, lan) = (cluster.pages()?, Arc::clone(&cluster.lan));
-    let visits = |load: &Load| {
-        Visitor::at(lan.host(0), &url, async |visitor| {
-            while load.is_wanted() {
-                buy(visitor).await?;
-                let page = visitor.get(&format!("/product/{PRODUCT}")).await?;
-                ensure!(page.status == 200, "{page:?}");
-                load.visited();
-            }
-            Ok(())
-        })
-    };
-    Load::during(PATIENCE, visits, |wait| {
+    Load::of_purchases((lan.host(0), &url), PATIENCE, |wait| {
         wait(3);
         work(cluster, wait)
     })
@@ -206,7 +195,7 @@ fn a_renewed_certificate_is_taken_under_load_and_no_request_fails() -> anyhow::R
         return Ok(());
     };
     under_load(&mut cluster, |cluster, wait| {
-        cluster.renew_certificates("window")?;
+        cluster.renew_certificates()?;
         wait(5);
         // It has the new certificate from its first moment on; the others know it by a name that they already have.
         cluster.begin("rest")?;

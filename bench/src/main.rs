@@ -15,6 +15,7 @@ mod dev;
 mod direct;
 mod fleet;
 mod grpc_shop;
+mod image;
 mod local;
 mod memory;
 mod overload;
@@ -101,6 +102,11 @@ const BENCHMARKS: &[Benchmark] = &[
         name: "memory",
         about: "idle memory of a replica and of the supervisor, and the time of a start",
         run: memory::memory,
+    },
+    Benchmark {
+        name: "image",
+        about: "the image of the shop: its size, and the time until what is in it is ready",
+        run: image::image,
     },
     Benchmark {
         name: "survive",

@@ -6,11 +6,9 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs::{self, File},
-    io::{Read as _, Write as _},
-    net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket},
-    os::unix::fs::symlink,
+    net::{Ipv4Addr, SocketAddr, UdpSocket},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, Stdio},
     sync::{Arc, Mutex, PoisonError},
     thread,
     time::{Duration, Instant},
@@ -19,15 +17,15 @@ use std::{
 use anyhow::{Context as _, bail, ensure};
 use netns::{Host, Lan};
 use rustix::process::{Pid, Signal, kill_process};
-use serde_json::Value;
 
-use crate::{Visitor, shop::App};
+use crate::{
+    Visitor,
+    probe::{ask, until},
+    rendered::{Mount, Rendered, Variable},
+};
 
 /// How long a pod may take. Generous: other tests run at the same time.
 const PATIENCE: Duration = Duration::from_secs(90);
-
-/// Who asks for an image needs to name one; nobody pulls it here.
-pub const IMAGE: &str = "registry.example.com/apps/it:1.4.0";
 
 /// The shop as pods.
 #[derive(Debug)]
@@ -38,8 +36,7 @@ pub struct Cluster {
     pub lan: Arc<Lan>,
     /// What names mean.
     names: Names,
-    app: App,
-    workloads: BTreeMap<String, Workload>,
+    rendered: Rendered,
     next_host: usize,
     _resolvers: Vec<Resolver>,
 }
@@ -57,17 +54,6 @@ pub struct Pod {
     child: Child,
 }
 
-/// What is rendered for a group.
-#[derive(Debug, Clone)]
-struct Workload {
-    orders: String,
-    environment: BTreeMap<String, String>,
-    /// The names under which its pods are found.
-    services: Vec<String>,
-    replicas: usize,
-    secret: Option<BTreeMap<String, String>>,
-}
-
 impl Cluster {
     /// Renders the shop in `topology`, and starts each of its pods; names are known so much later than what they mean. There is
     /// room for so many `spare` pods besides. They are not awaited.
@@ -81,9 +67,11 @@ impl Cluster {
         lag: Duration,
         spare: u8,
     ) -> anyhow::Result<Option<Self>> {
-        let app = App::copy()?;
-        let workloads = render(&app, topology, replicas)?;
-        let pods: usize = workloads.values().map(|workload| workload.replicas).sum();
+        let rendered = Rendered::of(topology, replicas, &[])?;
+        let workloads = rendered.workloads.iter();
+        let groups = workloads.map(|(group, workload)| (group.clone(), workload.replicas));
+        let groups: Vec<(String, usize)> = groups.collect();
+        let pods: usize = groups.iter().map(|(_, replicas)| replicas).sum();
         let Some(lan) = lan(1 + u8::try_from(pods)? + spare) else {
             return Ok(None);
         };
@@ -98,16 +86,10 @@ impl Cluster {
             pods: Vec::new(),
             lan: Arc::new(lan),
             names,
-            app,
-            workloads,
+            rendered,
             next_host: 1,
             _resolvers: resolvers,
         };
-        let groups: Vec<(String, usize)> = cluster
-            .workloads
-            .iter()
-            .map(|(group, workload)| (group.clone(), workload.replicas))
-            .collect();
         for (group, replicas) in groups {
             for _ in 0..replicas {
                 cluster.begin(&group)?;
@@ -122,29 +104,46 @@ impl Cluster {
     ///
     /// It cannot be started, or there is no room.
     pub fn begin(&mut self, group: &str) -> anyhow::Result<usize> {
-        let workload = self.workloads[group].clone();
+        let workload = &self.rendered.workloads[group];
         let host = self.next_host;
         ensure!(host < self.lan.hosts().len(), "no room for one more pod");
         self.next_host += 1;
         let address = self.lan.host(host).address();
-        let folder = self.app.folder().join(format!("pods/{group}-{host}"));
+        let home = self.rendered.app.folder();
+        let folder = home.join(format!("pods/{group}-{host}"));
         fs::create_dir_all(folder.join("work"))?;
-        // Mounts: what a pod finds in /etc/anylith is in a folder of its own here.
-        let etc = folder.join("etc");
-        fs::create_dir_all(etc.join("orders"))?;
-        let here = etc.display().to_string();
-        let orders = workload.orders.replace("/etc/anylith", &here);
-        fs::write(etc.join("orders/bootstrap.json"), orders)?;
-        if let Some(secret) = &workload.secret {
-            mount(&etc.join("tls"), secret)?;
+        // No host has an /etc of its own: what is mounted is in the folder of the pod, and whatever leads to it leads there.
+        let here = folder.display().to_string();
+        let moved = |text: &str| {
+            let paths = workload.mounts.iter();
+            let paths = paths.filter(|(_, mount)| !matches!(mount, Mount::Empty));
+            paths.fold(text.to_owned(), |text, (path, _)| {
+                text.replace(path, &format!("{here}{path}"))
+            })
+        };
+        for (path, mount) in &workload.mounts {
+            let mount = match mount {
+                Mount::ConfigMap(files) => {
+                    let files = files.iter();
+                    let moved = files.map(|(name, text)| (name.clone(), moved(text)));
+                    Mount::ConfigMap(moved.collect())
+                }
+                Mount::Secret { .. } | Mount::Empty => mount.clone(),
+            };
+            self.rendered.mount(&mount, &at(&folder, path), None)?;
         }
         let log = File::create(folder.join("log"))?;
-        let mut command = self.lan.host(host).command(self.app.program()?);
+        let mut command = self.lan.host(host).command(self.rendered.app.program()?);
         for (name, value) in &workload.environment {
-            command.env(name, value.replace("/etc/anylith", &here));
+            command.env(
+                name,
+                match value {
+                    Variable::Text(text) => moved(text),
+                    Variable::Address => address.to_string(),
+                },
+            );
         }
         let child = command
-            .env("ANYLITH_ADDRESS", address.to_string())
             .current_dir(folder.join("work"))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -165,7 +164,7 @@ impl Cluster {
     fn publish(&self, group: &str) {
         let pods = self.pods.iter().filter(|pod| pod.group == group);
         let addresses: Vec<Ipv4Addr> = pods.map(|pod| pod.address).collect();
-        for service in &self.workloads[group].services {
+        for service in &self.rendered.workloads[group].services {
             self.names.set(service, addresses.clone());
         }
     }
@@ -213,25 +212,19 @@ impl Cluster {
     ///
     /// One does not, in time.
     pub fn ready(&mut self) -> anyhow::Result<()> {
-        let end = Instant::now() + PATIENCE;
         for index in 0..self.pods.len() {
-            loop {
-                let said = self.ask(index, "/readyz");
+            until(PATIENCE, || {
+                let workload = &self.rendered.workloads[&self.pods[index].group];
+                let said = self.ask(index, workload.readiness()?);
                 if said.as_ref().is_ok_and(|(status, _)| *status == 200) {
-                    break;
+                    return Ok(Ok(()));
                 }
                 let pod = &mut self.pods[index];
                 if let Some(status) = pod.child.try_wait()? {
                     bail!("{} ended with {status}: {}", pod.group, pod.log());
                 }
-                ensure!(
-                    Instant::now() < end,
-                    "{}: {said:?}\n{}",
-                    pod.group,
-                    pod.log()
-                );
-                thread::sleep(Duration::from_millis(50));
-            }
+                Ok(Err(format!("{}: {said:?}\n{}", pod.group, pod.log())))
+            })?;
         }
         Ok(())
     }
@@ -243,19 +236,10 @@ impl Cluster {
     /// It does not answer.
     pub fn ask(&self, index: usize, path: &str) -> anyhow::Result<(u16, String)> {
         let pod = &self.pods[index];
-        let at = SocketAddr::new(pod.address.into(), 7401);
+        let port = self.rendered.workloads[&pod.group].health_port()?;
         // A probe comes from the node.
-        let mut stream = self.lan.host(0).enter(|| {
-            let stream = TcpStream::connect_timeout(&at, Duration::from_secs(1))?;
-            stream.set_read_timeout(Some(Duration::from_secs(5)))?;
-            Ok::<_, std::io::Error>(stream)
-        })??;
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: {at}\r\n\r\n")?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer)?;
-        let status = answer.split(' ').nth(1).and_then(|it| it.parse().ok());
-        let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
-        Ok((status.context("no status")?, body.to_owned()))
+        let at = SocketAddr::new(pod.address.into(), port);
+        ask(self.lan.host(0), at, path)
     }
 
     /// Where the pages are, by what the name of the listener's Service means; waits until it means anybody.
@@ -264,14 +248,12 @@ impl Cluster {
     ///
     /// It does not, in time.
     pub fn pages(&self) -> anyhow::Result<String> {
-        let end = Instant::now() + PATIENCE;
-        loop {
-            if let Some(address) = self.names.known("boutique-web").first() {
-                return Ok(format!("http://{address}:8080"));
-            }
-            ensure!(Instant::now() < end, "nobody serves the pages");
-            thread::sleep(Duration::from_millis(50));
-        }
+        let (_, service, port) = self.rendered.pages()?;
+        until(PATIENCE, || match self.names.known(service).is_empty() {
+            true => Ok(Err("nobody serves the pages".to_owned())),
+            false => Ok(Ok(())),
+        })?;
+        Ok(format!("http://{}:{port}", self.names.known(service)[0]))
     }
 
     /// Lets somebody visit the shop from the node. Each request goes to one of the pods that the name of the listener's
@@ -292,15 +274,23 @@ impl Cluster {
     /// # Errors
     ///
     /// What the command says.
-    pub fn renew_certificates(&mut self, topology: &str) -> anyhow::Result<()> {
-        certify(&self.app, topology, &mut self.workloads)?;
+    pub fn renew_certificates(&mut self) -> anyhow::Result<()> {
+        self.rendered.certify()?;
         for pod in &self.pods {
-            if let Some(secret) = &self.workloads[&pod.group].secret {
-                mount(&pod.folder.join("etc/tls"), secret)?;
+            for (path, mount) in &self.rendered.workloads[&pod.group].mounts {
+                if matches!(mount, Mount::Secret { .. }) {
+                    let folder = at(&pod.folder, path);
+                    self.rendered.mount(mount, &folder, None)?;
+                }
             }
         }
         Ok(())
     }
+}
+
+/// Where in the folder of a pod is what it would find at `path`.
+fn at(folder: &Path, path: &str) -> PathBuf {
+    folder.join(path.trim_start_matches('/'))
 }
 
 impl Pod {
@@ -346,112 +336,6 @@ impl Drop for Pod {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// Renders the shop, and reads what came of it as a cluster would.
-fn render(app: &App, topology: &str, replicas: &str) -> anyhow::Result<BTreeMap<String, Workload>> {
-    let mut command = app.command()?;
-    command.args([
-        "render",
-        "kubernetes",
-        "--topology",
-        topology,
-        "--image",
-        IMAGE,
-    ]);
-    command.args(["--replicas", replicas]);
-    said(&mut command)?;
-    let mut workloads = BTreeMap::new();
-    for entry in fs::read_dir(app.folder().join("kubernetes/groups"))? {
-        let path = entry?.path();
-        let group = path.file_stem().unwrap_or_default().to_string_lossy();
-        let objects: Vec<Value> = serde_saphyr::from_multiple(&fs::read_to_string(&path)?)?;
-        workloads.insert(group.into_owned(), workload(&objects)?);
-    }
-    certify(app, topology, &mut workloads)?;
-    Ok(workloads)
-}
-
-fn workload(objects: &[Value]) -> anyhow::Result<Workload> {
-    let of = |kinds: &[&str]| {
-        let found = objects
-            .iter()
-            .filter(|it| kinds.iter().any(|kind| it["kind"] == *kind));
-        found.collect::<Vec<_>>()
-    };
-    let map = *of(&["ConfigMap"]).first().context("no orders")?;
-    let runs = *of(&["Deployment", "StatefulSet"])
-        .first()
-        .context("nothing runs")?;
-    let container = &runs["spec"]["template"]["spec"]["containers"][0];
-    let variables = container["env"].as_array().into_iter().flatten();
-    let environment = variables.filter_map(|variable| {
-        let text = |key: &str| Some(variable[key].as_str()?.to_owned());
-        Some((text("name")?, text("value")?))
-    });
-    let services = of(&["Service"]).into_iter();
-    let services = services.filter_map(|it| Some(it["metadata"]["name"].as_str()?.to_owned()));
-    Ok(Workload {
-        orders: map["data"]["bootstrap.json"]
-            .as_str()
-            .context("no orders")?
-            .to_owned(),
-        environment: environment.collect(),
-        services: services.collect(),
-        replicas: runs["spec"]["replicas"]
-            .as_u64()
-            .context("no number of replicas")? as usize,
-        secret: None,
-    })
-}
-
-/// Issues certificates, and reads them into `workloads`.
-fn certify(
-    app: &App,
-    topology: &str,
-    workloads: &mut BTreeMap<String, Workload>,
-) -> anyhow::Result<()> {
-    let mut command = app.command()?;
-    said(command.args(["certs", "--topology", topology]))?;
-    for (group, workload) in workloads {
-        let path = app
-            .folder()
-            .join(format!("certs/boutique-{group}-tls.yaml"));
-        if path.exists() {
-            let secret: Value = serde_saphyr::from_str(&fs::read_to_string(path)?)?;
-            let texts = secret["stringData"].as_object().context("no data")?.iter();
-            let texts =
-                texts.filter_map(|(key, text)| Some((key.clone(), text.as_str()?.to_owned())));
-            workload.secret = Some(texts.collect());
-        }
-    }
-    Ok(())
-}
-
-fn said(command: &mut Command) -> anyhow::Result<()> {
-    let output = command.output()?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "{said}");
-    Ok(())
-}
-
-/// Mounts a Secret at `folder`, or changes the one that is mounted there, as a kubelet does: all files at once, by a link.
-fn mount(folder: &Path, files: &BTreeMap<String, String>) -> anyhow::Result<()> {
-    fs::create_dir_all(folder)?;
-    let version = fs::read_dir(folder)?.count();
-    let data = folder.join(format!("..version-{version}"));
-    fs::create_dir(&data)?;
-    for (name, text) in files {
-        fs::write(data.join(name), text)?;
-        let link = folder.join(name);
-        if !link.exists() {
-            symlink(Path::new("..data").join(name), link)?;
-        }
-    }
-    let new = folder.join("..data-new");
-    symlink(data.file_name().unwrap_or_default(), &new)?;
-    fs::rename(new, folder.join("..data"))?;
-    Ok(())
 }
 
 /// Where the processes of a host look names up.

@@ -6,6 +6,11 @@ use std::{
     time::{Duration, Instant},
 };
 
+use anyhow::ensure;
+use netns::Host;
+
+use crate::{PRODUCT, Visitor, buy};
+
 /// What visits without a pause. It is to go on as long as it [is wanted](Load::is_wanted), and to count.
 #[derive(Debug, Default)]
 pub struct Load {
@@ -58,5 +63,29 @@ impl Load {
         });
         worked?;
         Ok(load.visits.into_inner())
+    }
+
+    /// The same, with visits by somebody on `host`, who buys something in the shop at `url` and looks at a product, over and over.
+    ///
+    /// # Errors
+    ///
+    /// As [`Load::during`]: no request may fail.
+    pub fn of_purchases(
+        (host, url): (&Host, &str),
+        patience: Duration,
+        work: impl FnOnce(&dyn Fn(usize)) -> anyhow::Result<()>,
+    ) -> anyhow::Result<usize> {
+        let visits = |load: &Self| {
+            Visitor::at(host, url, async |visitor| {
+                while load.is_wanted() {
+                    buy(visitor).await?;
+                    let page = visitor.get(&format!("/product/{PRODUCT}")).await?;
+                    ensure!(page.status == 200, "{page:?}");
+                    load.visited();
+                }
+                Ok(())
+            })
+        };
+        Self::during(patience, visits, work)
     }
 }

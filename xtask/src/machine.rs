@@ -115,6 +115,30 @@ pub(crate) const ROOT: &[Need] = &[
     },
 ];
 
+/// For containers.
+pub(crate) const CONTAINERS: &[Need] = &[
+    Need {
+        program: "podman",
+        package: "podman",
+        why: "to run the image in containers",
+    },
+    Need {
+        program: "runc",
+        package: "runc",
+        why: "to have podman start them",
+    },
+    Need {
+        program: "netavark",
+        package: "netavark",
+        why: "to make a network of containers",
+    },
+    Need {
+        program: "aardvark-dns",
+        package: "aardvark-dns",
+        why: "to let containers find each other by name",
+    },
+];
+
 /// What this machine lets its processes have, in a line: for whoever reads the log of a machine that is not his.
 pub(crate) fn facts() -> String {
     let processors = std::thread::available_parallelism().map_or(0, usize::from);
@@ -197,7 +221,7 @@ pub(crate) fn provide(needs: &[&Need]) -> Result<(), Stop> {
     succeed(apt(&install).args(packages.split(' ')).status()?)
 }
 
-/// Where `program` is: on the search path, or where Debian keeps the server of PostgreSQL.
+/// Where `program` is: on the search path, or where Debian keeps the server of PostgreSQL and what podman runs.
 fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
@@ -207,6 +231,7 @@ fn find(program: &str) -> Option<PathBuf> {
         .flatten()
         .flatten();
     folders.extend(versions.map(|version| version.path().join("bin")));
+    folders.push("/usr/lib/podman".into());
     folders
         .into_iter()
         .map(|folder| folder.join(program))

@@ -215,7 +215,19 @@ fn machine(options: &Options) -> Result<(), Stop> {
             .chain(browser)
             .chain(root)
             .collect::<Vec<_>>(),
-    )
+    )?;
+    if !machine::am_root() {
+        println!("left out: the image in containers, which needs root");
+        return Ok(());
+    }
+    // Not every system has these, and not every machine lets containers run: the tests say it where they cannot.
+    let provided = machine::provide(&machine::CONTAINERS.iter().collect::<Vec<_>>());
+    if let Err(stop) = provided {
+        let why = stop.message();
+        let why = why.as_deref().unwrap_or("it cannot be installed");
+        println!("left out: the image in containers ({why})");
+    }
+    Ok(())
 }
 
 fn format(_: &Options) -> Result<(), Stop> {

@@ -69,6 +69,9 @@ pub(crate) enum Command {
     /// Writes what others run an application with
     #[command(subcommand)]
     Render(Render),
+    /// Shows how the manifests of an application differ from those in a folder
+    #[command(after_help = DIFF_EXAMPLES)]
+    Diff(DiffArgs),
     /// Makes a container image of an application's binary alone
     #[command(after_help = IMAGE_EXAMPLES)]
     Image(ImageArgs),
@@ -573,10 +576,36 @@ pub(crate) struct KubernetesArgs {
     pub(crate) output: PathBuf,
 }
 
+const DIFF_EXAMPLES: &str = "\
+Examples:
+  anylith diff --image registry.example.com/shop:1.5 --topology micro
+  anylith diff --image shop:1.4 --topology split --namespace shop --against deploy
+  anylith diff --image shop:1.4 | patch -p0        makes the folder what would be rendered
+
+What is shown is what `anylith render kubernetes` with the same arguments would change in the folder, as a unified diff.
+Files in it that were not rendered are left alone. Exit codes: 0 nothing differs, 1 something does (or it failed, which
+is said), 2 the input is wrong. With what runs in a cluster a folder is compared by `kubectl diff -k kubernetes`.";
+
+#[derive(Debug, Group)]
+pub(crate) struct DiffArgs {
+    #[command(flatten)]
+    pub(crate) cluster: OnCluster,
+    /// The image of the application, as nodes pull it
+    #[arg(long, value_name = "REF")]
+    pub(crate) image: String,
+    /// The folder with the manifests that there are
+    #[arg(long, value_name = "FOLDER", default_value = "kubernetes")]
+    pub(crate) against: PathBuf,
+}
+
 const IMAGE_EXAMPLES: &str = "\
 Examples:
   anylith image -t registry.example.com/shop:1.4       builds with optimisations, and writes shop.oci.tar
+  anylith image -t registry.example.com/shop:1.4 --push
   anylith image examples/boutique -t shop:1.4 -o it.tar
+
+With --push no file is written unless -o names one, and layers that the registry has are not sent. Who may push is
+what `docker login` or `podman login` has noted; a registry on this machine is asked by plain HTTP, all others by HTTPS.
 
 It is made from scratch, without a daemon: the binary, the libraries that it needs, and a user who is not root. The same
 binary gives the same digest. What has to be in it besides (data files, CA certificates) is mounted, or built in.";
@@ -592,6 +621,9 @@ pub(crate) struct ImageArgs {
     /// The file to write; NAME.oci.tar if it is left out
     #[arg(long, short, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
+    /// Sends it to the registry that -t names
+    #[arg(long)]
+    pub(crate) push: bool,
 }
 
 const CERTS_EXAMPLES: &str = "\

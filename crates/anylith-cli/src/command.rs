@@ -6,6 +6,7 @@ pub(crate) mod check;
 pub(crate) mod dashboard;
 pub(crate) mod detach;
 pub(crate) mod dev;
+pub(crate) mod diff;
 mod figures;
 pub(crate) mod graph;
 pub(crate) mod image;

@@ -13,6 +13,7 @@ mod failure;
 mod inspection;
 mod log_format;
 mod paint;
+mod registry;
 mod screen;
 mod secrets;
 mod signals;
@@ -51,6 +52,7 @@ fn main() -> ExitCode {
         Command::Stop(args) => command::stop::stop(&args),
         Command::Render(Render::Static(args)) => command::render_static::render(args),
         Command::Render(Render::Kubernetes(args)) => command::render_kubernetes::render(args),
+        Command::Diff(args) => command::diff::diff(args),
         Command::Image(args) => command::image::image(args),
         Command::Certs(args) => command::certs::certs(args),
     };

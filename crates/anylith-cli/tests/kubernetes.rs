@@ -1,4 +1,4 @@
-//! `anylith render kubernetes`, `anylith certs` and `anylith image`: what they write, what they refuse before anything is
+//! `anylith render kubernetes`, `anylith diff`, `anylith certs` and `anylith image`: what they write, what they refuse before anything is
 //! written, and what a second time changes.
 
 #![allow(clippy::unwrap_used, reason = "a test says with a panic what is wrong")]
@@ -10,6 +10,7 @@ use std::{
     fs,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
+    process::Command,
 };
 
 use stage::{Call, Stage};
@@ -177,6 +178,105 @@ fn another_folder_is_not_written_into() {
         "{}",
         call.err()
     );
+}
+
+const DIFF: &str = "diff --topology split --image shop:1.4";
+
+#[test]
+fn nothing_differs_from_what_was_rendered_and_what_does_is_shown_file_by_file() {
+    let (stage, app) = stage(TOML);
+    good(stage.call(RENDER));
+    let own = app.join("kubernetes/own.yaml");
+    fs::write(own, "mine").unwrap();
+    let before = files(&app.join("kubernetes"));
+    let call = good(stage.call(DIFF));
+    assert_eq!(call.out(), "");
+    assert!(call.err().contains("has what would be rendered"));
+    // One is edited, one is gone, and in another topology a third is not needed.
+    let rest = app.join("kubernetes/groups/rest.yaml");
+    let text = fs::read_to_string(&rest).unwrap();
+    assert!(text.contains("\n  replicas: 1\n"), "{text}");
+    fs::write(
+        &rest,
+        text.replace("\n  replicas: 1\n", "\n  replicas: 7\n"),
+    )
+    .unwrap();
+    fs::remove_file(app.join("kubernetes/application.yaml")).unwrap();
+    let call = stage.call(DIFF);
+    assert_eq!(call.code(), 1, "{}", call.err());
+    let shown = call.out();
+    let heads: Vec<&str> = shown
+        .lines()
+        .filter(|line| line.starts_with("--- ") || line.starts_with("+++ "))
+        .collect();
+    assert_eq!(
+        heads,
+        [
+            "--- /dev/null",
+            "+++ kubernetes/application.yaml",
+            "--- kubernetes/groups/rest.yaml",
+            "+++ kubernetes/groups/rest.yaml",
+        ]
+    );
+    assert!(
+        call.out().contains("\n-  replicas: 7\n+  replicas: 1\n"),
+        "{}",
+        call.out()
+    );
+    assert!(
+        call.err()
+            .contains("1 file changed, 1 new, 0 not rendered any more"),
+        "{}",
+        call.err()
+    );
+    // It has changed nothing, and with what it shows `patch` makes what was rendered.
+    let patch = app.join("it.patch");
+    fs::write(&patch, call.out()).unwrap();
+    let patched = Command::new("patch")
+        .args(["-p0", "--quiet", "-i"])
+        .arg(&patch)
+        .current_dir(&app)
+        .status();
+    // It is a part of Debian's tools for building, and of no other use here.
+    if patched.is_ok_and(|status| status.success()) {
+        assert_eq!(before, files(&app.join("kubernetes")));
+    }
+    let call = stage.call("diff --image shop:1.4");
+    assert_eq!(call.code(), 1, "{}", call.err());
+    assert!(
+        call.out()
+            .contains("--- kubernetes/groups/front.yaml\n+++ /dev/null\n"),
+        "{}",
+        call.out()
+    );
+    assert!(!call.out().contains("mine"), "{}", call.out());
+}
+
+#[test]
+fn what_a_folder_is_compared_with_has_to_be_right_and_the_folder_there() {
+    let (stage, app) = stage(TOML);
+    let call = stage.call(DIFF);
+    assert_eq!(call.code(), 2, "{}", call.err());
+    assert!(
+        call.err().contains("there is no folder kubernetes"),
+        "{}",
+        call.err()
+    );
+    fs::create_dir(app.join("deploy")).unwrap();
+    fs::write(app.join("deploy/mine"), "mine").unwrap();
+    let call = stage.call(&format!("{DIFF} --against deploy"));
+    assert_eq!(call.code(), 2, "{}", call.err());
+    assert!(
+        call.err().contains("holds something else"),
+        "{}",
+        call.err()
+    );
+    good(stage.call(RENDER));
+    let call = stage.call("diff --image Shop:1 --topology spilt");
+    assert_eq!(call.code(), 2, "{}", call.err());
+    for words in ["`Shop` has capitals", "did you mean `split`?"] {
+        assert!(call.err().contains(words), "{}", call.err());
+    }
 }
 
 #[test]

@@ -29,6 +29,17 @@ pub(super) struct Output {
     files: BTreeMap<String, (Sort, String)>,
 }
 
+/// A file that is not as it is to be.
+#[derive(Debug)]
+pub(super) struct Change {
+    /// Its path in the folder.
+    pub(super) path: String,
+    /// What it says; `None` if it is not there.
+    pub(super) before: Option<String>,
+    /// What it is to say; `None` if it is not needed any more.
+    pub(super) after: Option<String>,
+}
+
 impl Output {
     /// For `folder`, which is new, empty, or what was written before and has this `list`.
     pub(super) fn open(folder: &Path, list: &'static str) -> Result<Self, Failure> {
@@ -59,6 +70,44 @@ impl Output {
         self.files.insert(path.to_owned(), (sort, text));
     }
 
+    /// What was written before and is not needed any more. What somebody else has put there is left alone, and so is a path
+    /// that leads elsewhere.
+    fn unneeded(&self) -> impl Iterator<Item = &String> {
+        let unneeded = self
+            .before
+            .iter()
+            .filter(|path| !self.files.contains_key(*path));
+        unneeded.filter(|path| !path.split('/').any(|part| part == ".." || part.is_empty()))
+    }
+
+    /// What [`write`](Self::write) would change, in the order of paths. Nothing is written.
+    pub(super) fn changes(&self) -> Result<Vec<Change>, Failure> {
+        let wanted = self.files.iter();
+        let wanted = wanted.map(|(path, (_, text))| (path, Some(text)));
+        let unneeded = self.unneeded().map(|path| (path, None));
+        let all: BTreeMap<&String, Option<&String>> = wanted.chain(unneeded).collect();
+        let mut changes = Vec::new();
+        for (path, after) in all {
+            let file = self.folder.join(path);
+            let before = match fs::read(&file) {
+                Ok(bytes) => Some(String::from_utf8_lossy(&bytes).into_owned()),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+                Err(error) => {
+                    let what = format!("{} cannot be read: {error}", file.display());
+                    return Err(Failure::new(what, "let this user read it"));
+                }
+            };
+            if before.as_ref() != after {
+                changes.push(Change {
+                    path: path.clone(),
+                    before,
+                    after: after.cloned(),
+                });
+            }
+        }
+        Ok(changes)
+    }
+
     /// Writes everything, each file in one step, and removes what was written before and is not needed any more.
     /// Returns these.
     pub(super) fn write(self) -> Result<Vec<String>, Failure> {
@@ -66,15 +115,8 @@ impl Output {
             let file = self.folder.join(path);
             write_file(&file, *sort, text).map_err(|error| failed(&file, &error))?;
         }
-        let unneeded = self
-            .before
-            .iter()
-            .filter(|path| !self.files.contains_key(*path));
         let mut removed = Vec::new();
-        // What somebody else has put there is left alone, and so is a path that leads elsewhere.
-        for path in
-            unneeded.filter(|path| !path.split('/').any(|part| part == ".." || part.is_empty()))
-        {
+        for path in self.unneeded() {
             let file = self.folder.join(path);
             if fs::remove_file(&file).is_ok() {
                 removed.push(path.clone());

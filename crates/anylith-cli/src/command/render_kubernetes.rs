@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// The list of what was written into the folder.
-const LIST: &str = ".anylith-kubernetes";
+pub(super) const LIST: &str = ".anylith-kubernetes";
 
 /// An application that a cluster is to run.
 pub(super) struct Clustered {
@@ -68,47 +68,63 @@ impl Clustered {
     }
 }
 
+/// An application that a cluster is to run, and the manifests for that.
+pub(super) struct Rendered {
+    clustered: Clustered,
+    pub(super) manifests: Manifests,
+}
+
+impl Rendered {
+    /// Renders the application that is meant, with `image`; or says all that is wrong. Nothing is written.
+    pub(super) fn of(args: OnCluster, image: &str) -> Result<Self, Failure> {
+        let mut asked = Vec::new();
+        let reference = image.parse::<ImageReference>();
+        if let Err(what) = &reference {
+            let mend = "write it as nodes pull it, as in --image registry.example.com/shop:1.4";
+            asked.push(Problem::given(&format!("--image {image}"), what, mend));
+        }
+        let topology = args.topology.clone();
+        let clustered = Clustered::of(args, asked)?;
+        // What is wrong with it was reported.
+        let image = reference.map_err(|what| Failure::input(what, ""))?;
+        let request = Request {
+            spec: &clustered.spec,
+            plan: &clustered.plan,
+            cluster: &clustered.cluster,
+            kubernetes: &clustered.kubernetes,
+            secrets: &clustered.secrets,
+            image: &image,
+            namespace: clustered.namespace.clone(),
+            grace: GRACE,
+        };
+        let manifests = anylith_kube::render(&request).map_err(|error| {
+            Failure::new(
+                error.to_string(),
+                "report this: it is a mistake of `anylith`",
+            )
+        })?;
+        let refused = flaws(&manifests.objects);
+        if !refused.is_empty() {
+            let label = format!("--topology {topology}");
+            let mend = "mend it in anylith.toml";
+            let problems = refused
+                .iter()
+                .map(|what| Problem::given(&label, what, mend));
+            return Err(Failure::Wrong(Problems::new(problems.collect())));
+        }
+        Ok(Self {
+            clustered,
+            manifests,
+        })
+    }
+}
+
 /// Writes the manifests of an application in a topology.
 pub(crate) fn render(args: KubernetesArgs) -> Result<(), Failure> {
-    let mut asked = Vec::new();
-    let image = args.image.parse::<ImageReference>();
-    if let Err(what) = &image {
-        let mend = "write it as nodes pull it, as in --image registry.example.com/shop:1.4";
-        asked.push(Problem::given(
-            &format!("--image {}", args.image),
-            what,
-            mend,
-        ));
-    }
-    let topology = args.cluster.topology.clone();
-    let clustered = Clustered::of(args.cluster, asked)?;
-    // What is wrong with it was reported.
-    let image = image.map_err(|what| Failure::input(what, ""))?;
-    let request = Request {
-        spec: &clustered.spec,
-        plan: &clustered.plan,
-        cluster: &clustered.cluster,
-        kubernetes: &clustered.kubernetes,
-        secrets: &clustered.secrets,
-        image: &image,
-        namespace: clustered.namespace.clone(),
-        grace: GRACE,
-    };
-    let manifests = anylith_kube::render(&request).map_err(|error| {
-        Failure::new(
-            error.to_string(),
-            "report this: it is a mistake of `anylith`",
-        )
-    })?;
-    let refused = flaws(&manifests.objects);
-    if !refused.is_empty() {
-        let label = format!("--topology {topology}");
-        let mend = "mend it in anylith.toml";
-        let problems = refused
-            .iter()
-            .map(|what| Problem::given(&label, what, mend));
-        return Err(Failure::Wrong(Problems::new(problems.collect())));
-    }
+    let Rendered {
+        clustered,
+        manifests,
+    } = Rendered::of(args.cluster, &args.image)?;
     let mut output = Output::open(&args.output, LIST)?;
     for (path, text) in &manifests.files {
         output.add(path, Sort::Public, text.clone());
