@@ -601,11 +601,7 @@ pub(crate) struct DiffArgs {
 const IMAGE_EXAMPLES: &str = "\
 Examples:
   anylith image -t registry.example.com/shop:1.4       builds with optimisations, and writes shop.oci.tar
-  anylith image -t registry.example.com/shop:1.4 --push
   anylith image examples/boutique -t shop:1.4 -o it.tar
-
-With --push no file is written unless -o names one, and layers that the registry has are not sent. Who may push is
-what `docker login` or `podman login` has noted; a registry on this machine is asked by plain HTTP, all others by HTTPS.
 
 It is made from scratch, without a daemon: the binary, the libraries that it needs, and a user who is not root. The same
 binary gives the same digest. What has to be in it besides (data files, CA certificates) is mounted, or built in.";
@@ -621,9 +617,6 @@ pub(crate) struct ImageArgs {
     /// The file to write; NAME.oci.tar if it is left out
     #[arg(long, short, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
-    /// Sends it to the registry that -t names
-    #[arg(long)]
-    pub(crate) push: bool,
 }
 
 const CERTS_EXAMPLES: &str = "\

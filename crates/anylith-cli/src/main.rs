@@ -13,7 +13,6 @@ mod failure;
 mod inspection;
 mod log_format;
 mod paint;
-mod registry;
 mod screen;
 mod secrets;
 mod signals;

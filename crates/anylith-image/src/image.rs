@@ -6,15 +6,12 @@ use serde_json::json;
 
 use crate::{
     Libraries,
-    archive::{Blob, MANIFEST_TYPE, Packed},
+    archive::{Archive, Blob},
     layer::{Entry, Layer},
 };
 
 /// Who runs the program: nobody in particular, and not root.
 pub const USER: u32 = 65532;
-
-const LAYER_TYPE: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
-const CONFIG_TYPE: &str = "application/vnd.oci.image.config.v1+json";
 
 /// An image of a program alone.
 #[derive(Debug, Clone, Copy)]
@@ -30,12 +27,12 @@ pub struct Image<'a> {
 }
 
 impl Image<'_> {
-    /// Packs it.
+    /// The image as an OCI image layout in a tar archive, which every tool for images reads.
     ///
     /// # Errors
     ///
-    /// A path is longer than a layer can have it.
-    pub fn pack(&self) -> io::Result<Packed> {
+    /// A path is longer than an archive can have it.
+    pub fn archive(&self) -> io::Result<Archive> {
         let surroundings = Layer::new(&self.surroundings())?;
         let program = BTreeMap::from([(
             format!("bin/{}", self.name),
@@ -50,19 +47,25 @@ impl Image<'_> {
             (program, "the program"),
         ];
         let config = Blob::new(self.config(&layers).to_string().into_bytes());
-        let descriptor = |media: &str, blob: &Blob| json!({ "mediaType": media, "digest": blob.digest, "size": blob.bytes.len() });
+        let descriptor = |media: &str, blob: &Blob| {
+            json!({
+                "mediaType": format!("application/vnd.oci.image.{media}"),
+                "digest": blob.digest,
+                "size": blob.bytes.len(),
+            })
+        };
         let described: Vec<_> = layers
             .iter()
-            .map(|(layer, _)| descriptor(LAYER_TYPE, &layer.blob))
+            .map(|(layer, _)| descriptor("layer.v1.tar+gzip", &layer.blob))
             .collect();
         let manifest = json!({
             "schemaVersion": 2,
-            "mediaType": MANIFEST_TYPE,
-            "config": descriptor(CONFIG_TYPE, &config),
+            "mediaType": "application/vnd.oci.image.manifest.v1+json",
+            "config": descriptor("config.v1+json", &config),
             "layers": described,
         });
         let manifest = Blob::new(manifest.to_string().into_bytes());
-        let mut entry = descriptor(MANIFEST_TYPE, &manifest);
+        let mut entry = descriptor("manifest.v1+json", &manifest);
         entry["platform"] = json!({
             "architecture": self.libraries.elf.architecture().unwrap_or("unknown"),
             "os": "linux",
@@ -77,12 +80,10 @@ impl Image<'_> {
             "mediaType": "application/vnd.oci.image.index.v1+json",
             "manifests": [entry],
         });
+        let digest = manifest.digest.clone();
         let [surroundings, program] = layers.map(|(layer, _)| layer.blob);
-        Ok(Packed {
-            manifest,
-            parts: vec![surroundings, program, config],
-            index: index.to_string(),
-        })
+        let blobs = [surroundings, program, config, manifest];
+        Archive::new(digest, &index.to_string(), &blobs)
     }
 
     /// All but the program: what changes seldom is a layer of its own, which nodes have already.

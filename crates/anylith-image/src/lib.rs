@@ -4,8 +4,7 @@
 //! The same program gives the same bytes, so an image that has not changed has the digest that it had.
 //!
 //! - [`Libraries::of`] finds what a program needs, by reading it.
-//! - [`Image`] is what is to be in the image, and [`Image::pack`] makes of it what a registry keeps, which
-//!   [`Packed::archive`] writes as an OCI image layout in a tar archive.
+//! - [`Image`] is what is to be in the image, and [`Image::archive`] writes it, as an OCI image layout in a tar archive.
 
 mod archive;
 mod elf;
@@ -13,7 +12,7 @@ mod image;
 mod layer;
 mod libraries;
 
-pub use archive::{Blob, MANIFEST_TYPE, Packed};
+pub use archive::Archive;
 pub use elf::{Elf, NotAProgram};
 pub use image::{Image, USER};
 pub use libraries::{Libraries, LibraryError};

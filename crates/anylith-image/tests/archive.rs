@@ -11,7 +11,7 @@ use std::{
     process::Command,
 };
 
-use anylith_image::{Image, Libraries, LibraryError, Packed, USER};
+use anylith_image::{Archive, Image, Libraries, LibraryError, USER};
 use flate2::read::GzDecoder;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
@@ -22,7 +22,7 @@ fn program() -> (PathBuf, Vec<u8>) {
     (path, bytes)
 }
 
-fn packed() -> Packed {
+fn archive() -> Archive {
     let (path, bytes) = program();
     let libraries = Libraries::of(&path, &bytes).unwrap();
     let image = Image {
@@ -31,7 +31,7 @@ fn packed() -> Packed {
         program: &bytes,
         libraries: &libraries,
     };
-    image.pack().unwrap()
+    image.archive().unwrap()
 }
 
 fn entries(bytes: &[u8]) -> BTreeMap<String, (tar::Header, Vec<u8>)> {
@@ -69,11 +69,11 @@ fn plain(layer: &[u8]) -> Vec<u8> {
 
 #[test]
 fn every_digest_leads_to_what_it_says() {
-    let packed = packed();
-    let files = entries(&packed.archive().unwrap());
+    let archive = archive();
+    let files = entries(&archive.bytes);
     let index: Value = serde_json::from_slice(&files["index.json"].1).unwrap();
     let entry = &index["manifests"][0];
-    assert_eq!(entry["digest"], packed.manifest.digest.as_str());
+    assert_eq!(entry["digest"], archive.digest.as_str());
     let manifest: Value = serde_json::from_slice(&follow(&files, entry)).unwrap();
     let config: Value = serde_json::from_slice(&follow(&files, &manifest["config"])).unwrap();
     let layers = manifest["layers"].as_array().unwrap();
@@ -99,9 +99,9 @@ fn every_digest_leads_to_what_it_says() {
 
 #[test]
 fn the_same_program_gives_the_same_bytes_and_another_one_another_digest() {
-    let (one, other) = (packed(), packed());
-    assert_eq!(one.manifest.digest, other.manifest.digest);
-    assert!(one.archive().unwrap() == other.archive().unwrap());
+    let (one, other) = (archive(), archive());
+    assert_eq!(one.digest, other.digest);
+    assert!(one.bytes == other.bytes);
     let (path, mut bytes) = program();
     let libraries = Libraries::of(&path, &bytes).unwrap();
     bytes.push(0);
@@ -111,12 +111,12 @@ fn the_same_program_gives_the_same_bytes_and_another_one_another_digest() {
         program: &bytes,
         libraries: &libraries,
     };
-    assert_ne!(image.pack().unwrap().manifest.digest, one.manifest.digest);
+    assert_ne!(image.archive().unwrap().digest, one.digest);
 }
 
 /// Unpacks the layers into `root`, as a runtime would.
-fn unpack(packed: &Packed, root: &Path) {
-    let files = entries(&packed.archive().unwrap());
+fn unpack(archive: &Archive, root: &Path) {
+    let files = entries(&archive.bytes);
     let index: Value = serde_json::from_slice(&files["index.json"].1).unwrap();
     let manifest: Value = serde_json::from_slice(&follow(&files, &index["manifests"][0])).unwrap();
     for layer in manifest["layers"].as_array().unwrap() {
@@ -137,7 +137,7 @@ fn unpack(packed: &Packed, root: &Path) {
 fn the_program_runs_with_nothing_but_what_is_in_the_image() {
     let temp = tempfile::tempdir().unwrap();
     let root = temp.path().to_owned();
-    unpack(&packed(), &root);
+    unpack(&archive(), &root);
     let mode = |path: &str| fs::metadata(root.join(path)).unwrap().permissions().mode() & 0o7777;
     assert_eq!(
         (mode("tmp"), mode("var/lib/shop"), mode("bin/shop")),

@@ -6,17 +6,11 @@ use std::{fmt, str::FromStr};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImageReference {
     text: String,
-    registry: Option<String>,
     tag: Option<String>,
     has_digest: bool,
 }
 
 impl ImageReference {
-    /// The registry that it names, with its port.
-    pub fn registry(&self) -> Option<&str> {
-        self.registry.as_deref()
-    }
-
     /// Its tag, if it has one.
     pub fn tag(&self) -> Option<&str> {
         self.tag.as_deref()
@@ -88,7 +82,6 @@ impl FromStr for ImageReference {
         }
         Ok(Self {
             text: text.to_owned(),
-            registry: host.map(str::to_owned),
             tag: tag.map(str::to_owned),
             has_digest: digest.is_some(),
         })
