@@ -116,7 +116,7 @@ async fn a_broken_build_is_rolled_back_by_itself() -> anyhow::Result<()> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_canary_waits_and_goes_on_or_back() -> anyhow::Result<()> {
-    let parcels = Parcels::start(&["--topology", "pair", "--replicas", "3"])?;
+    let mut parcels = Parcels::start(&["--topology", "pair", "--replicas", "3"])?;
     let askers = Askers::begin(&parcels.url);
     askers.have_seen(100).await?;
     let binary = Parcels::binary("second")?;
@@ -142,6 +142,8 @@ async fn a_canary_waits_and_goes_on_or_back() -> anyhow::Result<()> {
             &busy,
             "another change is under way: the upgrade is paused"
         ));
+        // Who takes over meanwhile is told that all is ready, as it is, and not only once somebody has gone on.
+        block_in_place(|| parcels.replace_supervisor())?;
         askers.have_seen(100).await?;
         let done = upgraded(&parcels, &[steer])?;
         ensure!(done.status.success(), "{}", parcels.said());
@@ -320,6 +322,62 @@ async fn a_rollback_to_a_build_that_does_not_start_ends_and_says_where_it_stands
         told.wrong,
         parcels.said()
     );
+    Ok(())
+}
+
+/// The builds that answer now.
+async fn answering(parcels: &Parcels) -> anyhow::Result<BTreeSet<String>> {
+    let askers = Askers::begin(&parcels.url);
+    askers.have_seen(50).await?;
+    Ok(askers.end().await.builds)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rollback_leads_to_the_build_before_whatever_failed_since_and_no_further()
+-> anyhow::Result<()> {
+    let parcels = Parcels::start(&["--topology", "micro"])?;
+    let roll_in = |build: &str| {
+        let binary = Parcels::binary(build)?;
+        upgraded(&parcels, &["--binary", &binary, "--observe", "0s"])
+    };
+    ensure!(roll_in("second")?.status.success(), "{}", parcels.said());
+    ensure!(!roll_in("crashing")?.status.success());
+    ensure!(answering(&parcels).await? == BTreeSet::from(["second".to_owned()]));
+    let done = upgraded(&parcels, &["--rollback"])?;
+    ensure!(done.status.success() && says(&done, "rolled back"));
+    ensure!(answering(&parcels).await? == BTreeSet::from(["first".to_owned()]));
+    // Whoever asks twice does not get back what he has fled from.
+    let again = upgraded(&parcels, &["--rollback"])?;
+    ensure!(again.status.code() == Some(1) && says(&again, "there is no build to go back to"));
+    ensure!(answering(&parcels).await? == BTreeSet::from(["first".to_owned()]));
+    ensure!(roll_in("second")?.status.success(), "{}", parcels.said());
+    let done = upgraded(&parcels, &["--rollback"])?;
+    ensure!(done.status.success() && says(&done, "rolled back"));
+    ensure!(answering(&parcels).await? == BTreeSet::from(["first".to_owned()]));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_takes_over_in_the_background_stops_nobody_who_serves() -> anyhow::Result<()> {
+    let mut parcels = Parcels::start(&["--topology", "pair", "--replicas", "2"])?;
+    let askers = Askers::begin(&parcels.url);
+    askers.have_seen(100).await?;
+    let binary = Parcels::binary("second")?;
+    let canary = ["--binary", &binary, "--canary", "100%", "--observe", "0s"];
+    ensure!(upgraded(&parcels, &canary)?.status.success());
+    // The replicas of the old build do not come back.
+    parcels.first_is_kept(false)?;
+    let done = upgraded(&parcels, &["--rollback"])?;
+    ensure!(says(&done, "the rollback is stuck"), "{done:?}");
+    let taken = block_in_place(|| parcels.replace_supervisor_in_background())?;
+    ensure!(taken.status.success(), "{taken:?}");
+    ensure!(
+        says(&taken, "serves on, but not all of it runs"),
+        "{taken:?}"
+    );
+    askers.have_seen(200).await?;
+    let told = askers.end().await;
+    ensure!(told.wrong.is_empty(), "{:?}", told.wrong);
     Ok(())
 }
 

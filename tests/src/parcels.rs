@@ -172,6 +172,20 @@ impl Parcels {
         self.run()
     }
 
+    /// Kills the supervisor, and starts another one in the same way, but in the background; returns what that has said.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be run.
+    pub fn replace_supervisor_in_background(&mut self) -> anyhow::Result<Output> {
+        self.child.kill()?;
+        self.child.wait()?;
+        let mut run = self.command()?;
+        run.arg("run").args(&self.arguments);
+        run.args(["--listen", "web=127.0.0.1:0", "--detach"]);
+        run.output().context("cannot run the command")
+    }
+
     /// What the supervisor has said.
     pub fn said(&self) -> String {
         fs::read_to_string(self.home.path().join("said")).unwrap_or_default()

@@ -637,17 +637,19 @@ impl ControlPlane {
     }
 
     fn notice_readiness(&mut self, actions: &mut Vec<Action>) {
-        // A change tells itself how it goes.
-        if self.change.is_some() || self.is_adjusting() {
-            return;
-        }
         let ready = self
             .replicas
             .values()
             .all(|one| one.state() == ReplicaState::Ready);
+        let is_changing = self.change.is_some() || self.is_adjusting();
         let Phase::Running(readiness) = &mut self.phase else {
             return;
         };
+        // A change tells itself how it goes. Who takes over in the middle of one, which may be paused for days, is told that
+        // all is ready as who starts is.
+        if is_changing && !(matches!(readiness, Readiness::Never) && ready) {
+            return;
+        }
         let notice = readiness.turn(ready);
         actions.extend(notice.map(Action::Report));
     }

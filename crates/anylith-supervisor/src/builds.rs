@@ -79,8 +79,17 @@ impl NewBuild {
     pub fn find(folder: &RunFolder, binary: &Path) -> Result<Self, KeepError> {
         let record = Record::read(&folder.record()).ok_or(KeepError::NothingRuns)?;
         let failed = |source| not_kept(binary, folder, source);
-        let source = fs::canonicalize(binary).map_err(failed)?;
-        let build = Build::of(&source).map_err(failed)?;
+        let (source, build) = match binary.starts_with(folder.builds()) {
+            true => {
+                let build = identity(binary).ok_or_else(|| io::ErrorKind::NotFound.into());
+                (binary.to_owned(), build.map_err(failed)?)
+            }
+            false => {
+                let source = fs::canonicalize(binary).map_err(failed)?;
+                let build = Build::of(&source).map_err(failed)?;
+                (source, build)
+            }
+        };
         Ok(Self {
             source,
             runs_already: record.is_standing(build) && record.memory.rollout.is_none(),
@@ -99,6 +108,10 @@ impl NewBuild {
     pub fn keep(&self, folder: &RunFolder) -> Result<PathBuf, KeepError> {
         let record = Record::read(&folder.record()).ok_or(KeepError::NothingRuns)?;
         let builds = folder.builds();
+        if self.source.starts_with(&builds) {
+            // To go back takes no room: both are kept.
+            return Ok(self.source.clone());
+        }
         let copied = match Build::of(&self.source) {
             Ok(found) if found != self.build => Err(io::Error::other("it was just built anew")),
             found => found.and_then(|_| copy(&self.source, None, &builds)),
@@ -117,13 +130,49 @@ fn not_kept(path: &Path, folder: &RunFolder, source: io::Error) -> KeepError {
     }
 }
 
-/// The build that ran in `folder` before the one that does, where it is kept; `None` if there is none, or an upgrade is under
-/// way.
-pub fn previous_build(folder: &RunFolder) -> Option<PathBuf> {
-    let record = Record::read(&folder.record())?;
-    // One with a higher number was rolled in and did not stay.
-    let (_, kept) = record.kept.range(..record.memory.build).next_back()?;
-    record.memory.rollout.is_none().then(|| kept.path.clone())
+/// Where a rollback leads to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WayBack {
+    /// An upgrade is under way: to the build that it began with.
+    Old,
+    /// To the one that ran before the one that does, which is kept here.
+    Before(PathBuf),
+    /// There is none: the first one runs, or one to which somebody went back.
+    Nowhere,
+}
+
+impl WayBack {
+    /// That of what runs in `folder`.
+    pub fn of(folder: &RunFolder) -> Self {
+        let Some(record) = Record::read(&folder.record()) else {
+            return Self::Nowhere;
+        };
+        if record.memory.rollout.is_some() {
+            return Self::Old;
+        }
+        let before = before(&record).and_then(|number| record.kept.get(&number));
+        before.map_or(Self::Nowhere, |kept| Self::Before(kept.path.clone()))
+    }
+}
+
+/// The number of the build that ran before the one that stands, where it is kept. One with a higher number was rolled in and
+/// did not stay; and before one to which somebody went back ran what ran before that at first, and not what was fled from.
+fn before(record: &Record) -> Option<u32> {
+    let kept = &record.kept;
+    let mut stands = record.memory.build;
+    let first = |number: u32| {
+        let back = kept.get(&number).filter(|it| it.source == it.path)?;
+        let mut before = kept.range(..number).rev();
+        before
+            .find(|(_, it)| it.path == back.path)
+            .map(|(at, _)| *at)
+    };
+    while let Some(number) = first(stands) {
+        stands = number;
+    }
+    let is_return = kept.get(&stands).is_some_and(|it| it.source == it.path);
+    let before = kept.range(..stands).next_back();
+    before.filter(|_| !is_return).map(|(number, _)| *number)
 }
 
 /// The binary that was launched, open: it can be read as long as this is, whatever becomes of its path.
@@ -234,7 +283,8 @@ fn copy(source: &Path, name: Option<&Path>, builds: &Path) -> io::Result<(PathBu
 }
 
 /// What is to be kept of the builds that `record` knows when the one at `path`, taken from `source`, is about to be rolled in
-/// under the number `to`: that, and the one that stands. The files of all others are removed.
+/// under the number `to`: that, the one that stands, and the one before, to which a rollback leads if the new one does not stay.
+/// The files of all others are removed.
 pub(crate) fn admit(
     record: &Record,
     folder: &RunFolder,
@@ -268,8 +318,13 @@ pub(crate) fn admit(
         source: source.to_owned(),
         build: identity(path).unwrap_or(Build::of(path)?),
     };
-    remove_others(&builds, &[&old.path, &new.path]);
-    Ok(BTreeMap::from([(stands, old), (to, new)]))
+    let mut all = BTreeMap::from([(stands, old), (to, new)]);
+    if let Some((number, kept)) = before(record).and_then(|at| record.kept.get_key_value(&at)) {
+        all.insert(*number, kept.clone());
+    }
+    let paths: Vec<&PathBuf> = all.values().map(|kept| &kept.path).collect();
+    remove_others(&builds, &paths);
+    Ok(all)
 }
 
 /// Removes the files of all builds but those that `record` knows.

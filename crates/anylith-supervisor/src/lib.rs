@@ -54,7 +54,7 @@ pub use anylith_control::{
     ScalingStatus, Spec, Status, Timing, Underway, UpgradePlan, UpgradeStage,
 };
 pub use anylith_wire::control::{ENV_CONTROL, ENV_ROLE, Group, Look, Request, Steer, Upgrade};
-pub use builds::{KeepError, NewBuild, previous_build};
+pub use builds::{KeepError, NewBuild, WayBack};
 pub use collector::{Collection, TRACES_BYTES};
 pub use elsewhere::Elsewhere;
 pub use launch::{Launch, StartError, living_replicas, other_build_left, stop_orphans, what_runs};

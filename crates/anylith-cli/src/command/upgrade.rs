@@ -10,7 +10,7 @@ use std::{
 use anylith_core::{Manifest, with_causes};
 use anylith_supervisor::{
     Answer, AskError, Cause, Change, KeepError, NewBuild, Request, RunFolder, Steer, Upgrade,
-    UpgradePlan, ask, living_replicas, previous_build,
+    UpgradePlan, WayBack, ask, living_replicas,
 };
 use anylith_topology::Settings;
 use serde_json::Value;
@@ -57,9 +57,16 @@ fn change(args: &UpgradeArgs) -> Result<(), Failure> {
 
 /// Brings the old build back: that of the upgrade which is under way, or of the last one.
 fn roll_back(app: &App, folder: &RunFolder, args: &UpgradeArgs) -> Result<(), Failure> {
-    match previous_build(folder) {
-        Some(previous) => roll_in(app, folder, args, Some(previous), ROLLED_BACK),
-        None => steer(app, folder, Steer::Rollback, args.json),
+    match WayBack::of(folder) {
+        WayBack::Old => steer(app, folder, Steer::Rollback, args.json),
+        WayBack::Before(build) => roll_in(app, folder, args, Some(build), ROLLED_BACK),
+        WayBack::Nowhere => Err(Failure::new(
+            "there is no build to go back to: the first one runs, or one that was gone back to",
+            format!(
+                "`{}` rolls another one in",
+                app.hint("upgrade --binary FILE")
+            ),
+        )),
     }
 }
 

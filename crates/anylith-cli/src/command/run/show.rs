@@ -22,6 +22,8 @@ pub(super) struct Show {
     waiting: Waiting,
     wording: Wording,
     announced: bool,
+    /// There were replicas of an earlier run, which serve on whatever becomes of this one's start.
+    took_over: bool,
     /// Where the dashboard is, in words; empty if there is none.
     dashboard: String,
     /// Why the run is given up.
@@ -44,6 +46,7 @@ impl Show {
             waiting: Waiting::new("Ctrl-C once more kills everything at once"),
             wording,
             announced: false,
+            took_over: false,
             dashboard: String::new(),
             failure: None,
         }
@@ -131,6 +134,19 @@ impl Show {
             screen.progress(starting(&self.app, now));
             return;
         }
+        let word = Paint::for_stdout().bold_green("ready:");
+        let listeners = now.status.listeners.iter();
+        let mut said: Vec<String> = listeners
+            .map(|(name, url)| format!("{word} {name} {url}"))
+            .collect();
+        if said.is_empty() {
+            said.push(format!("{word} {}", self.app));
+        }
+        self.stand_back(said, supervisor).await;
+    }
+
+    /// Says `last` what whoever has started it waits for, and leaves him alone if it is to run in the background.
+    async fn stand_back(&mut self, last: Vec<String>, supervisor: &Supervisor) {
         self.announced = true;
         let background = self.in_background.then(|| Background::open(supervisor));
         let background = match background.transpose() {
@@ -138,13 +154,10 @@ impl Show {
             // Nobody could read what is still to be said of it.
             Err(failure) => return self.give_up(failure, supervisor).await,
         };
+        let Some(screen) = &self.screen else { return };
         screen.progress("");
-        let word = Paint::for_stdout().bold_green("ready:");
-        for (name, url) in &now.status.listeners {
-            screen.result(format!("{word} {name} {url}"));
-        }
-        if now.status.listeners.is_empty() {
-            screen.result(format!("{word} {}", self.app));
+        for line in last {
+            screen.result(line);
         }
         if !self.dashboard.is_empty() {
             screen.say(self.dashboard.clone());
@@ -166,12 +179,12 @@ impl Show {
                 ..
             }
         );
-        if let Report::Noticed {
-            notice: Notice::Stopping,
-            ..
-        } = report
-        {
-            self.waiting.begin();
+        if let Report::Noticed { notice, .. } = report {
+            match notice {
+                Notice::Stopping => self.waiting.begin(),
+                Notice::Adopted { .. } => self.took_over = true,
+                _ => {}
+            }
         }
         // In the background it matters only if the start fails, and then it is said once.
         if !(self.in_background && is_of_replica)
@@ -186,10 +199,15 @@ impl Show {
         }
     }
 
-    /// A start in the background that fails is over: nobody is there to see what becomes of it.
+    /// A start in the background that fails is over: nobody is there to see what becomes of it. But what an earlier run has left
+    /// serves, and goes on to.
     async fn start_failed(&mut self, report: &Report, supervisor: &Supervisor) {
         if self.announced || self.failure.is_some() {
             return;
+        }
+        if self.took_over {
+            self.say(&self.wording.of_incomplete_takeover(&self.app, report));
+            return self.stand_back(Vec::new(), supervisor).await;
         }
         self.say(&self.wording.of_failed_start(&self.app, report));
         self.give_up(Failure::Said(1), supervisor).await;

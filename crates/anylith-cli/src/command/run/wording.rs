@@ -114,7 +114,22 @@ impl Wording {
 
     /// What to say when the start of `app` is given up because of `report`.
     pub(super) fn of_failed_start(&self, app: &Name, report: &Report) -> String {
-        let (what, details) = match report {
+        let (what, details) = self.of_failure(report);
+        let error = self.paint.bold_red("error");
+        format!("{error}: {app} does not start: {what}{details}")
+    }
+
+    /// What to say when what runs of `app` was taken over, and not all of it runs because of `report`.
+    pub(super) fn of_incomplete_takeover(&self, app: &Name, report: &Report) -> String {
+        let (what, details) = self.of_failure(report);
+        self.warning(&format!(
+            "{app} was taken over and serves on, but not all of it runs: {what}{details}"
+        ))
+    }
+
+    /// What has failed, and what helps to find out why.
+    fn of_failure(&self, report: &Report) -> (String, String) {
+        match report {
             Report::Noticed {
                 notice:
                     Notice::CrashLoop {
@@ -129,9 +144,7 @@ impl Wording {
                 self.details(failure, report),
             ),
             other => (other.to_string(), String::new()),
-        };
-        let error = self.paint.bold_red("error");
-        format!("{error}: {app} does not start: {what}{details}")
+        }
     }
 
     fn warning(&self, text: &str) -> String {
