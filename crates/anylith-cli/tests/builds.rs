@@ -42,7 +42,7 @@ fn after_an_upgrade_that_went_back_by_itself_there_is_nothing_to_roll_back() {
     // What is kept besides the build that stands is the broken one.
     let call = stage.call("upgrade --rollback");
     assert_eq!((call.code(), call.out().as_str()), (1, ""));
-    let why = "error: no upgrade is under way";
+    let why = "error: there is no build to go back to";
     assert!(call.err().contains(why), "{}", call.err());
     assert_eq!(stage.builds(), [0]);
 }
