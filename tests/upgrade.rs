@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{bail, ensure};
-use e2e::{Askers, Parcels};
+use e2e::{Answers, Askers, Parcels};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::{task::block_in_place, time::sleep};
 
@@ -24,6 +24,18 @@ fn upgraded(parcels: &Parcels, arguments: &[&str]) -> anyhow::Result<Output> {
         String::from_utf8_lossy(&done.stderr)
     );
     Ok(done)
+}
+
+/// Makes sure that nobody was answered wrongly, or not at all.
+fn none_is_wrong(told: &Answers, parcels: &Parcels) -> anyhow::Result<()> {
+    println!("{} answered, {} not", told.answered, told.wrong.len());
+    ensure!(
+        told.wrong.is_empty(),
+        "{:?}\n{}",
+        told.wrong,
+        parcels.said()
+    );
+    Ok(())
 }
 
 fn says(output: &Output, what: &str) -> bool {
@@ -78,18 +90,7 @@ async fn a_broken_build_is_rolled_back_by_itself() -> anyhow::Result<()> {
     ensure!(done.status.code() == Some(1) && says(&done, "the shelves are gone"));
     ensure!(parcels.replicas()? == before);
     askers.have_seen(100).await?;
-    let told = askers.told();
-    println!(
-        "crashing: {} answered, {} not",
-        told.answered,
-        told.wrong.len()
-    );
-    ensure!(
-        told.wrong.is_empty(),
-        "{:?}\n{}",
-        told.wrong,
-        parcels.said()
-    );
+    none_is_wrong(&askers.told(), &parcels)?;
 
     // One that fails in its calls is found by that, and is gone when the command comes back.
     let done = upgraded(&parcels, &["--binary", &Parcels::binary("panicking")?])?;
@@ -153,14 +154,7 @@ async fn a_canary_waits_and_goes_on_or_back() -> anyhow::Result<()> {
             parcels.replicas()?
         );
     }
-    let told = askers.end().await;
-    println!("{} answered, {} not", told.answered, told.wrong.len());
-    ensure!(
-        told.wrong.is_empty(),
-        "{:?}\n{}",
-        told.wrong,
-        parcels.said()
-    );
+    none_is_wrong(&askers.end().await, &parcels)?;
     Ok(())
 }
 
@@ -252,8 +246,7 @@ async fn what_sleeps_wakes_in_the_new_build_and_whoever_calls_it_meanwhile_is_an
                 askers.have_seen(200).await?;
                 let done = upgraded(&parcels, &["--resume"])?;
                 ensure!(done.status.success(), "{}", parcels.said());
-                let told = askers.end().await;
-                ensure!(told.wrong.is_empty(), "{topology}: {:?}", told.wrong);
+                none_is_wrong(&askers.end().await, &parcels)?;
             } else {
                 let done = upgraded(&parcels, &new)?;
                 ensure!(done.status.success(), "{topology}: {}", parcels.said());
@@ -262,7 +255,7 @@ async fn what_sleeps_wakes_in_the_new_build_and_whoever_calls_it_meanwhile_is_an
             let askers = Askers::begin(&parcels.url);
             askers.have_seen(1).await?;
             let told = askers.end().await;
-            ensure!(told.wrong.is_empty(), "{topology}: {:?}", told.wrong);
+            none_is_wrong(&told, &parcels)?;
             ensure!(told.builds == BTreeSet::from([(*build).to_owned()]));
         }
     }
@@ -314,14 +307,7 @@ async fn a_rollback_to_a_build_that_does_not_start_ends_and_says_where_it_stands
         parcels.said()
     );
     ensure!(parcels.builds()? == BTreeSet::from([2]));
-    let told = askers.end().await;
-    println!("{} answered, {} not", told.answered, told.wrong.len());
-    ensure!(
-        told.wrong.is_empty(),
-        "{:?}\n{}",
-        told.wrong,
-        parcels.said()
-    );
+    none_is_wrong(&askers.end().await, &parcels)?;
     Ok(())
 }
 
@@ -376,9 +362,7 @@ async fn who_takes_over_in_the_background_stops_nobody_who_serves() -> anyhow::R
         "{taken:?}"
     );
     askers.have_seen(200).await?;
-    let told = askers.end().await;
-    ensure!(told.wrong.is_empty(), "{:?}", told.wrong);
-    Ok(())
+    none_is_wrong(&askers.end().await, &parcels)
 }
 
 #[test]

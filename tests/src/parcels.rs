@@ -144,11 +144,17 @@ impl Parcels {
         self.home.path().join("app")
     }
 
-    fn run(&mut self) -> anyhow::Result<()> {
-        let _ = self.child.wait();
+    /// `anylith run`, as it was started first.
+    fn runs(&self) -> anyhow::Result<Command> {
         let mut run = self.command()?;
         run.arg("run").args(&self.arguments);
         run.args(["--listen", "web=127.0.0.1:0"]);
+        Ok(run)
+    }
+
+    fn run(&mut self) -> anyhow::Result<()> {
+        let _ = self.child.wait();
+        let mut run = self.runs()?;
         run.stdout(Stdio::piped());
         run.stderr(File::create(self.home.path().join("said"))?);
         self.child = run.spawn()?;
@@ -180,10 +186,10 @@ impl Parcels {
     pub fn replace_supervisor_in_background(&mut self) -> anyhow::Result<Output> {
         self.child.kill()?;
         self.child.wait()?;
-        let mut run = self.command()?;
-        run.arg("run").args(&self.arguments);
-        run.args(["--listen", "web=127.0.0.1:0", "--detach"]);
-        run.output().context("cannot run the command")
+        let mut run = self.runs()?;
+        run.arg("--detach")
+            .output()
+            .context("cannot run the command")
     }
 
     /// What the supervisor has said.

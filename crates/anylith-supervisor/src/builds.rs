@@ -35,6 +35,13 @@ pub(crate) struct Kept {
     pub(crate) build: Build,
 }
 
+impl Kept {
+    /// Whether somebody went back to it: it was taken from where it is kept.
+    fn is_return(&self) -> bool {
+        self.source == self.path
+    }
+}
+
 /// A build that could be rolled in.
 #[derive(Debug, Clone)]
 pub struct NewBuild {
@@ -150,29 +157,19 @@ impl WayBack {
         if record.memory.rollout.is_some() {
             return Self::Old;
         }
-        let before = before(&record).and_then(|number| record.kept.get(&number));
-        before.map_or(Self::Nowhere, |kept| Self::Before(kept.path.clone()))
+        before(&record).map_or(Self::Nowhere, |(_, kept)| Self::Before(kept.path.clone()))
     }
 }
 
-/// The number of the build that ran before the one that stands, where it is kept. One with a higher number was rolled in and
+/// The build that ran before the one that stands, and its number, where it is kept. One with a higher number was rolled in and
 /// did not stay; and before one to which somebody went back ran what ran before that at first, and not what was fled from.
-fn before(record: &Record) -> Option<u32> {
-    let kept = &record.kept;
-    let mut stands = record.memory.build;
-    let first = |number: u32| {
-        let back = kept.get(&number).filter(|it| it.source == it.path)?;
-        let mut before = kept.range(..number).rev();
-        before
-            .find(|(_, it)| it.path == back.path)
-            .map(|(at, _)| *at)
-    };
-    while let Some(number) = first(stands) {
-        stands = number;
+fn before(record: &Record) -> Option<(u32, &Kept)> {
+    let mut older = record.kept.range(..=record.memory.build).rev();
+    let (_, mut stands) = older.next()?;
+    while stands.is_return() {
+        (_, stands) = older.find(|(_, it)| it.path == stands.path)?;
     }
-    let is_return = kept.get(&stands).is_some_and(|it| it.source == it.path);
-    let before = kept.range(..stands).next_back();
-    before.filter(|_| !is_return).map(|(number, _)| *number)
+    older.next().map(|(number, kept)| (*number, kept))
 }
 
 /// The binary that was launched, open: it can be read as long as this is, whatever becomes of its path.
@@ -319,8 +316,8 @@ pub(crate) fn admit(
         build: identity(path).unwrap_or(Build::of(path)?),
     };
     let mut all = BTreeMap::from([(stands, old), (to, new)]);
-    if let Some((number, kept)) = before(record).and_then(|at| record.kept.get_key_value(&at)) {
-        all.insert(*number, kept.clone());
+    if let Some((number, kept)) = before(record) {
+        all.insert(number, kept.clone());
     }
     let paths: Vec<&PathBuf> = all.values().map(|kept| &kept.path).collect();
     remove_others(&builds, &paths);
